@@ -1,0 +1,122 @@
+"""`multilearn.protocols.ArrayOps` on Keras, with result types that are the same on every framework.
+
+`keras.ops` alone will not do: `one_hot` on torch and `bincount` on JAX cannot be traced, integer means are float64 on
+TensorFlow only, and sums of small integers stay small on some.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["KerasOps"]
+
+Tensor = Any
+
+
+class KerasOps:
+    """See `ArrayOps`."""
+
+    def int32(self, x: Any) -> Tensor:
+        return ops.cast(x, "int32")
+
+    def float32(self, x: Any) -> Tensor:
+        return ops.cast(x, "float32")
+
+    def sum(self, x: Any, axis: int | None = None) -> Tensor:
+        x = ops.convert_to_tensor(x)
+        kind = "float32" if keras.backend.is_float_dtype(x.dtype) else "int32"
+        # the sum of int32 is int64 on torch
+        return ops.cast(ops.sum(ops.cast(x, kind), axis=axis), kind)
+
+    def size(self, x: Any) -> Tensor:
+        if all(isinstance(length, int) for length in x.shape):
+            return ops.convert_to_tensor(_product(x.shape), dtype="int32")
+        return ops.cast(ops.size(x), "int32")
+
+    def argmax(self, x: Any, axis: int = -1) -> Tensor:
+        return ops.cast(ops.argmax(x, axis=axis), "int32")
+
+    def top_k(self, x: Any, k: int) -> Tensor:
+        # top_k of the frameworks break ties differently; a stable sort of the negated values does not
+        return ops.cast(_stable_argsort(ops.negative(x))[..., :k], "int32")
+
+    def one_hot(self, ids: Any, classes: int) -> Tensor:
+        return ops.cast(
+            ops.equal(ops.expand_dims(ops.cast(ids, "int32"), -1), ops.arange(classes, dtype="int32")), "float32"
+        )
+
+    def equal(self, a: Any, b: Any) -> Tensor:
+        return ops.equal(a, b)
+
+    def greater(self, a: Any, b: Any) -> Tensor:
+        return ops.greater(a, b)
+
+    def both(self, a: Any, b: Any) -> Tensor:
+        return ops.logical_and(a, b)
+
+    def either(self, a: Any, b: Any) -> Tensor:
+        return ops.logical_or(a, b)
+
+    def invert(self, a: Any) -> Tensor:
+        return ops.logical_not(a)
+
+    def where(self, condition: Any, a: Any, b: Any) -> Tensor:
+        return _fixed(ops.where(condition, a, b))
+
+    def add(self, a: Any, b: Any) -> Tensor:
+        return _fixed(ops.add(a, b))
+
+    def subtract(self, a: Any, b: Any) -> Tensor:
+        return _fixed(ops.subtract(a, b))
+
+    def multiply(self, a: Any, b: Any) -> Tensor:
+        return _fixed(ops.multiply(a, b))
+
+    def divide(self, a: Any, b: Any) -> Tensor:
+        return ops.divide(self.float32(a), self.float32(b))
+
+    def absolute(self, x: Any) -> Tensor:
+        return _fixed(ops.absolute(x))
+
+    def exp(self, x: Any) -> Tensor:
+        return ops.exp(self.float32(x))
+
+    def log(self, x: Any) -> Tensor:
+        return ops.log(self.float32(x))
+
+    def softmax(self, x: Any) -> Tensor:
+        return ops.softmax(self.float32(x), axis=-1)
+
+    def sigmoid(self, x: Any) -> Tensor:
+        return ops.sigmoid(self.float32(x))
+
+    def expand_dims(self, x: Any, axis: int) -> Tensor:
+        return ops.expand_dims(x, axis)
+
+    def reshape(self, x: Any, shape: tuple[int, ...]) -> Tensor:
+        return ops.reshape(x, shape)
+
+
+def _product(shape: Any) -> int:
+    product = 1
+    for length in shape:
+        product *= length
+    return product
+
+
+def _stable_argsort(x: Tensor) -> Tensor:
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.argsort(x, dim=-1, stable=True)
+    return ops.argsort(x, axis=-1)
+
+
+def _fixed(x: Tensor) -> Tensor:
+    kind = keras.backend.standardize_dtype(x.dtype)
+    if kind == "bool":
+        return x
+    return ops.cast(x, "float32" if keras.backend.is_float_dtype(kind) else "int32")

@@ -1,0 +1,111 @@
+"""The three backends on Keras, as the entry points name them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, cast
+
+import keras
+
+from multilearn.errors import BackendError, ConfigurationError
+from multilearn.protocols import Engine, EngineOptions, Example, Subject
+from multilearn_keras import random
+from multilearn_keras.devices import KerasDevice, available
+from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule
+from multilearn_keras.tasks import CompiledModel
+
+__all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
+
+_ENGINES = {"torch": "TorchEngine", "tensorflow": "TensorFlowEngine", "jax": "JaxEngine"}
+
+
+class KerasBackend:
+    """Keras 3 on one of its frameworks."""
+
+    def __init__(self, name: str) -> None:
+        if keras.backend.backend() != name:
+            raise BackendError(
+                f"Keras runs on {keras.backend.backend()} in this process, and one process has one framework.",
+                received=name,
+                remedy=f"Import multilearn before keras, or set KERAS_BACKEND={name} too.",
+            )
+        self.name = name
+
+    def devices(self) -> Sequence[KerasDevice]:
+        return available()
+
+    def seed(self, n: int) -> None:
+        random.reset(n)
+
+    def versions(self) -> Mapping[str, str]:
+        return {package: version(package) for package in ("keras", "numpy")} | {self.name: _version(self.name)}
+
+    def adopt(self, model: Any, optimizer: Any, lr: Any) -> Subject:
+        task = _task(model)
+        adopted = adopt_optimizer(optimizer, task.model)
+        scheduler = adopt_schedule(lr, adopted)
+        description = {
+            "task": type(task).__name__,
+            "model": {"class": type(task.model).__name__, "name": task.model.name},
+            "optimizer": {"class": type(adopted).__name__, **keras.tree.map_structure(_plain, adopted.get_config())},
+        }
+        return Subject(task, adopted, scheduler, description)
+
+    def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
+        # imported here and not above: each module imports its own framework
+        module = importlib.import_module(f"multilearn_keras.engines.{self.name}")
+        return cast("Engine", getattr(module, _ENGINES[self.name])(subject, examples, options))
+
+
+def torch() -> KerasBackend:
+    """Keras on PyTorch."""
+    return KerasBackend("torch")
+
+
+def tensorflow() -> KerasBackend:
+    """Keras on TensorFlow."""
+    return KerasBackend("tensorflow")
+
+
+def jax() -> KerasBackend:
+    """Keras on JAX."""
+    return KerasBackend("jax")
+
+
+def _task(model: Any) -> Any:
+    if not isinstance(model, keras.Model):
+        if hasattr(model, "model") and callable(getattr(model, "step", None)):
+            _refuse_own_train_step(model.model)
+            return model
+        raise ConfigurationError(
+            "build() trains a task, or a compiled Keras model.",
+            received=type(model).__name__,
+            remedy="Write for instance Classification(model), from multilearn_keras.",
+        )
+    _refuse_own_train_step(model)
+    if not model.compiled:
+        raise ConfigurationError(
+            "A bare model does not say what is minimised.",
+            received=f"the {type(model).__name__} {model.name!r}, which is not compiled",
+            remedy="Wrap it, for instance as Classification(model), or compile it with a loss.",
+        )
+    return CompiledModel(model)
+
+
+def _refuse_own_train_step(model: Any) -> None:
+    if isinstance(model, keras.Model) and type(model).train_step is not keras.Model.train_step:
+        raise ConfigurationError(
+            "A model's own train_step is written for one framework and would be ignored here.",
+            received=f"{type(model).__name__}.train_step",
+            remedy="Put what it computes into the step of a task: step(batch, training) returns the loss.",
+        )
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+
+
+def _version(package: str) -> str:
+    return str(importlib.import_module(package).__version__)

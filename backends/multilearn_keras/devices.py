@@ -1,0 +1,84 @@
+"""The devices of each framework, as the core sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from multilearn.errors import ConfigurationError
+
+__all__ = ["KerasDevice", "available", "check_lives_on", "resolve"]
+
+_KINDS = {"cuda": "gpu", "rocm": "gpu"}
+
+
+@dataclass(frozen=True)
+class KerasDevice:
+    """A device by kind and number: `gpu:0`."""
+
+    kind: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.index}"
+
+
+def available() -> Sequence[KerasDevice]:
+    """What Keras' framework can train on, accelerators first."""
+    framework = keras.backend.backend()
+    if framework == "torch":
+        import torch
+
+        accelerators = [KerasDevice("gpu", index) for index in range(torch.cuda.device_count())]
+        return [*accelerators, KerasDevice("cpu")]
+    if framework == "tensorflow":
+        import tensorflow as tf
+
+        found = [KerasDevice("gpu", index) for index, _ in enumerate(tf.config.list_physical_devices("GPU"))]
+        return [*found, KerasDevice("cpu")]
+    import jax
+
+    found = [KerasDevice(_KINDS.get(device.platform, device.platform), device.id) for device in jax.devices()]
+    return found if any(device.kind == "cpu" for device in found) else [*found, KerasDevice("cpu")]
+
+
+def resolve(name: str | None) -> KerasDevice:
+    """The device called `name` ("cpu", "gpu:0", "cuda:0"), or the first one. Raises `ConfigurationError`."""
+    devices = available()
+    if name is None:
+        return devices[0]
+    kind, _, index = name.lower().partition(":")
+    wanted = f"{_KINDS.get(kind, kind)}:{index or 0}"
+    for device in devices:
+        if str(device) == wanted:
+            return device
+    raise ConfigurationError(
+        f"The device must be one that {keras.backend.backend()} sees here: {', '.join(map(str, devices))}.",
+        received=repr(name),
+        remedy="Leave .devices(...) out for the first of them.",
+    )
+
+
+def check_lives_on(variable: keras.Variable, device: str) -> None:
+    """Raise `ConfigurationError` unless the variable is on `device`: a model stays where it was made."""
+    found = _device_of(variable)
+    if found != device:
+        raise ConfigurationError(
+            f"The model must live on the device it is trained on, {device}.",
+            received=f"a model on {found}",
+            remedy=f"Make the model inside `with keras.device({device!r}):`.",
+        )
+
+
+def _device_of(variable: keras.Variable) -> str:
+    framework = keras.backend.backend()
+    if framework == "torch":
+        device = variable.value.device
+        return f"{_KINDS.get(device.type, device.type)}:{device.index or 0}"
+    if framework == "tensorflow":
+        _, kind, index = variable.value.device.lower().rsplit(":", 2)
+        return f"{kind}:{index}"
+    (device,) = variable.value.devices()
+    return f"{_KINDS.get(device.platform, device.platform)}:{device.id}"

@@ -1,0 +1,87 @@
+"""What is wrong with a batch, found on the host, before a framework makes its own sense of it.
+
+An id out of range is an error on torch, another one on TensorFlow, and silent nonsense on JAX.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from multilearn.data import leaves
+from multilearn.errors import DataError
+
+__all__ = ["check_ids", "check_items", "check_one_hot", "check_targets"]
+
+Array = np.ndarray[Any, Any]
+
+
+def check_targets(y: Any) -> Array:
+    """The targets as one array."""
+    if y is None or isinstance(y, (dict, list, tuple)):
+        raise DataError(
+            "This task needs batches (x, y) with y one array.",
+            received="no targets" if y is None else f"targets in a {type(y).__name__}",
+            remedy="Give the loader a tuple (x, y).",
+        )
+    return np.asarray(y)
+
+
+def check_items(x: Any, y: Array | None, weight: Any) -> None:
+    """Inputs, targets and weights must have the same number of items."""
+    counts = {path: np.shape(leaf)[:1] for path, leaf in leaves(x, "x")}
+    counts |= {"y": np.shape(y)[:1]} if y is not None else {}
+    counts |= {"sample_weight": np.shape(weight)[:1]} if weight is not None else {}
+    if len(set(counts.values())) > 1 or () in counts.values():
+        raise DataError(
+            "All arrays of a batch must have the same number of items.",
+            received=", ".join(f"{path}: {count[0] if count else 'a scalar'}" for path, count in counts.items()),
+            remedy="The first axis of every array is the batch.",
+        )
+
+
+def check_ids(y: Array, classes: int, shape: tuple[int | None, ...]) -> None:
+    """Class ids: integers, (batch, ...) or (batch, ..., 1), from 0 to classes - 1."""
+    rank = len(shape)
+    if y.ndim not in (rank - 1, rank) or (y.ndim == rank and y.shape[-1] != 1):
+        raise DataError(
+            f"Targets for an output of shape {_batched(shape)} must be class ids of shape {_batched(shape[:-1])}, "
+            f"or one-hot of shape {_batched(shape)}.",
+            received=f"shape {_batched((None, *y.shape[1:]))}",
+            remedy="Reshape the labels, or give the model's last layer as many units as there are classes.",
+        )
+    for length, expected in zip(y.shape[1 : rank - 1], shape[1:-1], strict=True):
+        if expected is not None and length != expected:
+            raise DataError(
+                f"Targets for an output of shape {_batched(shape)} must have shape {_batched(shape[:-1])}.",
+                received=f"shape {_batched((None, *y.shape[1:]))}",
+                remedy="Give one class id for each position of the output.",
+            )
+    if y.dtype.kind not in "iu" and not (y.dtype.kind == "f" and np.array_equal(y, np.floor(y))):
+        raise DataError(
+            "Class ids must be whole numbers.",
+            received=f"type {y.dtype}",
+            remedy="Convert them with .astype('int32'); for numbers to predict, use Regression.",
+        )
+    if y.size and (y.min() < 0 or y.max() >= classes):
+        wrong = y.max() if y.max() >= classes else y.min()
+        raise DataError(
+            f"Class ids must be from 0 to {classes - 1}: the model has {classes} outputs.",
+            received=f"the id {int(wrong)}",
+            remedy="Number the classes from 0, or give the model's last layer more units.",
+        )
+
+
+def check_one_hot(y: Array) -> None:
+    """One-hot, or probabilities of the classes: not negative, with sum 1."""
+    if y.size and (y.min() < 0 or not np.allclose(y.sum(axis=-1, dtype=np.float64), 1.0, atol=1e-3)):
+        raise DataError(
+            "One-hot targets must not be negative and must add up to 1 for each item.",
+            received=f"values from {y.min()} to {y.max()}",
+            remedy="Use class ids, or normalise the rows.",
+        )
+
+
+def _batched(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join(['batch', *('any' if length is None else str(length) for length in shape[1:])])})"

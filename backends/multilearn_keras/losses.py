@@ -1,0 +1,99 @@
+"""What a Keras loss divides by, and what it expects: read off the loss, so that counts are exact."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from multilearn.errors import ConfigurationError
+from multilearn_keras.array_ops import KerasOps
+
+__all__ = ["divisor", "from_logits_of", "is_categorical", "item_weights", "takes_class_ids", "understood"]
+
+_OPS = KerasOps()
+
+
+class _Function(keras.losses.Loss):
+    """A plain function of (y_true, y_pred), averaged as Keras does."""
+
+    def __init__(self, function: Callable[..., Any], **arguments: Any) -> None:
+        super().__init__(name=getattr(function, "__name__", "loss"))
+        self._function = function
+        self._fn_kwargs = arguments
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self._function(y_true, y_pred, **self._fn_kwargs)
+
+
+def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
+    """The Keras loss that an object, a name or a function stands for; a name or a function is told `from_logits`.
+
+    Raises `ConfigurationError` where it is not reduced to one number.
+    """
+    found = keras.losses.get(loss)
+    if not isinstance(found, keras.losses.Loss):
+        asks = from_logits is not None and "from_logits" in inspect.signature(found).parameters
+        found = _Function(found, **({"from_logits": from_logits} if asks else {}))
+    elif isinstance(loss, str) and from_logits is not None and "from_logits" in found.get_config():
+        found = type(found).from_config({**found.get_config(), "from_logits": from_logits})
+    if found.reduction in (None, "none"):
+        raise ConfigurationError(
+            "A loss must be reduced to one number.",
+            received=f"{found.name} with reduction={found.reduction!r}",
+            remedy="Leave the reduction at its default, 'sum_over_batch_size'.",
+        )
+    return found
+
+
+def is_categorical(loss: keras.losses.Loss) -> bool:
+    """Whether the loss is a cross-entropy over classes."""
+    name = f"{type(loss).__name__} {loss.name}".lower()
+    return "categorical" in name
+
+
+
+def takes_class_ids(loss: keras.losses.Loss) -> bool:
+    """Whether the loss wants class ids rather than one-hot targets."""
+    return loss.name.startswith("sparse") or type(loss).__name__.startswith("Sparse")
+
+
+def from_logits_of(loss: keras.losses.Loss) -> bool | None:
+    """The loss's own `from_logits`; None if it has no such argument."""
+    arguments = getattr(loss, "_fn_kwargs", {})
+    return arguments.get("from_logits")
+
+
+def divisor(reduction: str, items: Any, mask: Any, weight: Any) -> Any:
+    """What the loss was divided by: a number or a 0-d float32 tensor.
+
+    `items`: any tensor with one element per loss value, (batch, ...). Follows Keras' `reduce_weighted_values`:
+    unmasked items where there is a mask, else all items; with `mean_with_sample_weight` the sum of weights;
+    a loss with reduction `sum` is divided by 1.
+    """
+    if reduction == "sum":
+        return 1
+    if reduction == "mean_with_sample_weight" and (mask is not None or weight is not None):
+        return ops.sum(item_weights(items, mask, weight))
+    if mask is not None:
+        return ops.sum(ops.cast(mask, "float32"))
+    return _OPS.size(items)
+
+
+def item_weights(items: Any, mask: Any, weight: Any) -> Any:
+    """The weight of each item, float32, in the shape of `items`, (batch, ...); None if all weigh 1."""
+    if mask is None and weight is None:
+        return None
+    total = ops.ones_like(items, dtype="float32")
+    for factor in (mask, weight):
+        if factor is not None:
+            factor = ops.cast(factor, "float32")
+            while len(factor.shape) > len(items.shape):
+                factor = ops.squeeze(factor, axis=-1)
+            while len(factor.shape) < len(items.shape):
+                factor = ops.expand_dims(factor, -1)
+            total = ops.multiply(total, factor)
+    return total

@@ -1,0 +1,118 @@
+"""Keras optimizers and learning rates, as `build` takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from multilearn.errors import ConfigurationError
+from multilearn.protocols import LRScheduler, Record
+from multilearn.schedulers import Constant
+
+__all__ = ["KerasSchedule", "adopt_optimizer", "adopt_schedule", "rate_variable"]
+
+
+class KerasSchedule:
+    """A Keras `LearningRateSchedule`: a function of the update, asked on the host."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        self._schedule = schedule
+
+    def learning_rate(self, update: int) -> float:
+        return float(ops.convert_to_numpy(self._schedule(ops.convert_to_tensor(update, dtype="int32"))))
+
+    def state(self) -> Record:
+        return {}
+
+    def restore(self, state: Record) -> None:
+        """Nothing to restore: it is a function of the update."""
+
+    def __repr__(self) -> str:
+        return f"{type(self._schedule).__name__}({self._schedule.get_config()})"
+
+
+def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimizer:
+    """The Keras optimizer that `build` was given as an object, a name, or None for a compiled model's own."""
+    if optimizer is None:
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is None:
+            raise ConfigurationError(
+                "The optimizer may be left out only for a compiled model.",
+                received="None",
+                remedy="Give one, for instance keras.optimizers.Adam().",
+            )
+    if isinstance(optimizer, str):
+        optimizer = _named(optimizer)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ConfigurationError(
+            "The optimizer must be a Keras optimizer object or its name.",
+            received=repr(optimizer),
+            remedy="Write keras.optimizers.Adam() with parentheses, or 'adam'.",
+        )
+    if optimizer.gradient_accumulation_steps:
+        raise ConfigurationError(
+            "Gradients are accumulated by the learner, exactly, and not by the optimizer.",
+            received=f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}",
+            remedy=f"Leave it out and use .grads_accumulation({optimizer.gradient_accumulation_steps}).",
+        )
+    if optimizer.built and model.built and not _built_for(optimizer, model):
+        raise ConfigurationError(
+            "An optimizer keeps state for each variable of one model, and this one was built for another.",
+            received=f"{optimizer.name}, built for {len(_trained_by(optimizer))} variables of another model",
+            remedy=f"Make a new one: keras.optimizers.{type(optimizer).__name__}(...).",
+        )
+    return optimizer
+
+
+def adopt_schedule(lr: Any, optimizer: keras.optimizers.Optimizer) -> LRScheduler:
+    """The scheduler that `build` was given as a scheduler, a number, a Keras schedule, or None for the optimizer's own."""
+    if lr is None:
+        own = _inner(optimizer)._learning_rate
+        lr = own if isinstance(own, keras.optimizers.schedules.LearningRateSchedule) else float(optimizer.learning_rate)
+    if isinstance(lr, keras.optimizers.schedules.LearningRateSchedule):
+        return KerasSchedule(lr)
+    if isinstance(lr, (int, float)) and not isinstance(lr, bool):
+        return Constant(float(lr))
+    if isinstance(lr, LRScheduler):
+        return lr
+    raise ConfigurationError(
+        "The learning rate must be a number, a multilearn scheduler, a Keras LearningRateSchedule, or None.",
+        received=repr(lr),
+        remedy="Write for instance 1e-3 or multilearn.schedulers.Cosine(1e-3).",
+    )
+
+
+def rate_variable(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """The variable that holds the optimizer's learning rate, made to be one if it was a schedule.
+
+    The scheduler's value is written into it before each update; Keras refuses that for an optimizer made with a schedule.
+    """
+    inner = _inner(optimizer)
+    if not isinstance(inner._learning_rate, keras.Variable):
+        variable = keras.Variable(0.0, name="learning_rate", trainable=False, dtype=keras.config.floatx())
+        inner._track_variable(variable)
+        inner._learning_rate = variable
+    return inner._learning_rate
+
+
+def _inner(optimizer: Any) -> Any:
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _named(name: str) -> keras.optimizers.Optimizer:
+    try:
+        return keras.optimizers.get(name)
+    except ValueError as error:
+        raise ConfigurationError(
+            "The optimizer must be one that Keras knows.", received=repr(name), remedy="Write for instance 'adam'."
+        ) from error
+
+
+def _trained_by(optimizer: Any) -> list[keras.Variable]:
+    return list(_inner(optimizer)._trainable_variables)
+
+
+def _built_for(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> bool:
+    return [id(v) for v in _trained_by(optimizer)] == [id(v) for v in model.trainable_variables]

@@ -1,0 +1,203 @@
+"""Everything random in Keras, from one seed and the same on every framework.
+
+`install` puts the portable generator (`bits`, `draws`, `initial`) in the place of Keras' own draws; `reset` starts it
+anew. A layer or initialiser made without a seed gets the k-th of the seeds that follow from the experiment's; what
+is drawn with no seed at all comes from a stream of its own. Once the experiment is seeded, a draw that cannot be made
+the same everywhere is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import keras
+from keras.src import backend as keras_backend
+from keras.src import ops as keras_ops
+from keras.src.backend.common import global_state
+from keras.src.initializers import random_initializers
+from keras.src.random import random as keras_random
+from keras.src.random import seed_generator
+from keras.src.utils import backend_utils, jax_utils
+
+from multilearn.errors import BackendError, ConfigurationError
+from multilearn_keras.bits import WORD, derive, key_of
+from multilearn_keras.draws import Draws, advance
+
+__all__ = ["install", "reset"]
+
+_DRAWS = ("categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform")
+_NOT_PORTABLE = {"beta": "MixUp, CutMix, AugMix", "binomial": "", "gamma": "AugMix"}
+_MARK = "multilearn_draws"
+
+
+class _Streams:
+    """The seeds that follow from the experiment's seed: for whatever is made without one, in the order it is made."""
+
+    def __init__(self, n: int, *, chosen: bool) -> None:
+        self._n = n
+        self._made, self._unseeded = itertools.count(), itertools.count(1)
+        self.chosen = chosen
+
+    def next_seed(self) -> int:
+        return derive(self._n, next(self._made))
+
+    def next_unseeded(self) -> int:
+        """The seed of a stream for draws with no seed: counted from the other end, so the two never meet."""
+        return derive(self._n, WORD - next(self._unseeded))
+
+
+_streams: _Streams | None = None
+
+
+def install() -> None:
+    """Replace the draws of Keras, its default seeds, and what initialisers compute with the framework. Idempotent.
+
+    Raises `BackendError`, with nothing replaced, on a Keras whose inside is not as this library knows it.
+    """
+    _check_keras()
+    if hasattr(keras_backend.random, _MARK):
+        return
+    draws = _replace_draws(import_module(f"keras.src.backend.{keras.backend.backend()}"))
+
+    seed_generator.make_default_seed = _default_seed
+    seed_generator.global_seed_generator = _unseeded(seed_generator.global_seed_generator)
+    generator = seed_generator.SeedGenerator
+    generator.next = advance
+    generator.__init__ = _portable_seed(generator.__init__)
+    random_initializers.Orthogonal.__call__ = _on_the_host(random_initializers.Orthogonal.__call__, draws)
+    backend_utils.DynamicBackend.__getattr__ = _replacing(backend_utils.DynamicBackend.__getattr__)
+
+
+def reset(n: int) -> None:
+    """Start every stream anew from seed `n` (0 <= n < 2**64): what is made and drawn next is what follows from it.
+
+    From here on, draws that are not the same on every framework raise `ConfigurationError`.
+    """
+    global _streams
+    if not 0 <= n < WORD * WORD:
+        raise ConfigurationError("A seed is a number from 0 to 2**64 - 1.", received=n, remedy="Choose another.")
+    install()
+    _streams = _Streams(int(n), chosen=True)
+    global_state.set_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR, None)
+
+
+def _current() -> _Streams:
+    global _streams
+    if _streams is None:
+        from multilearn import seed
+
+        n = seed.current()
+        _streams = _Streams(n, chosen=seed.origin() != "drawn")
+    return _streams
+
+
+def _default_seed() -> int:
+    """The seed of a layer or initialiser that was given none."""
+    return _current().next_seed()
+
+
+def _replace_draws(module: Any) -> Draws:
+    draws = Draws(module)
+    for name in _DRAWS:
+        setattr(module.random, name, getattr(draws, name))
+    for name, users in _NOT_PORTABLE.items():
+        setattr(module.random, name, _refused(getattr(module.random, name), f"keras.random.{name}", users))
+    module.image.elastic_transform = _refused(module.image.elastic_transform, "RandomElasticTransform", "")
+    module.random.make_default_seed = _default_seed
+    setattr(module.random, _MARK, draws)
+    return draws
+
+
+def _refused(original: Callable[..., Any], what: str, users: str) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        if _streams is not None and _streams.chosen:
+            raise ConfigurationError(
+                f"{what} is not the same on every framework, so a seeded experiment cannot have it.",
+                received=f"a draw of {what} after set_seed",
+                remedy=(f"Leave out what draws it ({users})" if users else "Leave it out") + ", or leave out set_seed.",
+            )
+        return original(*args, **kwargs)
+
+    return draw
+
+
+def _unseeded(original: Callable[[], Any]) -> Callable[[], Any]:
+    """Keras' stream of unseeded draws, from a seed that no layer has."""
+
+    @functools.wraps(original)
+    def generator() -> Any:
+        name = seed_generator.GLOBAL_SEED_GENERATOR
+        # While JAX traces, Keras refuses an unseeded draw; that is left to it.
+        if global_state.get_global_attribute(name) is None and not jax_utils.is_in_jax_tracing_scope():
+            global_state.set_global_attribute(name, seed_generator.SeedGenerator(_current().next_unseeded()))
+        return original()
+
+    return generator
+
+
+def _portable_seed(original: Callable[..., None]) -> Callable[..., None]:
+    """A seed that some framework's state cannot hold starts from the key that an integer seed has."""
+
+    @functools.wraps(original)
+    def initialise(self: Any, seed: Any = None, name: str | None = None, **kwargs: Any) -> None:
+        original(self, key_of(seed)[0] if isinstance(seed, int) else seed, name, **kwargs)
+        self._initial_seed = seed
+
+    return initialise
+
+
+def _on_the_host(original: Callable[..., Any], draws: Draws) -> Callable[..., Any]:
+    """The frameworks' own QR decompositions differ by 1e-6."""
+
+    @functools.wraps(original)
+    def call(self: Any, shape: Any, dtype: Any = None) -> Any:
+        if len(shape) < 2 or not isinstance(self.seed, int):
+            return original(self, shape, dtype)
+        return draws.orthogonal(shape, self.gain, key_of(self.seed), dtype)
+
+    return call
+
+
+def _replacing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """In a tf.data pipeline, preprocessing layers draw with TensorFlow under every framework."""
+
+    @functools.wraps(original)
+    def attribute(self: Any, name: str) -> Any:
+        found = original(self, name)
+        if name in ("random", "image") and isinstance(found, ModuleType):
+            module = import_module(f"keras.src.backend.{self._backend}")
+            if not hasattr(module.random, _MARK):
+                _replace_draws(module)
+        return found
+
+    return attribute
+
+
+def _check_keras() -> None:
+    random = keras_backend.random
+    wanted = {
+        random: (*_DRAWS, *_NOT_PORTABLE, "make_default_seed"),
+        keras_backend: ("image", "random", "name_scope"),
+        keras_backend.image: ("elastic_transform",),
+        seed_generator: ("GLOBAL_SEED_GENERATOR", "draw_seed", "global_seed_generator", "make_default_seed"),
+        seed_generator.SeedGenerator: ("next",),
+        random_initializers.Orthogonal: ("__call__",),
+        backend_utils.DynamicBackend: ("__getattr__",),
+        jax_utils: ("is_in_jax_tracing_scope",),
+    }
+    missing = [f"{owner.__name__}.{name}" for owner in wanted for name in wanted[owner] if not hasattr(owner, name)]
+    callers = (random_initializers.random, keras_random.backend.random, keras_ops.random)
+    if not missing and any(module is not random for module in callers):
+        missing = ["one random module for all that draw"]
+    if missing:
+        raise BackendError(
+            "The random draws of this Keras cannot be replaced: it lacks what they are replaced at.",
+            received=f"Keras {keras.__version__} without {', '.join(missing)}",
+            remedy="Install a Keras from 3.12 to 3.15, or a newer multilearn.",
+        )

@@ -1,0 +1,42 @@
+"""The random streams that are in no variable of the model: Keras' stream of unseeded draws, and the framework's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+from keras.src.random import seed_generator
+
+from multilearn.checkpoint import HostTensor
+from multilearn_keras.transfer import assign, to_host
+
+__all__ = ["restore_streams", "streams"]
+
+
+def streams() -> dict[str, Any]:
+    """Their state, as plain data and tensors for a record. TensorFlow and JAX let nobody read a stream of their own."""
+    unseeded = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
+    framework = keras.backend.backend()
+    return {
+        "framework": framework,
+        "unseeded": None if unseeded is None else to_host(unseeded.state),
+        "native": _native() if framework == "torch" else None,
+    }
+
+
+def restore_streams(state: Mapping[str, Any]) -> None:
+    """Go on from what `streams` returned; the framework's own stream only where it is the same framework."""
+    if state["unseeded"] is not None:
+        assign(seed_generator.global_seed_generator().state, state["unseeded"])
+    if state["native"] is not None and state["framework"] == keras.backend.backend():
+        import torch
+
+        torch.set_rng_state(torch.from_numpy(state["native"].array.copy()))
+
+
+def _native() -> HostTensor:
+    import torch
+
+    return HostTensor.of(torch.get_rng_state().numpy().copy())

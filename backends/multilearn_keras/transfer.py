@@ -1,0 +1,134 @@
+"""Between Keras variables and the host: real copies, bit for bit, in one type on every framework.
+
+Counters are int64 on one framework and int32 on another, seed states int32, int64 or uint32: a record has signed
+integers of 32 or 64 bits as `I64` and seed states as `U32`. Everything else keeps the variable's own type.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import ml_dtypes
+import numpy as np
+
+from multilearn.checkpoint.tensors import HostTensor
+from multilearn.errors import RecordMismatch
+from multilearn_keras.variables import nest
+
+__all__ = ["assign", "record_of", "specification", "to_device", "to_host", "weights_sha256"]
+
+Array = np.ndarray[Any, Any]
+
+SEED_STATE = "seed_generator_state"  # how Keras calls the one variable of a SeedGenerator
+
+
+def to_host(tensor: Any) -> HostTensor:
+    """A copy that nothing done to `tensor` later can change; in the record's type if `tensor` is a variable."""
+    if isinstance(tensor, keras.Variable):
+        return _recorded(tensor, tensor.value)
+    return HostTensor.of(_copy(tensor))
+
+
+def to_device(variable: keras.Variable, tensor: HostTensor) -> Any:
+    """A new tensor of the framework, of the variable's type, that shares no memory with `tensor`.
+
+    Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has.
+    """
+    wanted = _blank(variable)
+    if (tensor.dtype, tensor.shape) != (wanted.dtype, wanted.shape):
+        raise RecordMismatch(
+            "A variable takes only a tensor of its own type and shape.", received=f"{tensor} for {wanted}"
+        )
+    own = _numpy_dtype(keras.backend.standardize_dtype(variable.value.dtype))
+    if tensor.dtype == "I64" and tensor.array.size and not _fits(tensor.array, own):
+        raise RecordMismatch(f"On this framework this variable holds {own}.", received=f"up to {tensor.array.max()}")
+    array = tensor.array.view(ml_dtypes.bfloat16) if tensor.dtype == "BF16" else tensor.array
+    return _tensor(array.astype(own, order="C", copy=True), variable)
+
+
+def assign(variable: keras.Variable, tensor: HostTensor) -> None:
+    """Put into `variable` what `to_host` gave of it, or of its counterpart on another framework.
+
+    Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has.
+    """
+    variable.assign(to_device(variable, tensor))
+
+
+def record_of(variables: Mapping[str, keras.Variable], values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Nested maps of copies. `values` has, under the same keys, what is kept outside of the variables."""
+    return nest({key: _recorded(variable, _value(variable, key, values)) for key, variable in variables.items()})
+
+
+def specification(variables: Mapping[str, keras.Variable]) -> dict[str, Any]:
+    """What `record_of` gives, with zeros for the values: nothing is copied, and no memory touched."""
+    return nest({key: _blank(variable) for key, variable in variables.items()})
+
+
+def weights_sha256(variables: Mapping[str, keras.Variable], values: Mapping[str, Any] | None = None) -> str:
+    """The digest of keys, types, shapes and bytes, in the order of the keys: equal state, equal digest, everywhere."""
+    digest = hashlib.sha256()
+    for key, variable in sorted(variables.items()):
+        tensor = _recorded(variable, _value(variable, key, values))
+        digest.update(f"{key} {tensor}\n".encode())
+        digest.update(memoryview(tensor.raw))
+    return digest.hexdigest()
+
+
+def _value(variable: keras.Variable, key: str, values: Mapping[str, Any] | None) -> Any:
+    return variable.value if values is None else values[key]
+
+
+def _recorded(variable: keras.Variable, value: Any) -> HostTensor:
+    # From a signed to an unsigned type numpy keeps the lower bits, which is what a seed state consists of.
+    return HostTensor.of(_copy(value).astype(_recorded_dtype(variable), copy=False))
+
+
+def _blank(variable: keras.Variable) -> HostTensor:
+    return HostTensor.of(np.zeros(tuple(variable.shape), _recorded_dtype(variable)))
+
+
+def _recorded_dtype(variable: keras.Variable) -> np.dtype[Any]:
+    if variable.name == SEED_STATE and tuple(variable.shape) == (2,):
+        return np.dtype(np.uint32)
+    return _numpy_dtype("int64" if variable.dtype == "int32" else variable.dtype)
+
+
+def _numpy_dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(getattr(ml_dtypes, name, name))
+
+
+def _fits(array: Array, dtype: np.dtype[Any]) -> bool:
+    limits = np.iinfo(dtype)
+    return bool(limits.min <= array.min() and array.max() <= limits.max)
+
+
+def _copy(tensor: Any) -> Array:
+    if keras.backend.backend() != "torch":
+        return np.array(tensor, order="C", copy=True)
+    import torch
+
+    if not isinstance(tensor, torch.Tensor):
+        return np.array(tensor, order="C", copy=True)
+    near = tensor.detach().cpu()
+    if near.dtype == torch.bfloat16:  # unknown to torch's numpy()
+        return np.array(near.view(torch.int16).numpy(), order="C", copy=True).view(ml_dtypes.bfloat16)
+    return np.array(near.numpy(), order="C", copy=True)
+
+
+def _tensor(array: Array, variable: keras.Variable) -> Any:
+    """`array` as a tensor of the framework; it must be nobody else's."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        if array.dtype == ml_dtypes.bfloat16:
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(variable.value.device)
+        return torch.from_numpy(array).to(variable.value.device)
+    if backend == "jax":
+        import jax.numpy as jnp
+
+        return jnp.array(array, copy=True)
+    return keras.ops.convert_to_tensor(array)

@@ -1,0 +1,164 @@
+"""experiment.log: what the library, and whoever warns, said during a run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Installer", "file_log"]
+
+Installer = Callable[[Path], AbstractContextManager[None]]
+"""What `.with_application_logger` takes: called with the path of experiment.log, entered for the duration of `fit`."""
+
+_TREE = "multilearn"
+
+
+@contextlib.contextmanager
+def file_log(path: Path) -> Iterator[None]:
+    """Append to `path`, while entered: our own loggers from INFO on, every other logger from WARNING on.
+
+    A line is `2026-01-31T12:00:00.123Z INFO multilearn message` (UTC, level, logger), a traceback follows it.
+    The user's logging goes on exactly as without it, `logging.warning` on stderr too, and is as before afterwards.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = _LogFile(path)
+    try:
+        _TAP.add(log)
+        try:
+            yield
+        finally:
+            _TAP.remove(log)
+    finally:
+        log.close()
+
+
+class _LogFile:
+    """One experiment.log: each record appended in one write."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, record: logging.LogRecord) -> None:
+        # a full disk, or a log closed meanwhile by another thread, must not fail somebody's call of a logger
+        with contextlib.suppress(OSError, ValueError):
+            self._file.write(_entry(record).encode(errors="backslashreplace"))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _entry(record: logging.LogRecord) -> str:
+    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        message = record.getMessage()
+    except Exception:  # arguments that do not fit: the user's own handlers report it
+        message = f"{record.msg} {record.args}"
+    parts = [f"{time} {record.levelname} {record.name} {message}"]
+    if record.exc_info and record.exc_info[0] is not None:
+        parts.append(logging.Formatter().formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(record.stack_info)
+    return "\n".join(parts) + "\n"
+
+
+class _Tap:
+    """Listens to every logger where records are made, for as long as a log is open.
+
+    No handler is added, for each would change what the user sees: with one on the root logger Python's last-resort
+    handler falls silent and `logging.basicConfig` does nothing. So records are read as the record factory makes them.
+    The level of our tree is lowered to INFO; what the user's levels would not have let through is then held back
+    from the user's handlers by a filter on the logger it came from.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._logs: tuple[_LogFile, ...] = ()
+        self._factory: _RecordFactory | None = None
+        self._filtered: list[logging.Logger] = []
+        self._levels: tuple[int, int] | None = None
+
+    def add(self, log: _LogFile) -> None:
+        with self._lock:
+            if not self._logs:
+                self._install()
+            self._logs = (*self._logs, log)
+
+    def remove(self, log: _LogFile) -> None:
+        with self._lock:
+            self._logs = tuple(other for other in self._logs if other is not log)
+            if not self._logs:
+                self._uninstall()
+
+    def take(self, record: logging.LogRecord) -> None:
+        """A record has been made; its logger has not handled it yet."""
+        ours = record.name == _TREE or record.name.startswith(f"{_TREE}.")
+        if record.levelno < (logging.INFO if ours else logging.WARNING):
+            return
+        logs = self._logs  # no lock: a process forked while another thread holds it could never log again
+        if ours and logs:
+            self._hold_back(logging.getLogger(record.name))
+        for log in logs:
+            log.write(record)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the user's levels let the record through: the filter on the loggers of our tree."""
+        return record.levelno >= self._users_level(logging.getLogger(record.name))
+
+    def _install(self) -> None:
+        tree = logging.getLogger(_TREE)
+        if tree.getEffectiveLevel() > logging.INFO:
+            self._levels = tree.level, logging.INFO
+            tree.setLevel(logging.INFO)
+        self._factory = _RecordFactory(logging.getLogRecordFactory(), self)
+        logging.setLogRecordFactory(self._factory)
+
+    def _uninstall(self) -> None:
+        factory, self._factory = self._factory, None
+        if factory is not None:
+            factory.tap = None  # somebody may have wrapped it meanwhile, and then it stays, without effect
+            if logging.getLogRecordFactory() is factory:
+                logging.setLogRecordFactory(factory.wrapped)
+        tree = logging.getLogger(_TREE)
+        levels, self._levels = self._levels, None
+        if levels is not None and tree.level == levels[1]:
+            tree.setLevel(levels[0])
+        while self._filtered:
+            self._filtered.pop().removeFilter(self)
+
+    def _hold_back(self, logger: logging.Logger) -> None:
+        if self not in logger.filters:
+            logger.filters.insert(0, self)  # first, so that the user's filters see what they would have seen
+            self._filtered.append(logger)
+
+    def _users_level(self, logger: logging.Logger) -> int:
+        node: logging.Logger | None = logger
+        while node is not None:
+            lowered = self._levels is not None and node.name == _TREE and node.level == self._levels[1]
+            level = self._levels[0] if lowered and self._levels else node.level
+            if level:
+                return level
+            node = node.parent
+        return logging.NOTSET
+
+
+class _RecordFactory:
+    """Makes log records as before, and shows them to the tap."""
+
+    def __init__(self, wrapped: Callable[..., logging.LogRecord], tap: _Tap) -> None:
+        self.wrapped = wrapped
+        self.tap: _Tap | None = tap
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self.wrapped(*args, **kwargs)
+        if self.tap is not None and isinstance(record.name, str):  # `logging.makeLogRecord` fills its blanks in later
+            self.tap.take(record)
+        return record
+
+
+_TAP = _Tap()

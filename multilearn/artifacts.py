@@ -1,0 +1,75 @@
+"""The directory of a run: every path in it is named here, once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from multilearn.events import Split
+
+__all__ = ["RunDirectory", "file_name", "metric_name"]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9 .()@=+,-]")
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+
+
+def file_name(metric: str) -> str:
+    """The file name (without `.log`) of a metric: spaces become `_`, what a path could trip over `%XX` of its UTF-8 bytes.
+
+    Injective: `metric_name` undoes it. Case is not folded.
+
+    >>> file_name("Top 5 Accuracy"), file_name("a/b")
+    ('Top_5_Accuracy', 'a%2Fb')
+    """
+    text = _UNSAFE.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), metric)
+    if text.startswith(".") or _RESERVED.fullmatch(text):
+        text = f"%{ord(text[0]):02X}{text[1:]}"
+    if text.endswith((".", " ")):
+        text = f"{text[:-1]}%{ord(text[-1]):02X}"
+    return text.replace(" ", "_")
+
+
+def metric_name(file: str) -> str:
+    """The metric whose `file_name` is `file`."""
+    text = file.replace("_", " ")
+    return re.sub(r"(?:%[0-9A-F]{2})+", lambda match: bytes.fromhex(match[0].replace("%", "")).decode(), text)
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Names every path of a run; creates and reads nothing."""
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        return self.path / "experiment.log"
+
+    @property
+    def experiment(self) -> Path:
+        return self.path / "experiment.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoint"
+
+    def epoch(self, split: Split, epoch: int) -> Path:
+        """The folder of a split's metric files of one epoch, counted from 1."""
+        return self.path / split / f"epoch-{epoch}"
+
+    def metric(self, split: Split, epoch: int, metric: str) -> Path:
+        return self.epoch(split, epoch) / f"{file_name(metric)}.log"
+
+    def epochs(self, split: Split) -> dict[int, Path]:
+        """The epoch folders that exist, in order."""
+        found = {}
+        for folder in (self.path / split).glob("epoch-*"):
+            number = folder.name.removeprefix("epoch-")
+            if number.isdecimal() and str(int(number)) == number and folder.is_dir():
+                found[int(number)] = folder
+        return dict(sorted(found.items()))

@@ -1,0 +1,186 @@
+"""Which framework this process trains on, and how it is found: one process, one framework."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import cast
+
+from multilearn.errors import BackendError
+from multilearn.protocols import Backend
+
+__all__ = [
+    "GROUP",
+    "KERAS_VARIABLE",
+    "ON_KERAS",
+    "VARIABLE",
+    "Choice",
+    "announce",
+    "check_name",
+    "choice",
+    "chosen",
+    "installed",
+    "known",
+    "load",
+    "usable",
+]
+
+GROUP = "multilearn.backends"
+VARIABLE = "MULTILEARN_BACKEND"
+KERAS_VARIABLE = "KERAS_BACKEND"
+ON_KERAS = ("torch", "tensorflow", "jax")
+"""The frameworks that Keras runs on, in the order in which they are preferred."""
+
+_announced: str | None = None  # what `announce` wrote into KERAS_BACKEND, where nobody had written anything
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The framework that would be used, and why; `name` is None where there is none."""
+
+    name: str | None
+    reason: str
+
+
+def choice() -> Choice:
+    """`MULTILEARN_BACKEND`; else what Keras was loaded on; else `KERAS_BACKEND`; else the first installed. Imports nothing."""
+    if name := _variable(VARIABLE):
+        return Choice(name, f"the environment variable {VARIABLE}")
+    if name := _keras_runs_on():
+        return Choice(name, "Keras was loaded on it")
+    if (name := _variable(KERAS_VARIABLE)) and name != _announced:
+        return Choice(name, f"the environment variable {KERAS_VARIABLE}")
+    return Choice(_first_installed(), f"the first installed of {', '.join(ON_KERAS)}")
+
+
+def chosen() -> str | None:
+    """The name of the framework that would be used. Imports nothing and does not judge whether it can be."""
+    return choice().name
+
+
+def known() -> tuple[str, ...]:
+    """The backends that are registered in the entry-point group `multilearn.backends`, the preferred ones first."""
+    names = _entry_points()
+    return tuple(sorted(names, key=lambda name: (ON_KERAS.index(name) if name in ON_KERAS else len(ON_KERAS), name)))
+
+
+def installed(name: str) -> bool:
+    """Whether the framework of a known backend is installed. Imports nothing."""
+    return _has_module(name) and _has_module("keras") if name in ON_KERAS else name in known()
+
+
+def check_name(name: str) -> None:
+    """Raise `BackendError`, with the remedy, unless `name` is a known backend whose framework is installed."""
+    if name not in known():
+        near = difflib.get_close_matches(name.lower(), known(), n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise BackendError(
+            f"A backend must be one of {', '.join(known())}.",
+            received=repr(name),
+            remedy=f"{hint}It is chosen by {VARIABLE}, or by {KERAS_VARIABLE}.",
+        )
+    if not installed(name):
+        raise BackendError(
+            f"The backend {name!r} needs {name} and keras, and they are not both installed.",
+            received=f"{name} by {choice().reason}" if chosen() == name else name,
+            remedy=f"Install them with: pip install 'multilearn[{name}]'{_or_use_another()}",
+        )
+
+
+def load(name: str | None = None) -> Backend:
+    """The backend called `name`, or the chosen one. Imports its framework. Raises what `usable` raises."""
+    return _loaded(usable(name))
+
+
+def usable(name: str | None = None) -> str:
+    """The name of the backend that `load` would load. Imports nothing.
+
+    Raises `BackendError` where it is unknown, not installed, or contradicts what this process already runs on.
+    """
+    decided = choice() if name is None else Choice(name, "asked for by name")
+    if decided.name is None:
+        raise BackendError(
+            "multilearn trains on a framework, and none is installed.",
+            received=f"none of {', '.join(ON_KERAS)} together with keras",
+            remedy="Install one, for instance with: pip install 'multilearn[torch]'",
+        )
+    check_name(decided.name)
+    if decided.name in ON_KERAS:
+        _check_keras(decided.name)
+    return decided.name
+
+
+def announce() -> None:
+    """Tell Keras, where it is not loaded yet and has not been told, which framework to run on. Never raises.
+
+    Where the one asked for cannot be had Keras gets another, so that the refusal with the remedy comes from us.
+    """
+    if "keras" in sys.modules or _variable(KERAS_VARIABLE):
+        return
+    global _announced
+    name = chosen()
+    _announced = name if name in ON_KERAS and _has_module(name) else _first_installed()
+    if _announced:
+        os.environ[KERAS_VARIABLE] = _announced
+
+
+def _check_keras(name: str) -> None:
+    told, runs_on = _variable(KERAS_VARIABLE), _keras_runs_on()
+    if runs_on and runs_on != name:
+        raise BackendError(
+            f"Keras is already loaded on {runs_on}, and one process has one framework.",
+            received=f"{name} by {choice().reason}",
+            remedy=f"Import multilearn before keras, or set {KERAS_VARIABLE}={name} too.",
+        )
+    if told and told != name:
+        raise BackendError(
+            f"The environment variables {VARIABLE} and {KERAS_VARIABLE} must agree.",
+            received=f"{VARIABLE}={_variable(VARIABLE)} and {KERAS_VARIABLE}={told}",
+            remedy=f"Unset {KERAS_VARIABLE}, or set it to {name} too.",
+        )
+    os.environ[KERAS_VARIABLE] = name
+
+
+def _or_use_another() -> str:
+    others = [other for other in known() if installed(other)]
+    return f" Or use what is installed: {VARIABLE}={others[0]}" if others else ""
+
+
+def _variable(name: str) -> str | None:
+    return os.environ.get(name, "").strip() or None
+
+
+def _keras_runs_on() -> str | None:
+    config = getattr(sys.modules.get("keras"), "config", None)
+    return cast("str", config.backend()) if hasattr(config, "backend") else None
+
+
+def _first_installed() -> str | None:
+    return next((name for name in ON_KERAS if _has_module(name)), None) if _has_module("keras") else None
+
+
+def _has_module(name: str) -> bool:
+    if name in sys.modules:
+        return True
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    # a folder of that name somewhere on the path is no framework
+    return spec is not None and spec.origin is not None
+
+
+@lru_cache(maxsize=1)
+def _entry_points() -> Mapping[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+@lru_cache(maxsize=None)
+def _loaded(name: str) -> Backend:
+    return cast("Backend", _entry_points()[name].load()())

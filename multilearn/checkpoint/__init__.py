@@ -1,0 +1,28 @@
+"""Checkpoints: records, the files they are kept in, and which of them to keep."""
+
+from multilearn.checkpoint.atomic import write_atomically
+from multilearn.checkpoint.folder import CheckpointFolder
+from multilearn.checkpoint.matching import differences, nbytes, require_match
+from multilearn.checkpoint.mpk import MpkGzRecorder
+from multilearn.checkpoint.recorder import Contents, Recorder
+from multilearn.checkpoint.strategies import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, KeepLast
+from multilearn.checkpoint.tensors import HostTensor
+from multilearn.checkpoint.writer import CheckpointWriter
+
+__all__ = [
+    "DEFAULT",
+    "AnyOf",
+    "CheckpointFolder",
+    "CheckpointStrategy",
+    "CheckpointWriter",
+    "Contents",
+    "HostTensor",
+    "KeepBest",
+    "KeepLast",
+    "MpkGzRecorder",
+    "Recorder",
+    "differences",
+    "nbytes",
+    "require_match",
+    "write_atomically",
+]

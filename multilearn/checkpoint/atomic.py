@@ -1,0 +1,58 @@
+"""Files that are there completely, or not at all, whenever the power fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["replace", "sync_folder", "temporary", "write_atomically", "written"]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put `data` into the file `path`: durable on return; before that, whatever happens, the file is as it was."""
+    with written(temporary(path)) as file:
+        file.write(data)
+    replace(temporary(path), path)
+    sync_folder(path.parent)
+
+
+def temporary(path: Path) -> Path:
+    """Where the content of `path` is written first: in the same folder, so that a rename suffices."""
+    return path.with_name(f"{path.name}.tmp")
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A new file at `path`, in place of what was there, durable at the end and removed again on an error."""
+    path.unlink(missing_ok=True)
+    try:
+        with open(path, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename, over `target` if that is there; `source` is removed if that fails."""
+    try:
+        os.replace(source, target)
+    except BaseException:
+        source.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(path: Path) -> None:
+    """Make durable what was created, renamed and removed in a folder (Windows cannot, and does so by itself)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

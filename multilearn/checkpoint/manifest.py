@@ -1,0 +1,189 @@
+"""manifest.json: which checkpoints exist. What it does not name does not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multilearn.checkpoint.atomic import write_atomically
+from multilearn.errors import MultilearnError, RecordError
+from multilearn.position import Position
+
+__all__ = ["PARTS", "Checkpoint", "FileFacts", "Manifest", "file_name"]
+
+NAME = "manifest.json"
+PARTS = ("model", "optim", "scheduler")
+_VERSION = 1
+_LARGEST = 1 << 26
+_FILE = re.compile(r"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.([a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*)", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def file_name(part: str, position: Position, extension: str) -> str:
+    """The file of a part of a checkpoint: `model-3.mpk.gz`, `optim-3.120.mpk.gz`."""
+    return f"{part}-{position}.{extension}"
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a file is known by: its bytes on disk, the bytes of its record, and the checksum of the former."""
+
+    size: int
+    uncompressed: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A durable checkpoint and its files by name."""
+
+    position: Position
+    files: Mapping[str, FileFacts]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The checkpoints of a folder, in the order of their positions.
+
+    `writing`: the one being written, of which parts may lie about. `removing`: files that belong to no checkpoint any
+    more; they may still be there, and go after the next durable commit. `version` is 1.
+    """
+
+    checkpoints: tuple[Checkpoint, ...] = ()
+    writing: Position | None = None
+    removing: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """The manifest in `folder`; an empty one if there is none. Raises `RecordError` if it is not a valid one."""
+        path = folder / NAME
+        try:
+            with open(path, "rb") as file:
+                text = file.read(_LARGEST + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return cls()
+        except OSError as error:
+            raise _broken(path, str(error)) from error
+        try:
+            if len(text) > _LARGEST:
+                raise _Invalid(f"more than {_LARGEST} bytes")
+            return _parsed(json.loads(text))
+        except (ValueError, RecursionError, MultilearnError) as error:
+            raise _broken(path, str(error)) from error
+
+    def save(self, folder: Path) -> None:
+        """Make this the manifest of `folder`, durably."""
+        content = {
+            "version": _VERSION,
+            "writing": None if self.writing is None else str(self.writing),
+            "checkpoints": [
+                {"name": str(each.position), "files": {name: vars(facts) for name, facts in each.files.items()}}
+                for each in self.checkpoints
+            ],
+            "removing": list(self.removing),
+        }
+        write_atomically(folder / NAME, f"{json.dumps(content, indent=1)}\n".encode())
+
+    def find(self, position: Position) -> Checkpoint | None:
+        return next((each for each in self.checkpoints if each.position == position), None)
+
+    def files(self) -> list[str]:
+        """The files of all checkpoints."""
+        return [name for each in self.checkpoints for name in each.files]
+
+    def without(self, positions: Collection[Position]) -> Manifest:
+        """Those checkpoints gone, and their files to be removed."""
+        gone = [name for each in self.checkpoints if each.position in positions for name in each.files]
+        kept = tuple(each for each in self.checkpoints if each.position not in positions)
+        return Manifest(kept, self.writing, tuple(dict.fromkeys([*self.removing, *gone])))
+
+    def with_checkpoint(self, checkpoint: Checkpoint) -> Manifest:
+        """That checkpoint written, in the place of one at its position."""
+        others = [each for each in self.checkpoints if each.position != checkpoint.position]
+        removing = tuple(name for name in self.removing if name not in checkpoint.files)
+        return Manifest(_ordered([*others, checkpoint]), None, removing)
+
+
+class _Invalid(ValueError):
+    """What is wrong with a manifest."""
+
+
+def _ordered(checkpoints: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
+    return tuple(sorted(checkpoints, key=lambda each: each.position))
+
+
+def _broken(path: Path, what: str) -> RecordError:
+    return RecordError(
+        f"{path} must be a valid manifest of version {_VERSION}.",
+        received=what,
+        remedy=f"Restore it from a copy, or move {path.parent} away and start anew.",
+    )
+
+
+def _parsed(content: object) -> Manifest:
+    whole = _map(content, "the manifest", {"version", "writing", "checkpoints", "removing"})
+    if type(whole["version"]) is not int or whole["version"] != _VERSION:
+        raise _Invalid(f"version {whole['version']!r}")
+    writing = None if whole["writing"] is None else _position(whole["writing"])
+    checkpoints = [_checkpoint(each) for each in _list(whole["checkpoints"], "checkpoints")]
+    if len({each.position for each in checkpoints}) < len(checkpoints):
+        raise _Invalid("a checkpoint that is listed twice")
+    removing = tuple(_file(name)[0] for name in _list(whole["removing"], "removing"))
+    manifest = Manifest(_ordered(checkpoints), writing, removing)
+    if both := set(removing) & set(manifest.files()):
+        raise _Invalid(f"files that are both kept and to be removed: {', '.join(sorted(both))}")
+    return manifest
+
+
+def _checkpoint(content: object) -> Checkpoint:
+    entry = _map(content, "a checkpoint", {"name", "files"})
+    position = _position(entry["name"])
+    files = {}
+    for key, facts in _map(entry["files"], "files").items():
+        name, of = _file(key)
+        if of != position:
+            raise _Invalid(f"the file {name} in the checkpoint {position}")
+        files[name] = _facts(_map(facts, name, {"size", "uncompressed", "sha256"}))
+    if not files:
+        raise _Invalid(f"no files in the checkpoint {position}")
+    return Checkpoint(position, files)
+
+
+def _facts(content: Mapping[str, Any]) -> FileFacts:
+    for key in ("size", "uncompressed"):
+        if type(content[key]) is not int or content[key] < 0:
+            raise _Invalid(f"{key} {content[key]!r}")
+    if not isinstance(content["sha256"], str) or not _SHA256.fullmatch(content["sha256"]):
+        raise _Invalid(f"sha256 {content['sha256']!r}")
+    return FileFacts(**content)
+
+
+def _file(name: object) -> tuple[str, Position]:
+    """A plain file name of our own form: nothing else is ever opened or removed on a manifest's word."""
+    matched = _FILE.fullmatch(name) if isinstance(name, str) else None
+    if matched is None:
+        raise _Invalid(f"the file name {name!r}")
+    return matched[0], Position.parse(matched[2])
+
+
+def _position(text: object) -> Position:
+    if not isinstance(text, str):
+        raise _Invalid(f"the checkpoint name {text!r}")
+    return Position.parse(text)
+
+
+def _map(content: object, what: str, keys: Collection[str] | None = None) -> dict[str, Any]:
+    if not isinstance(content, dict) or (keys is not None and content.keys() != keys):
+        received = sorted(content) if isinstance(content, dict) else type(content).__name__
+        raise _Invalid(f"{received} as {what}")
+    return content
+
+
+def _list(content: object, what: str) -> list[Any]:
+    if not isinstance(content, list):
+        raise _Invalid(f"{type(content).__name__} as {what}")
+    return content

@@ -1,0 +1,120 @@
+"""Which checkpoints to keep: pure functions of what is on disk and of the recorded history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, get_args, runtime_checkable
+
+from multilearn.errors import ConfigurationError
+from multilearn.events import Split
+from multilearn.history import Direction, History, Monitor
+
+__all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepLast"]
+
+
+@runtime_checkable
+class CheckpointStrategy(Protocol):
+    """Decides after every epoch."""
+
+    def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
+        """Those of `epochs` to keep: the ones on disk, and the newest, which is written only if it is kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeepLast:
+    """The last `n` epochs.
+
+    >>> sorted(KeepLast(2).keep([1, 2, 3], History()))
+    [2, 3]
+    """
+
+    n: int = 1
+
+    def __post_init__(self) -> None:
+        _require_count("KeepLast(n)", self.n)
+
+    def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
+        return frozenset(sorted(set(epochs))[-self.n :])
+
+
+@dataclass(frozen=True)
+class KeepBest:
+    """The `k` best epochs by the exact epoch value of a metric; `direction` says whether lower or higher is better.
+
+    Of equal values the earlier epoch is better. An epoch without a value, or with NaN, is never kept by this.
+    """
+
+    metric: str = "Loss"
+    split: Split | str = Split.VALID
+    direction: Direction = "lowest"
+    k: int = 1
+
+    def __post_init__(self) -> None:
+        _require_count("KeepBest(k=...)", self.k)
+        if not isinstance(self.metric, str) or not self.metric:
+            raise ConfigurationError(
+                "KeepBest watches a metric by its name.",
+                received=repr(self.metric),
+                remedy='Write KeepBest("Accuracy", direction="highest").',
+            )
+        if self.split not in list(Split):
+            raise ConfigurationError(
+                f"The split of KeepBest is one of {', '.join(Split)}.",
+                received=repr(self.split),
+                remedy='Write split="valid".',
+            )
+        if self.direction not in get_args(Direction):
+            raise ConfigurationError(
+                'The direction of KeepBest is "lowest" or "highest".',
+                received=repr(self.direction),
+                remedy='Losses are best when "lowest", accuracies when "highest".',
+            )
+
+    def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
+        monitor = Monitor(self.metric, self.split, self.direction)
+        kept: set[int] = set()
+        while len(kept) < self.k:
+            best = monitor.best(history, among=[epoch for epoch in epochs if epoch not in kept])
+            if best is None:
+                break
+            kept.add(best)
+        return frozenset(kept)
+
+
+@dataclass(frozen=True, init=False)
+class AnyOf:
+    """What any of several strategies keeps.
+
+    >>> sorted(AnyOf(KeepLast(1), KeepLast(2)).keep([1, 2, 3], History()))
+    [2, 3]
+    """
+
+    strategies: tuple[CheckpointStrategy, ...]
+
+    def __init__(self, *strategies: CheckpointStrategy) -> None:
+        fit = [isinstance(each, CheckpointStrategy) and not isinstance(each, type) for each in strategies]
+        if not fit or not all(fit):
+            raise ConfigurationError(
+                "AnyOf combines strategies, at least one.",
+                received=", ".join(map(repr, strategies)) or "none",
+                remedy="Write AnyOf(KeepLast(2), KeepBest()).",
+            )
+        object.__setattr__(self, "strategies", strategies)
+
+    def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
+        return frozenset().union(*(each.keep(epochs, history) for each in self.strategies))
+
+
+def _require_count(what: str, number: object) -> None:
+    if type(number) is not int or number < 1:
+        raise ConfigurationError(
+            f"{what} keeps a whole number of checkpoints, at least 1.",
+            received=repr(number),
+            remedy="To keep none, use no checkpointer.",
+        )
+
+
+DEFAULT = AnyOf(KeepLast(2), KeepBest())
+"""The last two, and the best by validation loss."""

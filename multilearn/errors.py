@@ -1,0 +1,78 @@
+"""What multilearn raises.
+
+    MultilearnError
+    ├── ConfigurationError (ValueError)      what was asked for is impossible or contradicts itself
+    │   ├── DirectoryError                   the run's directory cannot be used for this
+    │   └── BackendError (ImportError)       the framework asked for cannot be had in this process
+    ├── DataError (ValueError)               a batch, a label or a loader does not fit
+    ├── CheckpointError
+    │   ├── CheckpointNotFound (LookupError)
+    │   ├── RecordError (ValueError)         a file that is not, or no longer, a record
+    │   └── RecordMismatch (ValueError)      a record of something else than this model or optimizer
+    └── NonFiniteLoss (ArithmeticError)      the loss became NaN or infinite
+
+Every message says what the rule is, what was received, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendError",
+    "CheckpointError",
+    "CheckpointNotFound",
+    "ConfigurationError",
+    "DataError",
+    "DirectoryError",
+    "MultilearnError",
+    "NonFiniteLoss",
+    "RecordError",
+    "RecordMismatch",
+]
+
+
+class MultilearnError(Exception):
+    """The root of what this library raises: a rule, what was received, and the remedy."""
+
+    def __init__(self, rule: str, *, received: object = None, remedy: str | None = None) -> None:
+        parts = [rule]
+        if received is not None:
+            parts.append(f"Received: {received}.")
+        if remedy is not None:
+            parts.append(remedy)
+        super().__init__(" ".join(parts))
+
+
+class ConfigurationError(MultilearnError, ValueError):
+    """What was asked for is impossible, or contradicts itself."""
+
+
+class DirectoryError(ConfigurationError):
+    """The directory of the run cannot be used for what was asked."""
+
+
+class BackendError(ConfigurationError, ImportError):
+    """The framework that was asked for cannot be had in this process."""
+
+
+class DataError(MultilearnError, ValueError):
+    """A batch, a label or a loader does not fit the task."""
+
+
+class CheckpointError(MultilearnError):
+    """A checkpoint could not be written or read."""
+
+
+class CheckpointNotFound(CheckpointError, LookupError):
+    """The checkpoint that was asked for is not in the directory."""
+
+
+class RecordError(CheckpointError, ValueError):
+    """The file is not a record, or no longer an intact one."""
+
+
+class RecordMismatch(CheckpointError, ValueError):
+    """The record is intact, but of another model, optimizer or configuration."""
+
+
+class NonFiniteLoss(MultilearnError, ArithmeticError):
+    """The training loss became NaN or infinite."""

@@ -1,0 +1,121 @@
+"""What the loop says while it runs: small frozen facts that hold host values only.
+
+They flow one way, in the order in which things happened, from the learner through the metric store to the
+loggers and the renderer. Nobody answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from multilearn.position import Position
+
+__all__ = [
+    "EpochEnded",
+    "Event",
+    "Finished",
+    "MetricInfo",
+    "Reading",
+    "Saved",
+    "Split",
+    "SplitEnded",
+    "Started",
+    "Stepped",
+]
+
+
+class Split(StrEnum):
+    """Which part of the data a fact is about."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """What a listener needs to know of a metric: its name, its unit, and how it is to be shown.
+
+    `unit` is `"share"` for a fraction (shown in per cent), else `""`.
+    """
+
+    name: str
+    unit: str = ""
+    numeric: bool = True
+    plotted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One metric at one moment.
+
+    `value` is that of the batch (of the whole epoch, exactly, in `SplitEnded`), `count` what it is a mean over
+    (None if it is no mean), `running` the exact value over the epoch so far. A text metric has strings.
+    """
+
+    value: float | str
+    count: int | float | None = None
+    running: float | str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """`fit` begins, or goes on from `position`. `batches` is None where a loader does not know its length."""
+
+    directory: Path
+    epochs: int
+    position: Position
+    batches: Mapping[Split, int | None]
+    metrics: Mapping[Split, tuple[MetricInfo, ...]]
+    history: Mapping[Split, Mapping[str, Mapping[int, float]]]
+    """Epoch values of the finished epochs, by split, metric and epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """One batch is done. `batch` counts from 1; `update` is the number of optimizer updates so far."""
+
+    split: Split
+    epoch: int
+    batch: int
+    update: int
+    learning_rate: float | None
+    readings: Mapping[str, Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitEnded:
+    """All batches of a split are done: the readings are the exact epoch values."""
+
+    split: Split
+    epoch: int
+    readings: Mapping[str, Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnded:
+    """Training and validation of an epoch are done."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint has been handed to the writer."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`fit` ends: completed (both None), stopped early for `reason`, or failed with `error`."""
+
+    position: Position
+    reason: str | None = None
+    error: str | None = None
+
+
+Event = Started | Stepped | SplitEnded | EpochEnded | Saved | Finished

@@ -1,0 +1,1 @@
+"""What the command line does with whole experiments: run one on several backends, compare runs, look into them."""

@@ -1,0 +1,132 @@
+"""What is in a run's directory, and whether all of it is intact."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from multilearn.artifacts import RunDirectory
+from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.checkpoint.manifest import Manifest
+from multilearn.errors import MultilearnError
+from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
+from multilearn.experiments.runs import Run, Session, open_run
+from multilearn.experiments.text import aligned, document, plural, size
+
+__all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]
+
+
+@dataclass(frozen=True)
+class InspectedCheckpoint:
+    """A checkpoint that the manifest names: the bytes of its files, and what is wrong with it, None if it is intact."""
+
+    position: str
+    size: int
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class InspectedRun:
+    """A run. `problems` are what is wrong apart from its checkpoints; with its metric files, then `epochs` is None."""
+
+    run: Run
+    epochs: tuple[int, ...] | None
+    checkpoints: tuple[InspectedCheckpoint, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def intact(self) -> bool:
+        return not self.problems and all(each.problem is None for each in self.checkpoints)
+
+    def as_json(self) -> str:
+        """`directory`, `seed`, `weights_sha256`, finished `epochs` (or null), `metrics` and `sessions` as declared.
+
+        `checkpoints`: `position`, `size` in bytes, `problem` (null if intact); `problems`: sentences; `intact`.
+        """
+        return document(
+            {
+                "directory": str(self.run.path),
+                "seed": self.run.seed,
+                "weights_sha256": self.run.weights,
+                "epochs": self.epochs,
+                "metrics": self.run.declared["metrics"],
+                "sessions": self.run.declared["sessions"],
+                "checkpoints": [asdict(each) for each in self.checkpoints],
+                "problems": self.problems,
+                "intact": self.intact,
+            }
+        )
+
+    def as_text(self) -> str:
+        metrics = ", ".join(f"{name} ({_splits(each)})" for name, each in self.run.metrics.items())
+        facts = [
+            ["directory", str(self.run.path)],
+            ["seed", str(self.run.seed)],
+            ["metrics", metrics or "none"],
+            ["epochs", "not known, see below" if self.epochs is None else f"{len(self.epochs)} finished"],
+        ]
+        sessions = [[str(number), *_told(session)] for number, session in enumerate(self.run.sessions, start=1)]
+        saved = [[each.position, size(each.size), each.problem or "intact"] for each in self.checkpoints]
+        broken = [each for each in self.checkpoints if each.problem]
+        wrong = [*self.problems, *([f"{plural(len(broken), 'checkpoint')} not intact"] if broken else [])]
+        return "\n".join(
+            [
+                *aligned(facts),
+                "",
+                "sessions",
+                *(aligned(sessions, indent="  ") if sessions else ["  none"]),
+                "",
+                "checkpoints",
+                *(aligned(saved, right=(0, 1), indent="  ") if saved else ["  none"]),
+                "",
+                *(wrong or ["intact"]),
+            ]
+        )
+
+
+def inspect(path: Path) -> InspectedRun | InspectedRecord:
+    """A run's directory, its checkpoint folder, or a record. Raises `DirectoryError` for what is neither."""
+    if path.is_file():
+        return inspect_record(path)
+    run = open_run(path)
+    problems: list[str] = []
+    epochs: tuple[int, ...] | None = None
+    checkpoints: tuple[InspectedCheckpoint, ...] = ()
+    try:
+        epochs = tuple(run.epochs)
+    except MultilearnError as error:
+        problems.append(str(error))
+    try:
+        checkpoints = _checkpoints(run.directory)
+    except MultilearnError as error:
+        problems.append(str(error))
+    return InspectedRun(run, epochs, checkpoints, tuple(problems))
+
+
+def _checkpoints(directory: RunDirectory) -> tuple[InspectedCheckpoint, ...]:
+    folder = CheckpointFolder(directory.checkpoints, MpkGzRecorder())
+    return tuple(
+        InspectedCheckpoint(
+            str(each.position), sum(facts.size for facts in each.files.values()), folder.problem(each.position)
+        )
+        for each in Manifest.load(directory.checkpoints).checkpoints
+    )
+
+
+def _splits(metric: object) -> str:
+    splits = metric.get("splits") if isinstance(metric, dict) else None
+    return ", ".join(map(str, splits)) if isinstance(splits, list) else "splits unknown"
+
+
+def _told(session: Session) -> list[str]:
+    origin = session.declared.get("resumed_from")
+    came = (
+        f"from {origin.get('position')} of {origin.get('directory')}" if isinstance(origin, dict) else "from the start"
+    )
+    return [
+        session.backend,
+        str(session.declared.get("device", "")),
+        str(session.declared.get("started", "")),
+        came,
+        session.ending,
+    ]

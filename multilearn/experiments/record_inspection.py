@@ -1,0 +1,136 @@
+"""What is in one record file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from multilearn.checkpoint import HostTensor, MpkGzRecorder
+from multilearn.errors import DirectoryError, RecordError
+from multilearn.experiments.text import aligned, document, plural, size
+
+__all__ = ["Entry", "InspectedRecord", "inspect_record"]
+
+_BEST_RATIO = 1032  # deflate packs no more into a byte
+_SLACK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One leaf of a record. A tensor has dtype, shape and bytes; of anything else `value` is what it is, shortened."""
+
+    key: str
+    dtype: str | None = None
+    shape: tuple[int, ...] | None = None
+    bytes: int | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class InspectedRecord:
+    """A record file of `size` bytes; `problem` says why it could not be read, None if it is intact."""
+
+    path: Path
+    size: int
+    metadata: Mapping[str, Any]
+    entries: tuple[Entry, ...]
+    problem: str | None
+
+    @property
+    def intact(self) -> bool:
+        return self.problem is None
+
+    @property
+    def tensors(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.dtype is not None)
+
+    @property
+    def total(self) -> int:
+        """The bytes of all tensors, uncompressed."""
+        return sum(entry.bytes or 0 for entry in self.entries)
+
+    def as_json(self) -> str:
+        """`file`, its `size`, `intact`, `problem` (or null), `metadata`, `total` bytes of all tensors, and `entries`.
+
+        An entry has its `key`, and `dtype`, `shape` and `bytes` (a tensor) or `value` (a text); the others are null.
+        """
+        return document(
+            {
+                "file": str(self.path),
+                "size": self.size,
+                "intact": self.intact,
+                "problem": self.problem,
+                "metadata": {key: _plain(value) for key, value in self.metadata.items()},
+                "total": self.total,
+                "entries": [asdict(entry) for entry in self.entries],
+            }
+        )
+
+    def as_text(self) -> str:
+        if self.problem:
+            return f"{self.path}  {size(self.size)}\n\nnot intact: {self.problem}"
+        metadata = [[key, str(_plain(value))] for key, value in self.metadata.items()]
+        entries = [
+            [each.key, each.dtype or "", str(list(each.shape)), size(each.bytes or 0)]
+            if each.shape is not None
+            else [each.key, "", each.value or "", ""]
+            for each in self.entries
+        ]
+        return "\n".join(
+            [
+                *aligned([["file", f"{self.path}  {size(self.size)}"], *metadata]),
+                "",
+                *aligned([["key", "dtype", "shape", "size"], *entries], right=(3,)),
+                "",
+                f"intact: {plural(len(self.tensors), 'tensor')} of {size(self.total)}",
+            ]
+        )
+
+
+def inspect_record(path: Path) -> InspectedRecord:
+    """Read the whole file and check it. Raises `DirectoryError` where the system does not let it be read."""
+    try:
+        length = path.stat().st_size
+        with open(path, "rb") as file:
+            contents = MpkGzRecorder().read(file, _limit(length))
+    except OSError as error:
+        raise DirectoryError(f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions.") from error
+    except RecordError as error:
+        return InspectedRecord(path, length, {}, (), str(error))
+    return InspectedRecord(path, length, contents.metadata, tuple(_entries(contents.item, "")), None)
+
+
+def _limit(length: int) -> int:
+    """As much as a file of that length can hold, but no more than half of this machine's memory."""
+    possible = _BEST_RATIO * length + _SLACK
+    if not hasattr(os, "sysconf"):
+        return possible
+    return min(possible, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+
+
+def _entries(value: object, key: str) -> Iterator[Entry]:
+    if isinstance(value, HostTensor):
+        yield Entry(key, value.dtype, tuple(value.shape), value.nbytes)
+    elif isinstance(value, Mapping) and value:
+        for inner, each in value.items():
+            yield from _entries(each, f"{key}/{inner}" if key else str(inner))
+    elif isinstance(value, list) and any(isinstance(each, (HostTensor, Mapping, list)) for each in value):
+        for at, each in enumerate(value):
+            yield from _entries(each, f"{key}/{at}")
+    else:
+        yield Entry(key, value=_shortened(value))
+
+
+def _shortened(value: object) -> str:
+    if isinstance(value, (list, bytes)) and len(value) > 8:
+        return f"{type(value).__name__} of {len(value)}"
+    text = str(value) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _plain(value: object) -> object:
+    """What JSON has a word for."""
+    return value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else str(value)

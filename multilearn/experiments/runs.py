@@ -1,0 +1,161 @@
+"""A run as its directory tells it: what was declared, how each session ended, and the finished epochs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from multilearn.artifacts import RunDirectory, metric_name
+from multilearn.errors import DirectoryError
+from multilearn.events import Split
+from multilearn.loggers.metric_file import MetricFile, read_metric_file
+
+__all__ = ["Measured", "Run", "Session", "open_run"]
+
+_SPLITS = (Split.TRAIN, Split.VALID)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric's exact value over an epoch; `items` is the sum of the logged counts, None where they are missing."""
+
+    value: float | str
+    items: float | None
+
+
+@dataclass(frozen=True)
+class Session:
+    """One process that worked on the run, as `experiment.json` has it."""
+
+    declared: Mapping[str, Any]
+
+    @property
+    def backend(self) -> str:
+        return str(self.declared.get("backend") or "unknown")
+
+    @property
+    def versions(self) -> Mapping[str, Any]:
+        found = self.declared.get("versions")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        outcome, position = self.declared.get("outcome"), self.declared.get("position")
+        if self.declared.get("ended") is None or outcome is None:
+            return "did not end: killed, or still running"
+        place = f" at {position}" if position else ""
+        detail = self.declared.get("error") or self.declared.get("reason")
+        return f"{outcome}{place}" + (f": {detail}" if detail else "")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory. Files are read when asked for; what was declared is checked by `open_run`."""
+
+    directory: RunDirectory
+    declared: Mapping[str, Any]
+
+    @property
+    def path(self) -> Path:
+        return self.directory.path
+
+    @property
+    def seed(self) -> int | None:
+        return self.declared.get("seed")
+
+    @property
+    def weights(self) -> str | None:
+        """The sha256 of the initial weights, None where it was not recorded."""
+        return self.declared.get("weights_sha256")
+
+    @cached_property
+    def sessions(self) -> tuple[Session, ...]:
+        return tuple(Session(each) for each in self.declared["sessions"])
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Those it was trained on, each once, in order."""
+        return tuple(dict.fromkeys(session.backend for session in self.sessions))
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """What was declared of each metric, by name."""
+        return {str(each["name"]): each for each in self.declared["metrics"]}
+
+    def unit(self, metric: str) -> str:
+        """`"share"` for a fraction, else `""`."""
+        return str(self.metrics.get(metric, {}).get("unit", ""))
+
+    @cached_property
+    def epochs(self) -> Mapping[int, Mapping[tuple[Split, str], Measured]]:
+        """The exact values of every finished epoch: all its splits are there, and all their files have the final line.
+
+        Raises `RecordError` for a metric file that is not of the format, `DirectoryError` for one that cannot be read.
+        """
+        splits = {split: folders for split in _SPLITS if (folders := self.directory.epochs(split))}
+        whole = set.intersection(*map(set, splits.values())) if splits else set()
+        finished = {}
+        for epoch in sorted(whole):
+            measured = {key: each for split in splits for key, each in self._metrics(split, epoch)}
+            if all(each is not None for each in measured.values()):
+                finished[epoch] = {key: each for key, each in measured.items() if each is not None}
+        return {epoch: measured for epoch, measured in finished.items() if measured}
+
+    def _metrics(self, split: Split, epoch: int) -> Iterator[tuple[tuple[Split, str], Measured | None]]:
+        for path in sorted(self.directory.epoch(split, epoch).glob("*.log")):
+            yield _read(split, path)
+
+
+def open_run(path: Path) -> Run:
+    """The run in `path`, or the one whose checkpoint folder `path` is. Raises `DirectoryError` if there is none."""
+    directory = RunDirectory(path)
+    if not directory.experiment.is_file() and path.absolute().name == directory.checkpoints.name:
+        directory = RunDirectory(path.absolute().parent)
+    if not directory.experiment.is_file():
+        found = "" if path.is_dir() else " (no such directory)"
+        raise DirectoryError(
+            "A run's directory holds experiment.json.",
+            received=f"{path}{found}",
+            remedy="Name the directory given to LearnerBuilder, with {backend} and {seed} filled in.",
+        )
+    return Run(directory, _declared(directory.experiment))
+
+
+def _declared(path: Path) -> Mapping[str, Any]:
+    try:
+        declared = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
+    if not isinstance(declared, dict):
+        raise DirectoryError(f"{path} must hold an object.", received=type(declared).__name__)
+    if declared.get("version") != 1:
+        raise DirectoryError(
+            f"{path} is of a version that this multilearn does not know.",
+            received=repr(declared.get("version")),
+            remedy="Read it with the multilearn that wrote it, or a newer one.",
+        )
+    for key, needed in (("metrics", "name"), ("sessions", "backend")):
+        entries = declared.get(key)
+        if not isinstance(entries, list) or not all(isinstance(each, dict) and needed in each for each in entries):
+            raise DirectoryError(f"{path} must list {key!r}, each with a {needed!r}.", received=repr(entries)[:80])
+    return declared
+
+
+def _read(split: Split, path: Path) -> tuple[tuple[Split, str], Measured | None]:
+    try:
+        return (split, metric_name(path.stem)), _measured(read_metric_file(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
+
+
+def _measured(file: MetricFile) -> Measured | None:
+    """None where the epoch was not finished."""
+    if file.final is None:
+        return None
+    counts = [count for count in file.counts if count is not None]
+    return Measured(file.final, float(sum(counts)) if counts and len(counts) == len(file.counts) else None)

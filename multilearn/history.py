@@ -1,0 +1,71 @@
+"""Epoch values: what strategies, early stopping and summaries decide and report from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from multilearn.events import Split
+
+__all__ = ["Direction", "History", "Monitor"]
+
+Direction = Literal["lowest", "highest"]
+
+
+@dataclass(frozen=True)
+class History:
+    """The exact value of every numeric metric after every finished epoch, by split, metric and epoch."""
+
+    _values: Mapping[Split, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
+
+    def values(self, split: Split | str, metric: str) -> Mapping[int, float]:
+        """Epoch -> value; empty if there is no such metric."""
+        return self._values.get(Split(split), {}).get(metric, {})
+
+    def with_epoch(self, split: Split, epoch: int, values: Mapping[str, float]) -> History:
+        """This history and the values of one more epoch."""
+        of_split = {name: dict(epochs) for name, epochs in self._values.get(split, {}).items()}
+        for name, value in values.items():
+            of_split.setdefault(name, {})[epoch] = value
+        return History({**self._values, split: of_split})
+
+    def table(self) -> Mapping[Split, Mapping[str, Mapping[int, float]]]:
+        """All of it, read-only."""
+        return MappingProxyType(dict(self._values))
+
+    def to_state(self) -> dict[str, dict[str, list[list[float]]]]:
+        """As plain lists, for a record."""
+        return {
+            str(split): {name: [[epoch, value] for epoch, value in epochs.items()] for name, epochs in metrics.items()}
+            for split, metrics in self._values.items()
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Mapping[str, Iterable[Iterable[float]]]]) -> History:
+        """The history that `to_state` wrote."""
+        return cls(
+            {
+                Split(split): {name: {int(e): float(v) for e, v in pairs} for name, pairs in metrics.items()}
+                for split, metrics in state.items()
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Which epoch value is watched, and which way is better."""
+
+    metric: str = "Loss"
+    split: Split | str = Split.VALID
+    direction: Direction = "lowest"
+
+    def best(self, history: History, among: Iterable[int] | None = None) -> int | None:
+        """The epoch with the best value: the earliest on ties, never one whose value is NaN, None if there is none."""
+        values = history.values(self.split, self.metric)
+        epochs = values if among is None else [epoch for epoch in among if epoch in values]
+        sign = 1.0 if self.direction == "lowest" else -1.0
+        candidates = [(sign * values[epoch], epoch) for epoch in epochs if not math.isnan(values[epoch])]
+        return min(candidates)[1] if candidates else None

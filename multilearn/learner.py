@@ -1,0 +1,288 @@
+"""The learner: it looks at what it was given, takes hold of the directory, runs the loop, and puts everything back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from multilearn import seed as seeds
+from multilearn.artifacts import RunDirectory
+from multilearn.checkpoint import CheckpointFolder
+from multilearn.checkpointing import Checkpointer, FileCheckpointer, NoCheckpointer
+from multilearn.errors import ConfigurationError
+from multilearn.events import Event, Finished, Split, Started
+from multilearn.experiment import Experiment, Session, earlier, now, threads
+from multilearn.interrupter import Interrupter, stopping_on_signals
+from multilearn.loggers import FileMetricLogger, MetricLogger
+from multilearn.loop import Loop
+from multilearn.metrics import Loss, Metric
+from multilearn.metrics.store import MetricStore
+from multilearn.opening import Data, examine, fingerprint, prepare, spanned, taken
+from multilearn.progress import Plan, restore_schedule, updates_of
+from multilearn.protocols import Backend, Engine, EngineOptions, LRScheduler, Subject
+from multilearn.renderers import CliRenderer, Renderer
+from multilearn.resuming import Found, find
+from multilearn.settings import Settings
+from multilearn.summary import summary
+
+__all__ = ["Learner"]
+
+_log = logging.getLogger("multilearn")
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where and with what the loop begins."""
+
+    engine: Engine
+    found: Found
+    scheduler: LRScheduler
+    store: MetricStore
+    plan: Plan
+    notes: tuple[str, ...]
+
+
+class Learner:
+    """One model, to be trained once. Made by `LearnerBuilder.build`."""
+
+    def __init__(self, settings: Settings, path: Path, backend: Backend, subject: Subject, seed: int) -> None:
+        self._settings = settings
+        self._path = path
+        self._backend = backend
+        self._subject = subject
+        self._seed = seed
+        self._metrics = {split: tuple(r.metric for r in settings.of(split)) for split in (Split.TRAIN, Split.VALID)}
+        self._interrupter = settings.interrupter or Interrupter()
+        self._store = MetricStore(self._measured())
+        self._fitted = False
+
+    @property
+    def directory(self) -> Path:
+        """Where metrics, logs and checkpoints are."""
+        return self._path
+
+    @property
+    def history(self) -> Mapping[str, Mapping[str, tuple[float, ...]]]:
+        """The exact value after each epoch, from epoch 1 on, by split and metric: `history["valid"]["Loss"][-1]`.
+
+        NaN for an epoch in which a metric was not measured. The loss is always there.
+        """
+        table = self._store.history.table()
+        return MappingProxyType(
+            {
+                str(split): MappingProxyType(
+                    {
+                        name: tuple(values.get(epoch, float("nan")) for epoch in range(1, max(values, default=0) + 1))
+                        for name, values in metrics.items()
+                    }
+                )
+                for split, metrics in table.items()
+            }
+        )
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Why the run stopped before its last epoch: `"SIGINT"`, `"SIGTERM"`, or a reason; None if it was completed."""
+        return self._interrupter.reason
+
+    def fit(self, train: Any, valid: Any = None) -> Any:
+        """Train on the batches of `train`, validate on those of `valid` after every epoch, return the trained model.
+
+        Both are loaders, such as `DataLoader`, or lists of batches.
+
+        Raises `ConfigurationError`, `DataError` or `RecordMismatch`, before anything is written, for what does not fit;
+        `NonFiniteLoss` when the training diverges; and whatever a listener raises.
+        """
+        if self._fitted:
+            raise ConfigurationError(
+                "A learner is fitted once.",
+                received="a second fit",
+                remedy='Build another, with .checkpoint("latest") to go on from where this one ended.',
+            )
+        self._fitted = True
+        renderer = self._settings.renderer or CliRenderer()
+        return renderer.host(lambda: self._fit(train, valid, renderer))
+
+    def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Any:
+        run = RunDirectory(self._path)
+        data = examine(train, valid, self._seed)
+        with ExitStack() as stack:
+            start = self._start(data, stack)
+            weights = self._initial_weights(start)
+            stack.enter_context(taken(run))
+            notes = [*start.notes, *prepare(run, self._settings, start.found)]
+            stack.enter_context(self._application_log(run))
+            stack.enter_context(stopping_on_signals(self._interrupter))
+            loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
+            loop = self._loop(run, data, start, loggers, renderer)
+            with self._session(run, start, weights, loop):
+                for note in notes:
+                    _log.warning("%s", note)
+                self._run(loop, loggers, renderer, self._started(start, data))
+        if self._settings.show_summary:
+            infos = {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
+            done = loop.position.finished_epochs
+            print(summary(self._store.history, infos, self._path, done, self.stopped_by))
+        return self._subject.task.model
+
+    def _start(self, data: Data, stack: ExitStack) -> _Start:
+        """The engine in the state from which the run begins. Nothing is written."""
+        settings, batches = self._settings, data.batches[Split.TRAIN]
+        measured = self._measured()
+        accumulate = settings.accumulation > 1
+        options = EngineOptions(measured[Split.TRAIN], measured[Split.VALID], accumulate, settings.device)
+        engine = self._backend.engine(self._subject, data.examples, options)
+        stack.callback(engine.release)
+        scheduler = spanned(self._subject.scheduler, settings.epochs, batches, settings.accumulation)
+        plan = Plan(self._seed, settings.accumulation, batches, getattr(scheduler, "updates", None))
+        found = find(settings, self._path, engine)
+        notes = [*data.notes, *found.notes]
+        if found.parts:
+            schedule = found.parts["scheduler"]
+            engine.restore({**found.parts, "random": schedule["random"]})
+            inside = found.position.batch is not None
+            seed, differences = restore_schedule(schedule, plan, inside, scheduler, self._store)
+            plan = Plan(seed, plan.accumulation, plan.batches, plan.horizon)
+            notes += differences
+        return _Start(engine, found, scheduler, self._store, plan, tuple(notes))
+
+    def _loop(
+        self, run: RunDirectory, data: Data, start: _Start, loggers: tuple[MetricLogger, ...], renderer: Renderer
+    ) -> Loop:
+        checkpointer: Checkpointer = NoCheckpointer()
+        if self._settings.recorder is not None:
+            folder = CheckpointFolder(run.checkpoints, self._settings.recorder)
+            checkpointer = FileCheckpointer(folder, self._settings.strategy)
+
+        def emit(event: Event) -> None:
+            for logger in loggers:
+                logger.log(event)
+            renderer.render(event)
+
+        def flush() -> None:
+            for logger in loggers:
+                logger.flush()
+
+        parts = start.found.parts
+        return Loop(
+            engine=start.engine,
+            scheduler=start.scheduler,
+            loaders=data.loaders,
+            store=start.store,
+            shown={split: frozenset(metric.name for metric in metrics) for split, metrics in self._metrics.items()},
+            emit=emit,
+            flush=flush,
+            checkpointer=checkpointer,
+            interrupter=self._interrupter,
+            plan=start.plan,
+            epochs=self._settings.epochs,
+            position=start.found.position,
+            update=updates_of(parts["scheduler"]) if parts else 0,
+        )
+
+    def _run(self, loop: Loop, loggers: tuple[MetricLogger, ...], renderer: Renderer, started: Started) -> None:
+        with ExitStack() as open_ones:
+            for listener in (renderer, *loggers, loop.checkpointer):
+                open_ones.callback(listener.close)
+            try:
+                loop.emit(started)
+                loop.run()
+                # nothing is said to be finished before it is on disk
+                loop.checkpointer.close()
+                loop.emit(Finished(loop.position, self.stopped_by))
+            except BaseException as error:
+                with suppress(Exception):
+                    renderer.render(Finished(loop.position, error=_in_words(error)))
+                raise
+
+    @contextmanager
+    def _session(self, run: RunDirectory, start: _Start, weights: str | None, loop: Loop) -> Iterator[None]:
+        """One entry of experiment.json and the two ends of experiment.log."""
+        experiment = self._experiment(run, start, weights)
+        experiment.write(run.experiment)
+        backend = self._backend.name
+        _log.info("Training on %s, seed %s (%s), in %s.", backend, start.plan.seed, seeds.origin(), run.path)
+        try:
+            yield
+        except BaseException as error:
+            _log.error("The run failed at %s.", loop.position, exc_info=error)
+            experiment.ended(outcome="failed", error=_in_words(error), position=str(loop.position)).write(run.experiment)
+            raise
+        reason = self.stopped_by
+        outcome = "completed" if reason is None else "stopped"
+        _log.info("The run is %s at %s%s.", outcome, loop.position, f" ({reason})" if reason else "")
+        experiment.ended(outcome=outcome, reason=reason, position=str(loop.position)).write(run.experiment)
+
+    def _experiment(self, run: RunDirectory, start: _Start, weights: str | None) -> Experiment:
+        source = start.found.source
+        session = Session(
+            started=now(),
+            backend=self._backend.name,
+            versions=dict(self._backend.versions()),
+            device=self._settings.device or str(self._backend.devices()[0]),
+            threads=threads(),
+            resumed_from=source and {"directory": str(source), "position": str(start.found.position)},
+        )
+        return Experiment(
+            seed=start.plan.seed,
+            builder=self._settings.describe(),
+            subject=self._subject.description,
+            scheduler={"description": repr(start.scheduler), "updates": start.plan.horizon},
+            metrics=self._described_metrics(),
+            weights_sha256=weights,
+            sessions=(*earlier(run.experiment)[0], session),
+        )
+
+    def _described_metrics(self) -> tuple[Mapping[str, Any], ...]:
+        described: dict[str, dict[str, Any]] = {}
+        for registered in self._settings.metrics:
+            info = registered.info()
+            entry = described.setdefault(
+                info.name, {"name": info.name, "unit": info.unit, "numeric": info.numeric, "plotted": False, "splits": []}
+            )
+            entry["splits"].append(str(registered.split))
+            entry["plotted"] = entry["plotted"] or info.plotted
+        return tuple(described.values())
+
+    def _initial_weights(self, start: _Start) -> str | None:
+        """The hash of the weights that the run began with."""
+        if start.found.source is not None:
+            return earlier(RunDirectory(start.found.source).experiment)[1]
+        try:
+            return fingerprint(start.engine.record()["model"])
+        except ConfigurationError:
+            # an optimizer whose state cannot be named in a record can still train, only not be saved
+            if self._settings.recorder is not None:
+                raise
+            return None
+
+    def _started(self, start: _Start, data: Data) -> Started:
+        infos = {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
+        return Started(
+            directory=self._path,
+            epochs=self._settings.epochs,
+            position=start.found.position,
+            batches=MappingProxyType(dict(data.batches)),
+            metrics=MappingProxyType(infos),
+            history=start.store.history.table(),
+        )
+
+    def _measured(self) -> dict[Split, tuple[Metric, ...]]:
+        """The registered metrics, and the loss in any case: checkpoints and the check for NaN ask for it."""
+        return {
+            split: metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
+            for split, metrics in self._metrics.items()
+        }
+
+    def _application_log(self, run: RunDirectory) -> AbstractContextManager[None]:
+        installer = self._settings.application_log
+        return nullcontext() if installer is None else installer(run.log)
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,16 @@
+"""Metric loggers: one protocol, one file per implementation."""
+
+from multilearn.loggers.files import FileMetricLogger
+from multilearn.loggers.logger import MetricLogger
+from multilearn.loggers.memory import MemoryMetricLogger
+from multilearn.loggers.metric_file import MetricFile, format_final, format_line, read_metric_file
+
+__all__ = [
+    "FileMetricLogger",
+    "MemoryMetricLogger",
+    "MetricFile",
+    "MetricLogger",
+    "format_final",
+    "format_line",
+    "read_metric_file",
+]

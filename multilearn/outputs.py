@@ -1,0 +1,51 @@
+"""What a task's step hands over to the engine and to the metrics. All tensors are the framework's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multilearn.protocols import ArrayOps, Tensor
+
+__all__ = ["ClassificationOutput", "Output", "RegressionOutput"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """The least that a step returns.
+
+    `loss`: 0-d, what is minimised, a mean over `count`, layer losses included.
+    `count`: what the loss divides by (items, unmasked tokens, or the sum of weights): an int, a float or a 0-d tensor.
+    It weighs the batch in the epoch's mean and in gradient accumulation.
+    """
+
+    loss: Tensor
+    count: Any
+
+
+@dataclass(frozen=True)
+class ClassificationOutput(Output):
+    """One class out of several, for each item.
+
+    `logits`: (batch, ..., classes), unnormalised unless `from_logits` is False; `targets`: (batch, ...), class ids, int32;
+    `weights`: (batch, ...) or None; items of weight zero (padding) are not counted by metrics.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    weights: Tensor | None = None
+    from_logits: bool = True
+
+    def scores(self, ops: ArrayOps) -> Tensor:
+        """Probabilities, (batch, ..., classes)."""
+        return ops.softmax(self.logits) if self.from_logits else self.logits
+
+
+@dataclass(frozen=True)
+class RegressionOutput(Output):
+    """`predictions` and `targets`: (batch, ...), float32; `weights`: (batch, ...) or None."""
+
+    predictions: Any
+    targets: Any
+    weights: Tensor | None = None

@@ -1,0 +1,75 @@
+"""How far a run is, and what else decides how it goes on: the record `scheduler-N`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from multilearn import seed as seeds
+from multilearn.errors import RecordError
+from multilearn.metrics.store import MetricStore
+from multilearn.protocols import LRScheduler, Record
+
+__all__ = ["Plan", "restore_schedule", "schedule_record", "updates_of"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a resumed run has in common with the one it goes on from, or should have."""
+
+    seed: int
+    accumulation: int
+    batches: int | None
+    horizon: int | None
+
+
+def schedule_record(
+    plan: Plan, update: int, scheduler: LRScheduler, store: MetricStore, random: Mapping[str, Any]
+) -> Record:
+    """Everything that schedules the rest of the run: positions, data order, streams, history, metric states."""
+    return {
+        "scheduler": {"state": scheduler.state(), "horizon": plan.horizon},
+        "progress": {"update": update, "accumulation": plan.accumulation, "batches": plan.batches},
+        "seed": plan.seed,
+        "streams": seeds.streams(),
+        "random": dict(random),
+        "metrics": store.state(),
+    }
+
+
+def restore_schedule(
+    record: Record, plan: Plan, inside_epoch: bool, scheduler: LRScheduler, store: MetricStore
+) -> tuple[int, list[str]]:
+    """Put scheduler, store and global streams back. Returns the seed of the run and what differs, to be said aloud."""
+    try:
+        scheduler.restore(record["scheduler"]["state"])
+        store.restore(record["metrics"])
+        seeds.restore_streams(record["streams"])
+        return int(record["seed"]), _differences(record, plan, inside_epoch)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordError(
+            "The record of the schedule must hold what this version wrote.",
+            received=f"{type(error).__name__}: {error}",
+            remedy="Go on from another checkpoint.",
+        ) from error
+
+
+def updates_of(record: Record) -> int:
+    """The optimizer updates done."""
+    return int(record["progress"]["update"])
+
+
+def _differences(record: Record, plan: Plan, inside_epoch: bool) -> list[str]:
+    found = []
+    seed, horizon, batches = record["seed"], record["scheduler"]["horizon"], record["progress"]["batches"]
+    if seed != plan.seed:
+        found.append(f"The run goes on with its own seed, {seed}, and not with {plan.seed}.")
+    if horizon != plan.horizon:
+        found.append(
+            f"The learning-rate schedule now spans {plan.horizon} updates, and spanned {horizon} before: "
+            "the rest will differ from an uninterrupted run. Give the scheduler its updates=... to avoid that."
+        )
+    if inside_epoch and batches != plan.batches:
+        found.append(f"An epoch now has {plan.batches} batches, and had {batches} when the checkpoint was made inside one.")
+    return found

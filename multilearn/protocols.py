@@ -1,0 +1,246 @@
+"""The seams: what the core asks of a framework, of a task and of its data. Each lists what its caller calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from multilearn.metrics.metric import Metric
+    from multilearn.outputs import Output
+
+__all__ = [
+    "ArrayOps",
+    "Backend",
+    "Batch",
+    "Device",
+    "Engine",
+    "EngineOptions",
+    "Example",
+    "HostOutput",
+    "LRScheduler",
+    "Loader",
+    "Optimizer",
+    "Record",
+    "StepOutput",
+    "Subject",
+    "Task",
+    "Tensor",
+]
+
+Batch = Any
+"""What a loader yields and a task takes: opaque to the core. Keras' convention: `(x, y)` or `(x, y, sample_weight)`."""
+
+Record = dict[str, Any]
+"""Nested maps whose leaves are `HostTensor`, numbers, strings, bytes, None or lists of these."""
+
+
+class Tensor(Protocol):
+    """A framework's own array, on whatever device."""
+
+    @property
+    def shape(self) -> Any: ...
+    @property
+    def dtype(self) -> Any: ...
+
+
+@runtime_checkable
+class Device(Protocol):
+    """Where tensors live: `kind` is `"cpu"`, `"gpu"` or `"tpu"`; written `"gpu:0"`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def index(self) -> int: ...
+    def __str__(self) -> str: ...
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """What turns gradients into updates; the core only names and describes it."""
+
+    @property
+    def name(self) -> str: ...
+    def get_config(self) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
+class LRScheduler(Protocol):
+    """The learning rate of every optimizer update."""
+
+    def learning_rate(self, update: int) -> float:
+        """The rate of update number `update`, counted from 0 in optimizer updates (not batches, not epochs)."""
+        ...
+
+    def state(self) -> Record:
+        """What `restore` needs to go on identically; empty for a pure function of the update."""
+        ...
+
+    def restore(self, state: Record) -> None:
+        """Go on from what `state` returned."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is trained: a model, and what one batch means to it.
+
+    `step` is traced by the framework's compiler: pure in the batch, `training` and the framework's variables.
+    """
+
+    @property
+    def model(self) -> Any: ...
+    def step(self, batch: Batch, training: bool) -> Output: ...
+
+
+class ArrayOps(Protocol):
+    """The array functions metrics are written in. Result types are fixed on every framework:
+    counts and ids are int32, everything else float32, comparisons bool. No operators and no methods on tensors."""
+
+    def int32(self, x: Any) -> Tensor: ...
+    def float32(self, x: Any) -> Tensor: ...
+    def sum(self, x: Any, axis: int | None = None) -> Tensor:
+        """int32 for bool and integers, float32 for floats."""
+        ...
+
+    def size(self, x: Any) -> Tensor:
+        """How many elements, int32, 0-d, also where the batch size is unknown to the tracer."""
+        ...
+
+    def argmax(self, x: Any, axis: int = -1) -> Tensor: ...
+    def top_k(self, x: Any, k: int) -> Tensor:
+        """Ids of the k largest along the last axis, (..., k), the lower id first on ties."""
+        ...
+
+    def one_hot(self, ids: Any, classes: int) -> Tensor: ...
+    def equal(self, a: Any, b: Any) -> Tensor: ...
+    def greater(self, a: Any, b: Any) -> Tensor: ...
+    def both(self, a: Any, b: Any) -> Tensor:
+        """Logical and."""
+        ...
+
+    def either(self, a: Any, b: Any) -> Tensor:
+        """Logical or."""
+        ...
+
+    def invert(self, a: Any) -> Tensor:
+        """Logical not."""
+        ...
+
+    def where(self, condition: Any, a: Any, b: Any) -> Tensor: ...
+    def add(self, a: Any, b: Any) -> Tensor: ...
+    def subtract(self, a: Any, b: Any) -> Tensor: ...
+    def multiply(self, a: Any, b: Any) -> Tensor: ...
+    def divide(self, a: Any, b: Any) -> Tensor: ...
+    def absolute(self, x: Any) -> Tensor: ...
+    def exp(self, x: Any) -> Tensor: ...
+    def log(self, x: Any) -> Tensor: ...
+    def softmax(self, x: Any) -> Tensor:
+        """Over the last axis."""
+        ...
+
+    def sigmoid(self, x: Any) -> Tensor: ...
+    def expand_dims(self, x: Any, axis: int) -> Tensor: ...
+    def reshape(self, x: Any, shape: tuple[int, ...]) -> Tensor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What a step leaves on the device: for every metric by name, its measured tensors."""
+
+    measures: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class HostOutput:
+    """A `StepOutput` after its copy to the host."""
+
+    measures: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
+
+
+class Engine(Protocol):
+    """One model and its optimizer on one framework and its devices: one step at a time."""
+
+    def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
+        """Forward, backward, accumulate; apply the accumulated mean gradient at rate `lr` when `update`."""
+        ...
+
+    def eval_step(self, batch: Batch) -> StepOutput:
+        """Forward only: weights, optimizer and every random stream are left as found."""
+        ...
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        """The only copy from the device to the host in the loop; it waits for the device."""
+        ...
+
+    def record(self) -> Record:
+        """`{"model": ..., "optim": ..., "random": ...}`: real copies, made on the calling thread."""
+        ...
+
+    def restore(self, record: Record) -> None:
+        """Take over a record. Everything is checked before anything is touched: raises `RecordMismatch`."""
+        ...
+
+    def release(self) -> None:
+        """Put the state back into the model object; called once, however `fit` ends."""
+        ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What `build` was given, as the backend understands it. `description` is plain data for `experiment.json`."""
+
+    task: Any
+    optimizer: Any
+    scheduler: LRScheduler
+    description: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What an engine is made for. Metrics are measured inside the step; `accumulate` asks for gradient buffers."""
+
+    train_metrics: Sequence[Metric] = ()
+    eval_metrics: Sequence[Metric] = ()
+    accumulate: bool = False
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """What an engine sees of a loader beforehand: its first batch, and, where they are in memory, all its items as one."""
+
+    batch: Batch
+    whole: Batch | None = None
+
+
+class Backend(Protocol):
+    """One framework: found through the entry-point group `multilearn.backends`."""
+
+    @property
+    def name(self) -> str: ...
+    def devices(self) -> Sequence[Device]: ...
+    def seed(self, n: int) -> None:
+        """Start every random stream of the framework anew."""
+        ...
+
+    def versions(self) -> Mapping[str, str]: ...
+    def adopt(self, model: Any, optimizer: Any, lr: Any) -> Subject:
+        """Understand what `build` was given, or refuse it with the remedy."""
+        ...
+
+    def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
+        """Build the model for batches like the first example, check that task, metrics and data fit, make the engine."""
+        ...
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """Batches in an order that is a function of the seed and the epoch. `len()` is optional."""
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` (counted from 1) from batch number `start` (counted from 0) on."""
+        ...

@@ -1,0 +1,8 @@
+"""Renderers: one protocol, one file per implementation."""
+
+from multilearn.renderers.cli import CliRenderer
+from multilearn.renderers.renderer import Renderer
+from multilearn.renderers.silent import SilentRenderer
+from multilearn.renderers.sparkline import sparkline
+
+__all__ = ["CliRenderer", "Renderer", "SilentRenderer", "sparkline"]

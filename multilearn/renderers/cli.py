@@ -1,0 +1,59 @@
+"""The default renderer: one live block on a terminal, calm lines everywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from multilearn.events import Event, Started
+from multilearn.renderers.lines import Lines
+from multilearn.renderers.stream import ForgivingStream
+
+if TYPE_CHECKING:
+    from multilearn.renderers.live import LiveBlock
+
+__all__ = ["CliRenderer"]
+
+T = TypeVar("T")
+
+
+class CliRenderer:
+    """Shows a run on `stream`, by default what `sys.stdout` is when the run begins.
+
+    On a terminal: epoch, progress, speed, remaining time, learning rate, metric values and their curves, redrawn in
+    place. Otherwise: a line where the run starts, one for each epoch, one where it ends. A stream that is closed, gone
+    or cannot show a character never fails the run.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._screen: Lines | LiveBlock | None = None
+
+    def host(self, fit: Callable[[], T]) -> T:
+        return fit()
+
+    def render(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self.close()
+            self._screen = self._opened(event)
+        elif self._screen is not None:
+            self._screen.render(event, time.monotonic())
+
+    def close(self) -> None:
+        screen, self._screen = self._screen, None
+        if screen is not None:
+            screen.close()
+
+    def _opened(self, started: Started) -> Lines | LiveBlock | None:
+        stream: TextIO | None = self._stream if self._stream is not None else sys.stdout
+        if stream is None:  # a process without standard streams, such as pythonw
+            return None
+        forgiving = ForgivingStream(stream)
+        if not forgiving.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+            return Lines(forgiving, started, time.monotonic())
+        from multilearn.renderers.live import LiveBlock
+
+        return LiveBlock(stream, started, time.monotonic())

@@ -1,0 +1,160 @@
+"""Progress as one block on a terminal that is drawn anew in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from typing import IO, TextIO, cast
+
+from rich.console import Console, Group, RenderableType
+from rich.file_proxy import FileProxy
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from multilearn.events import Event, Finished, MetricInfo, Split, Started
+from multilearn.renderers.notation import duration, rate, shown
+from multilearn.renderers.phrases import beginning, ending
+from multilearn.renderers.progress import Progress
+from multilearn.renderers.sparkline import blocks_for, sparkline
+from multilearn.renderers.stream import ForgivingStream
+
+__all__ = ["LiveBlock"]
+
+_REFRESH_SECONDS = 0.1
+_DRAWING_SHARE = 0.02
+_LONGEST_CURVE = 30
+_VALUE_WIDTH = 10
+
+
+class LiveBlock:
+    """Where the run is, its metrics and their curves, redrawn at most every 100 ms, and so seldom that it costs little.
+
+    What is printed meanwhile to the same terminal through `sys.stdout` or `sys.stderr` appears above. No thread.
+    """
+
+    def __init__(self, stream: TextIO, started: Started, now: float) -> None:
+        self._terminal = ForgivingStream(stream)
+        self._blocks = blocks_for(self._terminal.encoding)
+        self._progress = Progress(started, now)
+        self._now = self._due = now
+        self._console = Console(
+            file=cast("IO[str]", self._terminal),
+            force_terminal=True,
+            force_jupyter=False,
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            get_renderable=self._block,
+            redirect_stdout=_same_terminal(sys.stdout, stream),
+            redirect_stderr=_same_terminal(sys.stderr, stream),
+        )
+        self._fit_terminal()
+        self._console.print(Text(beginning(started), style="bold"))
+        self._live.start()
+
+    def render(self, event: Event, now: float) -> None:
+        self._now = now
+        self._progress.take(event, now)
+        if now >= self._due or isinstance(event, Finished):
+            begun = time.perf_counter()
+            self._fit_terminal()
+            self._live.refresh()
+            self._due = now + max(_REFRESH_SECONDS, (time.perf_counter() - begun) / _DRAWING_SHARE)
+
+    def close(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, FileProxy):
+                stream.flush()  # an unfinished line would be lost with the proxy
+        self._live.stop()
+
+    def _fit_terminal(self) -> None:
+        try:
+            size = os.get_terminal_size(self._terminal.fileno())
+        except (OSError, ValueError):
+            size = shutil.get_terminal_size()
+        self._console.size = (size.columns or 80, size.lines or 24)
+
+    def _block(self) -> RenderableType:
+        finished = self._progress.finished
+        if finished is None:
+            return Group(self._head(), self._metrics(), self._foot())
+        ended = Text(ending(finished, self._now - self._progress.begun), style="bold")
+        return Group(self._metrics(), ended)
+
+    def _head(self) -> RenderableType:
+        """The epoch, the split, its batches as a bar (or as a mere count), how fast, and how long still."""
+        progress = self._progress
+        epochs, total = progress.started.epochs, progress.total
+        count = f"{progress.batch}/{total}" if total else f"{progress.batch} batches"
+        bar: RenderableType = ""
+        if total:
+            bar = ProgressBar(total=total, completed=progress.batch, complete_style="cyan", finished_style="cyan")
+        remaining = "" if progress.remaining is None else f"{duration(progress.remaining)} left"
+        head = Table.grid(padding=(0, 2), expand=True)
+        for ratio in (None, None, 1, None, None, None):
+            head.add_column(ratio=ratio, no_wrap=True, overflow="crop")
+        head.add_row(
+            Text(f"epoch {progress.epoch:{len(str(epochs))}}/{epochs}", style="bold"),
+            progress.split.value,
+            bar,
+            Text(count, justify="right"),
+            Text("" if progress.rate is None else f"{rate(progress.rate):>14}", justify="right"),
+            Text(f"{remaining:>9}", justify="right"),
+        )
+        return head
+
+    def _metrics(self) -> RenderableType:
+        """A row for each metric: the value and the curve of both splits; values of the last epoch are dim."""
+        metrics = self._progress.started.metrics
+        names = list(dict.fromkeys(info.name for infos in metrics.values() for info in infos))
+        splits = [split for split in Split if metrics.get(split)]
+        if not names:
+            return Group()
+        longest = min(max(map(len, names)), 24)
+        room = (self._console.width - longest) // len(splits) - _VALUE_WIDTH - 4
+        width = max(1, min(_LONGEST_CURVE, room, max(5, self._progress.started.epochs)))
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, overflow="crop", max_width=longest)
+        for _split in splits:
+            table.add_column(justify="right", no_wrap=True, overflow="crop", min_width=_VALUE_WIDTH, max_width=20)
+            table.add_column(no_wrap=True, overflow="crop", min_width=width)
+        table.add_row("", *(cell for split in splits for cell in (Text(split, style="dim"), "")))
+        for name in names:
+            row: list[RenderableType] = [name]
+            for split in splits:
+                info = next((info for info in metrics[split] if info.name == name), None)
+                row += self._cells(split, info, width) if info is not None else ["", ""]
+            table.add_row(*row)
+        return table
+
+    def _cells(self, split: Split, info: MetricInfo, width: int) -> list[RenderableType]:
+        progress = self._progress
+        value = progress.values.get(split, {}).get(info.name)
+        curve = progress.curves.get(split, {}).get(info.name, {}) if info.plotted else {}
+        points = [curve[epoch] for epoch in sorted(curve)]
+        return [
+            Text("-" if value is None else shown(value, info.unit), style="" if split in progress.current else "dim"),
+            Text(sparkline(points, width, self._blocks), style="cyan"),
+        ]
+
+    def _foot(self) -> RenderableType:
+        rate_now = self._progress.learning_rate
+        return Text("" if rate_now is None else f"learning rate {rate_now:.3g}", style="dim")
+
+
+def _same_terminal(stream: TextIO | None, terminal: TextIO) -> bool:
+    """Whether what is written to `stream` lands on `terminal`."""
+    if stream is terminal:
+        return True
+    try:
+        return stream is not None and stream.isatty() and os.path.sameopenfile(stream.fileno(), terminal.fileno())
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,48 @@
+"""How a run begins and ends, in words."""
+
+from __future__ import annotations
+
+from multilearn.events import Finished, Split, Started
+from multilearn.position import Position
+from multilearn.renderers.notation import seconds
+
+__all__ = ["beginning", "ending"]
+
+
+def beginning(started: Started) -> str:
+    """Where the run starts, or from where it goes on."""
+    position, epochs = started.position, started.epochs
+    where = f"in {started.directory}"
+    if position.finished_epochs >= epochs:
+        return f"nothing left to do: {_epochs(epochs)} done, {where}"
+    if position.batch is not None:
+        total = started.batches.get(Split.TRAIN)
+        batches = f"{position.batch} of {total}" if total else f"{position.batch}"
+        return f"going on in epoch {position.epoch} of {epochs}, after {batches} batches, {where}"
+    if position.finished_epochs:
+        return f"going on with epoch {position.finished_epochs + 1} of {epochs}, {where}"
+    return f"training for {_epochs(epochs)}, {where}"
+
+
+def ending(finished: Finished, time: float) -> str:
+    """That the run is complete, or where it stopped, and why."""
+    if finished.error is not None:
+        return f"failed {_place(finished.position)}: {_first_line(finished.error)}"
+    if finished.reason is not None:
+        return f"stopped {_place(finished.position)}: {_first_line(finished.reason)}"
+    return f"completed {_epochs(finished.position.epoch)} in {seconds(time)}"
+
+
+def _place(position: Position) -> str:
+    if position.batch is not None:
+        return f"in epoch {position.epoch} after {position.batch} batch{'es' if position.batch != 1 else ''}"
+    return f"after epoch {position.epoch}" if position.epoch else "before the first batch"
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' if number != 1 else ''}"
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[0] if lines else "no reason given"

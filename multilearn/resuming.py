@@ -1,0 +1,98 @@
+"""Finding the checkpoint to go on from, and what comes along with it. Nothing here writes to the run it comes from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from multilearn.artifacts import RunDirectory
+from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder, nbytes
+from multilearn.errors import CheckpointNotFound, ConfigurationError
+from multilearn.events import Split
+from multilearn.history import History, Monitor
+from multilearn.position import START, Position
+from multilearn.protocols import Engine, Record
+from multilearn.settings import Resume, Settings
+
+__all__ = ["Found", "copy_metric_files", "find"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a run begins: at the start, or at `position` with its `parts`; `notes` is what is to be said aloud."""
+
+    position: Position = START
+    parts: Mapping[str, Record] = field(default_factory=dict)
+    source: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find(settings: Settings, path: Path, engine: Engine) -> Found:
+    """The checkpoint that `.checkpoint(...)` asked for.
+
+    Raises `CheckpointNotFound` (naming those that exist), `RecordError` for a damaged one, `ConfigurationError` if the
+    run has already gone on further than `num_epochs`.
+    """
+    resume = settings.resume
+    if resume is None:
+        return Found()
+    source = path if resume.directory is None else resume.directory
+    folder = CheckpointFolder(RunDirectory(source).checkpoints, settings.recorder or MpkGzRecorder())
+    position, notes = _position(resume, folder, source)
+    if position is None:
+        return Found(notes=(*notes, f"Nothing was saved in {source}: starting at epoch 1."))
+    if position.finished_epochs > settings.epochs:
+        raise ConfigurationError(
+            "num_epochs is the total number of epochs, and more than that are already done.",
+            received=f"num_epochs({settings.epochs}) and the checkpoint {position}",
+            remedy=f"Ask for {position.finished_epochs} or more, or go on from an earlier checkpoint.",
+        )
+    needed = nbytes(engine.record())
+    parts = folder.load(position, {"model": needed, "optim": needed})
+    return Found(position, parts, source, (*notes, f"Going on from checkpoint {position} of {source}."))
+
+
+def copy_metric_files(source: Path, target: Path, position: Position) -> None:
+    """Copy the metric files of the epochs up to `position` from one run's directory into another's."""
+    for split in (Split.TRAIN, Split.VALID):
+        for epoch, folder in RunDirectory(source).epochs(split).items():
+            if epoch <= position.epoch:
+                copy = RunDirectory(target).epoch(split, epoch)
+                copy.mkdir(parents=True, exist_ok=True)
+                for file in folder.glob("*.log"):
+                    shutil.copyfile(file, copy / file.name)
+
+
+def _position(resume: Resume, folder: CheckpointFolder, source: Path) -> tuple[Position | None, tuple[str, ...]]:
+    if resume.which == "latest":
+        latest, skipped = folder.latest_intact()
+        return latest, tuple(skipped)
+    if resume.which == "best":
+        return _best(folder, source)
+    wanted = Position.parse(resume.which)
+    if wanted not in folder.positions():
+        raise _missing(resume.which, folder, source)
+    return wanted, ()
+
+
+def _best(folder: CheckpointFolder, source: Path) -> tuple[Position, tuple[str, ...]]:
+    latest, skipped = folder.latest_intact()
+    if latest is None:
+        raise _missing("best", folder, source)
+    history = History.from_state(folder.load(latest, None)["scheduler"]["metrics"]["history"])
+    intact = [p.epoch for p in folder.positions() if p.batch is None and folder.problem(p) is None]
+    best = Monitor().best(history, intact)
+    if best is None:
+        raise _missing("best", folder, source)
+    return Position(best), tuple(skipped)
+
+
+def _missing(which: str, folder: CheckpointFolder, source: Path) -> CheckpointNotFound:
+    existing = ", ".join(str(position) for position in folder.positions()) or "none"
+    return CheckpointNotFound(
+        "The checkpoint to go on from must have been saved.",
+        received=f"{which!r} of {source}, where there are: {existing}",
+        remedy='Use one of these, or "latest".',
+    )

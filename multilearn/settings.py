@@ -1,0 +1,82 @@
+"""What a builder has been told: plain frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multilearn.application_log import file_log
+from multilearn.checkpoint import DEFAULT, CheckpointStrategy, Recorder
+from multilearn.events import MetricInfo, Split
+from multilearn.interrupter import Interrupter
+from multilearn.loggers import MetricLogger
+from multilearn.metrics import Metric
+from multilearn.renderers import Renderer
+
+__all__ = ["Installer", "Registered", "Resume", "Settings"]
+
+Installer = Callable[[Path], AbstractContextManager[None]]
+"""Given the path of `experiment.log`, what is in force while `fit` runs."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A metric on one split; a plotted one is numeric."""
+
+    split: Split
+    metric: Metric
+    plotted: bool = False
+
+    def info(self) -> MetricInfo:
+        return MetricInfo(self.metric.name, self.metric.unit, self.metric.numeric, self.plotted)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where to go on from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's."""
+
+    which: str
+    directory: Path | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See the methods of `LearnerBuilder`; every field has its default there."""
+
+    directory: str
+    overwrite: bool = False
+    metrics: tuple[Registered, ...] = ()
+    loggers: tuple[MetricLogger, ...] | None = None
+    renderer: Renderer | None = None
+    epochs: int = 1
+    accumulation: int = 1
+    recorder: Recorder | None = None
+    strategy: CheckpointStrategy = DEFAULT
+    resume: Resume | None = None
+    device: str | None = None
+    application_log: Installer | None = file_log
+    interrupter: Interrupter | None = None
+    show_summary: bool = False
+
+    def of(self, split: Split) -> tuple[Registered, ...]:
+        """The metrics registered on a split."""
+        return tuple(registered for registered in self.metrics if registered.split == split)
+
+    def describe(self) -> dict[str, Any]:
+        """As plain data, for `experiment.json`."""
+        return {
+            "directory": self.directory,
+            "metrics": [
+                {"split": str(registered.split), "metric": repr(registered.metric), "plotted": registered.plotted}
+                for registered in self.metrics
+            ],
+            "loggers": None if self.loggers is None else [type(logger).__name__ for logger in self.loggers],
+            "num_epochs": self.epochs,
+            "grads_accumulation": self.accumulation,
+            "recorder": None if self.recorder is None else type(self.recorder).__name__,
+            "checkpointing_strategy": None if self.recorder is None else repr(self.strategy),
+            "device": self.device,
+        }

@@ -1,0 +1,71 @@
+"""The text at the end of a run: how every numeric metric went."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from multilearn.events import MetricInfo, Split
+from multilearn.history import History
+from multilearn.renderers.notation import shown
+from multilearn.renderers.sparkline import BLOCKS, sparkline
+
+__all__ = ["summary"]
+
+_CURVE_WIDTH = 20
+
+
+def summary(
+    history: History,
+    metrics: Mapping[Split, Sequence[MetricInfo]],
+    directory: Path,
+    epochs: int,
+    reason: str | None = None,
+    *,
+    blocks: str = BLOCKS,
+) -> str:
+    """The directory, the `epochs` done, why the run stopped (if it was not complete), and a table for each split.
+
+    Each numeric metric has its first value, the lowest and the highest with their epochs (the earliest on ties, never
+    NaN), the last one and its curve, drawn with `blocks`. Text metrics are left out. No newline at the end.
+    """
+    done = f"{epochs} done" if reason is None else f"{epochs} done, stopped: {reason}"
+    lines = ["summary", f"  directory  {directory}", f"  epochs     {done}"]
+    for split in Split:
+        rows = [_row(info, history.values(split, info.name), blocks) for info in metrics.get(split, ()) if info.numeric]
+        if rows:
+            lines += ["", *_aligned([[split.value, "first", "lowest", "highest", "last", ""], *rows])]
+    return "\n".join(lines)
+
+
+def _row(info: MetricInfo, values: Mapping[int, float], blocks: str) -> list[str]:
+    if not values:
+        return [info.name, "-", "-", "-", "-", ""]
+    epochs = sorted(values)
+    curve = sparkline([values[epoch] for epoch in epochs], _CURVE_WIDTH, blocks)
+    numbers = [epoch for epoch in epochs if not math.isnan(values[epoch])]
+    lowest, highest = (
+        _at(info, values, pick(numbers, key=values.__getitem__)) if numbers else "NaN" for pick in (min, max)
+    )
+    return [
+        info.name,
+        shown(values[epochs[0]], info.unit),
+        lowest,
+        highest,
+        shown(values[epochs[-1]], info.unit),
+        curve,
+    ]
+
+
+def _at(info: MetricInfo, values: Mapping[int, float], epoch: int) -> str:
+    return f"{shown(values[epoch], info.unit)} @ {epoch}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Names to the left, values to the right, the curve as it is."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(["", row[0].ljust(widths[0]), *map(str.rjust, row[1:-1], widths[1:-1]), row[-1]]).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,112 @@
+"""`nox -s demo` shows what this is for, `nox -s tests` is all that must pass; `nox -R -s core` reruns a part of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+BACKENDS = tuple(PROJECT["project"]["entry-points"]["multilearn.backends"])
+
+# Nothing of the caller's choices leaks in, and two busy OpenMP pools on two cores make a step 10 to 20 times slower.
+ENVIRONMENT = {
+    "KERAS_BACKEND": None,
+    "MULTILEARN_BACKEND": None,
+    "MULTILEARN_SEED": None,
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": None,
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """All that must pass."""
+    for name in ["lint", "types", "core", "package", *(f"backend({name})" for name in BACKENDS), "parity"]:
+        session.notify(name)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """One script on two frameworks, and the two runs compared."""
+    shown = ("torch", "tensorflow")
+    install(session, "examples", *shown, extra="keras")
+    options = [option for name in shown for option in ("--backend", name)]
+    session.run("multilearn", "run", "examples/digits.py", *options, env=ENVIRONMENT)
+    runs = [f"runs/digits-{name}" for name in shown]
+    session.run("multilearn", "compare", *runs, "--tolerance", "1e-4", env=ENVIRONMENT)
+
+
+@nox.session(default=False)
+def lint(session: nox.Session) -> None:
+    """Style, docstrings, and no framework in the core."""
+    session.install(*requirements("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(default=False)
+def types(session: nox.Session) -> None:
+    """Static types."""
+    install(session, "types")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(default=False)
+def core(session: nox.Session) -> None:
+    """The core and its docstrings' examples, with no framework installed."""
+    install(session, "test")
+    session.run("pytest", "--isolated", *session.posargs, env=ENVIRONMENT)
+
+
+@nox.session(default=False)
+@nox.parametrize("framework", [nox.param(name, id=name) for name in BACKENDS])
+def backend(session: nox.Session, framework: str) -> None:
+    """The contract of every backend, with only its framework installed; the command line with the first one."""
+    install(session, "test", framework, extra="keras")
+    paths = ["tests/contract", "tests/cli"] if framework == BACKENDS[0] else ["tests/contract"]
+    chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
+    session.run("pytest", "--isolated", *(session.posargs or paths), env={**ENVIRONMENT, **chosen})
+
+
+@nox.session(default=False)
+def parity(session: nox.Session) -> None:
+    """The backends against each other, all in one environment and each in its own process."""
+    install(session, "test", *BACKENDS, extra="keras")
+    session.run("pytest", *(session.posargs or ["tests/parity"]), env=ENVIRONMENT)
+
+
+@nox.session(default=False, reuse_venv=False)
+def package(session: nox.Session) -> None:
+    """The built wheel against the tests of the built sdist, where the checkout is out of reach."""
+    session.install(*requirements("package", "test"))
+    with tempfile.TemporaryDirectory() as outside:
+        session.run("python", "-m", "build", "--outdir", outside, silent=True)
+        (wheel,), (sdist,) = Path(outside).glob("*.whl"), Path(outside).glob("*.tar.gz")
+        session.install(str(wheel))
+        shutil.unpack_archive(sdist, outside)
+        unpacked = Path(outside, sdist.name.removesuffix(".tar.gz"))
+        for source in ("multilearn", "backends"):
+            shutil.rmtree(unpacked / source)
+        with session.chdir(unpacked):
+            session.run("pytest", "--isolated", "--pyargs", "multilearn", "tests/core", env=ENVIRONMENT)
+            session.run("multilearn", "--help", silent=True, env=ENVIRONMENT)
+            session.run("multilearn", "backends", env=ENVIRONMENT)
+
+
+def install(session: nox.Session, *groups: str, extra: str | None = None) -> None:
+    """The checkout, editable, and the dependency groups."""
+    session.install("-e", f".[{extra}]" if extra else ".", *requirements(*groups))
+
+
+def requirements(*groups: str) -> tuple[str, ...]:
+    """What `pyproject.toml` lists in these dependency groups."""
+    return nox.project.dependency_groups(PROJECT, *groups)

@@ -1,0 +1,120 @@
+"""The command line as a user has it: a process of its own, with two toy backends that need no framework."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+TOYS = """
+class Toy:
+    def __init__(self, *devices):
+        self._devices = devices
+
+    def devices(self):
+        print("devices are being looked for")
+        return self._devices
+
+
+def alpha():
+    return Toy("cpu:0", "gpu:0")
+
+
+def beta():
+    raise RuntimeError("beta has no driver")
+"""
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """This process's environment without any choice in it, and with the backends `alpha` and `beta` installed."""
+    toys = tmp_path_factory.mktemp("toys")
+    (toys / "toy_backends.py").write_text(TOYS)
+    installed = toys / "toy_backends-1.5.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-backends\nVersion: 1.5\n")
+    (installed / "entry_points.txt").write_text(
+        "[multilearn.backends]\nalpha = toy_backends:alpha\nbeta = toy_backends:beta\n"
+    )
+    settings = {"MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED", "PYTHONUNBUFFERED", "FORCE_COLOR"}
+    kept = {name: value for name, value in os.environ.items() if name not in settings}
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(toys), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+@pytest.fixture
+def multilearn(environment: Mapping[str, str], tmp_path: Path) -> Command:
+    """Runs `multilearn ...` in `tmp_path` to its end."""
+
+    def command(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "multilearn", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**environment, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return command
+
+
+@pytest.fixture
+def session() -> Callable[..., dict[str, Any]]:
+    """One entry of `sessions`, of a process that came to its end."""
+
+    def entry(backend: str, **changed: Any) -> dict[str, Any]:
+        return {
+            "started": "2026-01-02T03:04:05+00:00",
+            "ended": "2026-01-02T03:05:05+00:00",
+            "outcome": "completed",
+            "reason": None,
+            "error": None,
+            "backend": backend,
+            "versions": {"keras": "3.15.1"},
+            "device": "cpu:0",
+            "resumed_from": None,
+            "position": "2",
+            **changed,
+        }
+
+    return entry
+
+
+@pytest.fixture
+def write_run(tmp_path: Path, session: Callable[..., dict[str, Any]]) -> Callable[..., Path]:
+    """Writes a run directory by its documented format: `files` maps `"train/1/Loss"` to the lines of that file."""
+
+    def write(name: str, files: Mapping[str, Sequence[str]], backend: str = "torch", **declared: Any) -> Path:
+        directory = tmp_path / name
+        for key, lines in files.items():
+            split, epoch, metric = key.split("/")
+            path = directory / split / f"epoch-{epoch}" / f"{metric}.log"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{line}\n" for line in lines))
+        experiment = {
+            "version": 1,
+            "seed": 42,
+            "weights_sha256": "ab" * 32,
+            "metrics": [
+                {"name": "Loss", "unit": "", "numeric": True, "plotted": True, "splits": ["train", "valid"]},
+                {"name": "Accuracy", "unit": "share", "numeric": True, "plotted": True, "splits": ["train", "valid"]},
+            ],
+            "builder": {},
+            "optimizer": {},
+            "scheduler": {},
+            "sessions": [session(backend)],
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "experiment.json").write_text(json.dumps({**experiment, **declared}))
+        return directory
+
+    return write

@@ -1,0 +1,262 @@
+"""`multilearn compare`, on directories written by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+Write = Callable[..., Path]
+
+# two epochs of two batches: 8 and 2 items in train, one batch of 4 in valid
+TORCH = {
+    "train/1/Loss": ["2.0,8", "1.0,2", "1.8,final"],
+    "train/2/Loss": ["1.0,8", "0.5,2", "0.9,final"],
+    "train/1/Accuracy": ["0.5,8", "0.5,2", "0.5,final"],
+    "train/2/Accuracy": ["0.75,8", "1.0,2", "0.8,final"],
+    "valid/1/Loss": ["1.25,4", "1.25,final"],
+    "valid/2/Loss": ["1.0,4", "1.0,final"],
+}
+
+
+def changed(**finals: str) -> dict[str, list[str]]:
+    """The files of `TORCH` with other epoch values: `train_2_Loss="0.8"`."""
+    files = {key: list(lines) for key, lines in TORCH.items()}
+    for key, value in finals.items():
+        files[key.replace("_", "/")][-1] = f"{value},final"
+    return files
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout.splitlines()[-1]
+
+
+def test_equal_runs_are_the_same(multilearn: Command, write_run: Write) -> None:
+    write_run("runs/digits-torch", TORCH)
+    write_run("runs/digits-jax", TORCH, backend="jax")
+    done = multilearn("compare", "runs/digits-torch", "runs/digits-jax")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "split  metric    epoch  digits-torch (torch)  digits-jax (jax)  absolute  relative",
+        "train  Accuracy      1               50.00 %           50.00 %       0 %         0",
+        "train  Accuracy      2               80.00 %           80.00 %       0 %         0",
+        "train  Loss          1             1.8000000         1.8000000         0         0",
+        "train  Loss          2            0.90000000        0.90000000         0         0",
+        "valid  Loss          1             1.2500000         1.2500000         0         0",
+        "valid  Loss          2             1.0000000         1.0000000         0         0",
+        "",
+        "largest differences",
+        "split  metric    epoch  absolute  relative  allowed",
+        "train  Accuracy      1       0 %         0  1 of 10",
+        "train  Loss          1         0         0  1.0e-04",
+        "valid  Loss          1         0         0  1.0e-04",
+        "",
+        "same: 6 values within the tolerance (relative 0.0001, shares one item)",
+    ]
+
+
+def test_the_largest_difference_is_between_the_two_furthest_runs(multilearn: Command, write_run: Write) -> None:
+    write_run("a", TORCH)
+    write_run("b", changed(train_1_Loss="2.0", valid_2_Loss="0.8"))
+    write_run("c", changed(train_1_Loss="1.5", valid_2_Loss="-1.0"))
+    done = multilearn("compare", "a", "b", "c", "--json")
+    found = json.loads(done.stdout)
+    values = {(each["split"], each["metric"], each["epoch"]): each for each in found["values"]}
+    assert values["train", "Loss", 1] == {
+        "split": "train",
+        "metric": "Loss",
+        "unit": "",
+        "epoch": 1,
+        "values": [1.8, 2.0, 1.5],
+        "absolute": 0.5,
+        "relative": 0.25,
+        "items": None,
+        "within": False,
+    }
+    assert (values["valid", "Loss", 2]["absolute"], values["valid", "Loss", 2]["relative"]) == (2.0, 2.0)
+    assert values["valid", "Loss", 1]["within"]
+    assert [(each["metric"], each["epoch"], each["relative"]) for each in found["largest"]] == [
+        ("Accuracy", 1, 0.0),
+        ("Loss", 1, 0.25),
+        ("Loss", 2, 2.0),
+    ]
+    assert (found["same"], done.returncode) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "tolerance", "code"),
+    [("0.99", "0.0100001", 0), ("0.99", "0.0099999", 1), ("1.0", "0", 0), ("1.0000000000000002", "0", 1)],
+)
+def test_a_loss_is_judged_by_its_relative_difference(
+    multilearn: Command, write_run: Write, other: str, tolerance: str, code: int
+) -> None:
+    write_run("a", TORCH)
+    write_run("b", changed(valid_2_Loss=other))
+    done = multilearn("compare", "a", "b", "--tolerance", tolerance)
+    assert done.returncode == code
+    assert last_line(done).startswith("different: 1 of 6 values past" if code else "same: 6 values within")
+
+
+@pytest.mark.parametrize(("other", "code"), [("0.9", 0), ("0.7", 0), ("0.91", 1), ("0.6", 1)])
+def test_a_share_may_differ_by_one_of_the_counted_items(
+    multilearn: Command, write_run: Write, other: str, code: int
+) -> None:
+    write_run("a", TORCH)
+    write_run("b", changed(train_2_Accuracy=other))
+    done = multilearn("compare", "a", "b")
+    assert done.returncode == code
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("train  Accuracy      2  ") and "of" in line]
+    assert "1 of 10" in row and row.endswith("past") == bool(code)
+
+
+def test_a_share_without_counts_is_judged_by_its_relative_difference(multilearn: Command, write_run: Write) -> None:
+    plain = {"train/1/Accuracy": ["0.5", "0.5,final"]}
+    write_run("a", plain)
+    write_run("b", {"train/1/Accuracy": ["0.5", "0.5001,final"]})
+    assert multilearn("compare", "a", "b").returncode == 1
+    assert multilearn("compare", "a", "b", "--tolerance", "0.001").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "absolute", "code"),
+    [
+        ("NaN", "NaN", 0.0, 0),
+        ("inf", "inf", 0.0, 0),
+        ("NaN", "1.0", "inf", 1),
+        ("inf", "-inf", "inf", 1),
+        ("0.0", "-0.0", 0.0, 0),
+    ],
+)
+def test_nan_equals_nan_and_nothing_else(
+    multilearn: Command, write_run: Write, one: str, other: str, absolute: object, code: int
+) -> None:
+    write_run("a", changed(train_1_Loss=one))
+    write_run("b", changed(train_1_Loss=other))
+    done = multilearn("compare", "a", "b", "--json")
+    (row,) = [each for each in json.loads(done.stdout)["values"] if each["metric"] == "Loss" and each["items"] is None][
+        :1
+    ]
+    assert (row["absolute"], row["relative"], done.returncode) == (absolute, absolute, code)
+    assert "NaN" not in done.stdout.replace('"NaN"', "")
+    assert multilearn("compare", "a", "b").returncode == code
+
+
+def test_different_numbers_of_epochs_are_said_aloud_and_accepted_with_prefix(
+    multilearn: Command, write_run: Write
+) -> None:
+    write_run("long", {**TORCH, "train/3/Loss": ["0.1,8", "0.1,final"], "valid/3/Loss": ["0.1,4", "0.1,final"]})
+    write_run("short", TORCH)
+    said = "different numbers of finished epochs (long 3, short 2): compared in epochs 1-2 only"
+    refused = multilearn("compare", "long", "short")
+    assert f"but: {said}" in refused.stdout.splitlines()
+    assert last_line(refused) == "different: not all of it could be compared"
+    accepted = multilearn("compare", "long", "short", "--prefix")
+    assert f"note: {said}" in accepted.stdout.splitlines()
+    assert (refused.returncode, accepted.returncode) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        {"train/3/Loss": ["0.1,8"]},
+        {"train/3/Loss": ["0.1,8", "0.1,final"]},
+        {"train/3/Loss": ["0.1,8", "0.1,final"], "valid/3/Loss": []},
+    ],
+    ids=["training", "before validation", "validation"],
+)
+def test_an_unfinished_epoch_is_ignored(
+    multilearn: Command, write_run: Write, unfinished: dict[str, Sequence[str]]
+) -> None:
+    write_run("killed", {**TORCH, **unfinished})
+    write_run("whole", TORCH)
+    assert multilearn("compare", "killed", "whole").returncode == 0
+
+
+def test_a_metric_that_only_one_run_has_is_said_aloud(multilearn: Command, write_run: Write) -> None:
+    write_run("a", TORCH)
+    write_run("b", {key: lines for key, lines in TORCH.items() if key != "train/2/Accuracy"})
+    done = multilearn("compare", "a", "b", "--prefix")
+    assert "but: b has no train Accuracy in epoch 2" in done.stdout.splitlines()
+    assert done.returncode == 1
+
+
+def test_declared_differences_are_noted_above_the_verdict(
+    multilearn: Command, write_run: Write, session: Callable[..., dict[str, Any]]
+) -> None:
+    write_run("a", TORCH)
+    older = session("jax", versions={"keras": "3.14.0"})
+    write_run("b", TORCH, seed=7, weights_sha256="cd" * 32, sessions=[session("torch"), older])
+    done = multilearn("compare", "a", "b")
+    assert done.stdout.splitlines()[-4:-1] == [
+        "note: the seeds differ: 42, 7",
+        "note: the initial weights differ: abababababab, cdcdcdcdcdcd",
+        "note: the Keras versions differ: 3.15.1, 3.14.0",
+    ]
+    assert "b (torch+jax)" in done.stdout and done.returncode == 0
+
+
+def test_runs_of_the_same_name_are_told_apart_by_their_parents(multilearn: Command, write_run: Write) -> None:
+    write_run("first/run", TORCH)
+    write_run("second/run", TORCH)
+    head = multilearn("compare", "first/run", "second/run").stdout.splitlines()[0]
+    assert "first/run (torch)  second/run (torch)" in head
+
+
+def test_wide_tables_are_neither_wrapped_nor_cut(multilearn: Command, write_run: Write) -> None:
+    names = [f"{letter * 60}" for letter in "abcd"]
+    for name in names:
+        write_run(name, TORCH)
+    done = multilearn("compare", *names, COLUMNS="40")
+    assert all(f"{name} (torch)" in done.stdout.splitlines()[0] for name in names)
+    assert "\x1b" not in done.stdout
+
+
+def test_texts_are_equal_or_not(multilearn: Command, write_run: Write) -> None:
+    write_run("a", {"train/1/Verdict": ["good", "good,final"]})
+    write_run("b", {"train/1/Verdict": ["bad", "bad,final"]})
+    assert multilearn("compare", "a", "b").returncode == 1
+    write_run("c", {"train/1/Verdict": ["bad", "bad,final"]})
+    assert multilearn("compare", "b", "c").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "DIR"),
+        (["a"], "two directories or more. Received: 1."),
+        (["a", "./a"], "not compared with itself. Received: a, a."),
+        (["a", "nowhere"], "Received: nowhere (no such directory)."),
+        (["a", "."], "holds experiment.json. Received: .."),
+        (["a", "empty"], "no finished epoch in common. Received: a: epochs 1-2; empty: no epoch."),
+        (["a", "later"], "no finished epoch in common. Received: a: epochs 1-2; later: epoch 3."),
+        (["a", "stranger"], "no metric in common."),
+        (["a", "broken"], "Loss.log"),
+        (["a", "cut"], "experiment.json cannot be read"),
+        (["a", "newer"], "is of a version that this multilearn does not know. Received: 2."),
+        (["a", "listless"], "must list 'sessions'"),
+        (["a", "b", "--tolerance", "-1"], "must be 0 or more. Received: -1.0."),
+        (["a", "b", "--tolerance", "nan"], "must be 0 or more. Received: nan."),
+        (["a", "b", "--tolerance", "much"], "'--tolerance'"),
+        (["a", "b", "--tolerence", "1"], "--tolerance"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    multilearn: Command, write_run: Write, arguments: list[str], said: str
+) -> None:
+    write_run("a", TORCH)
+    write_run("b", TORCH)
+    write_run("empty", {})
+    write_run("later", {"train/3/Loss": ["1.0,final"]})
+    write_run("stranger", {"train/1/Other": ["1.0,final"]})
+    write_run("broken", {"train/1/Loss": ["1.0,2,3", "1.0,final"]})
+    write_run("newer", TORCH, version=2)
+    write_run("listless", TORCH, sessions={})
+    (write_run("cut", TORCH) / "experiment.json").write_text('{"version": 1')
+    done = multilearn("compare", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr and "Traceback" not in done.stderr

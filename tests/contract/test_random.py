@@ -1,0 +1,495 @@
+"""Keras draws from one portable generator: exact bits, sound distributions, and in every way a framework runs code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from statistics import NormalDist
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from keras.src import backend as keras_backend
+from keras.src.random import seed_generator
+from keras.src.utils.backend_utils import DynamicBackend
+
+from multilearn import seed as experiment_seed
+from multilearn.errors import BackendError, ConfigurationError
+from multilearn_keras import initial, random
+from multilearn_keras.bits import derive, host_bits, key_of, signed, traced_bits
+
+BACKEND = keras.backend.backend()
+STEP = 0x9E3779B9
+KEYS = [(0, 0), (1, 0), (7, 1), (-5, 3), (2**31 - 1, 2**31 - 1), (-(2**31), -1), (2**40 + 3, 2**35 + 7), (-(2**50), 9)]
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    random.reset(20)
+
+
+def numbers(tensor: Any) -> np.ndarray:
+    return ops.convert_to_numpy(tensor)
+
+
+def key_tensor(key: tuple[int, int]) -> Any:
+    return ops.convert_to_tensor(np.array([signed(part) for part in key], "int32"))
+
+
+def ways_to_run(function: Callable[..., Any], *examples: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """`function` of tensors, as each kind of tracing and compiling sees it."""
+    yield "eager", function
+    if BACKEND == "torch":
+        from torch.fx.experimental.proxy_tensor import make_fx
+
+        yield "make_fx", make_fx(function)(*examples)
+    elif BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        unknown = [tf.TensorSpec([None, *example.shape[1:]], example.dtype) for example in examples[:-1]]
+        signature = [*unknown, tf.TensorSpec(examples[-1].shape, examples[-1].dtype)]
+        yield "tf.function", tf.function(function)
+        yield "unknown batch", tf.function(function, input_signature=signature)
+        yield "XLA", tf.function(function, input_signature=signature, jit_compile=True)
+    else:
+        import jax
+
+        yield "jit", jax.jit(function)
+
+
+def by_the_formula(i: int, k0: int, k1: int) -> int:
+    """The formula of the generator, in Python's integers."""
+
+    def mix(x: int) -> int:
+        x ^= x >> 16
+        x = x * 0x7FEB352D % 2**32
+        x ^= x >> 15
+        x = x * 0x846CA68B % 2**32
+        return x ^ x >> 16
+
+    return mix(mix((i * STEP + k0) % 2**32) ^ (k0 * 0xC2B2AE35 + k1 * 0x85EBCA6B) % 2**32)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_host_bits_follow_the_formula_and_may_be_had_in_parts(key: tuple[int, int]) -> None:
+    expected = [by_the_formula(i, *key) for i in range(50)]
+    assert host_bits(0, 50, key).tolist() == expected
+    assert host_bits(20, 30, key).tolist() == expected[20:]
+    assert host_bits(0, 5, key, lane=3).tolist() == [by_the_formula(i, key[0], key[1] + 3 * 2**30) for i in range(5)]
+
+
+@pytest.mark.parametrize("lane", [0, 1, 2, 3])
+def test_traced_bits_are_the_host_s_however_they_are_run(lane: int) -> None:
+    def draw(x: Any, key: Any) -> Any:
+        return traced_bits(keras_backend, ops.shape(x), key, lane=lane)
+
+    x = ops.zeros((6, 7))
+    for way, run in ways_to_run(draw, x, key_tensor((1, 1))):
+        for key in KEYS:
+            expected = host_bits(0, 42, key, lane=lane).view(np.int32).reshape(6, 7)
+            np.testing.assert_array_equal(numbers(run(x, key_tensor(key))), expected, err_msg=f"{way} {key}")
+
+
+@pytest.mark.parametrize("k0", [0, 1, 42, 2**31 - 1])
+@pytest.mark.parametrize("shift", [1, 2, 3, 64, 1000])
+def test_keys_that_differ_by_multiples_of_the_increment_are_not_shifted_copies(k0: int, shift: int) -> None:
+    for draws in (0, 1, 5):
+        one, other = host_bits(0, 4096, (k0, draws)), host_bits(0, 4096, ((k0 + shift * STEP) % 2**32, draws))
+        assert np.intersect1d(one, other).size <= 1  # two streams of 4096 share one number with probability 0.004
+
+
+def test_neighbouring_seeds_give_unrelated_seeds_to_layers() -> None:
+    made = {n: [derive(n, k) for k in range(500)] for n in (0, 1, 2, STEP, 2**32, 2**32 + 1, 2**63 - 1)}
+    assert all(0 < value < 2**31 for values in made.values() for value in values)
+    everything = [value for values in made.values() for value in values]
+    assert len(set(everything)) >= len(everything) - 1
+
+
+@pytest.mark.parametrize("seed", [0, 3, -1, -5, 2**31, 2**40, -(2**70)])
+def test_an_integer_seed_draws_what_a_generator_with_that_seed_draws_first(seed: int) -> None:
+    generator = keras.random.SeedGenerator(seed)
+    assert generator.get_config()["seed"] == seed
+    assert numbers(generator.state).tolist() == [key_of(seed)[0], 0]
+    expected = numbers(keras.random.randint((20,), -(2**31), 2**31, seed=seed))
+    np.testing.assert_array_equal(numbers(keras.random.randint((20,), -(2**31), 2**31, seed=generator)), expected)
+    assert not np.array_equal(numbers(keras.random.randint((20,), -(2**31), 2**31, seed=generator)), expected)
+    assert numbers(generator.state).tolist() == [key_of(seed)[0], 2]
+
+
+def test_seeds_of_any_size_and_sign_are_told_apart() -> None:
+    seeds = [5, -5, 2**31 + 5, 2**32 + 5, -(2**32) - 5, 2**64 + 5]
+    assert len({key_of(seed) for seed in seeds}) == len(seeds)
+
+
+DRAWS: dict[str, Callable[[Any, Any], Any]] = {
+    "uniform": lambda x, seed: keras.random.uniform(ops.shape(x), -1.0, 3.0, seed=seed),
+    "normal": lambda x, seed: keras.random.normal(ops.shape(x), 1.0, 2.0, seed=seed),
+    "truncated_normal": lambda x, seed: keras.random.truncated_normal(ops.shape(x), 1.0, 2.0, seed=seed),
+    "randint": lambda x, seed: keras.random.randint(ops.shape(x), -3, 1000, seed=seed),
+    "dropout": lambda x, seed: keras.random.dropout(x + 1.0, 0.3, seed=seed),
+    "shuffle": lambda x, seed: keras.random.shuffle(x + ops.cumsum(ops.ones_like(x), 0), seed=seed),
+    "categorical": lambda x, seed: keras.random.categorical(x, 4, seed=seed),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_a_traced_seed_is_an_input_of_the_compiled_draw(draw: Callable[[Any, Any], Any]) -> None:
+    x = ops.zeros((6, 5))
+    for way, run in ways_to_run(draw, x, key_tensor((1, 1))):
+        for seed in (3, 4):
+            expected = numbers(draw(x, seed))  # on the host, as far as there are floats
+            np.testing.assert_allclose(numbers(run(x, key_tensor((seed, 0)))), expected, 1e-5, 1e-5, err_msg=way)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX only")
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_jax_can_tell_shapes_without_drawing(draw: Callable[[Any, Any], Any]) -> None:
+    import jax
+
+    x, key = ops.zeros((6, 5)), key_tensor((1, 1))
+    told, drawn = jax.eval_shape(draw, x, key), draw(x, key)
+    assert (told.shape, told.dtype) == (drawn.shape, drawn.dtype)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="PyTorch only")
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_torch_draws_on_the_meta_device(draw: Callable[[Any, Any], Any]) -> None:
+    with keras.device("meta"):
+        assert draw(ops.zeros((6, 5)), keras.random.SeedGenerator(1)).device.type == "meta"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("draw", ["uniform", "normal", "truncated_normal"])
+def test_every_float_type_is_drawn_alike_on_the_host_and_traced(draw: str, dtype: str) -> None:
+    function = getattr(keras.random, draw)
+    host, traced = function((500,), dtype=dtype, seed=5), function((500,), dtype=dtype, seed=key_tensor((5, 0)))
+    held = "float32" if dtype == "float64" and BACKEND == "jax" else dtype
+    assert keras.backend.standardize_dtype(host.dtype) == keras.backend.standardize_dtype(traced.dtype) == held
+    rounding = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 5e-6, "float64": 1e-13}[held]
+    host, traced = (numbers(ops.cast(drawn, "float32" if held != "float64" else held)) for drawn in (host, traced))
+    np.testing.assert_allclose(traced, host, rounding, rounding)
+    if held == "float64":
+        assert np.any(host != host.astype("float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("seed", [1, (1, 0)])
+def test_uniform_never_reaches_its_upper_bound(dtype: str, seed: Any) -> None:
+    seed = seed if isinstance(seed, int) else key_tensor(seed)
+    for low, high in ((0.0, 1.0), (1.0, 2.0), (-1.0, 1e-3)):
+        drawn = numbers(ops.cast(keras.random.uniform((20_000,), low, high, dtype=dtype, seed=seed), "float32"))
+        assert low <= drawn.min()
+        assert drawn.max() < high
+    assert initial.below(2.0, 1.0, "float32") == 2.0 - 2.0**-23
+    assert initial.below(1.0, 0.0, "bfloat16") == 1.0 - 2.0**-8
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 1), (0, 7), (-3, 1000), (-(2**30), 2**31), (-(2**31), 2**31 - 1), (-(2**31), 2**31), (0, 2**31), (-9, 65527)],
+)
+def test_randint_is_the_share_of_a_64_bit_number(low: int, high: int) -> None:
+    first, second = (host_bits(0, 300, (9, 0), lane=lane).tolist() for lane in (0, 1))
+    expected = [low + ((high - low) * (a * 2**32 + b) >> 64) for a, b in zip(first, second, strict=True)]
+    assert numbers(keras.random.randint((300,), low, high, seed=9)).tolist() == expected
+    assert numbers(keras.random.randint((300,), low, high, seed=key_tensor((9, 0)))).tolist() == expected
+    if high < 2**31:
+        bounds = ops.convert_to_tensor(low), ops.convert_to_tensor(high)
+        assert numbers(keras.random.randint((300,), *bounds, seed=9)).tolist() == expected
+
+
+@pytest.mark.parametrize(("low", "high"), [(3, 3), (4, 3), (0, 2**31 + 1), (-(2**31) - 1, 0)])
+def test_randint_refuses_bounds_that_hold_nothing_or_pass_32_bits(low: int, high: int) -> None:
+    with pytest.raises(ConfigurationError, match="minval < maxval"):
+        keras.random.randint((3,), low, high, seed=1)
+
+
+def test_dropout_keeps_by_the_bits_and_scales_by_the_share_kept() -> None:
+    kept = host_bits(0, 4000, (8, 0)).view(np.int32) < round(0.7 * 2**32) - 2**31
+    assert abs(kept.mean() - 0.7) < 0.03
+    x = np.linspace(1, 2, 4000, dtype="float32")
+    dropped = numbers(keras.random.dropout(ops.convert_to_tensor(x), 0.3, seed=8))
+    np.testing.assert_allclose(dropped, np.where(kept, x / 0.7, 0), 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_dropout_keeps_the_type_of_its_input(dtype: str) -> None:
+    x = ops.ones((100, 3), dtype=dtype)
+    dropped = keras.random.dropout(x, 0.1, seed=keras.random.SeedGenerator(1))
+    assert dropped.dtype == x.dtype
+    values = np.unique(numbers(ops.cast(dropped, "float32")))
+    np.testing.assert_allclose(values, [0, 1 / 0.9], {"bfloat16": 4e-3, "float16": 5e-4}.get(dtype, 1e-7))
+
+
+def test_dropout_shares_a_mask_along_the_axes_of_its_noise_shape() -> None:
+    x = ops.ones((8, 5, 6))
+    dropped = numbers(keras.random.dropout(x, 0.5, noise_shape=(None, 1, 6), seed=2))
+    assert np.all(dropped == dropped[:, :1])
+    assert 0 < (dropped[:, 0] == 0).sum() < 48
+
+
+def test_dropout_of_nothing_and_of_everything() -> None:
+    x = ops.ones((3, 4))
+    assert np.all(numbers(keras.random.dropout(x, 0.0, seed=1)) == 1)
+    assert np.all(numbers(keras.random.dropout(x, 1.0, seed=1)) == 0)
+
+
+def test_shapes_without_axes_or_elements() -> None:
+    for seed in (1, keras.random.SeedGenerator(1)):
+        assert numbers(keras.random.uniform((), seed=seed)).shape == ()
+        assert numbers(keras.random.normal((3, 0, 2), seed=seed)).shape == (3, 0, 2)
+
+
+def distance(drawn: np.ndarray, distribution: Callable[[float], float]) -> float:
+    """Kolmogorov and Smirnov's, times the root of the sample's size: above 1.63 in one sample of a hundred."""
+    drawn = np.sort(drawn.astype("float64"))
+    expected = np.array([distribution(value) for value in drawn.tolist()])
+    ranks = np.arange(drawn.size + 1) / drawn.size
+    return max(np.max(ranks[1:] - expected), np.max(expected - ranks[:-1])) * math.sqrt(drawn.size)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 1 + STEP, 2**31 - 1])
+def test_distributions(seed: int) -> None:
+    cut = NormalDist().cdf(-2)
+    for key in (seed, key_tensor((seed, 1))):
+        uniform = numbers(keras.random.uniform((20_000,), seed=key))
+        normal = numbers(keras.random.normal((20_000,), seed=key))
+        truncated = numbers(keras.random.truncated_normal((20_000,), seed=key))
+        assert distance(uniform, lambda value: value) < 1.63
+        assert distance(normal, NormalDist().cdf) < 1.63
+        assert distance(truncated, lambda value: (NormalDist().cdf(value) - cut) / (1 - 2 * cut)) < 1.63
+        assert abs(normal.mean()) < 0.03
+        assert abs(normal.var() - 1) < 0.04
+        assert np.abs(truncated).max() <= 2
+        for lag in (1, 2, 100):
+            assert abs(np.corrcoef(uniform[:-lag], uniform[lag:])[0, 1]) < 0.03
+
+
+def test_streams_of_neighbouring_keys_are_uncorrelated() -> None:
+    near = [(s, t) for s in range(4) for t in range(4)]
+    streams = np.array([host_bits(0, 20_000, key, lane=lane) for key in near for lane in (0, 1)], dtype="float64")
+    correlation = np.corrcoef(streams) - np.eye(len(streams))
+    assert np.abs(correlation).max() < 5 / math.sqrt(20_000)
+
+
+def test_bits_are_set_half_of_the_time() -> None:
+    bits = host_bits(0, 40_000, (123, 4))
+    set_bits = np.array([(bits >> np.uint32(place) & np.uint32(1)).mean() for place in range(32)])
+    assert np.abs(set_bits - 0.5).max() < 4 * 0.5 / math.sqrt(40_000)
+
+
+def test_shuffle_moves_whole_slices_and_every_order_comes_up() -> None:
+    x = ops.reshape(ops.arange(12), (4, 3))
+    shuffled = numbers(keras.random.shuffle(x, axis=1, seed=5))
+    assert sorted(shuffled[0].tolist()) == [0, 1, 2]
+    assert np.all(shuffled - shuffled[0] == 3 * np.arange(4)[:, None])
+    generator = keras.random.SeedGenerator(1)
+    orders = {tuple(numbers(keras.random.shuffle(ops.arange(3), seed=generator)).tolist()) for _ in range(60)}
+    assert len(orders) == 6
+
+
+def test_categorical_follows_the_logits() -> None:
+    shares = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
+    drawn = numbers(keras.random.categorical(np.log(shares + 1e-30), 20_000, seed=3))
+    assert drawn.shape == (2, 20_000)
+    for row, expected in zip(drawn, shares, strict=True):
+        np.testing.assert_allclose(np.bincount(row, minlength=3) / 20_000, expected, atol=0.015)
+
+
+def test_the_quantile_is_the_standard_library_s() -> None:
+    q = np.linspace(-0.4777, 0.4777, 2001)
+    expected = [NormalDist().inv_cdf(0.5 + value) for value in q.tolist()]
+    np.testing.assert_allclose(initial.normal_quantile(q), expected, 1e-13, 1e-15)
+
+
+INITIALIZERS = {
+    "glorot_uniform": lambda: keras.initializers.GlorotUniform(),
+    "he_normal": lambda: keras.initializers.HeNormal(),
+    "variance_scaling": lambda: keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+    "truncated_normal": lambda: keras.initializers.TruncatedNormal(),
+    "orthogonal": lambda: keras.initializers.Orthogonal(),
+}
+
+
+@pytest.mark.parametrize("make", INITIALIZERS.values(), ids=INITIALIZERS)
+def test_an_initialiser_without_a_seed_follows_from_the_experiment_s(make: Callable[[], Any]) -> None:
+    drawn = []
+    for n in (3, 3, 4):
+        random.reset(n)
+        one, other = make(), make()
+        assert not np.array_equal(numbers(one((7, 6))), numbers(other((7, 6))))
+        assert np.array_equal(numbers(one((7, 6))), numbers(one((7, 6))))
+        drawn.append(numbers(one((7, 6))))
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
+def test_glorot_and_he_have_their_bounds_and_variances() -> None:
+    uniform = numbers(keras.initializers.GlorotUniform(seed=1)((60, 40)))
+    assert 0.95 * math.sqrt(6 / 100) < np.abs(uniform).max() <= math.sqrt(6 / 100)
+    normal = numbers(keras.initializers.HeNormal(seed=1)((200, 100)))
+    assert abs(normal.std() / math.sqrt(2 / 200) - 1) < 0.02
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 4), (4, 9), (3, 3, 2, 5), (1, 2, 12)])
+def test_an_orthogonal_matrix_is_one(shape: tuple[int, ...]) -> None:
+    matrix = numbers(keras.initializers.Orthogonal(gain=1.5, seed=6)(shape)).reshape(-1, shape[-1])
+    matrix = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    np.testing.assert_allclose(matrix.T @ matrix, 1.5**2 * np.eye(matrix.shape[1]), atol=1e-5)
+
+
+def test_orthogonal_refuses_a_vector_and_takes_a_generator() -> None:
+    with pytest.raises(ValueError, match="two-dimensional"):
+        keras.initializers.Orthogonal()((3,))
+    drawn = keras.initializers.Orthogonal(seed=keras.random.SeedGenerator(1))((4, 4))
+    np.testing.assert_allclose(numbers(drawn) @ numbers(drawn).T, np.eye(4), atol=1e-5)
+
+
+def convolutional() -> keras.Model:
+    image = layers.Input((8, 8, 1))
+    x = layers.Dropout(0.3)(layers.BatchNormalization()(layers.Conv2D(4, 3)(image)))
+    return keras.Model(image, layers.Dense(3)(layers.Flatten()(x)))
+
+
+def recurrent() -> keras.Model:
+    tokens = layers.Input((None,), dtype="int32")
+    return keras.Model(tokens, layers.LSTM(5, recurrent_dropout=0.2)(layers.Embedding(11, 4)(tokens)))
+
+
+@pytest.mark.parametrize("make", [convolutional, recurrent])
+def test_a_model_follows_from_the_seed(make: Callable[[], keras.Model]) -> None:
+    def built(n: int) -> list[np.ndarray]:
+        random.reset(n)
+        return [numbers(weight) for weight in make().weights]
+
+    one, again, other = built(3), built(3), built(4)
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    drawn = [k for k, weight in enumerate(one) if np.unique(weight).size > 2]
+    assert len(drawn) >= 2
+    assert not any(np.array_equal(one[k], other[k]) for k in drawn)
+
+
+def to_itself(layer: Any) -> Callable[..., Any]:
+    if isinstance(layer, layers.Attention):
+        return lambda x, training: layer([x, x], training=training)
+    return lambda x, training: layer(x, x, training=training)
+
+
+NOISY: dict[str, Callable[[], Callable[[Any], Any]]] = {
+    "dropout": lambda: layers.Dropout(0.5),
+    "gaussian_noise": lambda: layers.GaussianNoise(1.0),
+    "gaussian_dropout": lambda: layers.GaussianDropout(0.5),
+    "alpha_dropout": lambda: layers.AlphaDropout(0.5),
+    "spatial_dropout": lambda: layers.SpatialDropout1D(0.5),
+    "attention": lambda: to_itself(layers.Attention(dropout=0.5)),
+    "multi_head_attention": lambda: to_itself(layers.MultiHeadAttention(2, 4, dropout=0.5)),
+    "lstm": lambda: layers.LSTM(6, dropout=0.3, recurrent_dropout=0.3),
+    "gru": lambda: layers.GRU(6, recurrent_dropout=0.5),
+}
+
+
+@pytest.mark.parametrize("make", NOISY.values(), ids=NOISY)
+def test_a_noisy_layer_draws_anew_at_each_call_and_alike_after_a_reset(make: Callable[[], Callable[..., Any]]) -> None:
+    x = ops.reshape(ops.arange(96, dtype="float32"), (4, 8, 3)) / 96
+
+    def called(n: int) -> list[np.ndarray]:
+        random.reset(n)
+        layer = make()
+        return [numbers(layer(x, training=True)) for _ in range(3)]
+
+    one, again, other = called(3), called(3), called(4)
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one[0], one[1])
+    assert not np.array_equal(one[1], one[2])
+    assert not np.array_equal(one[0], other[0])
+
+
+def test_two_dropouts_without_a_seed_differ() -> None:
+    x = ops.ones((20, 20))
+    one, other = (numbers(layers.Dropout(0.5)(x, training=True)) for _ in range(2))
+    assert 100 < (one != other).sum() < 300
+
+
+@pytest.mark.parametrize("make", NOISY.values(), ids=NOISY)
+def test_symbolic_calls_know_the_shape_and_leave_the_streams_alone(make: Callable[[], Callable[..., Any]]) -> None:
+    x, drawn = ops.ones((4, 8, 3)), []
+    for symbolic_first in (True, False):
+        random.reset(3)
+        layer = make()
+        if symbolic_first:
+            assert layer(layers.Input((8, 3)), training=True).shape[0] is None
+        drawn.append(numbers(layer(x, training=True)))
+    assert np.array_equal(*drawn)
+
+
+def test_unseeded_draws_are_a_stream_of_their_own() -> None:
+    def drawn(n: int, layers_first: int) -> list[list[float]]:
+        random.reset(n)
+        for _ in range(layers_first):
+            layers.Dropout(0.5)
+        return [numbers(keras.random.uniform((5,))).tolist() for _ in range(3)]
+
+    assert drawn(3, 0) == drawn(3, 4)
+    assert drawn(3, 0) != drawn(4, 0)
+    assert len({tuple(values) for values in drawn(3, 0)}) == 3
+    keras.utils.clear_session()
+    assert numbers(keras.random.uniform((5,))).tolist() not in drawn(3, 0)
+
+
+def test_preprocessing_draws_with_it_too() -> None:
+    images = ops.reshape(ops.arange(4 * 6 * 6 * 1, dtype="float32"), (4, 6, 6, 1))
+
+    def augmented() -> np.ndarray:
+        random.reset(3)
+        return numbers(layers.RandomCrop(4, 4)(layers.RandomFlip()(images, training=True), training=True))
+
+    assert np.array_equal(augmented(), augmented())
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: keras.random.gamma((3,), 2.0),
+        lambda: keras.random.beta((3,), 2.0, 2.0),
+        lambda: keras.random.binomial((3,), 5.0, 0.5),
+        lambda: ops.image.elastic_transform(np.ones((1, 8, 8, 3), "float32"), seed=1),
+        lambda: DynamicBackend().random.gamma((3,), 2.0),
+    ],
+    ids=["gamma", "beta", "binomial", "elastic_transform", "a layer's gamma"],
+)
+def test_what_is_not_portable_is_refused_once_the_experiment_is_seeded(
+    draw: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigurationError, match="not the same on every framework"):
+        draw()
+    monkeypatch.setattr(random, "_streams", None)
+    monkeypatch.setattr(experiment_seed, "origin", lambda: "drawn")
+    draw()
+
+
+def test_without_a_reset_the_streams_follow_from_the_seed_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    random.reset(11)
+    expected = [keras.initializers.GlorotUniform().seed for _ in range(3)]
+    monkeypatch.setattr(random, "_streams", None)
+    monkeypatch.setattr(experiment_seed, "current", lambda: 11)
+    assert [keras.initializers.GlorotUniform().seed for _ in range(3)] == expected
+
+
+@pytest.mark.parametrize("n", [-1, 2**64])
+def test_reset_refuses_what_is_no_seed(n: int) -> None:
+    with pytest.raises(ConfigurationError, match="from 0 to"):
+        random.reset(n)
+
+
+def test_installing_twice_changes_nothing() -> None:
+    before = vars(keras_backend.random).copy(), vars(seed_generator).copy()
+    random.install()
+    assert before == (vars(keras_backend.random), vars(seed_generator))
+
+
+def test_a_keras_with_another_inside_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(seed_generator, "global_seed_generator")
+    with pytest.raises(BackendError, match=rf"Keras {keras.__version__} without .*global_seed_generator.*Install"):
+        random.install()

@@ -1,0 +1,478 @@
+"""Every variable has one key, whatever was built before; what is saved by key arrives bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import layers
+from keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
+
+from multilearn.checkpoint.tensors import HostTensor
+from multilearn.errors import ConfigurationError, RecordMismatch
+from multilearn_keras.slots import optimizer_variables
+from multilearn_keras.transfer import assign, record_of, specification, to_device, to_host, weights_sha256
+from multilearn_keras.variables import flatten, nest, variables, variables_of
+
+SEED_TYPES = {"torch": "int32", "tensorflow": "int64", "jax": "uint32"}
+
+
+def of_each_model(test: Callable[..., None]) -> Callable[..., None]:
+    return pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)(test)
+
+
+def of_each_optimizer(test: Callable[..., None]) -> Callable[..., None]:
+    return pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)(test)
+
+
+def scramble(found: Mapping[str, keras.Variable], seed: int) -> None:
+    """Random values of every variable, as far as its type goes."""
+    random = np.random.default_rng(seed)
+    for variable in found.values():
+        variable.assign(random.integers(0, 100, tuple(variable.shape)).astype("int32"))
+
+
+def assign_all(found: Mapping[str, keras.Variable], record: Mapping[str, Any]) -> None:
+    tensors = flatten(record)
+    assert list(tensors) == list(found)
+    for key, variable in found.items():
+        assign(variable, tensors[key])
+
+
+def assert_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    one, other = flatten(one), flatten(other)
+    assert list(one) == list(other)
+    for key, tensor in one.items():
+        assert (tensor.dtype, tensor.shape) == (other[key].dtype, other[key].shape), key
+        assert tensor.array.tobytes() == other[key].array.tobytes(), key
+
+
+@of_each_model
+def test_every_variable_of_a_model_is_keyed_once(make: Callable[[], keras.Model]) -> None:
+    model = make()
+    keyed = [id(variable) for variable in variables_of(model).values()]
+    assert len(keyed) == len(set(keyed))
+    assert set(keyed) == {id(variable) for variable in model.variables}
+
+
+@of_each_model
+def test_a_model_built_again_loads_the_first_ones_record(make: Callable[[], keras.Model]) -> None:
+    first, second = variables_of(make()), variables_of(make())
+    assert list(first) == list(second)
+    scramble(first, 1)
+    scramble(second, 2)
+    record = record_of(first)
+    assign_all(second, record)
+    assert_same(record_of(second), record)
+
+
+def test_keys_are_positions_and_attributes() -> None:
+    assert list(variables_of(perceptron())) == [
+        "layers/dense.0/bias",
+        "layers/dense.0/kernel",
+        "layers/dropout.0/seed_generator",
+        "layers/dense.1/bias",
+        "layers/dense.1/kernel",
+    ]
+    assert list(variables_of(subclassed())) == [
+        "blocks/dense.0/bias",
+        "blocks/dense.0/kernel",
+        "blocks/dropout.0/seed_generator",
+        "blocks/dense.1/bias",
+        "blocks/dense.1/kernel",
+        "gate/bias",
+        "gate/kernel",
+        "heads/7/bias",
+        "heads/7/kernel",
+        "heads/a/bias",
+        "heads/a/kernel",
+        "heads/a%2Fb/bias",
+        "heads/a%2Fb/kernel",
+        "norms/layer_normalization.0/beta",
+        "norms/layer_normalization.0/gamma",
+        "norms/list.0/batch_normalization.0/beta",
+        "norms/list.0/batch_normalization.0/gamma",
+        "norms/list.0/batch_normalization.0/moving_mean",
+        "norms/list.0/batch_normalization.0/moving_variance",
+        "temperature",
+    ]
+
+
+def test_a_shared_layer_is_keyed_where_it_is_reached_first() -> None:
+    class Tied(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = layers.Dense(3)
+            self.again = [self.encoder]
+
+    model = Tied()
+    model.encoder.build((None, 2))
+    assert list(variables_of(model)) == ["again/dense.0/bias", "again/dense.0/kernel"]
+
+
+def test_training_adds_no_model_state() -> None:
+    model = perceptron()
+    before = list(variables_of(model))
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(np.zeros((2, 8), "float32"), np.zeros((2, 3), "float32"), verbose=0)
+    assert list(variables_of(model)) == before
+
+
+def test_freezing_a_layer_changes_no_key() -> None:
+    model = perceptron()
+    before = list(variables_of(model))
+    model.layers[0].trainable = False
+    assert list(variables_of(model)) == before
+
+
+def test_what_the_task_itself_holds_is_keyed_under_task() -> None:
+    class Weighing:
+        def __init__(self, model: keras.Model) -> None:
+            self.model = model
+            self.calls = keras.Variable(0, dtype="int32", trainable=False)
+            self._noise = {"left": keras.random.SeedGenerator(1), "right": [keras.random.SeedGenerator(2)]}
+            self.probe = layers.Dense(2)
+            self.probe.build((None, 3))
+            self.metric = keras.metrics.Mean()
+            self.rate = 0.5
+
+    model = perceptron()
+    found = variables(Weighing(model))
+    assert list(found) == [
+        *variables_of(model),
+        "task/calls",
+        "task/noise/left",
+        "task/noise/right/seed_generator.0",
+        "task/probe/bias",
+        "task/probe/kernel",
+    ]
+
+
+def test_a_task_with_slots_is_looked_into() -> None:
+    class Slotted:
+        __slots__ = ("calls", "model")
+
+    task = Slotted()
+    task.model, task.calls = perceptron(), keras.Variable(0.0)
+    assert list(variables(task))[-1] == "task/calls"
+
+
+def test_a_variable_that_no_attribute_leads_to_is_refused_by_name() -> None:
+    class Hidden(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            variable = self.add_weight(shape=(3,), name="lost")
+            self.get = lambda: variable
+
+    with pytest.raises(ConfigurationError, match=r"lost \(3,\) of Hidden at 'layers/hidden.0'"):
+        variables_of(keras.Sequential([Hidden()]))
+
+
+def test_two_names_that_differ_by_an_underscore_are_refused() -> None:
+    class Twice(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self._scale = self.add_weight(shape=()), self.add_weight(shape=())
+
+    with pytest.raises(ConfigurationError, match="'scale' twice in Twice"):
+        variables_of(Twice())
+
+
+def test_dict_keys_that_read_alike_are_refused() -> None:
+    class Confused(layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.heads = {1: self.add_weight(shape=()), "1": self.add_weight(shape=())}
+
+    with pytest.raises(ConfigurationError, match="'1' twice in"):
+        variables_of(Confused())
+
+
+def test_state_of_model_and_task_under_one_name_is_refused() -> None:
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.task = layers.Dense(1)
+            self.task.build((None, 1))
+
+    class Task:
+        def __init__(self) -> None:
+            self.model, self.calls = Model(), keras.Variable(0.0)
+
+    with pytest.raises(ConfigurationError, match="attribute `task`"):
+        variables(Task())
+
+
+@given(st.lists(st.text(max_size=3), unique=True, max_size=4))
+def test_every_dict_key_makes_its_own_path(names: list[str]) -> None:
+    class Task:
+        def __init__(self) -> None:
+            self.model = layers.Layer()
+            self.held = {name: keras.Variable(0.0) for name in names}
+
+    paths = [key.split("/") for key in variables(Task())]
+    assert len({tuple(path) for path in paths}) == len(names)
+    assert all(len(path) == 3 and path[2] for path in paths)
+
+
+SEGMENT = st.text(st.sampled_from("ab.0"), min_size=1, max_size=3)
+TREE = st.recursive(st.integers(), lambda tree: st.dictionaries(SEGMENT, tree, min_size=1, max_size=3), max_leaves=12)
+
+
+@given(st.dictionaries(SEGMENT, TREE, max_size=3))
+def test_nesting_undoes_flattening(tree: dict[str, Any]) -> None:
+    assert nest(flatten(tree)) == tree
+
+
+@pytest.mark.parametrize("flat", [{"a": 1, "a/b": 2}, {"a/b": 2, "a": 1}, {"a/b": 1, "a/b/c/d": 2}])
+def test_a_key_that_begins_another_is_refused(flat: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError, match="beginning of another"):
+        nest(flat)
+
+
+@pytest.mark.parametrize("name", ["a/b", 1])
+def test_a_name_that_is_no_part_of_a_path_is_refused(name: object) -> None:
+    with pytest.raises(RecordMismatch, match="without a slash"):
+        flatten({name: 1})  # type: ignore[dict-item]
+
+
+def updated(optimizer: keras.optimizers.Optimizer, updates: int) -> dict[str, keras.Variable]:
+    """A model's variables by key after some updates with random gradients."""
+    model = tokens()
+    random = np.random.default_rng(7)
+    optimizer.build(model.trainable_variables)
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    applied = optimizer
+    if scaled and keras.backend.backend() == "jax":  # where it has no eager update: only its inner one has
+        applied = optimizer.inner_optimizer
+    for _ in range(updates):
+        gradients = [random.normal(size=tuple(v.shape)).astype("float32") for v in model.trainable_variables]
+        applied.apply([keras.ops.convert_to_tensor(g) for g in gradients], model.trainable_variables)
+        if applied is not optimizer:
+            optimizer.step_counter.assign_add(1)
+    return variables_of(model)
+
+
+@of_each_optimizer
+def test_every_variable_of_an_optimizer_is_keyed_and_arrives(make: Callable[[], keras.optimizers.Optimizer]) -> None:
+    first, second = make(), make()
+    found, fresh = optimizer_variables(first, updated(first, 3)), optimizer_variables(second, updated(second, 0))
+    assert {id(v) for v in found.values()} >= {id(v) for v in first.variables}
+    assert list(found) == list(fresh)
+    record = record_of(found)
+    assign_all(fresh, record)
+    assert_same(record_of(fresh), record)
+    assert int(second.iterations) == 3
+    if isinstance(second, keras.optimizers.LossScaleOptimizer):
+        assert int(second.step_counter) == 3
+
+
+def test_optimizer_keys_are_roles_and_variables() -> None:
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(momentum=0.9))
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
+    optimizer.build(model.trainable_variables)
+    found = optimizer_variables(optimizer, variables_of(model))
+    assert list(found) == [
+        "dynamic_scale",
+        "inner/iterations",
+        "inner/learning_rate",
+        "inner/slots/momentums/layers/dense.0/kernel",
+        "inner/slots/momentums/layers/dense.0/bias",
+        "iterations",
+        "learning_rate",
+        "step_counter",
+    ]
+    assert found["inner/slots/momentums/layers/dense.0/kernel"] is optimizer.inner_optimizer.momentums[0]
+
+
+def test_what_keras_leaves_out_of_an_optimizers_variables_is_keyed_too() -> None:
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Nadam())
+    found = optimizer_variables(optimizer, updated(optimizer, 1))
+    assert found["inner/u_product"] is optimizer.inner_optimizer._u_product
+    assert 0 < to_host(found["inner/u_product"]).array < 1
+
+
+def test_slots_have_their_own_shapes() -> None:
+    optimizer = keras.optimizers.Adafactor()
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
+    optimizer.build(model.trainable_variables)
+    slots = specification(optimizer_variables(optimizer, variables_of(model)))["slots"]
+    kernel = {role: slots[role]["layers"]["dense.0"]["kernel"].shape for role in ("r", "c", "v")}
+    assert kernel == {"r": (2,), "c": (3,), "v": (2, 3)}
+
+
+def test_slots_that_a_variable_does_not_need_are_left_out() -> None:
+    optimizer = keras.optimizers.Muon()
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
+    optimizer.build(model.trainable_variables)
+    slots = flatten(specification(optimizer_variables(optimizer, variables_of(model)))["slots"])
+    assert set(slots) == {
+        *("momentums/layers/dense.0/kernel", "momentums/layers/dense.0/bias"),
+        "adam_velocities/layers/dense.0/bias",
+    }
+
+
+def test_the_learning_rate_of_a_schedule_has_no_variable() -> None:
+    scheduled, plain = OPTIMIZERS["adam, schedule"](), OPTIMIZERS["adam"]()
+    of_scheduled = optimizer_variables(scheduled, updated(scheduled, 0))
+    of_plain = optimizer_variables(plain, updated(plain, 0))
+    assert set(of_plain) - set(of_scheduled) == {"learning_rate"}
+
+
+def test_an_optimizer_of_another_model_is_refused() -> None:
+    optimizer = keras.optimizers.Adam()
+    updated(optimizer, 0)
+    with pytest.raises(ConfigurationError, match="built for the variables of the model"):
+        optimizer_variables(optimizer, variables_of(tokens()))
+
+
+def test_an_optimizer_with_a_variable_out_of_reach_is_refused() -> None:
+    class Hiding(keras.optimizers.SGD):
+        def build(self, variables: list[keras.Variable]) -> None:
+            super().build(variables)
+            variable = self.add_variable((2,), name="lost")
+            self.get = lambda: variable
+
+    optimizer = Hiding()
+    with pytest.raises(ConfigurationError, match="lost \\(2,\\), which no attribute leads to"):
+        optimizer_variables(optimizer, updated(optimizer, 0))
+
+
+def test_slots_that_do_not_match_the_variables_are_refused() -> None:
+    class Short(keras.optimizers.SGD):
+        def build(self, variables: list[keras.Variable]) -> None:
+            super().build(variables)
+            self.history = [self.add_variable((2,), name="h")]
+
+    optimizer = Short()
+    with pytest.raises(ConfigurationError, match="1 slots in 'history' for 5 trainable"):
+        optimizer_variables(optimizer, updated(optimizer, 0))
+
+
+def bits(patterns: list[int], dtype: str) -> np.ndarray[Any, Any]:
+    return np.array(patterns, dtype)
+
+
+AWKWARD = {
+    "bfloat16": HostTensor("BF16", bits([0x3F80, 0x8000, 0x7FC0, 0x7FA5, 0xFF80, 0x0001], "<u2")),
+    "float16": HostTensor.of(bits([0x3C00, 0x8000, 0x7E00, 0x7C00, 0x0001], "<u2").view("<f2")),
+    "float32": HostTensor.of(bits([0x80000000, 0x7FC00001, 0xFF800000, 0x00000001, 0x3DCCCCCD], "<u4").view("<f4")),
+    "bool": HostTensor.of(np.array([[True], [False]])),
+    "int8": HostTensor.of(np.array([-128, 127, 0], "int8")),
+    "uint8": HostTensor.of(np.array([0, 255], "uint8")),
+    "uint32": HostTensor.of(np.array([0, 2**32 - 1], "uint32")),
+    "int32": HostTensor.of(np.array([-(2**31), 2**31 - 1])),
+    "0-d": HostTensor.of(np.float32(-0.0)),
+    "0-d bfloat16": HostTensor("BF16", np.array(0x7FA5, "<u2")),
+    "empty": HostTensor.of(np.zeros((3, 0, 2), "float32")),
+    "empty bfloat16": HostTensor("BF16", np.zeros((0,), "<u2")),
+}
+KERAS_TYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "BOOL": "bool", "I8": "int8", "U8": "uint8"}
+KERAS_TYPES |= {"U32": "uint32", "I64": "int32"}
+
+
+@pytest.mark.parametrize("tensor", AWKWARD.values(), ids=AWKWARD)
+def test_every_type_arrives_bit_for_bit(tensor: HostTensor) -> None:
+    variable = keras.Variable(initializer="zeros", shape=tensor.shape, dtype=KERAS_TYPES[tensor.dtype], trainable=False)
+    assign(variable, tensor)
+    assert to_host(variable) == tensor
+    assert keras.backend.standardize_dtype(variable.dtype) == KERAS_TYPES[tensor.dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_copy_does_not_follow_the_variable_nor_the_variable_the_copy(dtype: str) -> None:
+    variable = keras.Variable(np.ones((2, 3), "float32"), dtype=dtype)
+    one = to_host(variable)
+    of_tensor = to_host(variable.value)
+    assign(variable, HostTensor.of(np.zeros((2, 3), "float32")) if dtype == "float32" else zeros_like(one))
+    assert (one.numpy() == 1).all() and (of_tensor.numpy() == 1).all()
+    copy = HostTensor(one.dtype, one.array.copy())
+    assign(variable, copy)
+    copy.array[...] = 0
+    assert to_host(variable) == one
+
+
+def zeros_like(tensor: HostTensor) -> HostTensor:
+    return HostTensor(tensor.dtype, np.zeros_like(tensor.array))
+
+
+def test_counters_are_i64_and_seed_states_u32_on_every_framework() -> None:
+    optimizer, seeds = keras.optimizers.Adam(), keras.random.SeedGenerator(3)
+    assert keras.backend.standardize_dtype(seeds.state.dtype) == SEED_TYPES[keras.backend.backend()]
+    assert to_host(optimizer.iterations) == HostTensor.of(np.array(0, "int64"))
+    assert to_host(seeds.state) == HostTensor.of(np.array([3, 0], "uint32"))
+
+
+def test_a_seed_state_keeps_all_its_32_bits() -> None:
+    seeds = keras.random.SeedGenerator(0)
+    state = HostTensor.of(np.array([0xFFFFFFFE, 0x80000000], "uint32"))
+    assign(seeds.state, state)
+    assert to_host(seeds.state) == state
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [np.zeros((2,), "float64"), np.zeros((2,), "float16"), np.zeros((2,), "int64"), np.zeros((2, 1), "float32")],
+    ids=lambda array: f"{array.dtype} {array.shape}",
+)
+def test_another_type_or_shape_is_refused_and_the_variable_untouched(tensor: np.ndarray[Any, Any]) -> None:
+    variable = keras.Variable(np.ones((2,), "float32"))
+    with pytest.raises(RecordMismatch, match=r"own type and shape.* for F32 \(2,\)"):
+        assign(variable, HostTensor.of(tensor))
+    assert (to_host(variable).array == 1).all()
+
+
+def test_a_counter_too_large_for_the_framework_is_refused() -> None:
+    variable = keras.Variable(0, dtype="int32", trainable=False)
+    with pytest.raises(RecordMismatch, match=f"int32. Received: up to {2**31}"):
+        assign(variable, HostTensor.of(np.array(2**31)))
+
+
+def test_values_kept_elsewhere_are_recorded_in_place_of_the_variables() -> None:
+    seeds, weight = keras.random.SeedGenerator(1), keras.Variable(np.zeros((2,), "float32"))
+    found = {"seeds": seeds.state, "layers/weight": weight}
+    values = {
+        "seeds": to_device(seeds.state, HostTensor.of(np.array([7, 8], "uint32"))),
+        "layers/weight": keras.ops.convert_to_tensor(np.array([1.0, 2.0], "float32")),
+    }
+    record = record_of(found, values)
+    assert record["seeds"] == HostTensor.of(np.array([7, 8], "uint32"))
+    assert record["layers"]["weight"] == HostTensor.of(np.array([1.0, 2.0], "float32"))
+    assert weights_sha256(found, values) != weights_sha256(found)
+    assign_all(found, record)
+    assert weights_sha256(found, values) == weights_sha256(found)
+
+
+@of_each_model
+def test_the_specification_has_the_types_and_shapes_of_the_record(make: Callable[[], keras.Model]) -> None:
+    found = variables_of(make())
+    specified, recorded = flatten(specification(found)), flatten(record_of(found))
+    assert [(key, str(tensor)) for key, tensor in specified.items()] == [(k, str(t)) for k, t in recorded.items()]
+
+
+def test_the_digest_depends_on_values_keys_types_and_shapes_not_on_the_order() -> None:
+    def of(**arrays: np.ndarray[Any, Any]) -> str:
+        return weights_sha256({key: keras.Variable(array, trainable=False) for key, array in arrays.items()})
+
+    zero, one = np.zeros((2, 3), "float32"), np.ones((2, 3), "float32")
+    assert of(a=zero, b=one) == of(b=one, a=zero)
+    variants = [
+        of(a=zero),
+        of(a=one),
+        of(b=zero),
+        of(a=zero.reshape(3, 2)),
+        of(a=zero.astype("int8")),
+        of(a=zero, b=zero),
+    ]
+    assert len(set(variants)) == len(variants)
+
+
+def test_the_digest_is_the_one_computed_by_hand() -> None:
+    weight = keras.Variable(np.array([1.5, -2.0], "float32"))
+    assert weights_sha256({"a/w": weight}) == sha256(b"a/w F32 (2,)\n\x00\x00\xc0\x3f\x00\x00\x00\xc0").hexdigest()
