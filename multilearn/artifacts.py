@@ -15,7 +15,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
 def file_name(metric: str) -> str:
-    """The file name (without `.log`) of a metric: spaces become `_`, what a path could trip over `%XX` of its UTF-8 bytes.
+    """The file name (without `.log`) of a metric: spaces become `_`, what a path could trip over `%XX` of its bytes.
 
     Injective: `metric_name` undoes it. Case is not folded.
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import cast
@@ -49,7 +49,10 @@ class Choice:
 
 
 def choice() -> Choice:
-    """`MULTILEARN_BACKEND`; else what Keras was loaded on; else `KERAS_BACKEND`; else the first installed. Imports nothing."""
+    """`MULTILEARN_BACKEND`; else what Keras was loaded on; else `KERAS_BACKEND`; else the first installed.
+
+    Imports nothing.
+    """
     if name := _variable(VARIABLE):
         return Choice(name, f"the environment variable {VARIABLE}")
     if name := _keras_runs_on():
@@ -157,8 +160,8 @@ def _variable(name: str) -> str | None:
 
 
 def _keras_runs_on() -> str | None:
-    config = getattr(sys.modules.get("keras"), "config", None)
-    return cast("str", config.backend()) if hasattr(config, "backend") else None
+    ask = getattr(getattr(sys.modules.get("keras"), "config", None), "backend", None)
+    return None if ask is None else str(ask())
 
 
 def _first_installed() -> str | None:
@@ -181,6 +184,6 @@ def _entry_points() -> Mapping[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _loaded(name: str) -> Backend:
     return cast("Backend", _entry_points()[name].load()())

@@ -10,6 +10,7 @@ from typing import Any
 
 from multilearn import backend as backends
 from multilearn import seed as seeds
+from multilearn.application_log import Installer
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
@@ -21,7 +22,7 @@ from multilearn.metrics import Metric
 from multilearn.position import Position
 from multilearn.protocols import Device
 from multilearn.renderers import Renderer
-from multilearn.settings import Installer, Registered, Resume, Settings
+from multilearn.settings import Registered, Resume, Settings
 
 __all__ = ["LearnerBuilder"]
 
@@ -43,7 +44,9 @@ class LearnerBuilder:
     def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False) -> None:
         if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
             raise ConfigurationError(
-                "A run needs the path of its directory.", received=repr(directory), remedy="Write for instance 'runs/a'."
+                "A run needs the path of its directory.",
+                received=repr(directory),
+                remedy="Write for instance 'runs/a'.",
             )
         object.__setattr__(self, "_settings", Settings(os.fspath(directory), overwrite))
 
@@ -139,7 +142,7 @@ class LearnerBuilder:
         return self._with(renderer=renderer)
 
     def with_application_logger(self, installer: Installer | None) -> LearnerBuilder:
-        """While `fit` runs, have `installer(path of experiment.log)` in force, a context manager; None for no such log."""
+        """While `fit` runs, have the context `installer(path of experiment.log)` in force; None for no such log."""
         if installer is not None and not callable(installer):
             raise ConfigurationError(
                 "An application logger is a function of a path that returns a context manager, or None.",
@@ -160,8 +163,8 @@ class LearnerBuilder:
     def build(self, model: Any, optimizer: Any = None, lr: Any = None) -> Learner:
         """The learner.
 
-        `model`: a task, such as `Classification(model)`, or a compiled Keras model. `optimizer`: a Keras optimizer or its
-        name; None for the compiled model's own. `lr`: a scheduler, a number for a constant rate, a Keras
+        `model`: a task, such as `Classification(model)`, or a compiled Keras model. `optimizer`: a Keras optimizer or
+        its name; None for the compiled model's own. `lr`: a scheduler, a number for a constant rate, a Keras
         `LearningRateSchedule`, or None for the optimizer's own.
 
         Raises `ConfigurationError` for what cannot work, `DirectoryError` for a directory that cannot be used,
@@ -217,7 +220,9 @@ def _refuse_unwritable(path: Path) -> None:
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not existing.is_dir():
         raise DirectoryError(
-            "The directory of a run must be a directory.", received=f"{existing}, which is a file", remedy="Use another."
+            "The directory of a run must be a directory.",
+            received=f"{existing}, which is a file",
+            remedy="Use another.",
         )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise DirectoryError(

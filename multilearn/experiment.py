@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from multilearn import seed as seeds
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, write_atomically
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 
-__all__ = ["Experiment", "Session", "clear_run", "earlier", "holds_run", "now", "refuse_existing_run", "threads"]
+if TYPE_CHECKING:
+    from multilearn.interrupter import Interrupter
+    from multilearn.loop import Loop
+
+__all__ = [
+    "Experiment",
+    "Session",
+    "clear_run",
+    "earlier",
+    "holds_run",
+    "in_session",
+    "in_words",
+    "now",
+    "refuse_existing_run",
+    "threads",
+]
+
+_log = logging.getLogger("multilearn")
 
 VERSION = 1
 
@@ -73,7 +93,7 @@ def now() -> str:
 
 
 def earlier(path: Path) -> tuple[tuple[Session, ...], str | None]:
-    """The sessions and the initial weights' hash that experiment.json at `path` tells of; none if it is not readable."""
+    """The sessions and the hash of the initial weights that experiment.json tells of; none if it is not readable."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         sessions = tuple(Session(**session) for session in document["sessions"])
@@ -113,6 +133,34 @@ def clear_run(path: Path) -> None:
         _remove_if_empty(path / split)
     for file in (run.experiment, run.log):
         file.unlink(missing_ok=True)
+
+
+@contextmanager
+def in_session(experiment: Experiment, run: RunDirectory, loop: Loop, interrupter: Interrupter) -> Iterator[None]:
+    """While it lasts this process works on the run: written into experiment.json and experiment.log at both ends."""
+    experiment.write(run.experiment)
+    backend = experiment.sessions[-1].backend
+    _log.info("Training on %s, seed %s (%s), in %s.", backend, experiment.seed, seeds.origin(), run.path)
+    try:
+        yield
+    except BaseException as error:
+        # the traceback goes into the log only: on the screen Python will show it
+        _log.error("The run failed at %s: %s.", loop.position, type(error).__name__)
+        _log.info("This is where it failed:", exc_info=error)
+        failed = experiment.ended(outcome="failed", error=in_words(error), position=str(loop.position))
+        # a full disk must not hide what made the run fail
+        with suppress(OSError):
+            failed.write(run.experiment)
+        raise
+    reason = interrupter.reason
+    outcome = "completed" if reason is None else "stopped"
+    _log.info("The run is %s at %s%s.", outcome, loop.position, f" ({reason})" if reason else "")
+    experiment.ended(outcome=outcome, reason=reason, position=str(loop.position)).write(run.experiment)
+
+
+def in_words(error: BaseException) -> str:
+    """An error as one line."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def threads() -> dict[str, str]:

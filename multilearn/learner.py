@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from multilearn import seed as seeds
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpointing import Checkpointer, FileCheckpointer, NoCheckpointer
 from multilearn.errors import ConfigurationError
-from multilearn.events import Event, Finished, Split, Started
-from multilearn.experiment import Experiment, Session, earlier, now, threads
+from multilearn.events import EpochEnded, Event, Finished, MetricInfo, Saved, Split, Started
+from multilearn.experiment import Experiment, Session, earlier, in_session, in_words, now, threads
 from multilearn.interrupter import Interrupter, stopping_on_signals
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.loop import Loop
@@ -26,6 +26,8 @@ from multilearn.opening import Data, examine, fingerprint, prepare, spanned, tak
 from multilearn.progress import Plan, restore_schedule, updates_of
 from multilearn.protocols import Backend, Engine, EngineOptions, LRScheduler, Subject
 from multilearn.renderers import CliRenderer, Renderer
+from multilearn.renderers.sparkline import blocks_for
+from multilearn.renderers.stream import ForgivingStream
 from multilearn.resuming import Found, find
 from multilearn.settings import Settings
 from multilearn.summary import summary
@@ -120,15 +122,24 @@ class Learner:
             stack.enter_context(stopping_on_signals(self._interrupter))
             loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
             loop = self._loop(run, data, start, loggers, renderer)
-            with self._session(run, start, weights, loop):
+            with in_session(self._experiment(run, start, weights), run, loop, self._interrupter):
                 for note in notes:
                     _log.warning("%s", note)
                 self._run(loop, loggers, renderer, self._started(start, data))
         if self._settings.show_summary:
-            infos = {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
-            done = loop.position.finished_epochs
-            print(summary(self._store.history, infos, self._path, done, self.stopped_by))
+            self._print_summary(loop.position.finished_epochs)
         return self._subject.task.model
+
+    def _print_summary(self, epochs: int) -> None:
+        screen = ForgivingStream(sys.stdout)
+        blocks = blocks_for(screen.encoding)
+        screen.write(
+            summary(self._store.history, self._infos(), self._path, epochs, self.stopped_by, blocks=blocks) + "\n"
+        )
+        screen.flush()
+
+    def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
+        return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
 
     def _start(self, data: Data, stack: ExitStack) -> _Start:
         """The engine in the state from which the run begins. Nothing is written."""
@@ -163,6 +174,7 @@ class Learner:
             for logger in loggers:
                 logger.log(event)
             renderer.render(event)
+            _note(event)
 
         def flush() -> None:
             for logger in loggers:
@@ -187,8 +199,10 @@ class Learner:
 
     def _run(self, loop: Loop, loggers: tuple[MetricLogger, ...], renderer: Renderer, started: Started) -> None:
         with ExitStack() as open_ones:
-            for listener in (renderer, *loggers, loop.checkpointer):
-                open_ones.callback(listener.close)
+            open_ones.callback(renderer.close)
+            for logger in loggers:
+                open_ones.callback(logger.close)
+            open_ones.callback(loop.checkpointer.close)
             try:
                 loop.emit(started)
                 loop.run()
@@ -197,26 +211,8 @@ class Learner:
                 loop.emit(Finished(loop.position, self.stopped_by))
             except BaseException as error:
                 with suppress(Exception):
-                    renderer.render(Finished(loop.position, error=_in_words(error)))
+                    renderer.render(Finished(loop.position, error=in_words(error)))
                 raise
-
-    @contextmanager
-    def _session(self, run: RunDirectory, start: _Start, weights: str | None, loop: Loop) -> Iterator[None]:
-        """One entry of experiment.json and the two ends of experiment.log."""
-        experiment = self._experiment(run, start, weights)
-        experiment.write(run.experiment)
-        backend = self._backend.name
-        _log.info("Training on %s, seed %s (%s), in %s.", backend, start.plan.seed, seeds.origin(), run.path)
-        try:
-            yield
-        except BaseException as error:
-            _log.error("The run failed at %s.", loop.position, exc_info=error)
-            experiment.ended(outcome="failed", error=_in_words(error), position=str(loop.position)).write(run.experiment)
-            raise
-        reason = self.stopped_by
-        outcome = "completed" if reason is None else "stopped"
-        _log.info("The run is %s at %s%s.", outcome, loop.position, f" ({reason})" if reason else "")
-        experiment.ended(outcome=outcome, reason=reason, position=str(loop.position)).write(run.experiment)
 
     def _experiment(self, run: RunDirectory, start: _Start, weights: str | None) -> Experiment:
         source = start.found.source
@@ -226,28 +222,17 @@ class Learner:
             versions=dict(self._backend.versions()),
             device=self._settings.device or str(self._backend.devices()[0]),
             threads=threads(),
-            resumed_from=source and {"directory": str(source), "position": str(start.found.position)},
+            resumed_from=None if source is None else {"directory": str(source), "position": str(start.found.position)},
         )
         return Experiment(
             seed=start.plan.seed,
             builder=self._settings.describe(),
             subject=self._subject.description,
             scheduler={"description": repr(start.scheduler), "updates": start.plan.horizon},
-            metrics=self._described_metrics(),
+            metrics=self._settings.describe_metrics(),
             weights_sha256=weights,
             sessions=(*earlier(run.experiment)[0], session),
         )
-
-    def _described_metrics(self) -> tuple[Mapping[str, Any], ...]:
-        described: dict[str, dict[str, Any]] = {}
-        for registered in self._settings.metrics:
-            info = registered.info()
-            entry = described.setdefault(
-                info.name, {"name": info.name, "unit": info.unit, "numeric": info.numeric, "plotted": False, "splits": []}
-            )
-            entry["splits"].append(str(registered.split))
-            entry["plotted"] = entry["plotted"] or info.plotted
-        return tuple(described.values())
 
     def _initial_weights(self, start: _Start) -> str | None:
         """The hash of the weights that the run began with."""
@@ -262,13 +247,12 @@ class Learner:
             return None
 
     def _started(self, start: _Start, data: Data) -> Started:
-        infos = {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
         return Started(
             directory=self._path,
             epochs=self._settings.epochs,
             position=start.found.position,
             batches=MappingProxyType(dict(data.batches)),
-            metrics=MappingProxyType(infos),
+            metrics=MappingProxyType(self._infos()),
             history=start.store.history.table(),
         )
 
@@ -284,5 +268,9 @@ class Learner:
         return nullcontext() if installer is None else installer(run.log)
 
 
-def _in_words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _note(event: Event) -> None:
+    """What experiment.log tells of the run while it goes on."""
+    if isinstance(event, EpochEnded):
+        _log.info("Epoch %s is done.", event.epoch)
+    elif isinstance(event, Saved):
+        _log.info("Saving checkpoint %s.", event.position)

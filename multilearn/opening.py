@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +56,7 @@ def examine(train: Any, valid: Any, seed: int) -> Data:
         else:
             loaders[Split.VALID] = loader
             examples.append(first)
-    batches = {split: len(loader) if hasattr(loader, "__len__") else None for split, loader in loaders.items()}
+    batches = {split: len(loader) if isinstance(loader, Sized) else None for split, loader in loaders.items()}
     return Data(loaders, tuple(examples), batches, tuple(notes))
 
 

@@ -28,7 +28,8 @@ class Output:
 class ClassificationOutput(Output):
     """One class out of several, for each item.
 
-    `logits`: (batch, ..., classes), unnormalised unless `from_logits` is False; `targets`: (batch, ...), class ids, int32;
+    `logits`: (batch, ..., classes), unnormalised unless `from_logits` is False;
+    `targets`: (batch, ...), class ids, int32;
     `weights`: (batch, ...) or None; items of weight zero (padding) are not counted by metrics.
     """
 

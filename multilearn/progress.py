@@ -71,5 +71,7 @@ def _differences(record: Record, plan: Plan, inside_epoch: bool) -> list[str]:
             "the rest will differ from an uninterrupted run. Give the scheduler its updates=... to avoid that."
         )
     if inside_epoch and batches != plan.batches:
-        found.append(f"An epoch now has {plan.batches} batches, and had {batches} when the checkpoint was made inside one.")
+        found.append(
+            f"An epoch now has {plan.batches} batches, and had {batches} when the checkpoint was made inside one."
+        )
     return found

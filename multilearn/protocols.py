@@ -211,7 +211,7 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Example:
-    """What an engine sees of a loader beforehand: its first batch, and, where they are in memory, all its items as one."""
+    """What an engine sees of a loader beforehand: its first batch, and all items as one where they are in memory."""
 
     batch: Batch
     whole: Batch | None = None
@@ -233,7 +233,7 @@ class Backend(Protocol):
         ...
 
     def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
-        """Build the model for batches like the first example, check that task, metrics and data fit, make the engine."""
+        """Build the model for batches like the first example; check that task, metrics and data fit."""
         ...
 
 

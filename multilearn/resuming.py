@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
-from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder, nbytes
+from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes
 from multilearn.errors import CheckpointNotFound, ConfigurationError
 from multilearn.events import Split
 from multilearn.history import History, Monitor

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multilearn.application_log import file_log
+from multilearn.application_log import Installer, file_log
 from multilearn.checkpoint import DEFAULT, CheckpointStrategy, Recorder
 from multilearn.events import MetricInfo, Split
 from multilearn.interrupter import Interrupter
@@ -16,10 +15,7 @@ from multilearn.loggers import MetricLogger
 from multilearn.metrics import Metric
 from multilearn.renderers import Renderer
 
-__all__ = ["Installer", "Registered", "Resume", "Settings"]
-
-Installer = Callable[[Path], AbstractContextManager[None]]
-"""Given the path of `experiment.log`, what is in force while `fit` runs."""
+__all__ = ["Registered", "Resume", "Settings"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,16 @@ class Settings:
     def of(self, split: Split) -> tuple[Registered, ...]:
         """The metrics registered on a split."""
         return tuple(registered for registered in self.metrics if registered.split == split)
+
+    def describe_metrics(self) -> tuple[Mapping[str, Any], ...]:
+        """What readers of metric files need to know of each metric, for `experiment.json`."""
+        described: dict[str, dict[str, Any]] = {}
+        for registered in self.metrics:
+            info = registered.info()
+            entry = described.setdefault(info.name, {**asdict(info), "plotted": False, "splits": []})
+            entry["splits"].append(str(registered.split))
+            entry["plotted"] = entry["plotted"] or info.plotted
+        return tuple(described.values())
 
     def describe(self) -> dict[str, Any]:
         """As plain data, for `experiment.json`."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 import numpy as np
-from keras.src.random.seed_generator import SeedGenerator, draw_seed
 
 from multilearn.errors import ConfigurationError
 from multilearn_keras import initial
@@ -21,20 +20,21 @@ __all__ = ["Draws", "advance"]
 class Draws:
     """The draws over one backend module of Keras, with the signatures that the module's own have.
 
-    An integer seed is drawn from on the host; any other seed (a `SeedGenerator`, a (2,) tensor, None for the unseeded
-    stream) is a tensor throughout, never a Python number. Random bits, and with them integers and dropout masks, are
-    the same on every framework; so are floats that the host computed, while traced ones may differ in the last digit.
+    An integer seed is drawn from on the host; any other seed (a `SeedGenerator`, a (2,) tensor, None for the generator
+    that `unseeded` returns) is a tensor throughout, never a Python number. Random bits, and with them integers and
+    dropout masks, are the same on every framework; so are floats that the host computed, while traced ones may differ
+    in the last digit.
     """
 
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
+    def __init__(self, backend: Any, unseeded: Callable[[], keras.random.SeedGenerator]) -> None:
+        self._backend, self._unseeded = backend, unseeded
 
     def uniform(
         self, shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: str | None = None, seed: Any = None
     ) -> Any:
         """Uniform in [minval, maxval)."""
         shape, key, dtype = self._shape(shape), self._key(seed), _dtype(dtype)
-        static = isinstance(minval, Real) and isinstance(maxval, Real)
+        static = _is_number(minval) and _is_number(maxval)
         if static and _on_host(key, shape):
             drawn = self._tensor(initial.uniform(shape, minval, maxval, key, _working(dtype)))
         else:
@@ -50,7 +50,7 @@ class Draws:
     def normal(self, shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: str | None = None, seed: Any = None) -> Any:
         """Normal, by Box and Muller's transform."""
         shape, key, dtype = self._shape(shape), self._key(seed), _dtype(dtype)
-        if isinstance(mean, Real) and isinstance(stddev, Real) and _on_host(key, shape):
+        if _is_number(mean) and _is_number(stddev) and _on_host(key, shape):
             drawn = self._tensor(initial.normal(shape, mean, stddev, key, _working(dtype)))
         else:
             ops = self._backend.numpy
@@ -64,7 +64,7 @@ class Draws:
     ) -> Any:
         """Normal, given that it lies within two standard deviations of the mean: the quantile of a uniform number."""
         shape, key, dtype = self._shape(shape), self._key(seed), _dtype(dtype)
-        if isinstance(mean, Real) and isinstance(stddev, Real) and _on_host(key, shape):
+        if _is_number(mean) and _is_number(stddev) and _on_host(key, shape):
             drawn = self._tensor(initial.truncated_normal(shape, mean, stddev, key, _working(dtype)))
         else:
             # The middle of the interval that a number of n bits stands for: (2u - 1) + 2**-n, without rounding.
@@ -76,7 +76,7 @@ class Draws:
     def randint(self, shape: Any, minval: Any, maxval: Any, dtype: str = "int32", seed: Any = None) -> Any:
         """Integers in [minval, maxval), which must lie in 32 bits: each as likely as the next to within 2**-32."""
         shape, key, dtype = self._shape(shape), self._key(seed), keras.backend.standardize_dtype(dtype)
-        if isinstance(minval, Real) and isinstance(maxval, Real):
+        if _is_number(minval) and _is_number(maxval):
             minval, maxval = int(minval), int(maxval)
             _check_range(minval, maxval)
             span, lowest = maxval - minval, signed(minval)
@@ -136,8 +136,10 @@ class Draws:
         """The key on the host of an integer seed; of any other seed a (2,) int32 tensor."""
         if isinstance(seed, (int, np.integer)):
             return key_of(int(seed))
-        if seed is None or isinstance(seed, SeedGenerator):
-            seed = draw_seed(seed)
+        if seed is None:
+            seed = self._unseeded()
+        if isinstance(seed, keras.random.SeedGenerator):
+            seed = seed.next()
         return self._backend.cast(seed, "int32")
 
     def _shape(self, shape: Any) -> tuple[Any, ...]:
@@ -190,13 +192,13 @@ class Draws:
         return drawn * self._like(drawn, scale) + self._like(drawn, offset)
 
     def _like(self, drawn: Any, value: Any) -> Any:
-        return float(value) if isinstance(value, Real) else self._backend.cast(value, drawn.dtype)
+        return float(value) if _is_number(value) else self._backend.cast(value, drawn.dtype)
 
     def _tensor(self, array: np.ndarray) -> Any:
         return self._backend.convert_to_tensor(array)
 
 
-def advance(generator: SeedGenerator, ordered: bool = True) -> Any:
+def advance(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
     """`SeedGenerator.next`: the state before this draw; the state moves on to the next draw.
 
     Always in order: what Keras does for its unseeded stream, `ordered=False`, overflows differently on each framework.
@@ -206,6 +208,10 @@ def advance(generator: SeedGenerator, ordered: bool = True) -> Any:
     state = generator.state.value * 1
     generator.state.assign(state + ops.arange(2, dtype=keras.backend.standardize_dtype(generator.state.dtype)))
     return state
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real)
 
 
 def _on_host(key: Any, shape: tuple[Any, ...]) -> bool:

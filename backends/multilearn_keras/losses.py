@@ -55,7 +55,6 @@ def is_categorical(loss: keras.losses.Loss) -> bool:
     return "categorical" in name
 
 
-
 def takes_class_ids(loss: keras.losses.Loss) -> bool:
     """Whether the loss wants class ids rather than one-hot targets."""
     return loss.name.startswith("sparse") or type(loss).__name__.startswith("Sparse")

@@ -67,7 +67,7 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
 
 
 def adopt_schedule(lr: Any, optimizer: keras.optimizers.Optimizer) -> LRScheduler:
-    """The scheduler that `build` was given as a scheduler, a number, a Keras schedule, or None for the optimizer's own."""
+    """What `build` was given as a scheduler, a number, a Keras schedule, or None for the optimizer's own rate."""
     if lr is None:
         own = _inner(optimizer)._learning_rate
         lr = own if isinstance(own, keras.optimizers.schedules.LearningRateSchedule) else float(optimizer.learning_rate)
@@ -87,7 +87,7 @@ def adopt_schedule(lr: Any, optimizer: keras.optimizers.Optimizer) -> LRSchedule
 def rate_variable(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
     """The variable that holds the optimizer's learning rate, made to be one if it was a schedule.
 
-    The scheduler's value is written into it before each update; Keras refuses that for an optimizer made with a schedule.
+    The scheduler's value is written into it before each update, which Keras refuses to do for one made with a schedule.
     """
     inner = _inner(optimizer)
     if not isinstance(inner._learning_rate, keras.Variable):

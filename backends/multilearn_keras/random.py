@@ -12,17 +12,11 @@ import functools
 import itertools
 from collections.abc import Callable
 from importlib import import_module
+from pkgutil import resolve_name
 from types import ModuleType
 from typing import Any
 
 import keras
-from keras.src import backend as keras_backend
-from keras.src import ops as keras_ops
-from keras.src.backend.common import global_state
-from keras.src.initializers import random_initializers
-from keras.src.random import random as keras_random
-from keras.src.random import seed_generator
-from keras.src.utils import backend_utils, jax_utils
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn_keras.bits import WORD, derive, key_of
@@ -33,6 +27,23 @@ __all__ = ["install", "reset"]
 _DRAWS = ("categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform")
 _NOT_PORTABLE = {"beta": "MixUp, CutMix, AugMix", "binomial": "", "gamma": "AugMix"}
 _MARK = "multilearn_draws"
+
+# What is replaced, and what is called in its place.
+_INSIDE = (
+    *(f"backend:random.{name}" for name in (*_DRAWS, *_NOT_PORTABLE, "make_default_seed")),
+    "backend:image.elastic_transform",
+    "backend.common.global_state:get_global_attribute",
+    "backend.common.global_state:set_global_attribute",
+    "initializers.random_initializers:Orthogonal.__call__",
+    "random.seed_generator:GLOBAL_SEED_GENERATOR",
+    "random.seed_generator:SeedGenerator.next",
+    "random.seed_generator:global_seed_generator",
+    "random.seed_generator:make_default_seed",
+    "utils.backend_utils:DynamicBackend.__getattr__",
+    "utils.jax_utils:is_in_jax_tracing_scope",
+)
+# Where layers, initialisers and users reach the draws: one module, replaced once.
+_CALLERS = ("backend:random", "initializers.random_initializers:random", "ops:random", "random.random:backend.random")
 
 
 class _Streams:
@@ -60,17 +71,19 @@ def install() -> None:
     Raises `BackendError`, with nothing replaced, on a Keras whose inside is not as this library knows it.
     """
     _check_keras()
-    if hasattr(keras_backend.random, _MARK):
+    if hasattr(_inside("backend:random"), _MARK):
         return
     draws = _replace_draws(import_module(f"keras.src.backend.{keras.backend.backend()}"))
 
-    seed_generator.make_default_seed = _default_seed
-    seed_generator.global_seed_generator = _unseeded(seed_generator.global_seed_generator)
-    generator = seed_generator.SeedGenerator
+    seeds, generator = _inside("random.seed_generator"), _inside("random.seed_generator:SeedGenerator")
+    seeds.make_default_seed = _default_seed
+    seeds.global_seed_generator = _unseeded(seeds.global_seed_generator)
     generator.next = advance
     generator.__init__ = _portable_seed(generator.__init__)
-    random_initializers.Orthogonal.__call__ = _on_the_host(random_initializers.Orthogonal.__call__, draws)
-    backend_utils.DynamicBackend.__getattr__ = _replacing(backend_utils.DynamicBackend.__getattr__)
+    orthogonal = _inside("initializers.random_initializers:Orthogonal")
+    orthogonal.__call__ = _on_the_host(orthogonal.__call__, draws)
+    dynamic = _inside("utils.backend_utils:DynamicBackend")
+    dynamic.__getattr__ = _replacing(dynamic.__getattr__)
 
 
 def reset(n: int) -> None:
@@ -83,7 +96,9 @@ def reset(n: int) -> None:
         raise ConfigurationError("A seed is a number from 0 to 2**64 - 1.", received=n, remedy="Choose another.")
     install()
     _streams = _Streams(int(n), chosen=True)
-    global_state.set_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR, None)
+    _inside("backend.common.global_state").set_global_attribute(
+        _inside("random.seed_generator:GLOBAL_SEED_GENERATOR"), None
+    )
 
 
 def _current() -> _Streams:
@@ -102,7 +117,7 @@ def _default_seed() -> int:
 
 
 def _replace_draws(module: Any) -> Draws:
-    draws = Draws(module)
+    draws = Draws(module, unseeded=lambda: _inside("random.seed_generator").global_seed_generator())
     for name in _DRAWS:
         setattr(module.random, name, getattr(draws, name))
     for name, users in _NOT_PORTABLE.items():
@@ -130,12 +145,14 @@ def _refused(original: Callable[..., Any], what: str, users: str) -> Callable[..
 def _unseeded(original: Callable[[], Any]) -> Callable[[], Any]:
     """Keras' stream of unseeded draws, from a seed that no layer has."""
 
+    state, name = _inside("backend.common.global_state"), _inside("random.seed_generator:GLOBAL_SEED_GENERATOR")
+    is_tracing = _inside("utils.jax_utils:is_in_jax_tracing_scope")
+
     @functools.wraps(original)
     def generator() -> Any:
-        name = seed_generator.GLOBAL_SEED_GENERATOR
         # While JAX traces, Keras refuses an unseeded draw; that is left to it.
-        if global_state.get_global_attribute(name) is None and not jax_utils.is_in_jax_tracing_scope():
-            global_state.set_global_attribute(name, seed_generator.SeedGenerator(_current().next_unseeded()))
+        if state.get_global_attribute(name) is None and not is_tracing():
+            state.set_global_attribute(name, keras.random.SeedGenerator(_current().next_unseeded()))
         return original()
 
     return generator
@@ -179,22 +196,20 @@ def _replacing(original: Callable[..., Any]) -> Callable[..., Any]:
     return attribute
 
 
+def _inside(name: str) -> Any:
+    """What Keras has at `module:attribute`, in the package that is not its public face."""
+    return resolve_name(f"keras.src.{name}")
+
+
 def _check_keras() -> None:
-    random = keras_backend.random
-    wanted = {
-        random: (*_DRAWS, *_NOT_PORTABLE, "make_default_seed"),
-        keras_backend: ("image", "random", "name_scope"),
-        keras_backend.image: ("elastic_transform",),
-        seed_generator: ("GLOBAL_SEED_GENERATOR", "draw_seed", "global_seed_generator", "make_default_seed"),
-        seed_generator.SeedGenerator: ("next",),
-        random_initializers.Orthogonal: ("__call__",),
-        backend_utils.DynamicBackend: ("__getattr__",),
-        jax_utils: ("is_in_jax_tracing_scope",),
-    }
-    missing = [f"{owner.__name__}.{name}" for owner in wanted for name in wanted[owner] if not hasattr(owner, name)]
-    callers = (random_initializers.random, keras_random.backend.random, keras_ops.random)
-    if not missing and any(module is not random for module in callers):
-        missing = ["one random module for all that draw"]
+    missing = []
+    for name in (*_INSIDE, *_CALLERS):
+        try:
+            _inside(name)
+        except (AttributeError, ImportError):
+            missing.append(name)
+    if not missing and len({id(_inside(name)) for name in _CALLERS}) > 1:
+        missing = ["one random module that all callers share"]
     if missing:
         raise BackendError(
             "The random draws of this Keras cannot be replaced: it lacks what they are replaced at.",

@@ -181,7 +181,7 @@ class CompiledModel:
 def refuse_activated(model: keras.Model) -> None:
     """Raise `ConfigurationError` if the model's last layer is a softmax or a sigmoid, whose output is no logits."""
     layers = getattr(model, "layers", None)
-    if not layers or not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+    if not layers or (not isinstance(model, keras.Sequential) and not hasattr(model, "operations")):
         return
     last = _last_layer(model)
     if isinstance(last, keras.Model):

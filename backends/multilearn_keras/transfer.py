@@ -73,7 +73,7 @@ def weights_sha256(variables: Mapping[str, keras.Variable], values: Mapping[str,
     for key, variable in sorted(variables.items()):
         tensor = _recorded(variable, _value(variable, key, values))
         digest.update(f"{key} {tensor}\n".encode())
-        digest.update(memoryview(tensor.raw))
+        digest.update(tensor.raw.data)
     return digest.hexdigest()
 
 
@@ -107,12 +107,10 @@ def _fits(array: Array, dtype: np.dtype[Any]) -> bool:
 
 def _copy(tensor: Any) -> Array:
     if keras.backend.backend() != "torch":
-        return np.array(tensor, order="C", copy=True)
+        return np.array(tensor.numpy() if hasattr(tensor, "numpy") else tensor, order="C", copy=True)
     import torch
 
-    if not isinstance(tensor, torch.Tensor):
-        return np.array(tensor, order="C", copy=True)
-    near = tensor.detach().cpu()
+    near = torch.as_tensor(tensor).detach().cpu()
     if near.dtype == torch.bfloat16:  # unknown to torch's numpy()
         return np.array(near.view(torch.int16).numpy(), order="C", copy=True).view(ml_dtypes.bfloat16)
     return np.array(near.numpy(), order="C", copy=True)

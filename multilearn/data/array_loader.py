@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,8 @@ class DataLoader:
         order = permutation(self._items, seed, epoch) if self._shuffle else None
         for number in range(start, len(self)):
             first = number * self._batch_size
-            chosen: Any = slice(first, min(first + self._batch_size, self._items))
-            if order is not None:
-                chosen = order[chosen]
-            yield mapped(lambda array, chosen=chosen: array[chosen], self._data)
+            items = slice(first, min(first + self._batch_size, self._items))
+            yield mapped(itemgetter(items if order is None else order[items]), self._data)
 
     def whole(self) -> Batch:
         """All items as one batch, not copied: what is checked before anything is written."""

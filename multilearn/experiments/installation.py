@@ -49,7 +49,7 @@ class Installation:
     refusal: str | None
 
     def as_json(self) -> str:
-        """`used`, `reason`, `refusal`; `backends`: `name`, `installed`, `versions`, `devices`, `problem`. Null for none."""
+        """`used`, `reason`, `refusal`, and `backends` with the fields of `Found`; null where there is none."""
         return document(asdict(self))
 
     def as_text(self) -> str:

@@ -33,7 +33,7 @@ class Metric(Protocol):
     """One number (or text) per batch and per epoch.
 
     `name` identifies it and becomes its file name, so it carries the parameters. `unit` is `"share"` for a fraction
-    (0.975 in files and in Python, 97.5 % on a screen), else `""`. `numeric` is False for a metric whose values are text.
+    (0.975 in files and in Python, 97.5 % on a screen), else `""`. `numeric` is False where the values are text.
     """
 
     @property

@@ -32,25 +32,25 @@ class NumpyOps:
         return np.asarray(np.argmax(x, axis=axis), np.int32)
 
     def top_k(self, x: Any, k: int) -> Array:
-        return np.argsort(-np.asarray(x), axis=-1, kind="stable")[..., :k].astype(np.int32)
+        return np.asarray(np.argsort(-np.asarray(x), axis=-1, kind="stable")[..., :k], np.int32)
 
     def one_hot(self, ids: Any, classes: int) -> Array:
-        return (np.asarray(ids)[..., None] == np.arange(classes)).astype(np.float32)
+        return np.asarray(np.asarray(ids)[..., None] == np.arange(classes), np.float32)
 
     def equal(self, a: Any, b: Any) -> Array:
-        return np.equal(a, b)
+        return np.asarray(np.equal(a, b))
 
     def greater(self, a: Any, b: Any) -> Array:
-        return np.greater(a, b)
+        return np.asarray(np.greater(a, b))
 
     def both(self, a: Any, b: Any) -> Array:
-        return np.logical_and(a, b)
+        return np.asarray(np.logical_and(a, b))
 
     def either(self, a: Any, b: Any) -> Array:
-        return np.logical_or(a, b)
+        return np.asarray(np.logical_or(a, b))
 
     def invert(self, a: Any) -> Array:
-        return np.logical_not(a)
+        return np.asarray(np.logical_not(a))
 
     def where(self, condition: Any, a: Any, b: Any) -> Array:
         return _fixed(np.where(condition, a, b))
@@ -66,17 +66,17 @@ class NumpyOps:
 
     def divide(self, a: Any, b: Any) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.divide(self.float32(a), self.float32(b))
+            return np.asarray(np.divide(self.float32(a), self.float32(b)))
 
     def absolute(self, x: Any) -> Array:
         return _fixed(np.abs(x))
 
     def exp(self, x: Any) -> Array:
-        return np.exp(self.float32(x))
+        return np.asarray(np.exp(self.float32(x)))
 
     def log(self, x: Any) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.log(self.float32(x))
+            return np.asarray(np.log(self.float32(x)))
 
     def softmax(self, x: Any) -> Array:
         x = self.float32(x)
@@ -85,7 +85,7 @@ class NumpyOps:
 
     def sigmoid(self, x: Any) -> Array:
         x = self.float32(x)
-        return np.exp(-np.logaddexp(np.float32(0), -x))
+        return np.asarray(np.exp(-np.logaddexp(np.float32(0), -x)))
 
     def expand_dims(self, x: Any, axis: int) -> Array:
         return np.expand_dims(x, axis)

@@ -13,7 +13,6 @@ import pytest
 from keras import layers, ops
 from keras.src import backend as keras_backend
 from keras.src.random import seed_generator
-from keras.src.utils.backend_utils import DynamicBackend
 
 from multilearn import seed as experiment_seed
 from multilearn.errors import BackendError, ConfigurationError
@@ -48,8 +47,11 @@ def ways_to_run(function: Callable[..., Any], *examples: Any) -> Iterator[tuple[
     elif BACKEND == "tensorflow":
         import tensorflow as tf
 
-        unknown = [tf.TensorSpec([None, *example.shape[1:]], example.dtype) for example in examples[:-1]]
-        signature = [*unknown, tf.TensorSpec(examples[-1].shape, examples[-1].dtype)]
+        batch = examples[0]
+        signature = [
+            tf.TensorSpec([None, *batch.shape[1:]], batch.dtype),
+            *map(tf.TensorSpec.from_tensor, examples[1:]),
+        ]
         yield "tf.function", tf.function(function)
         yield "unknown batch", tf.function(function, input_signature=signature)
         yield "XLA", tf.function(function, input_signature=signature, jit_compile=True)
@@ -392,18 +394,39 @@ NOISY: dict[str, Callable[[], Callable[[Any], Any]]] = {
 
 @pytest.mark.parametrize("make", NOISY.values(), ids=NOISY)
 def test_a_noisy_layer_draws_anew_at_each_call_and_alike_after_a_reset(make: Callable[[], Callable[..., Any]]) -> None:
-    x = ops.reshape(ops.arange(96, dtype="float32"), (4, 8, 3)) / 96
+    x = ops.reshape(ops.arange(60, dtype="float32"), (4, 5, 3)) / 60
 
-    def called(n: int) -> list[np.ndarray]:
+    def called(n: int, times: int) -> list[np.ndarray]:
         random.reset(n)
         layer = make()
-        return [numbers(layer(x, training=True)) for _ in range(3)]
+        return [numbers(layer(x, training=True)) for _ in range(times)]
 
-    one, again, other = called(3), called(3), called(4)
+    one, again, other = called(3, 2), called(3, 2), called(4, 1)
     assert np.array_equal(one, again)
     assert not np.array_equal(one[0], one[1])
-    assert not np.array_equal(one[1], one[2])
     assert not np.array_equal(one[0], other[0])
+
+
+def test_a_compiled_layer_moves_its_state_as_an_eager_one_does() -> None:
+    x, eager, layer = ops.ones((6, 5)), layers.Dropout(0.4, seed=9), layers.Dropout(0.4, seed=9)
+    expected = [numbers(eager(x, training=True)) for _ in range(3)]
+    assert not np.array_equal(expected[1], expected[2])
+    state = layer.seed_generator.state
+    if BACKEND == "jax":
+        import jax
+
+        run = jax.jit(lambda seeds, x: layer.stateless_call([], seeds, x, training=True))
+        seeds = [state.value]
+        for step in range(3):
+            drawn, seeds = run(seeds, x)
+            assert np.array_equal(numbers(drawn), expected[step])
+        assert numbers(seeds[0]).tolist() == [9, 3]
+        return
+    for way, run in ways_to_run(lambda x: layer(x, training=True), x):
+        state.assign([9, 0])  # some kinds of tracing draw
+        for step in range(3):
+            assert np.array_equal(numbers(run(x)), expected[step]), way
+        assert numbers(state).tolist() == [9, 3], way
 
 
 def test_two_dropouts_without_a_seed_differ() -> None:
@@ -448,25 +471,25 @@ def test_preprocessing_draws_with_it_too() -> None:
     assert np.array_equal(augmented(), augmented())
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda: keras.random.gamma((3,), 2.0),
-        lambda: keras.random.beta((3,), 2.0, 2.0),
-        lambda: keras.random.binomial((3,), 5.0, 0.5),
-        lambda: ops.image.elastic_transform(np.ones((1, 8, 8, 3), "float32"), seed=1),
-        lambda: DynamicBackend().random.gamma((3,), 2.0),
-    ],
-    ids=["gamma", "beta", "binomial", "elastic_transform", "a layer's gamma"],
-)
-def test_what_is_not_portable_is_refused_once_the_experiment_is_seeded(
-    draw: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+REFUSED: dict[str, Callable[[], Any]] = {
+    "gamma": lambda: keras.random.gamma((3,), 2.0),
+    "beta": lambda: keras.random.beta((3,), 2.0, 2.0),
+    "binomial": lambda: keras.random.binomial((3,), 5.0, 0.5),
+    "RandomElasticTransform": lambda: layers.RandomElasticTransform()(np.ones((1, 8, 8, 3), "float32"), training=True),
+    "AugMix": lambda: layers.AugMix()(np.ones((1, 8, 8, 3), "float32"), training=True),
+}
+
+
+@pytest.mark.parametrize("draw", REFUSED.values(), ids=REFUSED)
+def test_what_is_not_portable_is_refused_in_a_seeded_experiment(draw: Callable[[], Any]) -> None:
     with pytest.raises(ConfigurationError, match="not the same on every framework"):
         draw()
+
+
+def test_what_is_not_portable_is_keras_own_in_an_experiment_without_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "_streams", None)
     monkeypatch.setattr(experiment_seed, "origin", lambda: "drawn")
-    draw()
+    assert np.all(numbers(REFUSED["gamma"]()) > 0)
 
 
 def test_without_a_reset_the_streams_follow_from_the_seed_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,7 +512,15 @@ def test_installing_twice_changes_nothing() -> None:
     assert before == (vars(keras_backend.random), vars(seed_generator))
 
 
-def test_a_keras_with_another_inside_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(seed_generator, "global_seed_generator")
-    with pytest.raises(BackendError, match=rf"Keras {keras.__version__} without .*global_seed_generator.*Install"):
+@pytest.mark.parametrize("name", ["random.seed_generator.global_seed_generator", "backend.random.truncated_normal"])
+def test_a_keras_without_what_is_replaced_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(f"keras.src.{name}")
+    missing = name.rpartition(".")[2]
+    with pytest.raises(BackendError, match=rf"Keras {keras.__version__} without .*{missing}.* Install a Keras from"):
+        random.install()
+
+
+def test_a_keras_whose_initialisers_draw_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keras.src.initializers.random_initializers.random", np.random)
+    with pytest.raises(BackendError, match="one random module"):
         random.install()

@@ -247,10 +247,9 @@ def updated(optimizer: keras.optimizers.Optimizer, updates: int) -> dict[str, ke
     model = tokens()
     random = np.random.default_rng(7)
     optimizer.build(model.trainable_variables)
-    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     applied = optimizer
-    if scaled and keras.backend.backend() == "jax":  # where it has no eager update: only its inner one has
-        applied = optimizer.inner_optimizer
+    if keras.backend.backend() == "jax":  # where a LossScaleOptimizer has no eager update of its own
+        applied = getattr(optimizer, "inner_optimizer", optimizer)
     for _ in range(updates):
         gradients = [random.normal(size=tuple(v.shape)).astype("float32") for v in model.trainable_variables]
         applied.apply([keras.ops.convert_to_tensor(g) for g in gradients], model.trainable_variables)

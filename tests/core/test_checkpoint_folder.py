@@ -90,6 +90,12 @@ def test_stops_inside_an_epoch_go_once_a_later_position_is_durable(folder):
     assert on_disk(folder) == {"manifest.json"} | files("1") | files("2")
 
 
+def test_a_stop_later_than_what_is_saved_stays(folder):
+    saved(folder, "2.5", "1")
+    assert folder.positions() == [P("1"), P("2.5")]
+    assert folder.load(P("2.5")) == state(0)
+
+
 def test_an_equal_save_of_a_position_leaves_its_files_untouched(folder):
     saved(folder, "1")
     before = {name: (folder.path / name).stat().st_ino for name in files("1")}
@@ -352,5 +358,3 @@ def test_a_failed_atomic_write_leaves_the_old_content_and_no_litter(tmp_path, mo
         assert list(tmp_path.iterdir()) == [path]
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
-
-

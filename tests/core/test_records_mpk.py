@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import tracemalloc
@@ -37,7 +38,9 @@ plain = st.one_of(
     st.binary(max_size=300),
 )
 keys = st.text(max_size=8)
-values = st.recursive(plain | tensors, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4))
+values = st.recursive(
+    plain | tensors, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4)
+)
 records = st.dictionaries(keys, values, max_size=4)
 
 
@@ -89,7 +92,10 @@ def test_the_file_is_one_msgpack_map_in_gzip_as_others_read_it():
 
 def test_what_another_msgpack_writer_packed_is_read():
     kernel = {"bytes": [b"\1\0", b"\2\0"], "shape": [2], "dtype": "BF16"}
-    content = {"item": {"kernel": kernel, "small": 1.5}, "metadata": {"format": "multilearn", "version": 1, "who": "me"}}
+    content = {
+        "item": {"kernel": kernel, "small": 1.5},
+        "metadata": {"format": "multilearn", "version": 1, "who": "me"},
+    }
     found = read(gzip.compress(msgpack.packb(content, use_single_float=True)))
     assert found.item == {"kernel": HostTensor("BF16", np.array([1, 2], np.uint16)), "small": 1.5}
     assert found.metadata["who"] == "me"
@@ -286,7 +292,8 @@ def test_more_bytes_than_the_limit_are_named_as_that():
 
 
 starts = st.one_of(
-    records.map(lambda item: gzip.decompress(written(item))), st.sampled_from([c for c in NO_RECORDS.values() if len(c) < 500])
+    records.map(lambda item: gzip.decompress(written(item))),
+    st.sampled_from([c for c in NO_RECORDS.values() if len(c) < 500]),
 )
 
 
@@ -319,7 +326,5 @@ def test_a_flipped_byte_in_the_file_is_noticed_or_harmless(item, data):
     good = written(item)
     at = data.draw(st.integers(0, len(good) - 1))
     bad = good[:at] + bytes([good[at] ^ data.draw(st.integers(1, 255))]) + good[at + 1 :]
-    try:
+    with contextlib.suppress(RecordError):
         assert read(bad).item == item  # in the header's time or system, which say nothing
-    except RecordError:
-        pass

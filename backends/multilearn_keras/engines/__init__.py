@@ -1,0 +1,1 @@
+"""One engine per framework; each module imports its own."""

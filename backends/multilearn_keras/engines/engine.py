@@ -18,11 +18,11 @@ from multilearn.errors import ConfigurationError, DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.outputs import Output
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Record, StepOutput, Subject
-from multilearn_keras.streams import restore_streams, streams
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.optimizers import adopt_optimizer, rate_variable
 from multilearn_keras.slots import optimizer_variables
+from multilearn_keras.streams import restore_streams, streams
 from multilearn_keras.transfer import assign, record_of, specification
 from multilearn_keras.variables import flatten, variables
 
@@ -99,8 +99,8 @@ class KerasEngine(ABC):
                 assign(variable, received[key])
         restore_streams(record["random"])
 
-    def release(self) -> None:
-        """Torch and TensorFlow train the model object itself: nothing to put back."""
+    def release(self) -> None:  # noqa: B027
+        """Nothing to put back where the framework trains the model object itself."""
 
     def _values_of(self, variables: Mapping[str, keras.Variable]) -> Mapping[str, Any] | None:
         """The current value of each, where it is kept outside of the variable."""

@@ -32,6 +32,8 @@ class _State(NamedTuple):
 class JaxEngine(KerasEngine):
     """While it runs, the model object holds the values it was made with; `release` puts the trained ones in."""
 
+    _now: _State
+
     def _set_up(self) -> None:
         self._rate_at = [id(variable) for variable in self._optimizer.variables].index(id(self._rate))
         self._train = jax.jit(self._train_on, static_argnames="update", donate_argnums=0)
@@ -63,7 +65,10 @@ class JaxEngine(KerasEngine):
     def _train_on(self, state: _State, batch: Batch, lr: Any, update: bool) -> tuple[_State, Any]:
         gradients, (kept, count, measures) = jax.grad(self._loss, has_aux=True)(state.trained, state, batch)
         if state.sums is not None:
-            sums = [total + gradient * count.astype(gradient.dtype) for total, gradient in zip(state.sums, gradients, strict=True)]
+            sums = [
+                total + gradient * count.astype(gradient.dtype)
+                for total, gradient in zip(state.sums, gradients, strict=True)
+            ]
             state = state._replace(sums=sums, weight=state.weight + count)
         state = state._replace(kept=kept)
         return (self._updated(state, gradients, lr) if update else state), measures

@@ -70,8 +70,14 @@ class TensorFlowEngine(KerasEngine):
         with tf.GradientTape() as tape:
             output = self._task.step(batch, True)
             loss = self._optimizer.scale_loss(output.loss)
-        found = tape.gradient(loss, [v.value for v in self._trained], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return [tf.convert_to_tensor(g) for g in found], output.count, self._measured(self._options.train_metrics, output)
+        found = tape.gradient(
+            loss, [v.value for v in self._trained], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return (
+            [tf.convert_to_tensor(g) for g in found],
+            output.count,
+            self._measured(self._options.train_metrics, output),
+        )
 
     def _add(self, gradients: list[tf.Tensor], count: Any) -> None:
         count = ops.cast(count, "float32")

@@ -17,7 +17,7 @@ __all__ = ["TorchEngine"]
 
 
 class TorchEngine(KerasEngine):
-    """Gradients by `torch.autograd.grad`, never through `.grad`; a variable the loss does not reach has gradient zero."""
+    """Gradients by `torch.autograd.grad`, not through `.grad`; a variable the loss does not reach has zeros."""
 
     def _set_up(self) -> None:
         self._parameters = [variable.value for variable in self._trained]
@@ -32,7 +32,7 @@ class TorchEngine(KerasEngine):
             with torch.no_grad():
                 measures = self._measured(self._options.train_metrics, output)
                 if self._sums is not None:
-                    gradients = self._accumulated(gradients, output.count, update)
+                    gradients = self._accumulated(self._sums, gradients, output.count, update)
                 if update:
                     self._rate.assign(lr)
                     self._optimizer.apply(gradients, self._trained)
@@ -51,16 +51,18 @@ class TorchEngine(KerasEngine):
         found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for g, p in zip(found, self._parameters, strict=True)]
 
-    def _accumulated(self, gradients: list[torch.Tensor], count: Any, update: bool) -> list[torch.Tensor]:
+    def _accumulated(
+        self, sums: list[torch.Tensor], gradients: list[torch.Tensor], count: Any, update: bool
+    ) -> list[torch.Tensor]:
         """Add gradients times count; for an update, their mean by count, and start anew."""
         count = torch.as_tensor(count, dtype=torch.float32, device=self._weight.device)
-        torch._foreach_add_(self._sums, torch._foreach_mul(gradients, count))
+        torch._foreach_add_(sums, torch._foreach_mul(gradients, count))
         self._weight += count
         if not update:
             return gradients
         # nothing counted at all: the sums are zero, and so is the mean
-        mean = torch._foreach_div(self._sums, self._weight + (self._weight == 0))
-        for total in self._sums:
+        mean = torch._foreach_div(sums, self._weight + (self._weight == 0))
+        for total in sums:
             total.zero_()
         self._weight.zero_()
         return list(mean)
