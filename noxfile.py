@@ -36,12 +36,19 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
-    """One script on two frameworks, and the two runs compared."""
-    shown = ("torch", "tensorflow")
+    """One script on two frameworks, a run moved from one to the other, and the three compared."""
+    first, second = shown = ("torch", "tensorflow")
     install(session, "examples", *shown, extra="keras")
-    options = [option for name in shown for option in ("--backend", name)]
-    session.run("multilearn", "run", "examples/digits.py", *options, env=ENVIRONMENT)
-    runs = [f"runs/digits-{name}" for name in shown]
+
+    def train(*names: str, options: tuple[str, ...] = ()) -> None:
+        backends = [option for name in names for option in ("--backend", name)]
+        session.run("multilearn", "run", "examples/digits.py", *backends, "--", *options, env=ENVIRONMENT)
+
+    begun, moved = f"runs/digits-begun-on-{first}", f"runs/digits-moved-to-{second}"
+    train(*shown)
+    train(first, options=("--directory", begun, "--epochs", "4"))
+    train(second, options=("--directory", moved, "--from", begun))
+    runs = [*(f"runs/digits-{name}" for name in shown), moved]
     session.run("multilearn", "compare", *runs, "--tolerance", "1e-4", env=ENVIRONMENT)
 
 
