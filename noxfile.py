@@ -69,19 +69,19 @@ def types(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def core(session: nox.Session) -> None:
-    """The core and its docstrings' examples, with no framework installed."""
+    """The core, the command line and the examples in docstrings, with no framework installed."""
     install(session, "test")
+    session.run("pytest", "--doctest-modules", "multilearn", env=ENVIRONMENT)
     session.run("pytest", "--isolated", *session.posargs, env=ENVIRONMENT)
 
 
 @nox.session(default=False)
 @nox.parametrize("framework", [nox.param(name, id=name) for name in BACKENDS])
 def backend(session: nox.Session, framework: str) -> None:
-    """The contract of every backend, with only its framework installed; the command line with the first one."""
+    """What every backend must do, with only its framework installed."""
     install(session, "test", framework, extra="keras")
-    paths = ["tests/contract", "tests/cli"] if framework == BACKENDS[0] else ["tests/contract"]
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", "--isolated", *(session.posargs or paths), env={**ENVIRONMENT, **chosen})
+    session.run("pytest", "--isolated", *(session.posargs or ["tests/contract"]), env={**ENVIRONMENT, **chosen})
 
 
 @nox.session(default=False)
@@ -104,7 +104,7 @@ def package(session: nox.Session) -> None:
         for source in ("multilearn", "backends"):
             shutil.rmtree(unpacked / source)
         with session.chdir(unpacked):
-            session.run("pytest", "--isolated", "--pyargs", "multilearn", "tests/core", env=ENVIRONMENT)
+            session.run("pytest", "--isolated", env=ENVIRONMENT)
             session.run("multilearn", "--help", silent=True, env=ENVIRONMENT)
             session.run("multilearn", "backends", env=ENVIRONMENT)
 

@@ -56,22 +56,26 @@ class Loop:
 
     def run(self) -> None:
         """Every epoch that is left; `position` says afterwards how far it came."""
-        while self.position.finished_epochs < self.epochs and self.interrupter.reason is None:
-            self._epoch(self.position.finished_epochs + 1)
+        stopping = self.interrupter.reason is not None
+        while self.position.finished_epochs < self.epochs and not stopping:
+            stopping = self._epoch(self.position.finished_epochs + 1)
 
-    def _epoch(self, epoch: int) -> None:
+    def _epoch(self, epoch: int) -> bool:
+        """What is left of `epoch`. Whether the run stops here: then, and only then, the place is saved in any case."""
         finished = self._train(epoch) and self._validate(epoch)
         if not finished:
             # the lines of the batches that the checkpoint counts must not be younger than it
             self.flush()
             if self.checkpointer.inside_epoch(self.position, self._snapshot):
                 self.emit(Saved(self.position))
-            return
+            return True
         self.position = Position(epoch)
         self.emit(EpochEnded(epoch))
+        # asked once: a request that comes while this place is being saved finds the loop in the next epoch
         stopping = self.interrupter.reason is not None
         if self.checkpointer.after_epoch(epoch, self.store.history, self._snapshot, stopping):
             self.emit(Saved(self.position))
+        return stopping
 
     def _train(self, epoch: int) -> bool:
         """The batches of `epoch` that are left. Whether all of them were done."""

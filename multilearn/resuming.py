@@ -9,7 +9,7 @@ from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes
-from multilearn.errors import CheckpointNotFound, ConfigurationError
+from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
 from multilearn.events import Split
 from multilearn.history import History, Monitor
 from multilearn.position import START, Position
@@ -51,6 +51,12 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
         )
     needed = nbytes(engine.record())
     parts = folder.load(position, {"model": needed, "optim": needed})
+    if missing := {"model", "optim", "scheduler"} - parts.keys():
+        raise RecordError(
+            "A checkpoint to go on from must have its three parts.",
+            received=f"checkpoint {position} of {source} without {', '.join(sorted(missing))}",
+            remedy="Go on from another one.",
+        )
     return Found(position, parts, source, (*notes, f"Going on from checkpoint {position} of {source}."))
 
 

@@ -138,10 +138,20 @@ class CheckpointFolder:
             replace(manifest, writing=None).save(self.path)
 
     def clear(self) -> None:
-        """Remove the manifest, its files and temporary ones, and the folder if nothing else is in it."""
-        self.clean()
-        manifest = Manifest.load(self.path)
-        for name in [*manifest.files(), *manifest.removing, NAME]:
+        """Remove the manifest, its files and temporary ones, and the folder if nothing else is in it.
+
+        Where the manifest is not valid, whatever has a name of our own form.
+        """
+        try:
+            self.clean()
+            manifest = Manifest.load(self.path)
+            names = {*manifest.files(), *manifest.removing}
+        except RecordError:
+            self._remove_temporary()
+            of_parts = rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.{re.escape(self.recorder.extension)}"
+            ours = re.compile(of_parts, re.ASCII)
+            names = {path.name for path in self.path.iterdir() if ours.fullmatch(path.name)}
+        for name in (*names, NAME):
             (self.path / name).unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()

@@ -83,6 +83,8 @@ def _to_record(state: Any) -> Any:
         return {key: _to_record(value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
         return [_to_record(value) for value in state]
+    if isinstance(state, np.generic):
+        return state.item()
     return HostTensor.of(state) if isinstance(state, np.ndarray) else state
 
 

@@ -250,9 +250,11 @@ def test_an_interrupted_script_that_ends_well_leaves_the_rest_unstarted_all_the_
 ) -> None:
     path = script("""
         import signal, time
-        signal.signal(signal.SIGINT, lambda *_: None)
+        seen = []
+        signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
         print("ready")
-        signal.pause()
+        while not seen:
+            time.sleep(0.01)
     """)
     process = start(path, "-b", "alpha,beta")
     assert process.stdout.readline() == "[alpha] ready\n"

@@ -388,7 +388,6 @@ NOISY: dict[str, Callable[[], Callable[[Any], Any]]] = {
     "attention": lambda: to_itself(layers.Attention(dropout=0.5)),
     "multi_head_attention": lambda: to_itself(layers.MultiHeadAttention(2, 4, dropout=0.5)),
     "lstm": lambda: layers.LSTM(6, dropout=0.3, recurrent_dropout=0.3),
-    "gru": lambda: layers.GRU(6, recurrent_dropout=0.5),
 }
 
 

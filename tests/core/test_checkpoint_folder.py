@@ -332,12 +332,21 @@ def test_a_broken_manifest_is_refused_by_everything_and_nothing_is_touched(folde
         lambda: folder.save(P("1"), state(1)),
         lambda: folder.withdraw(P("0")),
         folder.clean,
-        folder.clear,
     ):
         with pytest.raises(RecordError, match=r"manifest\.json must be a valid manifest.*move"):
             ask()
     assert on_disk(folder) == {"manifest.json", "model-1.mpk.gz"}
     assert (folder.path / "manifest.json").read_text() == text
+
+
+def test_clearing_under_a_broken_manifest_goes_by_the_names_of_our_files(folder):
+    saved(folder, "1", "2.5")
+    (folder.path / "manifest.json").write_text("{")
+    foreign = {"notes.txt", "model-9.png", "model-x.mpk.gz", "xmodel-1.mpk.gz"}
+    for name in foreign:
+        (folder.path / name).write_text("mine")
+    folder.clear()
+    assert on_disk(folder) == foreign
 
 
 def test_the_sound_twin_of_the_broken_manifests_is_read(folder):

@@ -91,11 +91,12 @@ class KerasEngine(ABC):
         }
 
     def restore(self, record: Record) -> None:
-        for part, expected in (("model", self._state), ("optim", self._slots)):
-            require_match(specification(expected), record[part], part)
-        for part, expected in (("model", self._state), ("optim", self._slots)):
+        parts = {"model": self._state, "optim": self._slots}
+        expected = {part: specification(held) for part, held in parts.items()}
+        require_match(expected, {part: record[part] for part in parts}, "the model and the optimizer")
+        for part, held in parts.items():
             received = flatten(record[part])
-            for key, variable in expected.items():
+            for key, variable in held.items():
                 assign(variable, received[key])
         restore_streams(record["random"])
 

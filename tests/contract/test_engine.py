@@ -1,0 +1,359 @@
+"""Training is what Keras' own train_on_batch computes; only the loop is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, optimizers, regularizers
+from training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, state, train, twins
+
+from multilearn_keras import Classification, Regression
+
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy
+LR = 0.01
+
+
+def perceptron() -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Dense(8, activation="tanh", kernel_regularizer="l2", activity_regularizer=regularizers.L2(0.01)),
+            layers.Dropout(0.2),
+            layers.Dense(3, kernel_constraint=keras.constraints.MaxNorm(1.0)),
+        ]
+    )
+
+
+def convolutions() -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.Conv2D(4, 3, use_bias=False),
+            layers.BatchNormalization(momentum=0.8),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3),
+        ]
+    )
+
+
+def recurrent() -> keras.Model:
+    return keras.Sequential(
+        [keras.Input((4, 3)), layers.LSTM(4, dropout=0.2, recurrent_dropout=0.2), layers.Dense(3)]
+    )
+
+
+def tagger() -> keras.Model:
+    return keras.Sequential(
+        [keras.Input((5,), dtype="int32"), layers.Embedding(7, 4, mask_zero=True), layers.GRU(4, return_sequences=True)]
+        + [layers.Dense(3)]
+    )
+
+
+def padded() -> np.ndarray:
+    x = ids(6, 20, 5) + 1
+    for row, length in enumerate(np.random.default_rng(1).integers(1, 6, 20)):
+        x[row, length:] = 0
+    return x
+
+
+DATA = {
+    perceptron: (numbers(20, 6), ids(3, 20), np.linspace(0.1, 2, 20, dtype="float32")),
+    convolutions: (numbers(20, 6, 6, 2), ids(3, 20, 1)),
+    recurrent: (numbers(20, 4, 3), ids(3, 20)),
+    tagger: (padded(), ids(3, 20, 5)),
+}
+SGD: Callable[[], Any] = lambda: optimizers.SGD(LR, momentum=0.9)  # noqa: E731
+CASES = [
+    (perceptron, SGD),
+    (perceptron, lambda: optimizers.Adam(LR)),
+    (perceptron, lambda: optimizers.AdamW(LR, weight_decay=0.1, global_clipnorm=0.5)),
+    (perceptron, lambda: optimizers.RMSprop(LR, clipvalue=0.1)),
+    (convolutions, lambda: optimizers.Adam(LR)),
+    (recurrent, lambda: optimizers.Adam(LR)),
+    (tagger, SGD),
+]
+
+
+def compiled(model: keras.Model, optimizer: Any, loss: Any) -> keras.Model:
+    # eagerly: what is compared is arithmetic, and tracing costs a second
+    model.compile(optimizer, loss, run_eagerly=BACKEND != "jax", jit_compile=False)
+    return model
+
+
+@pytest.mark.parametrize(("make", "optimizer"), CASES, ids=[f"{m.__name__}-{o().name}" for m, o in CASES])
+def test_updates_are_those_of_train_on_batch(make: Callable[[], keras.Model], optimizer: Callable[[], Any]) -> None:
+    ours, theirs = twins(make)
+    batches = chunks(DATA[make], 8) * 2  # the last one of a round has four items
+    keras_model = compiled(theirs, optimizer(), CROSS_ENTROPY(from_logits=True))
+    # Keras tells the running mean over items: the loss of a batch alone is that of a fresh epoch
+    expected = []
+    for batch in batches:
+        keras_model.reset_metrics()
+        expected.append(float(keras_model.train_on_batch(*batch)))
+    engine = engine_of(Classification(ours), optimizer(), batches[0])
+    losses = train(engine, batches, LR)
+    engine.release()
+    np.testing.assert_allclose([loss for loss, _ in losses], expected, rtol=1e-5, atol=1e-5)
+    assert_close(ours, theirs, 1e-5)
+
+
+def test_regression_is_what_fit_computes() -> None:
+    def make() -> keras.Model:
+        return keras.Sequential([keras.Input((4,)), layers.Dense(5, activation="tanh"), layers.Dense(1)])
+
+    ours, theirs = twins(make)
+    x, y = numbers(22, 4), numbers(22, seed=1)
+    compiled(theirs, optimizers.Adam(LR), "mse").fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    batches = chunks((x, y), 8) * 2
+    engine = engine_of(Regression(ours), optimizers.Adam(LR), batches[0])
+    train(engine, batches, LR)
+    engine.release()
+    assert_close(ours, theirs, 1e-5)
+
+
+class Penalised(layers.Layer):
+    """Adds a loss of its own, of several numbers, to whatever it passes on."""
+
+    def call(self, x: Any) -> Any:
+        self.add_loss(0.01 * keras.ops.sum(keras.ops.square(x), axis=0))
+        return x
+
+
+def test_a_loss_that_a_layer_adds_is_added_up_on_both_splits() -> None:
+    def make() -> keras.Model:
+        return keras.Sequential([keras.Input((4,)), layers.Dense(5), Penalised(), layers.Dense(3)])
+
+    ours, theirs = twins(make)
+    batches = chunks((numbers(16, 4), ids(3, 16)), 8)
+    keras_model = compiled(theirs, optimizers.SGD(LR), CROSS_ENTROPY(from_logits=True))
+    for batch in batches:
+        keras_model.train_on_batch(*batch)
+    engine = engine_of(Classification(ours), optimizers.SGD(LR), batches[0])
+    train(engine, batches, LR)
+    ((loss, _),) = evaluate(engine, batches[:1])
+    engine.release()
+    assert_close(ours, theirs, 1e-5)
+    assert loss == pytest.approx(float(keras_model.test_on_batch(*batches[0])), rel=1e-5)
+
+
+def test_each_update_has_the_rate_it_is_given() -> None:
+    ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
+    batches = chunks((numbers(24, 4), numbers(24, 1, seed=1)), 8)
+    keras_model = compiled(theirs, optimizers.SGD(), "mse")
+    engine = engine_of(Regression(ours), optimizers.SGD(), batches[0])
+    for batch, rate in zip(batches, (0.1, 0.0, 0.02), strict=True):
+        keras_model.optimizer.learning_rate = rate
+        keras_model.train_on_batch(*batch)
+        engine.train_step(batch, rate, True)
+    engine.release()
+    assert_close(ours, theirs, 1e-6)
+
+
+def test_frozen_layers_stay_and_shared_ones_get_the_sum_of_their_gradients() -> None:
+    def make() -> keras.Model:
+        left, right = keras.Input((3,), name="left"), keras.Input((3,), name="right")
+        shared, frozen = layers.Dense(4), layers.Dense(4, trainable=False)
+        normal = layers.BatchNormalization(trainable=False)
+        joined = normal(layers.Concatenate()([shared(left), shared(right), frozen(left)]))
+        return keras.Model({"left": left, "right": right}, layers.Dense(3)(joined))
+
+    ours, theirs = twins(make)
+    before = state(ours)
+    data = ({"left": numbers(16, 3), "right": numbers(16, 3, seed=1)}, ids(3, 16))
+    batches = chunks(data, 8)
+    keras_model = compiled(theirs, optimizers.AdamW(LR), CROSS_ENTROPY(from_logits=True))
+    for batch in batches:
+        keras_model.train_on_batch(*batch)
+    engine = engine_of(Classification(ours), optimizers.AdamW(LR), batches[0])
+    train(engine, batches, LR)
+    engine.release()
+    assert_close(ours, theirs, 1e-5)
+    moved = {key for key, value in state(ours).items() if value.tobytes() != before[key].tobytes()}
+    assert moved == {f"layers/dense.{k}/{part}" for k in (0, 2) for part in ("kernel", "bias")}
+
+
+@pytest.mark.parametrize("as_tuple", [True, False], ids=["tuple", "list"])
+def test_several_inputs_in_a_sequence(as_tuple: bool) -> None:
+    def make() -> keras.Model:
+        inputs = [keras.Input((3,)), keras.Input((2,))]
+        return keras.Model(inputs, layers.Dense(3)(layers.Concatenate()(inputs)))
+
+    ours, theirs = twins(make)
+    inputs, y = [numbers(8, 3), numbers(8, 2)], ids(3, 8)
+    keras_model = compiled(theirs, optimizers.SGD(LR), CROSS_ENTROPY(from_logits=True))
+    keras_model.train_on_batch(inputs, y)
+    batch = (tuple(inputs) if as_tuple else inputs, y)
+    engine = engine_of(Classification(ours), optimizers.SGD(LR), batch)
+    train(engine, [batch], LR)
+    engine.release()
+    assert_close(ours, theirs, 1e-6)
+
+
+def missing() -> keras.Model:
+    """The model computes something that its output does not depend on."""
+    x = keras.Input((4,))
+    return Discarding(x, layers.Dense(3)(x))
+
+
+class Discarding(keras.Model):
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.unused = layers.Dense(2)
+        self.unused.build((None, 4))
+
+
+def test_a_missing_gradient_is_zero_so_that_weight_decay_applies_alike() -> None:
+    model, _ = twins(missing)
+    before = np.array(keras.ops.convert_to_numpy(model.unused.kernel.value))
+    batch = (numbers(8, 4), ids(3, 8))
+    engine = engine_of(Classification(model), optimizers.AdamW(LR, weight_decay=0.5), batch)
+    train(engine, [batch] * 3, LR)
+    engine.release()
+    after = keras.ops.convert_to_numpy(model.unused.kernel.value)
+    np.testing.assert_allclose(after, before * (1 - 0.5 * LR) ** 3, rtol=1e-6)
+
+
+def strange(kind: str, x: np.ndarray) -> np.ndarray:
+    """The same numbers in another kind of array."""
+    if kind == "read-only":
+        x = x.copy()
+        x.flags.writeable = False
+        return x
+    if kind == "reversed":
+        return x[::-1].copy()[::-1]
+    if kind == "every other":
+        return np.repeat(x, 2, axis=0)[::2]
+    if kind == "fortran":
+        return np.asfortranarray(x)
+    return x.astype(kind)
+
+
+@pytest.mark.parametrize("kind", ["read-only", "reversed", "every other", "fortran", "float64", ">f4", "float16"])
+def test_inputs_of_any_kind_of_float_array(kind: str) -> None:
+    x, y = np.round(numbers(8, 4), 1).astype("float16").astype("float32"), ids(3, 8)
+    ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
+    for model, inputs in ((ours, strange(kind, x)), (theirs, x)):
+        engine = engine_of(Classification(model), optimizers.SGD(LR), (inputs, y))
+        train(engine, [(inputs, y)] * 2, LR)
+        evaluate(engine, [(inputs, y)])
+        engine.release()
+    assert_close(ours, theirs, 0)
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "int8", "uint16", "uint32", "uint64", ">i4", "reversed", "float32"])
+def test_labels_of_any_kind_of_whole_number(kind: str) -> None:
+    x, y = numbers(8, 4), ids(3, 8)
+    ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
+    for model, labels in ((ours, strange(kind, y)), (theirs, y)):
+        engine = engine_of(Classification(model), optimizers.SGD(LR), (x, labels))
+        train(engine, [(x, labels)] * 2, LR)
+        engine.release()
+    assert_close(ours, theirs, 0)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "bool", "int64", ">i4"])
+def test_images_of_whole_numbers_are_what_keras_makes_of_them(kind: str) -> None:
+    def make() -> keras.Model:
+        return keras.Sequential(
+            [keras.Input((4, 4, 1)), layers.Rescaling(1 / 255), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3)]
+        )
+
+    images = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 1)).astype(kind)
+    labels = ids(3, 8)
+    ours, theirs = twins(make)
+    for model, inputs in ((ours, images), (theirs, images.astype("float32"))):
+        engine = engine_of(Classification(model), optimizers.SGD(LR), (inputs, labels))
+        train(engine, [(inputs, labels)], LR)
+        engine.release()
+    assert_close(ours, theirs, 1e-6)
+
+
+def test_one_item_makes_a_batch() -> None:
+    ours, theirs = twins(convolutions)
+    batches = chunks((numbers(9, 6, 6, 2), ids(3, 9)), 8)
+    assert [len(batch[1]) for batch in batches] == [8, 1]
+    keras_model = compiled(theirs, optimizers.SGD(LR), CROSS_ENTROPY(from_logits=True))
+    for batch in batches:
+        keras_model.train_on_batch(*batch)
+    engine = engine_of(Classification(ours), optimizers.SGD(LR), batches[0])
+    assert [count for _, count in train(engine, batches, LR)] == [8, 1]
+    engine.release()
+    assert_close(ours, theirs, 1e-5)
+
+
+class Late(keras.Model):
+    """Builds its layers when it is first called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = layers.Dense(4, activation="tanh")
+        self.flat = layers.Flatten()
+        self.head = layers.Dense(3)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.head(self.flat(self.hidden(x)))
+
+
+def sequential() -> keras.Model:
+    return keras.Sequential([layers.Dense(4, activation="tanh"), layers.Flatten(), layers.Dense(3)])
+
+
+@pytest.mark.parametrize("make", [Late, sequential])
+def test_an_unbuilt_model_is_built_on_the_first_batch(make: Callable[[], keras.Model]) -> None:
+    ours, theirs = twins(make)
+    batches = chunks((numbers(12, 2, 3), ids(3, 12)), 8)
+    theirs.build((None, 2, 3))
+    engine = engine_of(Classification(ours), optimizers.SGD(LR), batches[0])
+    assert_close(ours, theirs, 0)
+    train(engine, batches, LR)
+    evaluate(engine, batches)
+    engine.release()
+    other = engine_of(Classification(theirs), optimizers.SGD(LR), batches[0])
+    train(other, batches, LR)
+    other.release()
+    assert_close(ours, theirs, 1e-6)
+    assert ours.predict(numbers(5, 2, 3), verbose=0).shape == (5, 3)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains_near_full_precision(policy: str) -> None:
+    def make() -> keras.Model:
+        return keras.Sequential([keras.Input((4,)), layers.Dense(16, activation="relu"), layers.Dense(3)])
+
+    batch = (numbers(32, 4), ids(3, 32))
+    found = {}
+    for name in ("float32", policy):
+        keras.config.set_dtype_policy(name)
+        try:
+            (model, _), optimizer = twins(make), optimizers.Adam(LR)
+            if name == "mixed_float16":
+                optimizer = optimizers.LossScaleOptimizer(optimizer)
+            engine = engine_of(Classification(model), optimizer, batch)
+            found[name] = [loss for loss, _ in train(engine, [batch] * 20, LR)]
+            engine.release()
+        finally:
+            keras.config.set_dtype_policy("float32")
+    assert found[policy][-1] < found[policy][0]
+    np.testing.assert_allclose(found[policy], found["float32"], rtol=0.03)
+
+
+def test_double_precision_is_kept_from_the_batch_to_the_weights() -> None:
+    if BACKEND == "jax":
+        pytest.skip("JAX computes in double precision only where the process asks for it")
+    x = numbers(8, 4).astype("float64") / 3
+    keras.config.set_floatx("float64")
+    try:
+        model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
+        kernel = state(model)["layers/dense.0/kernel"]
+        engine = engine_of(Regression(model), optimizers.SGD(LR), (x, np.zeros((8, 1))))
+        train(engine, [(x, np.zeros((8, 1)))], 0.5)
+        engine.release()
+    finally:
+        keras.config.set_floatx("float32")
+    gradient = x.T @ (x @ kernel) * 2 / 8
+    np.testing.assert_allclose(state(model)["layers/dense.0/kernel"], kernel - 0.5 * gradient, rtol=1e-12)

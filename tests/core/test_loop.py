@@ -1,0 +1,436 @@
+"""The loop against an engine that does what each batch says: who is asked what, when, and how often."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multilearn import loop as loop_module
+from multilearn.data import Batches
+from multilearn.errors import NonFiniteLoss
+from multilearn.events import EpochEnded, Saved, Split, SplitEnded, Stepped
+from multilearn.interrupter import Interrupter
+from multilearn.loop import Loop
+from multilearn.metrics import Loss
+from multilearn.metrics.store import MetricStore
+from multilearn.position import START, Position
+from multilearn.progress import Plan
+from multilearn.protocols import HostOutput, Record, StepOutput
+
+
+class OnDevice:
+    """A loss and its count that nobody may look at before they were fetched."""
+
+    def __init__(self, loss: float, count: float) -> None:
+        self.host = {"loss": np.float32(loss), "count": np.float32(count)}
+
+    def __float__(self) -> float:
+        raise AssertionError("the loop looked at a device value")
+
+    __bool__ = __int__ = __float__
+
+
+@dataclass
+class ScriptedEngine:
+    """A batch is `(loss, count)`: that is what comes out of it."""
+
+    steps: list[tuple[float, bool]] = field(default_factory=list)
+    fetched: list[int] = field(default_factory=list)
+    evaluated: int = 0
+    recorded: int = 0
+
+    def train_step(self, batch: Any, lr: float, update: bool) -> StepOutput:
+        self.steps.append((lr, update))
+        return StepOutput({"Loss": {"both": OnDevice(*batch)}})
+
+    def eval_step(self, batch: Any) -> StepOutput:
+        self.evaluated += 1
+        return StepOutput({"Loss": {"both": OnDevice(*batch)}})
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        self.fetched.append(len(outputs))
+        return [HostOutput({"Loss": output.measures["Loss"]["both"].host}) for output in outputs]
+
+    def record(self) -> Record:
+        self.recorded += 1
+        return {"model": {}, "optim": {}, "random": {}}
+
+    def restore(self, record: Record) -> None: ...
+
+    def release(self) -> None: ...
+
+    @property
+    def updates(self) -> list[bool]:
+        return [update for _, update in self.steps]
+
+
+class CountingScheduler:
+    """The rate of update i is i + 0.5."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def learning_rate(self, update: int) -> float:
+        self.asked.append(update)
+        return update + 0.5
+
+    def state(self) -> Record:
+        return {}
+
+    def restore(self, state: Record) -> None: ...
+
+
+class Saves:
+    """A checkpointer that takes a snapshot of every place it is told of."""
+
+    def __init__(self, every_epoch: bool = True) -> None:
+        self.saved: list[str] = []
+        self._every_epoch = every_epoch
+
+    def after_epoch(self, epoch: int, history: Any, snapshot: Any, stopping: bool) -> bool:
+        if not self._every_epoch and not stopping:
+            return False
+        return self.inside_epoch(Position(epoch), snapshot)
+
+    def inside_epoch(self, position: Position, snapshot: Any) -> bool:
+        snapshot()
+        self.saved.append(str(position))
+        return True
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Setting:
+    """A loop and everything it talks to."""
+
+    train: list[tuple[float, float]]
+    valid: list[tuple[float, float]] = field(default_factory=list)
+    epochs: int = 1
+    accumulation: int = 1
+    position: Position = START
+    update: int = 0
+    then: Any = None
+    events: list[Any] = field(default_factory=list)
+    engine: ScriptedEngine = field(default_factory=ScriptedEngine)
+    scheduler: CountingScheduler = field(default_factory=CountingScheduler)
+    saves: Saves = field(default_factory=Saves)
+    interrupter: Interrupter = field(default_factory=Interrupter)
+    shown: Mapping[Split, frozenset[str]] = field(
+        default_factory=lambda: {Split.TRAIN: frozenset({"Loss"}), Split.VALID: frozenset({"Loss"})}
+    )
+
+    def loop(self) -> Loop:
+        loaders = {Split.TRAIN: Batches(self.train)}
+        if self.valid:
+            loaders[Split.VALID] = Batches(self.valid)
+        return Loop(
+            engine=self.engine,
+            scheduler=self.scheduler,
+            loaders=loaders,
+            store=MetricStore({Split.TRAIN: [Loss()], Split.VALID: [Loss()]}),
+            shown=self.shown,
+            emit=self._emit,
+            flush=lambda: None,
+            checkpointer=self.saves,
+            interrupter=self.interrupter,
+            plan=Plan(0, self.accumulation, len(self.train), None),
+            epochs=self.epochs,
+            position=self.position,
+            update=self.update,
+        )
+
+    def _emit(self, event: Any) -> None:
+        self.events.append(event)
+        if self.then is not None:
+            self.then(event)
+
+    def run(self) -> Loop:
+        loop = self.loop()
+        loop.run()
+        return loop
+
+    def of(self, kind: type, split: Split | None = None) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind) and (split is None or event.split is split)]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The loop's clock: it stands still, or goes on by `tick` seconds whenever it is looked at."""
+    state = SimpleNamespace(now=0.0, tick=0.0)
+
+    def monotonic() -> float:
+        state.now += state.tick
+        return state.now
+
+    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=monotonic))
+    return state
+
+
+def losses(*values: float) -> list[tuple[float, float]]:
+    return [(value, 1.0) for value in values]
+
+
+def test_without_accumulation_every_batch_is_an_update() -> None:
+    setting = Setting(losses(1, 2, 3), epochs=2)
+    setting.run()
+    assert setting.engine.updates == [True] * 6
+
+
+@pytest.mark.parametrize(
+    ("batches", "window", "expected"),
+    [
+        (6, 3, [False, False, True] * 2),
+        (7, 3, [False, False, True, False, False, True, True]),
+        (2, 5, [False, True]),
+        (1, 4, [True]),
+    ],
+)
+def test_there_is_one_update_for_each_window_and_one_for_what_is_left_of_an_epoch(
+    batches: int, window: int, expected: list[bool]
+) -> None:
+    setting = Setting(losses(*range(batches)), epochs=2, accumulation=window)
+    setting.run()
+    assert setting.engine.updates == expected * 2
+
+
+@pytest.mark.parametrize(("window", "updates"), [(1, 5), (2, 3), (5, 1), (9, 1)])
+def test_the_scheduler_is_asked_once_per_update_counted_from_0(window: int, updates: int) -> None:
+    setting = Setting(losses(*range(5)), losses(1), epochs=3, accumulation=window)
+    loop = setting.run()
+    assert setting.scheduler.asked == list(range(3 * updates))
+    assert loop.update == 3 * updates
+
+
+def test_every_batch_of_a_window_is_given_the_rate_of_its_update() -> None:
+    setting = Setting(losses(*range(5)), accumulation=2)
+    setting.run()
+    assert [rate for rate, _ in setting.engine.steps] == [0.5, 0.5, 1.5, 1.5, 2.5]
+
+
+def test_a_resumed_loop_goes_on_with_the_updates_where_they_were() -> None:
+    setting = Setting(losses(*range(4)), epochs=2, position=Position(1, 3), update=3)
+    loop = setting.loop()
+    loop.store.begin(Split.TRAIN)  # what a restored store has done
+    loop.run()
+    assert setting.scheduler.asked == [3, 4, 5, 6, 7]
+    assert [(e.epoch, e.batch) for e in setting.of(Stepped)] == [(1, 4), (2, 1), (2, 2), (2, 3), (2, 4)]
+
+
+def test_batches_are_told_of_in_order_with_their_epoch_number_update_and_rate() -> None:
+    setting = Setting(losses(10, 20, 30), losses(40, 50), epochs=2, accumulation=2)
+    setting.run()
+    told = [(e.split, e.epoch, e.batch, e.update, e.learning_rate, e.readings["Loss"].value) for e in setting.of(Stepped)]
+    assert told == [
+        ("train", 1, 1, 0, 0.5, 10.0),
+        ("train", 1, 2, 1, 0.5, 20.0),
+        ("train", 1, 3, 2, 1.5, 30.0),
+        ("valid", 1, 1, 2, None, 40.0),
+        ("valid", 1, 2, 2, None, 50.0),
+        ("train", 2, 1, 2, 2.5, 10.0),
+        ("train", 2, 2, 3, 2.5, 20.0),
+        ("train", 2, 3, 4, 3.5, 30.0),
+        ("valid", 2, 1, 4, None, 40.0),
+        ("valid", 2, 2, 4, None, 50.0),
+    ]
+
+
+def test_what_happens_is_told_in_the_order_in_which_it_happens() -> None:
+    setting = Setting(losses(1, 2), losses(3), epochs=1)
+    setting.run()
+    kinds = [(type(event), getattr(event, "split", None)) for event in setting.events]
+    assert kinds == [
+        (Stepped, "train"),
+        (Stepped, "train"),
+        (SplitEnded, "train"),
+        (Stepped, "valid"),
+        (SplitEnded, "valid"),
+        (EpochEnded, None),
+        (Saved, None),
+    ]
+
+
+def test_fast_steps_are_fetched_256_at_a_time_and_what_is_left_at_the_end_of_the_split(clock: SimpleNamespace) -> None:
+    setting = Setting(losses(*range(600)), losses(*range(300)))
+    setting.run()
+    assert setting.engine.fetched == [256, 256, 88, 256, 44]
+    assert [event.batch for event in setting.of(Stepped, Split.TRAIN)] == list(range(1, 601))
+
+
+def test_a_window_is_closed_100_ms_after_its_first_step(clock: SimpleNamespace) -> None:
+    clock.tick = 0.03
+    setting = Setting(losses(*range(12)))
+    setting.run()
+    # looked at once per step: 0, 30, 60, 90, 120 ms after the first
+    assert setting.engine.fetched == [5, 5, 2]
+
+
+def test_slow_steps_are_not_held_back(clock: SimpleNamespace) -> None:
+    clock.tick = 5.0
+    setting = Setting(losses(*range(6)))
+    setting.run()
+    assert max(setting.engine.fetched) <= 2
+
+
+def test_the_epoch_value_is_the_mean_weighted_by_the_counts_and_not_that_of_the_batch_values() -> None:
+    setting = Setting([(1.0, 8), (2.0, 8), (9.0, 1)], [(4.0, 0.5), (1.0, 1.5)])
+    loop = setting.run()
+    train, valid = setting.of(SplitEnded)
+    assert train.readings["Loss"].value == pytest.approx((8 + 16 + 9) / 17, rel=1e-15)
+    assert valid.readings["Loss"].value == pytest.approx((2 + 1.5) / 2, rel=1e-15)
+    assert train.readings["Loss"].count == 17
+    assert valid.readings["Loss"].count == 2
+    assert loop.store.history.values(Split.TRAIN, "Loss") == {1: train.readings["Loss"].value}
+
+
+def test_every_batch_says_the_exact_value_of_the_epoch_so_far() -> None:
+    setting = Setting([(1.0, 3), (5.0, 1)], epochs=2)
+    setting.run()
+    assert [event.readings["Loss"].running for event in setting.of(Stepped)] == [1.0, 2.0, 1.0, 2.0]
+
+
+def test_a_batch_in_which_nothing_counts_changes_no_mean() -> None:
+    setting = Setting([(1.0, 2), (float("nan"), 0), (4.0, 1)])
+    setting.run()
+    assert setting.of(SplitEnded)[0].readings["Loss"].value == 2.0
+
+
+def test_metrics_that_were_not_registered_are_measured_and_not_shown() -> None:
+    setting = Setting(losses(1), losses(2), shown={Split.TRAIN: frozenset(), Split.VALID: frozenset()})
+    loop = setting.run()
+    assert [dict(event.readings) for event in setting.of(Stepped)] == [{}, {}]
+    assert [dict(event.readings) for event in setting.of(SplitEnded)] == [{}, {}]
+    assert loop.store.history.values(Split.VALID, "Loss") == {1: 2.0}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_batch_epoch_and_rate(bad: float, clock: Any) -> None:
+    train = losses(1, 2, bad, 4)
+    setting = Setting(train, losses(1), epochs=2)
+    with pytest.raises(NonFiniteLoss, match=rf"{bad} at batch 3 of epoch 1, learning rate 2\.5"):
+        setting.run()
+    # the line of that batch is there; what came after it, in the same window, is not told
+    assert [event.batch for event in setting.of(Stepped)] == [1, 2, 3]
+    assert setting.saves.saved == []
+    assert setting.engine.recorded == 0
+    assert not setting.of(SplitEnded)
+
+
+def test_a_loss_that_is_not_finite_in_validation_is_a_value_like_others() -> None:
+    setting = Setting(losses(1), losses(math.nan))
+    setting.run()
+    assert math.isnan(setting.of(SplitEnded, Split.VALID)[0].readings["Loss"].value)
+    assert setting.saves.saved == ["1"]
+
+
+def test_a_stop_ends_the_batch_and_saves_inside_the_epoch() -> None:
+    setting = Setting(losses(1, 2, 3, 4), losses(5), epochs=2)
+
+    class StopsAtTwo(ScriptedEngine):
+        def train_step(self, batch: Any, lr: float, update: bool) -> StepOutput:
+            output = super().train_step(batch, lr, update)
+            if len(self.steps) == 2:
+                setting.interrupter.stop("enough")
+            return output
+
+    setting.engine = StopsAtTwo()
+    loop = setting.run()
+    assert loop.position == Position(1, 2)
+    assert setting.saves.saved == ["1.2"]
+    assert setting.engine.evaluated == 0
+    assert [event.batch for event in setting.of(Stepped)] == [1, 2]
+    assert setting.of(SplitEnded) == []
+
+
+@pytest.mark.parametrize(("at", "position"), [(1, "1.3"), (2, "1.3"), (3, "1.3"), (4, "1.6"), (7, "1")])
+def test_a_stop_waits_for_the_open_window(at: int, position: str) -> None:
+    setting = Setting(losses(*range(8)), epochs=2, accumulation=3)
+
+    class Stops(ScriptedEngine):
+        def train_step(self, batch: Any, lr: float, update: bool) -> StepOutput:
+            if len(self.steps) + 1 == at:
+                setting.interrupter.stop("enough")
+            return super().train_step(batch, lr, update)
+
+    setting.engine = Stops()
+    loop = setting.run()
+    assert str(loop.position) == position
+    assert setting.saves.saved == [position]
+    assert setting.engine.updates[-1]
+
+
+def test_a_stop_in_validation_is_placed_at_the_end_of_training() -> None:
+    setting = Setting(losses(1, 2, 3), losses(4, 5, 6), epochs=2)
+
+    class Stops(ScriptedEngine):
+        def eval_step(self, batch: Any) -> StepOutput:
+            setting.interrupter.stop("enough")
+            return super().eval_step(batch)
+
+    setting.engine = Stops()
+    loop = setting.run()
+    assert loop.position == Position(1, 3)
+    assert setting.engine.evaluated == 1
+    assert setting.saves.saved == ["1.3"]
+    assert [event.split for event in setting.of(SplitEnded)] == ["train"]
+
+
+def test_a_stop_while_the_end_of_an_epoch_is_being_saved_is_never_without_a_checkpoint() -> None:
+    setting = Setting(losses(1, 2, 3), epochs=3)
+
+    class SavesNothing(Saves):
+        """The request comes when it has been decided that this epoch is not kept."""
+
+        def after_epoch(self, epoch: int, history: Any, snapshot: Any, stopping: bool) -> bool:
+            saved = super().after_epoch(epoch, history, snapshot, stopping)
+            setting.interrupter.stop("enough")
+            return saved
+
+    setting.saves = SavesNothing(every_epoch=False)
+    loop = setting.run()
+    assert setting.saves.saved == [str(loop.position)]
+
+
+def test_a_stop_by_a_listener_at_the_end_of_an_epoch_saves_that_epoch() -> None:
+    setting = Setting(losses(1, 2), epochs=5, saves=Saves(every_epoch=False))
+    setting.then = lambda event: isinstance(event, EpochEnded) and setting.interrupter.stop("enough")
+    loop = setting.run()
+    assert loop.position == Position(1)
+    assert setting.saves.saved == ["1"]
+
+
+def test_a_run_that_is_to_stop_before_it_begins_does_nothing() -> None:
+    setting = Setting(losses(1, 2))
+    setting.interrupter.stop("enough")
+    loop = setting.run()
+    assert loop.position == START
+    assert setting.events == []
+    assert setting.engine.steps == []
+
+
+def test_what_a_listener_raises_ends_the_loop() -> None:
+    setting = Setting(losses(1, 2), epochs=2)
+
+    def fail(event: Any) -> None:
+        if isinstance(event, SplitEnded):
+            raise RuntimeError("the disk of the listener is full")
+
+    setting.then = fail
+    with pytest.raises(RuntimeError, match="disk of the listener"):
+        setting.run()
+    assert len(setting.engine.steps) == 2
+    assert setting.saves.saved == []
+
+
+def test_without_validation_no_batch_is_evaluated_and_no_epoch_value_told() -> None:
+    setting = Setting(losses(1), epochs=2)
+    setting.run()
+    assert setting.engine.evaluated == 0
+    assert {event.split for event in setting.of(SplitEnded)} == {"train"}
+    assert [event.epoch for event in setting.of(EpochEnded)] == [1, 2]

@@ -1,0 +1,126 @@
+"""A small experiment on the toy backend, with what a resume has to bring back: dropout, momentum, shuffling, a schedule."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from toy_backend import Momentum, SoftmaxModel, SoftmaxRegression
+
+import multilearn as ml
+from multilearn.checkpoint import CheckpointFolder
+from multilearn.events import Event
+
+FEATURES, CLASSES = 4, 3
+BATCHES, VALID_BATCHES = 5, 3
+SEED = 7
+
+
+def arrays(items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features, (items, 4), and the class that a fixed rule gives them, (items,)."""
+    x = np.random.default_rng(items).normal(size=(items, FEATURES)).astype(np.float32)
+    return x, np.argmax(x[:, :CLASSES] - x[:, 1:], axis=1).astype(np.int32)
+
+
+def train_loader() -> ml.DataLoader:
+    """Five shuffled batches: four of 8 items, the last of 3."""
+    return ml.DataLoader(arrays(35), 8, shuffle=True)
+
+
+def valid_loader() -> ml.DataLoader:
+    """Three batches: two of 6 items, the last of a single one."""
+    return ml.DataLoader(arrays(13), 6)
+
+
+def task(dropout: float = 0.25) -> SoftmaxRegression:
+    return SoftmaxRegression(SoftmaxModel(FEATURES, CLASSES), dropout)
+
+
+class Recorded:
+    """A metric logger that keeps every event, and calls `then` with it."""
+
+    def __init__(self, then: Callable[[Event], object] | None = None) -> None:
+        self.events: list[Event] = []
+        self.closed = 0
+        self._then = then
+
+    def log(self, event: Event) -> None:
+        self.events.append(event)
+        if self._then is not None:
+            self._then(event)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Watched:
+    """A loader that says which batch is asked for, by epoch (from 1) and number (from 0), before it hands it out."""
+
+    def __init__(self, loader: ml.DataLoader, at: Callable[[int, int], object]) -> None:
+        self._loader = loader
+        self._at = at
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
+        for number, batch in enumerate(self._loader.iterate(seed, epoch, start), start):
+            self._at(epoch, number)
+            yield batch
+
+
+def stop(interrupter: ml.Interrupter, reason: str) -> None:
+    """From another thread, and only back when it is done."""
+    thread = threading.Thread(target=interrupter.stop, args=(reason,))
+    thread.start()
+    thread.join()
+
+
+def builder(directory: Path | str, epochs: int = 3, **options: Any) -> ml.LearnerBuilder:
+    return (
+        ml.LearnerBuilder(directory, **options)
+        .metrics(ml.metrics.Loss(), ml.metrics.Accuracy())
+        .with_file_checkpointer()
+        .renderer(ml.renderers.SilentRenderer())
+        .num_epochs(epochs)
+    )
+
+
+def build(described: ml.LearnerBuilder) -> ml.Learner:
+    """The learner, as a script makes it: seed, model, build. The schedule spans four epochs whatever is trained."""
+    ml.set_seed(SEED)
+    return described.build(task(), Momentum(), ml.schedulers.Cosine(0.5, updates=4 * BATCHES))
+
+
+def fit(described: ml.LearnerBuilder, train: Any = None, valid: Any = None) -> ml.Learner:
+    learner = build(described)
+    learner.fit(train or train_loader(), valid or valid_loader())
+    return learner
+
+
+def weights(learner: ml.Learner) -> bytes:
+    """Of the model that was trained."""
+    return b"".join(array.tobytes() for array in learner._subject.task.model.weights.values())
+
+
+def metric_files(directory: Path) -> dict[str, bytes]:
+    """Everything below train/ and valid/."""
+    found = [path for split in ("train", "valid") for path in (directory / split).rglob("*") if path.is_file()]
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in sorted(found)}
+
+
+def checkpoint_files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((directory / "checkpoint").glob("*.mpk.gz"))}
+
+
+def checkpoints(directory: Path) -> list[str]:
+    return [str(position) for position in CheckpointFolder(directory / "checkpoint").positions()]
