@@ -7,9 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
-
-import numpy as np
 
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, HostTensor
@@ -74,11 +73,11 @@ def spanned(scheduler: LRScheduler, epochs: int, batches: int | None, accumulati
 
 
 def fingerprint(weights: Mapping[str, Any]) -> str:
-    """The sha256 of a nested record of tensors: of sorted paths, types, shapes and little-endian bytes."""
+    """The sha256 of a nested record of tensors, in the order of their paths: path, type, shape, little-endian bytes."""
     digest = hashlib.sha256()
-    for path, tensor in sorted(_tensors(weights)):
-        digest.update(f"{path}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(np.ascontiguousarray(tensor.array).tobytes())
+    for path, tensor in sorted(_tensors(weights), key=itemgetter(0)):
+        digest.update(f"{path} {tensor}\n".encode())
+        digest.update(tensor.raw)
     return digest.hexdigest()
 
 
@@ -133,6 +132,6 @@ def _first(loader: Loader, seed: int) -> Example | None:
 def _tensors(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, HostTensor]]:
     for key, value in nested.items():
         if isinstance(value, HostTensor):
-            yield f"{path}/{key}", value
-        elif isinstance(value, Mapping):
-            yield from _tensors(value, f"{path}/{key}")
+            yield f"{path}{key}", value
+        else:
+            yield from _tensors(value, f"{path}{key}/")

@@ -217,7 +217,8 @@ def _model(model: Any) -> keras.Model:
 
 def _with_layer_losses(loss: Any, model: keras.Model) -> Any:
     for extra in model.losses:
-        loss = loss + ops.cast(extra, loss.dtype)
+        # a layer may add several numbers at once
+        loss = loss + ops.sum(ops.cast(extra, loss.dtype))
     return loss
 
 

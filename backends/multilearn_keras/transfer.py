@@ -6,7 +6,6 @@ integers of 32 or 64 bits as `I64` and seed states as `U32`. Everything else kee
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordMismatch
 from multilearn_keras.variables import nest
 
-__all__ = ["assign", "record_of", "specification", "to_device", "to_host", "weights_sha256"]
+__all__ = ["assign", "record_of", "specification", "to_device", "to_host"]
 
 Array = np.ndarray[Any, Any]
 
@@ -65,16 +64,6 @@ def record_of(variables: Mapping[str, keras.Variable], values: Mapping[str, Any]
 def specification(variables: Mapping[str, keras.Variable]) -> dict[str, Any]:
     """What `record_of` gives, with zeros for the values: nothing is copied, and no memory touched."""
     return nest({key: _blank(variable) for key, variable in variables.items()})
-
-
-def weights_sha256(variables: Mapping[str, keras.Variable], values: Mapping[str, Any] | None = None) -> str:
-    """The digest of keys, types, shapes and bytes, in the order of the keys: equal state, equal digest, everywhere."""
-    digest = hashlib.sha256()
-    for key, variable in sorted(variables.items()):
-        tensor = _recorded(variable, _value(variable, key, values))
-        digest.update(f"{key} {tensor}\n".encode())
-        digest.update(tensor.raw.data)
-    return digest.hexdigest()
 
 
 def _value(variable: keras.Variable, key: str, values: Mapping[str, Any] | None) -> Any:

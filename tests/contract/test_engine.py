@@ -307,7 +307,7 @@ def sequential() -> keras.Model:
 def test_an_unbuilt_model_is_built_on_the_first_batch(make: Callable[[], keras.Model]) -> None:
     ours, theirs = twins(make)
     batches = chunks((numbers(12, 2, 3), ids(3, 12)), 8)
-    theirs.build((None, 2, 3))
+    theirs(numbers(1, 2, 3))
     engine = engine_of(Classification(ours), optimizers.SGD(LR), batches[0])
     assert_close(ours, theirs, 0)
     train(engine, batches, LR)
@@ -347,6 +347,7 @@ def test_double_precision_is_kept_from_the_batch_to_the_weights() -> None:
         pytest.skip("JAX computes in double precision only where the process asks for it")
     x = numbers(8, 4).astype("float64") / 3
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     try:
         model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
         kernel = state(model)["layers/dense.0/kernel"]
@@ -355,5 +356,6 @@ def test_double_precision_is_kept_from_the_batch_to_the_weights() -> None:
         engine.release()
     finally:
         keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
     gradient = x.T @ (x @ kernel) * 2 / 8
     np.testing.assert_allclose(state(model)["layers/dense.0/kernel"], kernel - 0.5 * gradient, rtol=1e-12)

@@ -16,8 +16,9 @@ from keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
 
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import ConfigurationError, RecordMismatch
+from multilearn.opening import fingerprint
 from multilearn_keras.slots import optimizer_variables
-from multilearn_keras.transfer import assign, record_of, specification, to_device, to_host, weights_sha256
+from multilearn_keras.transfer import assign, record_of, specification, to_device, to_host
 from multilearn_keras.variables import flatten, nest, variables, variables_of
 
 SEED_TYPES = {"torch": "int32", "tensorflow": "int64", "jax": "uint32"}
@@ -443,9 +444,9 @@ def test_values_kept_elsewhere_are_recorded_in_place_of_the_variables() -> None:
     record = record_of(found, values)
     assert record["seeds"] == HostTensor.of(np.array([7, 8], "uint32"))
     assert record["layers"]["weight"] == HostTensor.of(np.array([1.0, 2.0], "float32"))
-    assert weights_sha256(found, values) != weights_sha256(found)
+    assert fingerprint(record_of(found, values)) != fingerprint(record_of(found))
     assign_all(found, record)
-    assert weights_sha256(found, values) == weights_sha256(found)
+    assert fingerprint(record_of(found, values)) == fingerprint(record_of(found))
 
 
 @of_each_model
@@ -457,7 +458,7 @@ def test_the_specification_has_the_types_and_shapes_of_the_record(make: Callable
 
 def test_the_digest_depends_on_values_keys_types_and_shapes_not_on_the_order() -> None:
     def of(**arrays: np.ndarray[Any, Any]) -> str:
-        return weights_sha256({key: keras.Variable(array, trainable=False) for key, array in arrays.items()})
+        return fingerprint(record_of({key: keras.Variable(array, trainable=False) for key, array in arrays.items()}))
 
     zero, one = np.zeros((2, 3), "float32"), np.ones((2, 3), "float32")
     assert of(a=zero, b=one) == of(b=one, a=zero)
@@ -474,4 +475,6 @@ def test_the_digest_depends_on_values_keys_types_and_shapes_not_on_the_order() -
 
 def test_the_digest_is_the_one_computed_by_hand() -> None:
     weight = keras.Variable(np.array([1.5, -2.0], "float32"))
-    assert weights_sha256({"a/w": weight}) == sha256(b"a/w F32 (2,)\n\x00\x00\xc0\x3f\x00\x00\x00\xc0").hexdigest()
+    assert (
+        fingerprint(record_of({"a/w": weight})) == sha256(b"a/w F32 (2,)\n\x00\x00\xc0\x3f\x00\x00\x00\xc0").hexdigest()
+    )

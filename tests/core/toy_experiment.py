@@ -103,7 +103,7 @@ def build(described: ml.LearnerBuilder) -> ml.Learner:
 
 def fit(described: ml.LearnerBuilder, train: Any = None, valid: Any = None) -> ml.Learner:
     learner = build(described)
-    learner.fit(train or train_loader(), valid or valid_loader())
+    learner.fit(train_loader() if train is None else train, valid_loader() if valid is None else valid)
     return learner
 
 

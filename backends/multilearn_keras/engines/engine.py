@@ -23,7 +23,7 @@ from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.optimizers import adopt_optimizer, rate_variable
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.streams import restore_streams, streams
-from multilearn_keras.transfer import assign, record_of, specification
+from multilearn_keras.transfer import assign, record_of, specification, to_device
 from multilearn_keras.variables import flatten, variables
 
 __all__ = ["KerasEngine"]
@@ -94,10 +94,18 @@ class KerasEngine(ABC):
         parts = {"model": self._state, "optim": self._slots}
         expected = {part: specification(held) for part, held in parts.items()}
         require_match(expected, {part: record[part] for part in parts}, "the model and the optimizer")
-        for part, held in parts.items():
-            received = flatten(record[part])
-            for key, variable in held.items():
-                assign(variable, received[key])
+        pairs = [
+            (variable, received[key])
+            for part, held in parts.items()
+            for received in [flatten(record[part])]
+            for key, variable in held.items()
+        ]
+        for variable, tensor in pairs:
+            if tensor.dtype == "I64":
+                # a count may be too large for the 32 bits it has on another framework: found before anything is touched
+                to_device(variable, tensor)
+        for variable, tensor in pairs:
+            assign(variable, tensor)
         restore_streams(record["random"])
 
     def release(self) -> None:  # noqa: B027
@@ -134,6 +142,8 @@ class KerasEngine(ABC):
         if keras.ops.is_tensor(leaf):
             return leaf
         array = np.asarray(leaf)
+        # no framework takes numbers in the byte order of another machine
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
         if array.dtype.kind == "f":
             return array.astype(keras.config.floatx(), copy=False)
         if array.dtype.kind in "iu" and not np.can_cast(array.dtype, np.int32):

@@ -1,0 +1,478 @@
+"""Going on from a checkpoint: k + rest equals the whole run bit for bit, and what is given up is said aloud."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toy_experiment as toy
+from toy_backend import Momentum, SoftmaxModel, SoftmaxRegression
+
+import multilearn as ml
+from multilearn.checkpoint import CheckpointFolder, KeepLast
+from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError, RecordMismatch
+from multilearn.events import Finished, Started, Stepped
+from multilearn.position import START, Position
+
+ALL = KeepLast(100)
+
+
+def whole(directory: Path, epochs: int = 4, accumulation: int = 1) -> ml.Learner:
+    return toy.fit(toy.builder(directory, epochs).grads_accumulation(accumulation).with_checkpointing_strategy(ALL))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Makes copies of a run of four epochs whose checkpoints are all there."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MULTILEARN_BACKEND", "toy")
+        whole(run)
+    return lambda to: Path(shutil.copytree(run, to))
+
+
+def resumed(directory: Path, which: int | str = "latest", source: Path | None = None, epochs: int = 4) -> Any:
+    described = toy.builder(directory, epochs).with_checkpointing_strategy(ALL).checkpoint(which, source)
+    return toy.fit(described)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """All that must be equal where two runs are."""
+    return {**toy.metric_files(directory), **toy.checkpoint_files(directory)}
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> str:
+    return "\n".join(record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+
+
+def sessions(directory: Path) -> list[dict[str, Any]]:
+    return json.loads((directory / "experiment.json").read_text())["sessions"]
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_k_epochs_and_the_rest_equal_the_whole_run_bit_for_bit(tmp_path: Path, finished: Any, first: int) -> None:
+    expected = contents(finished(tmp_path / "whole"))
+    run = tmp_path / "run"
+    whole(run, epochs=first)
+    files = {path: path.stat().st_mtime_ns for path in run.rglob("*.log") if path.parent != run}
+    learner = resumed(run)
+    assert contents(run) == expected
+    # what was finished was not even touched
+    assert files and {path: path.stat().st_mtime_ns for path in files} == files
+    assert all(len(values) == 4 for values in learner.history["train"].values())
+    assert [session["resumed_from"] for session in sessions(run)] == [None, {"directory": str(run), "position": str(first)}]
+
+
+@pytest.mark.parametrize("which", [2, "2", "latest"])
+def test_a_run_goes_on_in_another_directory_and_the_first_is_left_as_it_is(
+    tmp_path: Path, finished: Any, which: int | str
+) -> None:
+    expected = contents(finished(tmp_path / "whole"))
+    first, second = tmp_path / "first", tmp_path / "second"
+    whole(first, epochs=2)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.rglob("*") if path.is_file()}
+    resumed(second, which, first)
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.rglob("*") if path.is_file()} == before
+    assert toy.metric_files(second) == {name: text for name, text in expected.items() if name.startswith(("train", "valid"))}
+    assert toy.checkpoint_files(second) == {
+        name: data for name, data in expected.items() if name.endswith(("-3.mpk.gz", "-4.mpk.gz"))
+    }
+    (session,) = sessions(second)
+    assert session["resumed_from"] == {"directory": str(first), "position": "2"}
+    prints = [json.loads((run / "experiment.json").read_text())["weights_sha256"] for run in (first, second)]
+    assert prints[0] == prints[1]
+
+
+def test_only_the_epochs_up_to_the_checkpoint_are_copied_from_another_directory(tmp_path: Path, finished: Any) -> None:
+    source = finished(tmp_path / "source")
+    recorded = toy.Recorded()
+    described = toy.builder(tmp_path / "run", 2).checkpoint(2, source).metric_loggers(recorded)
+    toy.fit(described)
+    copied = {name: text for name, text in toy.metric_files(source).items() if name.split("/")[1] in ("epoch-1", "epoch-2")}
+    assert toy.metric_files(tmp_path / "run") == copied
+
+
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_what_came_after_is_cleared_at_the_start_and_named(
+    tmp_path: Path, finished: Any, which: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = finished(tmp_path / "run")
+    seen = []
+
+    def look(event: Any) -> None:
+        if isinstance(event, Started):
+            folder = CheckpointFolder(run / "checkpoint")
+            seen.append(({p.epoch for p in folder.positions()}, set(toy.metric_files(run)), set(toy.checkpoint_files(run))))
+
+    kept = {name for name in toy.metric_files(run) if int(name.split("epoch-")[1][0]) <= which}
+    files = set(toy.checkpoint_files(run))
+    described = toy.builder(run, 4).with_checkpointing_strategy(ALL).checkpoint(which)
+    toy.fit(described.metric_loggers(ml.loggers.FileMetricLogger(), toy.Recorded(look)))
+    # the manifest forgets them at once, the disk when something newer is durable
+    assert seen == [(set(range(1, which + 1)), kept, files)]
+    said = messages(caplog)
+    for epoch in range(1, 5):
+        assert (f"epoch {epoch}" in said) == (f"checkpoint {epoch}," in said.replace(".", ",")) == (epoch > which) or (
+            epoch == which
+        )
+    assert contents(run) == contents(finished(tmp_path / "whole"))
+
+
+def test_the_files_of_given_up_checkpoints_go_with_the_first_new_one(tmp_path: Path, finished: Any) -> None:
+    run = finished(tmp_path / "run")
+    toy.fit(toy.builder(run, 2).with_checkpointing_strategy(ALL).checkpoint(1))
+    assert toy.checkpoints(run) == ["1", "2"]
+    assert {name.split("-")[1] for name in toy.checkpoint_files(run)} == {"1.mpk.gz", "2.mpk.gz"}
+
+
+def test_latest_where_nothing_was_saved_starts_at_the_beginning_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    learner = resumed(run, epochs=2)
+    assert "Nothing was saved" in messages(caplog) and "starting at epoch 1" in messages(caplog)
+    assert len(learner.history["train"]["Loss"]) == 2
+    whole(tmp_path / "whole", 2)
+    assert contents(run) == contents(tmp_path / "whole")
+
+
+def test_latest_of_a_run_without_a_checkpoint_starts_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = tmp_path / "run"
+    described = ml.LearnerBuilder(run).metrics(ml.metrics.Loss(), ml.metrics.Accuracy()).num_epochs(3)
+    toy.fit(described.renderer(ml.renderers.SilentRenderer()))
+    resumed(run, epochs=2)
+    assert "starting at epoch 1" in messages(caplog)
+    whole(tmp_path / "whole", 2)
+    assert contents(run) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("which", [7, "2.3", "5"])
+def test_a_missing_checkpoint_lists_those_that_exist(tmp_path: Path, finished: Any, which: int | str) -> None:
+    run = finished(tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with pytest.raises(CheckpointNotFound, match=rf"'{which}'.*: 1, 2, 3, 4\."):
+        resumed(run, which, epochs=9)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_missing_checkpoint_of_an_empty_directory_says_that_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointNotFound, match=r"where there are: none.*latest"):
+        resumed(tmp_path / "run", 1)
+    with pytest.raises(CheckpointNotFound, match="none"):
+        resumed(tmp_path / "run", "best")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_best_is_the_epoch_with_the_lowest_validation_loss_that_is_still_there(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    x, y = toy.arrays(13)
+
+    class BestInTwo:
+        def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
+            yield x, y if epoch == 2 else (y + 1) % toy.CLASSES
+
+    toy.fit(toy.builder(run, 4), valid=BestInTwo())
+    assert toy.checkpoints(run) == ["2", "3", "4"]
+    recorded = toy.Recorded()
+    toy.fit(toy.builder(run, 4).checkpoint("best").metric_loggers(recorded))
+    assert recorded.of(Started)[0].position == Position(2)
+
+
+def test_best_without_validation_lists_what_exists(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    toy.build(toy.builder(run, 2)).fit(toy.train_loader())
+    with pytest.raises(CheckpointNotFound, match="'best'.*: 1, 2"):
+        resumed(run, "best")
+
+
+def test_a_finished_run_returns_its_model_at_once(tmp_path: Path, finished: Any) -> None:
+    run = finished(tmp_path / "run")
+    before = contents(run)
+    recorded = toy.Recorded()
+    described = toy.builder(run, 4).checkpoint("latest").metric_loggers(recorded, ml.loggers.FileMetricLogger())
+    learner = toy.fit(described)
+    assert [type(event) for event in recorded.events] == [Started, Finished]
+    assert contents(run) == before
+    assert learner.stopped_by is None
+    assert len(learner.history["valid"]["Loss"]) == 4
+    assert toy.weights(learner) == toy.weights(whole(tmp_path / "again"))
+
+
+def test_fewer_epochs_than_are_done_are_refused(tmp_path: Path, finished: Any) -> None:
+    run = finished(tmp_path / "run")
+    before = contents(run)
+    with pytest.raises(ConfigurationError, match=r"num_epochs\(3\) and the checkpoint 4.*Ask for 4 or more"):
+        resumed(run, epochs=3)
+    assert contents(run) == before
+    assert len(sessions(run)) == 1
+
+
+def test_without_a_checkpointer_checkpoints_are_only_read(tmp_path: Path, finished: Any) -> None:
+    run = finished(tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (run / "checkpoint").iterdir()}
+    described = ml.LearnerBuilder(run).metrics(ml.metrics.Loss(), ml.metrics.Accuracy()).num_epochs(4)
+    learner = toy.fit(described.renderer(ml.renderers.SilentRenderer()).checkpoint(2))
+    assert {path.name: path.read_bytes() for path in (run / "checkpoint").iterdir()} == before
+    assert toy.weights(learner) == toy.weights(whole(tmp_path / "whole"))
+    assert toy.metric_files(run) == toy.metric_files(tmp_path / "whole")
+
+
+def test_the_same_directory_named_as_another_run_is_gone_on_from_in_place(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    whole(run, 2)
+    described = toy.builder(tmp_path / "elsewhere/../run", 4, overwrite=True).with_checkpointing_strategy(ALL)
+    (tmp_path / "elsewhere").mkdir()
+    toy.fit(described.checkpoint("latest", run))
+    whole(tmp_path / "whole")
+    assert contents(run) == contents(tmp_path / "whole")
+    assert len(sessions(run)) == 2
+
+
+def test_another_directory_that_holds_a_run_is_not_gone_over(tmp_path: Path, finished: Any) -> None:
+    source, run = finished(tmp_path / "source"), finished(tmp_path / "run")
+    with pytest.raises(DirectoryError, match="which holds one that was completed at 4"):
+        resumed(run, 2, source)
+
+
+def test_another_directory_that_holds_a_run_is_replaced_if_it_may_be(tmp_path: Path, finished: Any) -> None:
+    source, run = finished(tmp_path / "source"), finished(tmp_path / "run")
+    described = toy.builder(run, 3, overwrite=True).with_checkpointing_strategy(ALL).checkpoint(2, source)
+    toy.fit(described)
+    assert toy.checkpoints(run) == ["3"]
+    assert not (run / "train/epoch-4").exists()
+    assert len(sessions(run)) == 1
+
+
+class Stopper:
+    """Stops a run, from another thread, when a certain batch is asked for."""
+
+    def __init__(self, split: str, epoch: int, number: int) -> None:
+        self.interrupter = ml.Interrupter()
+        self._at = (split, epoch, number)
+
+    def loaders(self) -> tuple[toy.Watched, toy.Watched]:
+        return (
+            toy.Watched(toy.train_loader(), lambda *at: self._stop("train", *at)),
+            toy.Watched(toy.valid_loader(), lambda *at: self._stop("valid", *at)),
+        )
+
+    def _stop(self, *at: Any) -> None:
+        if at == self._at:
+            toy.stop(self.interrupter, "enough")
+
+
+def stopped(directory: Path, at: tuple[str, int, int], accumulation: int = 1, resume: bool = False, epochs: int = 4) -> Any:
+    stopper = Stopper(*at)
+    described = toy.builder(directory, epochs).grads_accumulation(accumulation).with_checkpointing_strategy(ALL)
+    if resume:
+        described = described.checkpoint("latest")
+    return toy.fit(described.with_interrupter(stopper.interrupter), *stopper.loaders())
+
+
+POINTS = [("train", epoch, number) for epoch in (1, 3) for number in (1, 3, 4)]
+POINTS += [("valid", epoch, number) for epoch in (2, 4) for number in (0, 2)]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, finished: Any, point: Any) -> None:
+    run = tmp_path / "run"
+    learner = stopped(run, point)
+    split, epoch, number = point
+    done = number if split == "train" else toy.BATCHES
+    assert learner.stopped_by == "enough"
+    assert toy.checkpoints(run)[-1] == f"{epoch}.{done}"
+    assert sessions(run)[0]["position"] == f"{epoch}.{done}"
+    lines = (run / f"train/epoch-{epoch}/Loss.log").read_text().splitlines()
+    assert len([line for line in lines if not line.endswith("final")]) == done
+    resumed(run)
+    assert contents(run) == contents(finished(tmp_path / "whole"))
+    assert toy.checkpoints(run) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(("number", "done"), [(1, 2), (2, 2), (3, 4)])
+def test_a_stop_in_an_accumulation_window_ends_the_window_first(tmp_path: Path, number: int, done: int) -> None:
+    run = tmp_path / "run"
+    stopped(run, ("train", 2, number), accumulation=2)
+    assert toy.checkpoints(run)[-1] == f"2.{done}"
+    toy.fit(toy.builder(run, 4).grads_accumulation(2).with_checkpointing_strategy(ALL).checkpoint("latest"))
+    whole(tmp_path / "whole", accumulation=2)
+    assert contents(run) == contents(tmp_path / "whole")
+
+
+def test_a_run_can_be_stopped_again_and_again_also_within_one_epoch(tmp_path: Path, finished: Any) -> None:
+    run = tmp_path / "run"
+    stopped(run, ("train", 2, 1))
+    for point in [("train", 2, 2), ("train", 2, 4), ("valid", 2, 1), ("valid", 2, 2), ("train", 3, 3)]:
+        stopped(run, point, resume=True)
+    assert toy.checkpoints(run)[-1] == "3.3"
+    resumed(run)
+    assert contents(run) == contents(finished(tmp_path / "whole"))
+    assert [session["outcome"] for session in sessions(run)] == ["stopped"] * 6 + ["completed"]
+
+
+def test_a_run_goes_on_from_a_named_place_inside_an_epoch_of_another_directory(tmp_path: Path, finished: Any) -> None:
+    stopped(tmp_path / "first", ("train", 3, 2))
+    recorded = toy.Recorded()
+    described = toy.builder(tmp_path / "run", 4).with_checkpointing_strategy(ALL).checkpoint("3.2", tmp_path / "first")
+    toy.fit(described.metric_loggers(ml.loggers.FileMetricLogger(), recorded))
+    assert (recorded.of(Stepped)[0].epoch, recorded.of(Stepped)[0].batch) == (3, 3)
+    assert toy.metric_files(tmp_path / "run") == toy.metric_files(finished(tmp_path / "whole"))
+    assert toy.checkpoints(tmp_path / "run") == ["3", "4"]
+
+
+def test_an_interrupted_epoch_is_trained_anew_from_the_epoch_before_if_that_is_asked_for(
+    tmp_path: Path, finished: Any
+) -> None:
+    run = tmp_path / "run"
+    stopped(run, ("train", 3, 2))
+    resumed(run, 2)
+    assert contents(run) == contents(finished(tmp_path / "whole"))
+
+
+def test_a_stop_in_the_last_batch_of_an_epoch_saves_the_epoch_whatever_the_strategy(tmp_path: Path) -> None:
+    """Without validation the epoch ends with it; the strategy alone would not have kept this one."""
+
+    class KeepNone:
+        def keep(self, epochs: Any, history: Any) -> frozenset[int]:
+            return frozenset()
+
+    interrupter = ml.Interrupter()
+    described = toy.builder(tmp_path / "run", 4).with_checkpointing_strategy(KeepNone()).with_interrupter(interrupter)
+    learner = toy.build(described)
+    # the last batch is known to be the last one when there is no other: the reason is there before it is trained
+    train = toy.Watched(toy.train_loader(), lambda *at: at == (2, 4) and toy.stop(interrupter, "enough"))
+    learner.fit(train)
+    assert toy.checkpoints(tmp_path / "run") == ["2.4"]
+    interrupter = ml.Interrupter()
+    learner = toy.build(described.with_interrupter(interrupter).checkpoint("latest"))
+
+    class StopsAtTheEnd(toy.Recorded):
+        def log(self, event: Any) -> None:
+            if getattr(event, "split", None) == "train" and not isinstance(event, Stepped):
+                toy.stop(interrupter, "now")
+
+    learner = toy.build(described.with_interrupter(interrupter).checkpoint("latest").metric_loggers(StopsAtTheEnd()))
+    learner.fit(toy.train_loader())
+    assert toy.checkpoints(tmp_path / "run") == ["2"]
+
+
+def test_a_damaged_newest_checkpoint_is_skipped_and_said_so(
+    tmp_path: Path, finished: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = finished(tmp_path / "run")
+    data = bytearray((run / "checkpoint/optim-4.mpk.gz").read_bytes())
+    data[len(data) // 2] ^= 1
+    (run / "checkpoint/optim-4.mpk.gz").write_bytes(data)
+    (run / "checkpoint/model-3.mpk.gz").write_bytes((run / "checkpoint/model-3.mpk.gz").read_bytes()[:-5])
+    resumed(run)
+    said = messages(caplog)
+    assert "checkpoint 4 is skipped: optim-4.mpk.gz was changed" in said
+    assert "checkpoint 3 is skipped: model-3.mpk.gz has" in said
+    assert "Going on from checkpoint 2" in said
+    assert contents(run) == contents(finished(tmp_path / "whole"))
+
+
+def test_a_damaged_checkpoint_that_is_asked_for_by_name_is_refused(tmp_path: Path, finished: Any) -> None:
+    run = finished(tmp_path / "run")
+    (run / "checkpoint/scheduler-2.mpk.gz").unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with pytest.raises(RecordError, match=r"scheduler-2\.mpk\.gz is missing"):
+        resumed(run, 2)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_record_of_another_model_is_refused_with_all_that_differs_and_the_model_untouched(
+    tmp_path: Path, finished: Any
+) -> None:
+    run = finished(tmp_path / "run")
+    ml.set_seed(1)
+    task = SoftmaxRegression(SoftmaxModel(toy.FEATURES, 5))
+    before = {name: array.copy() for name, array in task.model.weights.items()}
+    learner = toy.builder(run, 4).checkpoint("latest").build(task, Momentum(), 0.1)
+    with pytest.raises(RecordMismatch, match=r"(?s)2 differences.*kernel: expected F32 \(4, 5\), received F32 \(4, 3\).*bias"):
+        learner.fit(toy.train_loader())
+    assert all(np.array_equal(array, before[name]) for name, array in task.model.weights.items())
+    assert not task.model.busy
+    assert len(sessions(run)) == 1
+
+
+def test_the_global_streams_of_python_and_numpy_are_those_of_the_uninterrupted_run(tmp_path: Path) -> None:
+    def drawing(draws: list[float]) -> Callable[..., None]:
+        return lambda *at: draws.extend([random.random(), float(np.random.random())])
+
+    straight: list[float] = []
+    toy.fit(toy.builder(tmp_path / "whole", 3), toy.Watched(toy.train_loader(), drawing(straight)))
+    first: list[float] = []
+    rest: list[float] = []
+    toy.fit(toy.builder(tmp_path / "run", 2), toy.Watched(toy.train_loader(), drawing(first)))
+    random.seed(99)
+    described = toy.builder(tmp_path / "run", 3).checkpoint("latest")
+    toy.fit(described, toy.Watched(toy.train_loader(), drawing(rest)))
+    # `fit` looks at the first batch of each loader before it begins: that draw is not part of the run
+    assert first + rest[2:] == straight
+
+
+def test_the_run_goes_on_with_its_own_seed_and_says_so(
+    tmp_path: Path, finished: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    whole(run, 2)
+    ml.set_seed(99)
+    described = toy.builder(run, 4).with_checkpointing_strategy(ALL).checkpoint("latest")
+    learner = described.build(toy.task(), Momentum(), ml.schedulers.Cosine(0.5, updates=4 * toy.BATCHES))
+    learner.fit(toy.train_loader(), toy.valid_loader())
+    assert "goes on with its own seed, 7, and not with 99" in messages(caplog)
+    assert contents(run) == contents(finished(tmp_path / "whole"))
+
+
+def test_another_horizon_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = tmp_path / "run"
+    for epochs in (2, 3):
+        ml.set_seed(toy.SEED)
+        described = toy.builder(run, epochs).checkpoint("latest")
+        described.build(toy.task(), Momentum(), ml.schedulers.Cosine(0.5)).fit(toy.train_loader())
+    assert "now spans 15 updates, and spanned 10 before" in messages(caplog)
+
+
+def test_a_seed_that_was_drawn_is_resumed_as_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from multilearn import seed
+
+    def learner(directory: Path, epochs: int) -> ml.Learner:
+        described = toy.builder(directory, epochs).with_checkpointing_strategy(ALL).checkpoint("latest")
+        return described.build(task, Momentum(), ml.schedulers.Cosine(0.5, updates=10))
+
+    monkeypatch.setattr(seed, "_current", None)
+    task = toy.task()
+    weights = {name: array.copy() for name, array in task.model.weights.items()}
+    learner(tmp_path / "whole", 2).fit(toy.train_loader())
+    drawn = json.loads((tmp_path / "whole/experiment.json").read_text())["seed"]
+    assert drawn == seed.current()
+    straight = toy.metric_files(tmp_path / "whole")
+
+    shutil.copytree(tmp_path / "whole", tmp_path / "run")
+    monkeypatch.setattr(seed, "_current", None)
+    task = toy.task()
+    described = toy.builder(tmp_path / "run", 2).checkpoint(1)
+    described.build(task, Momentum(), ml.schedulers.Cosine(0.5, updates=10)).fit(toy.train_loader())
+    assert toy.metric_files(tmp_path / "run") == straight
+    assert weights
+
+
+def test_a_loader_that_stops_before_anything_was_trained_leaves_a_run_that_starts_at_the_beginning(
+    tmp_path: Path, finished: Any
+) -> None:
+    run = tmp_path / "run"
+    interrupter = ml.Interrupter()
+    interrupter.stop("before it began")
+    recorded = toy.Recorded()
+    described = toy.builder(run, 4).with_interrupter(interrupter).metric_loggers(recorded)
+    toy.fit(described)
+    assert recorded.events[-1] == Finished(START, "before it began")
+    resumed(run)
+    assert contents(run) == contents(finished(tmp_path / "whole"))
