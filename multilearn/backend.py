@@ -141,7 +141,7 @@ def _check_keras(name: str) -> None:
             received=f"{name} by {choice().reason}",
             remedy=f"Import multilearn before keras, or set {KERAS_VARIABLE}={name} too.",
         )
-    if told and told != name:
+    if told and told not in (name, _announced):
         raise BackendError(
             f"The environment variables {VARIABLE} and {KERAS_VARIABLE} must agree.",
             received=f"{VARIABLE}={_variable(VARIABLE)} and {KERAS_VARIABLE}={told}",

@@ -175,10 +175,14 @@ class LearnerBuilder:
         seed = seeds.current()
         path = Path(self._settings.directory.replace("{backend}", backend.name).replace("{seed}", str(seed)))
         _refuse_unwritable(path)
-        resumes_here = self._settings.resume is not None and self._settings.resume.directory is None
-        if not self._settings.overwrite and not resumes_here:
+        settings = self._settings
+        if settings.resume is not None and settings.resume.is_of(path):
+            # named like another run's: what is gone on from must never be overwritten
+            settings = replace(settings, resume=Resume(settings.resume.which))
+        resumes_here = settings.resume is not None and settings.resume.directory is None
+        if not settings.overwrite and not resumes_here:
             refuse_existing_run(path)
-        return Learner(self._settings, path, backend, subject, seed)
+        return Learner(settings, path, backend, subject, seed)
 
     def _with_metric(self, split: Split, metric: Metric, plotted: bool) -> LearnerBuilder:
         _require(metric, Metric, "A metric must have name, unit, numeric, measure, merge and entry.")

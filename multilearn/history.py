@@ -33,8 +33,13 @@ class History:
         return History({**self._values, split: of_split})
 
     def table(self) -> Mapping[Split, Mapping[str, Mapping[int, float]]]:
-        """All of it, read-only."""
-        return MappingProxyType(dict(self._values))
+        """All of it, read-only at every depth."""
+        return MappingProxyType(
+            {
+                split: MappingProxyType({name: MappingProxyType(dict(epochs)) for name, epochs in metrics.items()})
+                for split, metrics in self._values.items()
+            }
+        )
 
     def to_state(self) -> dict[str, dict[str, list[list[float]]]]:
         """As plain lists, for a record."""

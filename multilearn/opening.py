@@ -77,7 +77,7 @@ def fingerprint(weights: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for path, tensor in sorted(_tensors(weights), key=itemgetter(0)):
         digest.update(f"{path} {tensor}\n".encode())
-        digest.update(tensor.raw)
+        digest.update(memoryview(tensor.raw))
     return digest.hexdigest()
 
 

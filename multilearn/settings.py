@@ -37,6 +37,10 @@ class Resume:
     which: str
     directory: Path | None = None
 
+    def is_of(self, path: Path) -> bool:
+        """Whether it is the run in `path` itself, by whatever name."""
+        return self.directory is None or self.directory.resolve() == path.resolve()
+
 
 @dataclass(frozen=True)
 class Settings:

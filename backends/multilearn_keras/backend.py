@@ -14,6 +14,7 @@ from multilearn.protocols import Engine, EngineOptions, Example, Subject
 from multilearn_keras import random
 from multilearn_keras.devices import KerasDevice, available
 from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule
+from multilearn_keras.streams import seed_native
 from multilearn_keras.tasks import CompiledModel
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
@@ -38,6 +39,7 @@ class KerasBackend:
 
     def seed(self, n: int) -> None:
         random.reset(n)
+        seed_native(n)
 
     def versions(self) -> Mapping[str, str]:
         return {package: version(package) for package in ("keras", "numpy")} | {self.name: _version(self.name)}

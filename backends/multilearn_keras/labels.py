@@ -41,8 +41,8 @@ def check_items(x: Any, y: Array | None, weight: Any) -> None:
         )
 
 
-def check_ids(y: Array, classes: int, shape: tuple[int | None, ...]) -> None:
-    """Class ids: integers, (batch, ...) or (batch, ..., 1), from 0 to classes - 1."""
+def check_ids(y: Array, classes: int, shape: tuple[int | None, ...], ignored: int | None = None) -> None:
+    """Class ids: integers, (batch, ...) or (batch, ..., 1), from 0 to classes - 1, or the one that the loss ignores."""
     rank = len(shape)
     if y.ndim not in (rank - 1, rank) or (y.ndim == rank and y.shape[-1] != 1):
         raise DataError(
@@ -58,12 +58,14 @@ def check_ids(y: Array, classes: int, shape: tuple[int | None, ...]) -> None:
                 received=f"shape {_batched((None, *y.shape[1:]))}",
                 remedy="Give one class id for each position of the output.",
             )
-    if y.dtype.kind not in "iu" and not (y.dtype.kind == "f" and np.array_equal(y, np.floor(y))):
+    if y.dtype.kind not in "iu" and not (y.dtype.kind == "f" and np.isfinite(y).all() and np.array_equal(y, np.floor(y))):
         raise DataError(
             "Class ids must be whole numbers.",
             received=f"type {y.dtype}",
             remedy="Convert them with .astype('int32'); for numbers to predict, use Regression.",
         )
+    if ignored is not None:
+        y = y[y != ignored]
     if y.size and (y.min() < 0 or y.max() >= classes):
         wrong = y.max() if y.max() >= classes else y.min()
         raise DataError(
@@ -73,13 +75,19 @@ def check_ids(y: Array, classes: int, shape: tuple[int | None, ...]) -> None:
         )
 
 
-def check_one_hot(y: Array) -> None:
-    """One-hot, or probabilities of the classes: not negative, with sum 1."""
+def check_one_hot(y: Array, shares: bool) -> None:
+    """One-hot, or, where the loss takes them, shares of the classes: not negative, with sum 1."""
     if y.size and (y.min() < 0 or not np.allclose(y.sum(axis=-1, dtype=np.float64), 1.0, atol=1e-3)):
         raise DataError(
             "One-hot targets must not be negative and must add up to 1 for each item.",
             received=f"values from {y.min()} to {y.max()}",
             remedy="Use class ids, or normalise the rows.",
+        )
+    if not shares and not np.all((y == 0) | (y == 1)):
+        raise DataError(
+            "A sparse loss takes one class for each item, and not shares of several.",
+            received=f"values from {y.min()} to {y.max()}",
+            remedy="Give the task loss=keras.losses.CategoricalCrossentropy(from_logits=True).",
         )
 
 

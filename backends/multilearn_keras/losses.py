@@ -8,11 +8,23 @@ from typing import Any
 
 import keras
 from keras import ops
+from keras.src.losses.loss import apply_mask
 
+from multilearn.data import mapped
 from multilearn.errors import ConfigurationError
 from multilearn_keras.array_ops import KerasOps
 
-__all__ = ["divisor", "from_logits_of", "is_categorical", "item_weights", "takes_class_ids", "understood"]
+__all__ = [
+    "counted",
+    "divisor",
+    "from_logits_of",
+    "ignored_by",
+    "is_categorical",
+    "item_weights",
+    "own",
+    "takes_class_ids",
+    "understood",
+]
 
 _OPS = KerasOps()
 
@@ -66,6 +78,25 @@ def from_logits_of(loss: keras.losses.Loss) -> bool | None:
     return arguments.get("from_logits")
 
 
+def ignored_by(loss: keras.losses.Loss) -> int | None:
+    """The class whose items the loss leaves out, if any."""
+    return getattr(loss, "ignore_class", None)
+
+
+def counted(logits: Any, ids: Any, loss: keras.losses.Loss) -> Any:
+    """Which items enter the loss, (batch, ...): those neither the model masks nor the loss ignores; None for all."""
+    mask = getattr(logits, "_keras_mask", None)
+    if ignored_by(loss) is None:
+        return mask
+    kept = ops.not_equal(ids, ignored_by(loss))
+    return kept if mask is None else ops.logical_and(mask, kept)
+
+
+def own(weight: Any) -> Any:
+    """A copy, in float32, for a Keras loss: on torch it multiplies the mask into the very tensor it is given."""
+    return mapped(lambda w: ops.copy(ops.cast(w, "float32")), weight)
+
+
 def divisor(reduction: str, items: Any, mask: Any, weight: Any) -> Any:
     """What the loss was divided by: a number or a 0-d float32 tensor.
 
@@ -76,7 +107,7 @@ def divisor(reduction: str, items: Any, mask: Any, weight: Any) -> Any:
     if reduction == "sum":
         return 1
     if reduction == "mean_with_sample_weight" and (mask is not None or weight is not None):
-        return ops.sum(item_weights(items, mask, weight))
+        return ops.sum(apply_mask(own(weight), mask, "float32", reduction))
     if mask is not None:
         return ops.sum(ops.cast(mask, "float32"))
     return _OPS.size(items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import keras
@@ -51,11 +52,12 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
             received=repr(optimizer),
             remedy="Write keras.optimizers.Adam() with parentheses, or 'adam'.",
         )
-    if optimizer.gradient_accumulation_steps:
+    steps = _inner(optimizer).gradient_accumulation_steps
+    if steps:
         raise ConfigurationError(
             "Gradients are accumulated by the learner, exactly, and not by the optimizer.",
-            received=f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}",
-            remedy=f"Leave it out and use .grads_accumulation({optimizer.gradient_accumulation_steps}).",
+            received=f"gradient_accumulation_steps={steps}",
+            remedy=f"Leave it out and use .grads_accumulation({steps}).",
         )
     if optimizer.built and model.built and not _built_for(optimizer, model):
         raise ConfigurationError(
@@ -73,9 +75,9 @@ def adopt_schedule(lr: Any, optimizer: keras.optimizers.Optimizer) -> LRSchedule
         lr = own if isinstance(own, keras.optimizers.schedules.LearningRateSchedule) else float(optimizer.learning_rate)
     if isinstance(lr, keras.optimizers.schedules.LearningRateSchedule):
         return KerasSchedule(lr)
-    if isinstance(lr, (int, float)) and not isinstance(lr, bool):
+    if isinstance(lr, Real) and not isinstance(lr, bool):
         return Constant(float(lr))
-    if isinstance(lr, LRScheduler):
+    if isinstance(lr, LRScheduler) and not isinstance(lr, type):
         return lr
     raise ConfigurationError(
         "The learning rate must be a number, a multilearn scheduler, a Keras LearningRateSchedule, or None.",

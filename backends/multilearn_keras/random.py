@@ -22,7 +22,7 @@ from multilearn.errors import BackendError, ConfigurationError
 from multilearn_keras.bits import WORD, derive, key_of
 from multilearn_keras.draws import Draws, advance
 
-__all__ = ["install", "reset"]
+__all__ = ["install", "reset", "unseeded_name"]
 
 _DRAWS = ("categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform")
 _NOT_PORTABLE = {"beta": "MixUp, CutMix, AugMix", "binomial": "", "gamma": "AugMix"}
@@ -35,7 +35,6 @@ _INSIDE = (
     "backend.common.global_state:get_global_attribute",
     "backend.common.global_state:set_global_attribute",
     "initializers.random_initializers:Orthogonal.__call__",
-    "random.seed_generator:GLOBAL_SEED_GENERATOR",
     "random.seed_generator:SeedGenerator.next",
     "random.seed_generator:global_seed_generator",
     "random.seed_generator:make_default_seed",
@@ -96,9 +95,7 @@ def reset(n: int) -> None:
         raise ConfigurationError("A seed is a number from 0 to 2**64 - 1.", received=n, remedy="Choose another.")
     install()
     _streams = _Streams(int(n), chosen=True)
-    _inside("backend.common.global_state").set_global_attribute(
-        _inside("random.seed_generator:GLOBAL_SEED_GENERATOR"), None
-    )
+    _inside("backend.common.global_state").set_global_attribute(unseeded_name(), None)
 
 
 def _current() -> _Streams:
@@ -145,7 +142,7 @@ def _refused(original: Callable[..., Any], what: str, users: str) -> Callable[..
 def _unseeded(original: Callable[[], Any]) -> Callable[[], Any]:
     """Keras' stream of unseeded draws, from a seed that no layer has."""
 
-    state, name = _inside("backend.common.global_state"), _inside("random.seed_generator:GLOBAL_SEED_GENERATOR")
+    state, name = _inside("backend.common.global_state"), unseeded_name()
     is_tracing = _inside("utils.jax_utils:is_in_jax_tracing_scope")
 
     @functools.wraps(original)
@@ -156,6 +153,11 @@ def _unseeded(original: Callable[[], Any]) -> Callable[[], Any]:
         return original()
 
     return generator
+
+
+def unseeded_name() -> str:
+    """What Keras keeps the generator of unseeded draws under; a constant since 3.13."""
+    return getattr(_inside("random.seed_generator"), "GLOBAL_SEED_GENERATOR", "global_seed_generator")
 
 
 def _portable_seed(original: Callable[..., None]) -> Callable[..., None]:

@@ -10,14 +10,28 @@ from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
 from multilearn.checkpoint import HostTensor
+from multilearn_keras.random import unseeded_name
 from multilearn_keras.transfer import assign, to_host
 
-__all__ = ["restore_streams", "streams"]
+__all__ = ["restore_streams", "seed_native", "streams"]
+
+
+def seed_native(n: int) -> None:
+    """Start the framework's own stream from `n`: for a task that draws from it, past Keras. JAX has none."""
+    framework = keras.backend.backend()
+    if framework == "torch":
+        import torch
+
+        torch.manual_seed(n)
+    elif framework == "tensorflow":
+        import tensorflow
+
+        tensorflow.random.set_seed(n)
 
 
 def streams() -> dict[str, Any]:
     """Their state, as plain data and tensors for a record. TensorFlow and JAX let nobody read a stream of their own."""
-    unseeded = global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
+    unseeded = global_state.get_global_attribute(unseeded_name())
     framework = keras.backend.backend()
     return {
         "framework": framework,

@@ -22,7 +22,17 @@ from keras import ops
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.outputs import ClassificationOutput, Output, RegressionOutput
 from multilearn_keras.labels import check_ids, check_items, check_one_hot, check_targets
-from multilearn_keras.losses import divisor, from_logits_of, is_categorical, item_weights, takes_class_ids, understood
+from multilearn_keras.losses import (
+    counted,
+    divisor,
+    from_logits_of,
+    ignored_by,
+    is_categorical,
+    item_weights,
+    own,
+    takes_class_ids,
+    understood,
+)
 
 __all__ = ["Classification", "CompiledModel", "Regression", "unpack"]
 
@@ -70,8 +80,8 @@ class Classification:
         logits = self.model(x, training=training)
         classes = logits.shape[-1]
         ids, targets = _both_forms(y, logits, sparse=takes_class_ids(self.loss))
-        loss = self.loss(targets, logits, sample_weight=weight)
-        mask = getattr(logits, "_keras_mask", None)
+        loss = self.loss(targets, logits, sample_weight=own(weight))
+        mask = counted(logits, ids, self.loss)
         return ClassificationOutput(
             _with_layer_losses(loss, self.model),
             divisor(self.loss.reduction, ids, mask, weight),
@@ -90,9 +100,9 @@ class Classification:
         if classes is None:
             return
         if y.ndim == len(shape) and y.shape[-1] == classes and classes > 1:
-            check_one_hot(y)
+            check_one_hot(y, shares=not takes_class_ids(self.loss))
         else:
-            check_ids(y, classes, shape)
+            check_ids(y, classes, shape, ignored_by(self.loss))
 
 
 class Regression:
@@ -109,7 +119,7 @@ class Regression:
     def step(self, batch: Any, training: bool) -> RegressionOutput:
         x, y, weight = unpack(batch)
         predictions = self.model(x, training=training)
-        loss = self.loss(y, predictions, sample_weight=weight)
+        loss = self.loss(y, predictions, sample_weight=own(weight))
         # a Keras loss of numbers averages over the last axis first
         items = predictions[..., 0] if len(predictions.shape) > 1 else predictions
         mask = getattr(predictions, "_keras_mask", None)
@@ -148,13 +158,15 @@ class CompiledModel:
     def step(self, batch: Any, training: bool) -> Output:
         x, y, weight = unpack(batch)
         predictions = self.model(x, training=training)
-        loss = self.model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=training)
+        # not compute_loss: one that is overridden may know no `training`, and Keras sees to that here
+        loss = self.model._compute_loss(x, y, predictions, own(weight), training)
         first = keras.tree.flatten(predictions)[0]
         reduction = getattr(self.loss, "reduction", "sum_over_batch_size")
         mask = getattr(first, "_keras_mask", None)
         single = self.loss is not None and not isinstance(predictions, (dict, list, tuple))
         if single and is_categorical(self.loss):
             ids, _ = _both_forms(y, first, sparse=True)
+            mask = counted(first, ids, self.loss)
             count = divisor(reduction, ids, mask, weight)
             logits = ops.reshape(first, (*ops.shape(ids), first.shape[-1]))
             from_logits = bool(from_logits_of(self.loss))
@@ -175,7 +187,7 @@ class CompiledModel:
         y = check_targets(y)
         check_items(x, y, weight)
         if is_categorical(self.loss) and takes_class_ids(self.loss) and shape[-1] is not None:
-            check_ids(y, shape[-1], shape)
+            check_ids(y, shape[-1], shape, ignored_by(self.loss))
 
 
 def refuse_activated(model: keras.Model) -> None:
@@ -184,6 +196,8 @@ def refuse_activated(model: keras.Model) -> None:
     if not layers or (not isinstance(model, keras.Sequential) and not hasattr(model, "operations")):
         return
     last = _last_layer(model)
+    while isinstance(last, keras.layers.Wrapper):
+        last = last.layer
     if isinstance(last, keras.Model):
         refuse_activated(last)
         return

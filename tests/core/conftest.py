@@ -22,9 +22,15 @@ def on_the_toy_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MULTILEARN_BACKEND", "toy")
 
 
-@pytest.fixture
-def environment() -> dict[str, str]:
+@pytest.fixture(scope="session")
+def clean_environment() -> dict[str, str]:
     """For a process of its own: no choice made, the toy backend and the modules of this folder within reach."""
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     paths = [str(TOY), str(Path(__file__).parent), *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def environment(clean_environment: dict[str, str]) -> dict[str, str]:
+    """For a process of its own that trains on the toy backend."""
+    return {**clean_environment, "MULTILEARN_BACKEND": "toy"}

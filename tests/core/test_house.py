@@ -50,7 +50,8 @@ before = set(sys.modules)
 sys.meta_path.insert(0, Blocker())
 import multilearn
 
-tops = {name.partition(".")[0] for name in set(sys.modules) - before}
+# without a spec: what compiled modules put there for themselves
+tops = {name.partition(".")[0] for name in set(sys.modules) - before if getattr(sys.modules[name], "__spec__", None)}
 print("attempted", *sorted(attempted))
 print("loaded", *sorted(tops - set(sys.stdlib_module_names) - {"multilearn"}))
 """

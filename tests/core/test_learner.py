@@ -48,7 +48,9 @@ def test_training_without_accumulation_is_gradient_descent_with_momentum(tmp_pat
     ml.set_seed(3)
     task = toy.task(dropout=0.0)
     kernel, bias = task.model.weights["kernel"].astype(float), task.model.weights["bias"].astype(float)
-    toy.builder(tmp_path / "run", epochs=2).build(task, Momentum(0.5), ml.schedulers.Linear(0.4)).fit(toy.train_loader())
+    toy.builder(tmp_path / "run", epochs=2).build(task, Momentum(0.5), ml.schedulers.Linear(0.4)).fit(
+        toy.train_loader()
+    )
     x, y = toy.arrays(35)
     velocity: Any = [0.0, 0.0]
     for update in range(10):
@@ -118,7 +120,9 @@ def test_a_metric_of_one_split_is_in_the_history_of_that_split_only(tmp_path: Pa
 
 def test_the_directory_has_the_documented_layout_and_nothing_else(tmp_path: Path) -> None:
     toy.fit(toy.builder(tmp_path / "run"))
-    logs = {f"{split}/epoch-{n}/{m}.log" for split in ("train", "valid") for n in (1, 2, 3) for m in ("Loss", "Accuracy")}
+    logs = {
+        f"{split}/epoch-{n}/{m}.log" for split in ("train", "valid") for n in (1, 2, 3) for m in ("Loss", "Accuracy")
+    }
     kept = toy.checkpoints(tmp_path / "run")
     files = {f"checkpoint/{part}-{n}.mpk.gz" for part in ("model", "optim", "scheduler") for n in kept}
     assert everything(tmp_path / "run") == logs | files | {
@@ -136,7 +140,9 @@ def test_the_directory_has_the_documented_layout_and_nothing_else(tmp_path: Path
 
 
 def test_without_a_checkpointer_and_application_log_there_are_no_such_files(tmp_path: Path) -> None:
-    described = ml.LearnerBuilder(tmp_path / "run").renderer(ml.renderers.SilentRenderer()).with_application_logger(None)
+    described = (
+        ml.LearnerBuilder(tmp_path / "run").renderer(ml.renderers.SilentRenderer()).with_application_logger(None)
+    )
     toy.fit(described)
     assert everything(tmp_path / "run") == {"experiment.json"}
 
@@ -187,7 +193,12 @@ def test_experiment_json_says_what_was_declared(tmp_path: Path) -> None:
     assert session["backend"] == "toy"
     assert session["device"] == "cpu:0"
     assert session["versions"] == {"numpy": np.__version__}
-    assert (session["outcome"], session["position"], session["reason"], session["error"]) == ("completed", "3", None, None)
+    assert (session["outcome"], session["position"], session["reason"], session["error"]) == (
+        "completed",
+        "3",
+        None,
+        None,
+    )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", session["started"])
     assert session["started"] <= session["ended"]
 
@@ -311,7 +322,9 @@ def test_validation_leaves_the_trained_weights_as_they_would_be_without_it(tmp_p
 
 
 @pytest.mark.parametrize("valid", [[], ml.DataLoader((np.zeros((0, 4), np.float32), np.zeros(0, np.int32)), 4)])
-def test_an_empty_validation_loader_is_warned_about(tmp_path: Path, valid: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_empty_validation_loader_is_warned_about(
+    tmp_path: Path, valid: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     learner = toy.build(toy.builder(tmp_path / "run"))
     learner.fit(toy.train_loader(), valid)
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -386,7 +399,9 @@ def test_the_renderer_hosts_the_run(tmp_path: Path) -> None:
     assert Host.said == ["before", "epoch 1", "epoch 2", "closed", "after"]
 
 
-def test_the_summary_is_printed_at_the_end_if_it_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_is_printed_at_the_end_if_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     toy.fit(toy.builder(tmp_path / "quiet", epochs=2))
     assert capsys.readouterr().out == ""
     toy.fit(toy.builder(tmp_path / "run", epochs=2).summary())
@@ -413,7 +428,13 @@ def test_a_second_learner_cannot_write_into_the_directory_of_a_live_one(tmp_path
 def test_overwrite_removes_the_files_of_the_old_run_and_no_others(tmp_path: Path) -> None:
     run = tmp_path / "run"
     toy.fit(toy.builder(run, epochs=3))
-    mine = ["notes.txt", "train/plot.png", "train/epoch-2/plot.png", "checkpoint/copy.of.model", "train/epoch-x/Loss.log"]
+    mine = [
+        "notes.txt",
+        "train/plot.png",
+        "train/epoch-2/plot.png",
+        "checkpoint/copy.of.model",
+        "train/epoch-x/Loss.log",
+    ]
     for name in mine:
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).write_text("mine")

@@ -226,7 +226,9 @@ def test_a_resumed_loop_goes_on_with_the_updates_where_they_were() -> None:
 def test_batches_are_told_of_in_order_with_their_epoch_number_update_and_rate() -> None:
     setting = Setting(losses(10, 20, 30), losses(40, 50), epochs=2, accumulation=2)
     setting.run()
-    told = [(e.split, e.epoch, e.batch, e.update, e.learning_rate, e.readings["Loss"].value) for e in setting.of(Stepped)]
+    told = [
+        (e.split, e.epoch, e.batch, e.update, e.learning_rate, e.readings["Loss"].value) for e in setting.of(Stepped)
+    ]
     assert told == [
         ("train", 1, 1, 0, 0.5, 10.0),
         ("train", 1, 2, 1, 0.5, 20.0),

@@ -1,4 +1,4 @@
-"""A small experiment on the toy backend, with what a resume has to bring back: dropout, momentum, shuffling, a schedule."""
+"""A small experiment on the toy backend, with all that a resume has to bring back: dropout, momentum, a schedule."""
 
 from __future__ import annotations
 

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from processes import BACKENDS, Warm, on_each
 
 DESCRIBE = Path(__file__).parents[1] / "contract" / "keyed_models.py"
-BACKENDS = [name for name in ("torch", "tensorflow", "jax") if find_spec(name)]
 
 
 @pytest.fixture(scope="module")
-def keys() -> dict[str, dict[str, list[object]]]:
+def keys(warm: Mapping[str, Warm]) -> dict[str, dict[str, list[object]]]:
     """What each installed framework says of each model and optimizer, in a process of its own."""
-    described = {}
-    for backend in BACKENDS:
-        environment = {**os.environ, "KERAS_BACKEND": backend, "MULTILEARN_BACKEND": backend}
-        run = subprocess.run([sys.executable, DESCRIBE], env=environment, capture_output=True, text=True)
-        assert run.returncode == 0, run.stderr
-        described[backend] = json.loads(run.stdout.splitlines()[-1])
-    return described
+
+    def describe(backend: str) -> dict[str, list[object]]:
+        ended = warm[backend].run(DESCRIBE)
+        assert ended.code == 0, ended.said
+        return json.loads(ended.said.splitlines()[-1])
+
+    return on_each(describe)
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(BACKENDS, 2)))

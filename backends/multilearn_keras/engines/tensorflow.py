@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
 from keras import ops
 
-from multilearn.data import mapped
+from multilearn.data import leaves, mapped
 from multilearn.protocols import Batch, StepOutput
 from multilearn_keras.engines.engine import KerasEngine
 
@@ -27,21 +26,34 @@ class TensorFlowEngine(KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            batch = mapped(tf.convert_to_tensor, self._prepared(batch))
-            return StepOutput(self._step("update" if update else "accumulate", batch)(batch, tf.constant(lr)))
+            batch = self._prepared(batch)
+            step = self._step("update" if update else "accumulate", batch)
+            return StepOutput(step(_flat(batch), tf.constant(lr, tf.float32)))
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            batch = mapped(tf.convert_to_tensor, self._prepared(batch))
-            return StepOutput(self._step("evaluate", batch)(batch))
+            batch = self._prepared(batch)
+            return StepOutput(self._step("evaluate", batch)(_flat(batch)))
 
     def _step(self, kind: str, batch: Batch) -> Callable[..., Any]:
-        specs = keras.tree.map_structure(lambda leaf: tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype), batch)
-        key = kind, repr(specs)
+        """The compiled step for batches like this one, which takes their arrays in a list: None is no tensor."""
+        key = kind, repr(mapped(_item, batch))
         if key not in self._compiled:
-            signature = [specs] if kind == "evaluate" else [specs, tf.TensorSpec((), tf.float32)]
-            function = {"update": self._update, "accumulate": self._accumulate, "evaluate": self._evaluate}[kind]
-            self._compiled[key] = tf.function(function, input_signature=signature, autograph=False)
+            signature = [tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype) for leaf in _flat(batch)]
+            functions: dict[str, Callable[..., Any]] = {
+                "update": self._update,
+                "accumulate": self._accumulate,
+                "evaluate": self._evaluate,
+            }
+            function = functions[kind]
+            structure = mapped(_item, batch)
+
+            def step(arrays: list[tf.Tensor], *lr: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
+                following = iter(arrays)
+                return function(mapped(lambda _: next(following), structure), *lr)
+
+            rate = [] if kind == "evaluate" else [tf.TensorSpec((), tf.float32)]
+            self._compiled[key] = tf.function(step, input_signature=[signature, *rate], autograph=False)
         return self._compiled[key]
 
     def _update(self, batch: Batch, lr: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
@@ -84,3 +96,12 @@ class TensorFlowEngine(KerasEngine):
         for total, gradient in zip(self._sums or (), gradients, strict=True):
             total.assign_add(gradient * tf.cast(count, gradient.dtype))
         self._weight.assign_add(count)
+
+
+def _flat(batch: Batch) -> list[tf.Tensor]:
+    return [tf.convert_to_tensor(leaf) for _, leaf in leaves(batch)]
+
+
+def _item(leaf: Any) -> str:
+    """What an array has to have in common with another one to go through the same graph."""
+    return f"{leaf.dtype} {leaf.shape[1:]}"

@@ -1,0 +1,176 @@
+"""Compiled Keras models are trained as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, optimizers
+from training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, learner, numbers, state, train, twins
+
+from multilearn import DataLoader
+from multilearn.errors import ConfigurationError
+from multilearn.metrics import Accuracy, Loss
+
+WEIGHTS = np.linspace(0.2, 2, 20, dtype="float32")
+
+
+def classifier() -> keras.Model:
+    return keras.Sequential(
+        [keras.Input((4,)), layers.Dense(5, kernel_regularizer="l2"), layers.Dense(3, activation="softmax")]
+    )
+
+
+def binary() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(1, activation="sigmoid")])
+
+
+def regressor() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(2, activity_regularizer="l2")])
+
+
+def compiled(model: keras.Model, **arguments: Any) -> keras.Model:
+    model.compile(optimizers.Adam(0.01), run_eagerly=BACKEND != "jax", jit_compile=BACKEND == "jax", **arguments)
+    return model
+
+
+def one_hot(y: np.ndarray) -> np.ndarray:
+    return np.eye(3, dtype="float32")[y]
+
+
+CASES = {
+    "sparse by name": (classifier, "sparse_categorical_crossentropy", ids(3, 20)),
+    "sparse, column": (classifier, keras.losses.SparseCategoricalCrossentropy(), ids(3, 20, 1)),
+    "categorical": (classifier, keras.losses.CategoricalCrossentropy(label_smoothing=0.1), one_hot(ids(3, 20))),
+    "focal": (classifier, "categorical_focal_crossentropy", one_hot(ids(3, 20))),
+    "binary": (binary, keras.losses.BinaryCrossentropy(), ids(2, 20, 1)),
+    "binary by name": (binary, "binary_crossentropy", ids(2, 20)),
+    "mse": (regressor, "mse", numbers(20, 2)),
+    "a function": (regressor, lambda y, p: keras.ops.sum(keras.ops.abs(y - p), axis=-1), numbers(20, 2)),
+    "by weight": (regressor, keras.losses.MeanSquaredError(reduction="mean_with_sample_weight"), numbers(20, 2)),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize(("make", "loss", "y"), CASES.values(), ids=CASES)
+def test_a_compiled_model_follows_its_own_train_on_batch(make: Any, loss: Any, y: np.ndarray, weighted: bool) -> None:
+    ours, theirs = (compiled(model, loss=loss) for model in twins(make))
+    data = (numbers(20, 4), y, WEIGHTS) if weighted else (numbers(20, 4), y)
+    batches = chunks(data, 8)
+    engine = engine_of(ours, None, batches[0])
+    found, expected = train(engine, batches, 0.01), []
+    for batch in batches:
+        theirs.reset_metrics()
+        expected.append(float(theirs.train_on_batch(*batch)))
+    engine.release()
+    np.testing.assert_allclose([value for value, _ in found], expected, rtol=1e-5)
+    by_weight = weighted and getattr(loss, "reduction", "") == "mean_with_sample_weight"
+    counts = [batch[2].sum() if by_weight else len(batch[0]) for batch in batches]
+    np.testing.assert_allclose([count for _, count in found], counts, rtol=1e-6)
+    assert_close(ours, theirs, 1e-5)
+
+
+def branches() -> keras.Model:
+    x = keras.Input((4,))
+    hidden = layers.Dense(5, activation="tanh")(x)
+    return keras.Model(x, {"kind": layers.Dense(3, name="kind")(hidden), "size": layers.Dense(1, name="size")(hidden)})
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+def test_several_outputs_with_loss_weights(weighted: bool) -> None:
+    losses = {"kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "size": "mse"}
+    ours, theirs = (compiled(m, loss=losses, loss_weights={"kind": 0.3, "size": 2.0}) for m in twins(branches))
+    data: Any = (numbers(20, 4), {"kind": ids(3, 20), "size": numbers(20, 1)})
+    if weighted:
+        data = (*data, {"kind": WEIGHTS, "size": WEIGHTS[::-1].copy()})
+    batches = chunks(data, 8)
+    engine = engine_of(ours, None, batches[0])
+    found = train(engine, batches, 0.01)
+    expected = []
+    for batch in batches:
+        theirs.reset_metrics()
+        expected.append(float(np.ravel(theirs.train_on_batch(*batch))[0]))
+    ((evaluated, _),) = evaluate(engine, batches[:1])
+    engine.release()
+    np.testing.assert_allclose([loss for loss, _ in found], expected, rtol=1e-5)
+    assert [count for _, count in found] == [8, 8, 4]
+    assert_close(ours, theirs, 1e-5)
+    theirs.reset_metrics()
+    assert evaluated == pytest.approx(float(np.ravel(theirs.test_on_batch(*batches[0]))[0]), rel=1e-5)
+
+
+def test_a_list_of_outputs_with_a_list_of_losses(tmp_path: Any) -> None:
+    def make() -> keras.Model:
+        x = keras.Input((4,))
+        return keras.Model(x, [layers.Dense(3, activation="softmax")(x), layers.Dense(1)(x)])
+
+    ours, theirs = (compiled(m, loss=["sparse_categorical_crossentropy", "mse"]) for m in twins(make))
+    data = (numbers(20, 4), [ids(3, 20), numbers(20, 1)])
+    theirs.fit(*data, batch_size=8, shuffle=False, verbose=0)
+    learner(tmp_path / "run", ours, None, None).fit(DataLoader(data, 8))
+    assert_close(ours, theirs, 1e-5)
+
+
+def test_a_model_compiled_without_a_loss_minimises_its_layers_losses() -> None:
+    ours, theirs = (compiled(model) for model in twins(regressor))
+    x = numbers(16, 4)
+    theirs.train_on_batch(x)
+    for batch in (x, (x,)):
+        engine = engine_of(ours, None, batch)
+    ((loss, count),) = evaluate(engine, [x])
+    train(engine, [x], 0.01)
+    engine.release()
+    assert_close(ours, theirs, 1e-5)
+    kernel = state(twins(regressor)[0])["layers/dense.0/kernel"]
+    assert (loss, count) == (pytest.approx(0.01 * ((x @ kernel) ** 2).sum() / 16, rel=1e-4), 16)
+
+
+def test_accuracy_of_a_compiled_classifier(tmp_path: Any) -> None:
+    for loss, y in (("sparse_categorical_crossentropy", ids(3, 20)), ("categorical_crossentropy", one_hot(ids(3, 20)))):
+        model = compiled(twins(classifier)[0], loss=loss, metrics=["accuracy"])
+        run = learner(tmp_path / loss, model, None, None, accuracy=True, num_epochs=2)
+        run.fit(DataLoader((numbers(20, 4), y), 8), DataLoader((numbers(20, 4), y), 8))
+        value, accuracy = model.evaluate(numbers(20, 4), y, batch_size=8, verbose=0)
+        assert run.history["valid"]["Loss"][-1] == pytest.approx(value, rel=1e-5)
+        assert run.history["valid"]["Accuracy"][-1] == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_accuracy_of_a_binary_classifier_is_refused() -> None:
+    batch = (numbers(20, 4), ids(2, 20, 1))
+    with pytest.raises(ConfigurationError, match="Accuracy needs a task that outputs classes"):
+        engine_of(compiled(binary(), loss="binary_crossentropy"), None, batch, metrics=(Loss(), Accuracy()))
+
+
+class Rescaled(keras.Model):
+    """Its loss is its own: twice the compiled one."""
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+        return 2 * super().compute_loss(x, y, y_pred, sample_weight)
+
+
+def test_an_overridden_compute_loss_is_asked_also_without_training_among_its_arguments() -> None:
+    def make() -> keras.Model:
+        x = keras.Input((4,))
+        return Rescaled(x, layers.Dense(2)(x))
+
+    ours, theirs = (compiled(model, loss="mse") for model in twins(make))
+    batch = (numbers(8, 4), numbers(8, 2))
+    theirs.train_on_batch(*batch)
+    engine = engine_of(ours, None, batch)
+    train(engine, [batch], 0.01)
+    engine.release()
+    assert_close(ours, theirs, 1e-5)
+
+
+def test_going_on_from_keras_own_fit() -> None:
+    ours, theirs = (compiled(model, loss="mse") for model in twins(regressor))
+    data = (numbers(16, 4), numbers(16, 2))
+    for model in (ours, theirs):
+        model.fit(*data, batch_size=8, shuffle=False, verbose=0)
+    theirs.fit(*data, batch_size=8, shuffle=False, verbose=0)
+    engine = engine_of(ours, None, data)
+    train(engine, chunks(data, 8), 0.01)
+    engine.release()
+    assert_close(ours, theirs, 1e-5)

@@ -1,0 +1,214 @@
+"""What does not fit is refused on the host, naming the rule, before anything is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from training import engine_of, ids, learner, numbers, train, twins
+
+from multilearn import DataLoader
+from multilearn.errors import ConfigurationError, DataError
+from multilearn_keras import Classification, Regression
+
+X = numbers(40, 4)
+Y = ids(3, 40)
+
+
+def flat(activation: Any = None) -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3, activation=activation)])
+
+
+def sequence() -> keras.Model:
+    return keras.Sequential([keras.Input((2, 2)), layers.Dense(3)])
+
+
+def with_last(value: Any, kind: str = "int32") -> np.ndarray:
+    """Good labels, but for the very last one."""
+    y = Y.astype(kind)
+    y[-1] = value
+    return y
+
+
+WRONG_LABELS = {
+    "too large": (with_last(3), "from 0 to 2.*the id 3"),
+    "negative": (with_last(-1), "from 0 to 2.*the id -1"),
+    "negative, column": (with_last(-1)[:, None], "from 0 to 2.*the id -1"),
+    "too large, 64 bits": (with_last(2**40, "int64"), "from 0 to 2"),
+    "fractions": (with_last(0.5, "float32"), "whole numbers.*Regression"),
+    "not a number": (with_last(np.nan, "float32"), "whole numbers"),
+    "infinite": (with_last(np.inf, "float32"), "from 0 to 2|whole numbers"),
+    "text": (Y.astype("str"), "whole numbers"),
+    "truth values": (Y > 0, "whole numbers"),
+    "too many columns": (np.zeros((40, 4), "float32"), r"class ids of shape \(batch\)"),
+    "a sequence": (np.zeros((40, 3, 3), "int32"), r"class ids of shape \(batch\)"),
+    "one-hot of nothing": (np.zeros((40, 3), "float32"), "add up to 1"),
+    "several hot": (np.ones((40, 3), "int32"), "add up to 1"),
+    "negative hot": (np.array([[-1.0, 1, 1]] * 40, "float32"), "not be negative"),
+    "one-hot that is not a number": (np.full((40, 3), np.nan, "float32"), "add up to 1"),
+    "several arrays": ({"a": Y, "b": Y}, "y one array"),
+}
+
+
+@pytest.mark.parametrize(("y", "said"), WRONG_LABELS.values(), ids=WRONG_LABELS)
+def test_wrong_labels_anywhere_in_memory_are_refused(y: Any, said: str, tmp_path: Any) -> None:
+    run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
+    with pytest.raises(DataError, match=said):
+        run.fit(DataLoader((X, y), 8))
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_labels_for_validation_are_refused_before_training(tmp_path: Any) -> None:
+    run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
+    with pytest.raises(DataError, match="the id 3"):
+        run.fit(DataLoader((X, Y), 8), DataLoader((X, with_last(3)), 8))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("wrong", [3, -1])
+def test_a_wrong_label_in_a_later_batch_of_a_stream_stops_there(wrong: int, tmp_path: Any) -> None:
+    batches = [(X[:8], Y[:8]), (X[8:16], np.full(8, wrong))]
+    run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
+    with pytest.raises(DataError, match=f"the id {wrong}"):
+        run.fit(batches)
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (np.zeros((40,), "int32"), r"class ids of shape \(batch, 2\)"),
+        (np.zeros((40, 3), "int32"), r"shape \(batch, 2\)"),
+        (np.zeros((40, 3, 1), "int32"), r"shape \(batch, 2\)"),
+        (np.full((40, 2), 3), "the id 3"),
+    ],
+)
+def test_labels_of_sequences_have_one_class_for_each_step(y: Any, said: str, tmp_path: Any) -> None:
+    run = learner(tmp_path / "run", Classification(sequence()), "sgd", 0.1)
+    with pytest.raises(DataError, match=said):
+        run.fit(DataLoader((numbers(40, 2, 2), y), 8))
+    assert not (tmp_path / "run").exists()
+
+
+def test_compiled_models_are_told_about_their_labels_too(tmp_path: Any) -> None:
+    for y, said in ((with_last(3), "the id 3"), (np.eye(3)[Y], "class ids"), (with_last(0.5, "float64"), "whole")):
+        model = flat("softmax")
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        run = learner(tmp_path / "run", model, None, None)
+        with pytest.raises(DataError, match=said):
+            run.fit(DataLoader((X, y), 8))
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("y", [np.zeros((40, 2)), np.zeros((40, 1, 1)), np.zeros((40,)), None], ids=str)
+def test_regression_targets_have_the_shape_of_the_output(y: Any, tmp_path: Any) -> None:
+    run = learner(tmp_path / "run", Regression(flat()), "sgd", 0.1)
+    with pytest.raises(DataError):
+        run.fit(DataLoader(X if y is None else (X, y), 8))
+    assert not (tmp_path / "run").exists()
+
+
+WRONG_INPUTS = {
+    "another width": ((numbers(40, 5), Y), r"\(.*5\)"),
+    "another rank": ((numbers(40, 4, 4, 4), Y), "4, 4"),
+    "another name": (({"left": X, "right": X}, Y), "left"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), WRONG_INPUTS.values(), ids=WRONG_INPUTS)
+def test_inputs_that_the_model_does_not_take_are_refused(data: Any, said: str, tmp_path: Any) -> None:
+    run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
+    with pytest.raises(DataError, match=said):
+        run.fit(DataLoader(data, 8))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_of_arrays_of_different_lengths_is_refused() -> None:
+    for batch in ((X, Y[:39]), (X, Y, np.ones(39)), (X, Y, 1.0)):
+        with pytest.raises(DataError, match="same number of items"):
+            engine_of(Classification(flat()), "sgd", batch)
+    with pytest.raises(DataError, match="a tuple of 4"):
+        engine_of(Classification(flat()), "sgd", (X, Y, Y, Y))
+
+
+def test_categories_beyond_32_bits_are_refused() -> None:
+    model = keras.Sequential(
+        [keras.Input((1,), dtype="int64"), layers.Embedding(5, 2), layers.Flatten(), layers.Dense(3)]
+    )
+    ids_ = np.zeros((40, 1), "int64")
+    engine = engine_of(Classification(model), "sgd", (ids_, Y))
+    ids_[-1] = 2**32
+    with pytest.raises(DataError, match="32 bits"):
+        train(engine, [(ids_, Y)], 0.1)
+
+
+def functional(end: Any) -> keras.Model:
+    x = keras.Input((4,))
+    return keras.Model(x, end(layers.Dense(3)(x)))
+
+
+ENDS = {
+    "Dense in a Sequential": lambda: flat("softmax"),
+    "Dense, by function": lambda: flat(keras.activations.softmax),
+    "Dense in a Functional": lambda: functional(layers.Dense(3, activation="softmax")),
+    "Activation": lambda: functional(layers.Activation("softmax", dtype="float32")),
+    "Softmax": lambda: functional(layers.Softmax()),
+    "an operation": lambda: functional(keras.ops.softmax),
+    "nested": lambda: functional(flat_of(3)),
+    "nested in a Sequential": lambda: keras.Sequential([keras.Input((4,)), functional(layers.Softmax())]),
+    "sigmoid": lambda: flat("sigmoid"),
+    "log softmax": lambda: flat("log_softmax"),
+    "unbuilt": lambda: keras.Sequential([layers.Dense(3, activation="softmax")]),
+    "each step": lambda: keras.Sequential(
+        [keras.Input((2, 4)), layers.TimeDistributed(layers.Dense(3, activation="softmax"))]
+    ),
+}
+
+
+def flat_of(width: int) -> keras.Model:
+    return keras.Sequential([keras.Input((width,)), layers.Dense(3, activation="softmax")])
+
+
+@pytest.mark.parametrize("make", ENDS.values(), ids=ENDS)
+def test_a_model_that_ends_in_probabilities_is_refused_as_logits(make: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"from_logits=True.*from_logits=False"):
+        Classification(make())
+    Classification(make(), from_logits=False)
+    compiled = make()
+    compiled.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(ConfigurationError, match="from_logits"):
+        learner("never", compiled, None, None)
+
+
+@pytest.mark.parametrize("make", [flat, lambda: functional(layers.Dense(3, activation="relu")), lambda: flat("linear")])
+def test_models_that_end_otherwise_are_taken(make: Any) -> None:
+    Classification(make())
+
+
+def test_task_and_loss_agree_on_logits() -> None:
+    with pytest.raises(ConfigurationError, match="from_logits"):
+        Classification(flat(), keras.losses.SparseCategoricalCrossentropy(from_logits=False))
+    with pytest.raises(ConfigurationError, match="from_logits"):
+        Classification(flat("softmax"), keras.losses.SparseCategoricalCrossentropy(True), from_logits=False)
+
+
+@pytest.mark.parametrize("reduction", ["none", None])
+def test_a_loss_that_is_not_one_number_is_refused(reduction: Any) -> None:
+    with pytest.raises(ConfigurationError, match="one number"):
+        Regression(flat(), keras.losses.MeanSquaredError(reduction=reduction))
+
+
+@pytest.mark.parametrize("given", [flat, layers.Dense, 3, "model"], ids=["a function", "a class", "a number", "a text"])
+def test_a_task_takes_a_model(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="Keras model"):
+        Classification(given)
+
+
+def test_what_is_refused_leaves_the_model_as_it_was(tmp_path: Any) -> None:
+    model, _ = twins(flat)
+    run = learner(tmp_path / "run", Classification(model), "sgd", 0.1)
+    with pytest.raises(DataError):
+        run.fit(DataLoader((X, with_last(3)), 8))
+    learner(tmp_path / "run", Classification(model), "sgd", 0.1).fit(DataLoader((X, Y), 8))

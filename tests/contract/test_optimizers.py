@@ -1,0 +1,178 @@
+"""Optimizers and learning rates, as `build` takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, optimizers
+from keyed_models import OPTIMIZERS
+from training import assert_close, assert_equal, chunks, engine_of, learner, numbers, train, twins
+
+from multilearn import DataLoader, schedulers
+from multilearn.errors import ConfigurationError
+from multilearn_keras import Classification, Regression
+
+X, Y = numbers(32, 4), numbers(32, 1, seed=1)
+BATCHES = chunks((X, Y), 8)
+
+
+def model() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="tanh"), layers.Dense(1)])
+
+
+def build(tmp_path: Any, trained: Any, optimizer: Any, lr: Any = 0.1) -> Any:
+    return learner(tmp_path / "run", trained, optimizer, lr)
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_every_optimizer_goes_on_from_its_record(make: Any) -> None:
+    first, second = twins(model)
+    engine = engine_of(Regression(first), make(), BATCHES[0])
+    train(engine, BATCHES[:2], 0.01)
+    record = engine.record()
+    train(engine, BATCHES[2:], 0.01)
+    engine.release()
+    engine = engine_of(Regression(second), make(), BATCHES[0])
+    engine.restore(record)
+    train(engine, BATCHES[2:], 0.01)
+    engine.release()
+    assert_equal(first, second)
+
+
+def schedule() -> Any:
+    return optimizers.schedules.InverseTimeDecay(0.1, decay_steps=1, decay_rate=0.5)
+
+
+@pytest.mark.parametrize(
+    "own", [lambda: optimizers.SGD(0.05), lambda: optimizers.SGD(schedule())], ids=["rate", "schedule"]
+)
+def test_the_optimizers_own_rate_or_schedule_is_used_where_none_is_given(tmp_path: Any, own: Any) -> None:
+    ours, theirs = (twins(model)[0] for _ in range(2))
+    ours.compile(own(), "mse")
+    theirs.compile(own(), "mse")
+    theirs.fit(X, Y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    learner(tmp_path / "run", ours, None, None, num_epochs=2).fit(DataLoader((X, Y), 8))
+    assert_close(ours, theirs, 1e-5)
+
+
+@pytest.mark.parametrize(
+    "lr", [schedulers.Linear(0.1, 0.02), 0.03, schedule()], ids=["ours", "a number", "a schedule of Keras"]
+)
+def test_a_rate_that_is_given_goes_before_the_optimizers_own_schedule(tmp_path: Any, lr: Any) -> None:
+    trained, theirs = twins(model)
+    build(tmp_path, Regression(trained), optimizers.SGD(schedule()), lr).fit(DataLoader((X, Y), 8))
+    theirs.compile(optimizers.SGD(), "mse")
+    rates = {float: lambda i: 0.03, schedulers.Linear: lambda i: 0.1 - 0.08 * i / 4}
+    for update, batch in enumerate(BATCHES):
+        theirs.optimizer.learning_rate = rates.get(type(lr), lambda i: 0.1 / (1 + 0.5 * i))(update)
+        theirs.train_on_batch(*batch)
+    assert_close(trained, theirs, 1e-5)
+
+
+@pytest.mark.parametrize("name", ["sgd", "SGD"])
+def test_an_optimizer_may_be_named(tmp_path: Any, name: str) -> None:
+    ours, theirs = twins(model)
+    build(tmp_path, Regression(ours), name).fit(DataLoader((X, Y), 8))
+    theirs.compile(optimizers.SGD(0.1), "mse")
+    theirs.fit(X, Y, batch_size=8, shuffle=False, verbose=0)
+    assert_close(ours, theirs, 1e-5)
+
+
+def own_step() -> keras.Model:
+    class Own(keras.Model):
+        def train_step(self, data: Any) -> Any:
+            raise NotImplementedError
+
+    x = keras.Input((4,))
+    made = Own(x, layers.Dense(1)(x))
+    made.compile("sgd", "mse")
+    return made
+
+
+def frozen() -> keras.Model:
+    made = model()
+    made.trainable = False
+    return made
+
+
+def built_for(other: keras.Model) -> Any:
+    optimizer = optimizers.Adam()
+    optimizer.build(other.trainable_variables)
+    return optimizer
+
+
+REFUSED = {
+    "a bare model": (model, "sgd", "not compiled.*Classification"),
+    "no model at all": (lambda: 3, "sgd", "int.*Classification"),
+    "a layer": (lambda: layers.Dense(3), "sgd", "Dense.*Classification"),
+    "its own train_step": (own_step, None, "train_step"),
+    "its own train_step in a task": (lambda: Regression(own_step()), "sgd", "train_step"),
+    "no optimizer for a task": (lambda: Regression(model()), None, "Adam"),
+    "a class": (lambda: Regression(model()), optimizers.Adam, "parentheses"),
+    "an unknown name": (lambda: Regression(model()), "adamm", "adamm"),
+    "its own accumulation": (
+        lambda: Regression(model()),
+        lambda: optimizers.Adam(gradient_accumulation_steps=4),
+        r"grads_accumulation\(4\)",
+    ),
+    "its own accumulation, scaled": (
+        lambda: Regression(model()),
+        lambda: optimizers.LossScaleOptimizer(optimizers.Adam(gradient_accumulation_steps=4)),
+        r"grads_accumulation\(4\)",
+    ),
+    "another model's": (lambda: Regression(model()), lambda: built_for(model()), "another model.*Adam"),
+    "a model with other trainable weights": (lambda: Regression(frozen()), lambda: built_for(model()), "another model"),
+}
+
+
+@pytest.mark.parametrize(("trained", "optimizer", "said"), REFUSED.values(), ids=REFUSED)
+def test_build_refuses_with_the_remedy(trained: Any, optimizer: Any, said: str, tmp_path: Any) -> None:
+    made = optimizer() if callable(optimizer) and not isinstance(optimizer, type) else optimizer
+    with pytest.raises(ConfigurationError, match=said):
+        build(tmp_path, trained(), made)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("lr", ["0.1", True, -1.0, float("nan"), schedulers.Cosine], ids=str)
+def test_a_learning_rate_that_is_none_is_refused(lr: Any, tmp_path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="learning rate"):
+        build(tmp_path, Regression(model()), "sgd", lr)
+
+
+def test_nothing_to_train_is_refused_before_anything_is_written(tmp_path: Any) -> None:
+    run = build(tmp_path, Regression(frozen()), "sgd")
+    with pytest.raises(ConfigurationError, match="trainable=True"):
+        run.fit(DataLoader((X, Y), 8))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_optimizer_of_a_model_that_is_built_late_is_checked_then(tmp_path: Any) -> None:
+    late = keras.Sequential([layers.Dense(1)])
+    run = build(tmp_path, Regression(late), built_for(model()))
+    with pytest.raises(ConfigurationError, match="another model"):
+        run.fit(DataLoader((X, Y), 8))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_optimizer_in_use_trains_its_model_further(tmp_path: Any) -> None:
+    ours, theirs = twins(model)
+    optimizer = optimizers.Adam()
+    for part in ("one", "two"):
+        learner(tmp_path / part, Regression(ours), optimizer, 0.01).fit(DataLoader((X, Y), 8))
+    theirs.compile(optimizers.Adam(0.01), "mse")
+    theirs.fit(X, Y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    assert_close(ours, theirs, 1e-5)
+    assert int(optimizer.iterations) == 8
+
+
+def test_numpy_numbers_are_rates(tmp_path: Any) -> None:
+    for number in (np.float32(0.1), np.float64(0.1), 1):
+        learner(tmp_path / str(type(number)), Regression(model()), "sgd", number)
+
+
+def test_a_softmax_model_is_refused_as_logits_where_it_is_wrapped() -> None:
+    with pytest.raises(ConfigurationError, match="from_logits=False"):
+        Classification(keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="softmax")]))

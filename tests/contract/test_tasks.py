@@ -1,0 +1,287 @@
+"""What tasks compute: the loss, and the count it is a mean over, against numpy; and tasks of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, optimizers
+from training import BACKEND, chunks, engine_of, evaluate, ids, learner, numbers, state, train, twins
+
+from multilearn import DataLoader
+from multilearn.errors import ConfigurationError, DataError
+from multilearn.metrics import Accuracy, Loss
+from multilearn.outputs import Output, RegressionOutput
+from multilearn_keras import Classification, Regression
+
+LENGTHS = (3, 1, 4, 2)
+
+
+def masked(classes: int = 3) -> keras.Model:
+    """Outputs (batch, time, classes); steps of zeros are masked."""
+    return keras.Sequential([keras.Input((4, 2)), layers.Masking(), layers.Dense(classes, use_bias=False)])
+
+
+def plain() -> keras.Model:
+    return keras.Sequential([keras.Input((4, 2)), layers.Dense(3, use_bias=False)])
+
+
+def sequences() -> tuple[np.ndarray, np.ndarray]:
+    """Inputs (batch, time, features), padded with zeros, and which steps count."""
+    x, counted = numbers(4, 4, 2), np.arange(4) < np.array(LENGTHS)[:, None]
+    return np.where(counted[..., None], x, 0).astype("float32"), counted
+
+
+def cross_entropy(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+    logits = logits.astype("float64")
+    return np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, y[..., None], -1)[..., 0]
+
+
+def measured(task: Any, batch: Any) -> tuple[float, float]:
+    """(loss, count), the same from a training step as from an evaluation."""
+    engine = engine_of(task, optimizers.SGD(), batch)
+    ((loss, count),) = evaluate(engine, [batch])
+    ((trained, counted),) = train(engine, [batch], 0.0)
+    assert (trained, counted) == (pytest.approx(loss, rel=1e-6), count)
+    return loss, count
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize("make", [plain, masked])
+def test_the_loss_and_its_divisor(make: Any, weighted: bool, reduction: str) -> None:
+    model, _ = twins(make)
+    x, counted = sequences()
+    y = ids(3, 4, 4)
+    mask = counted if make is masked else np.ones((4, 4))
+    weight = np.random.default_rng(2).uniform(0.5, 2, (4, 4)).astype("float32") if weighted else np.ones((4, 4))
+    total = (cross_entropy(x @ state(model)["layers/dense.0/kernel"], y) * mask * weight).sum()
+    divisor = {"mean_with_sample_weight": (mask * weight).sum(), "sum": 1}.get(reduction, mask.sum())
+    batch = (x, y, weight) if weighted else (x, y)
+    given = weight.copy()
+    loss, count = measured(
+        Classification(model, keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)), batch
+    )
+    assert count == pytest.approx(divisor, rel=1e-6)
+    assert loss == pytest.approx(total / divisor, rel=1e-5)
+    assert np.array_equal(weight, given)  # Keras multiplies the mask into the weights that it is given, on torch
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+def test_a_weight_for_each_sequence_counts_as_often_as_keras_divides_by_it(reduction: str) -> None:
+    model, _ = twins(plain)
+    x, y = numbers(4, 4, 2), ids(3, 4, 4)
+    weight = np.array([[1], [2], [0.5], [1]], "float32")
+    loss, count = measured(
+        Classification(model, keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)), (x, y, weight)
+    )
+    total = (cross_entropy(x @ state(model)["layers/dense.0/kernel"], y) * weight).sum()
+    assert loss * count == pytest.approx(total, rel=1e-5)
+    assert count == {"sum_over_batch_size": 16, "mean_with_sample_weight": 4.5}[reduction]
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+@pytest.mark.parametrize("ignored", [-1, 0, 255])
+def test_an_ignored_class_is_counted_neither_in_the_loss_nor_in_metrics(ignored: int, reduction: str) -> None:
+    model, _ = twins(masked)
+    x, counted = sequences()
+    y = ids(3, 4, 4)
+    y[0, 0] = y[2] = ignored
+    counted = counted & (y != ignored)
+    loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=ignored, reduction=reduction)
+    logits = x @ state(model)["layers/dense.0/kernel"]
+    each = cross_entropy(logits, np.where(counted, y, 0))[counted]
+    engine = engine_of(Classification(model, loss), optimizers.SGD(), (x, y), metrics=(Loss(), Accuracy()))
+    output = engine.eval_step((x, y))
+    ((found, count),) = evaluate(engine, [(x, y)])
+    assert count == counted.sum()
+    assert found == pytest.approx(each.mean(), rel=1e-5)
+    accuracy = engine.fetch([output])[0].measures["Accuracy"]
+    assert int(accuracy["correct"]) == (logits.argmax(-1) == y)[counted].sum()
+    assert int(accuracy["count"]) == counted.sum()
+
+
+def test_ids_and_one_hot_targets_of_any_type_do_for_every_loss_of_classes() -> None:
+    model, _ = twins(masked)
+    x, counted = sequences()
+    y = ids(3, 4, 4)
+    each = cross_entropy(x @ state(model)["layers/dense.0/kernel"], y)[counted]
+    for loss in (None, keras.losses.CategoricalCrossentropy(from_logits=True)):
+        task = Classification(model, loss)
+        engine = engine_of(task, optimizers.SGD(), (x, y))
+        one_hot = [np.eye(3)[y].astype(kind) for kind in ("float32", "int64", "uint8", "bool")]
+        for targets in (y, y[..., None], *one_hot):
+            ((found, count),) = evaluate(engine, [(x, targets)])
+            assert (found, count) == (pytest.approx(each.mean(), rel=1e-5), counted.sum()), targets.dtype
+
+
+def test_shares_of_classes_are_targets_of_a_categorical_loss_only() -> None:
+    model, _ = twins(lambda: keras.Sequential([keras.Input((2,)), layers.Dense(3, use_bias=False)]))
+    x, shares = numbers(4, 2), np.full((4, 3), 1 / 3, "float32")
+    loss, count = measured(Classification(model, keras.losses.CategoricalCrossentropy(True)), (x, shares))
+    logits = x @ state(model)["layers/dense.0/kernel"]
+    assert (loss, count) == (pytest.approx((np.log(np.exp(logits).sum(-1)) - logits.mean(-1)).mean(), rel=1e-5), 4)
+    with pytest.raises(DataError, match="CategoricalCrossentropy"):
+        measured(Classification(model), (x, shares))
+
+
+def test_probabilities_with_from_logits_false() -> None:
+    logits_model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
+    model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="softmax")]))
+    batch = (numbers(8, 4), ids(3, 8))
+    expected = measured(Classification(logits_model), batch)
+    assert measured(Classification(model, from_logits=False), batch) == pytest.approx(expected, rel=1e-5)
+    for name in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
+        assert measured(Classification(logits_model, name), batch) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mse", "mean_absolute_error", keras.losses.Huber(), keras.losses.log_cosh])
+def test_regression_takes_any_loss_of_numbers(name: Any) -> None:
+    model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(2, use_bias=False)]))
+    x, y = numbers(8, 4), numbers(8, 2, seed=1)
+    d = (x @ state(model)["layers/dense.0/kernel"] - y).astype("float64")
+    by_name = {
+        "mse": d**2,
+        "mean_absolute_error": np.abs(d),
+        "huber_loss": np.where(np.abs(d) < 1, d**2 / 2, np.abs(d) - 0.5),
+        "log_cosh": np.log(np.cosh(d)),
+    }
+    key = name if isinstance(name, str) else getattr(name, "name", getattr(name, "__name__", ""))
+    assert measured(Regression(model, name), (x, y)) == (pytest.approx(by_name[key].mean(), rel=1e-5), 8)
+
+
+def test_regression_counts_what_is_not_masked_and_takes_weights() -> None:
+    model, _ = twins(lambda: masked(2))
+    x, counted = sequences()
+    y, weight = numbers(4, 4, 2, seed=1), np.random.default_rng(2).uniform(0.5, 2, (4, 4)).astype("float32")
+    squared = ((x @ state(model)["layers/dense.0/kernel"] - y) ** 2).mean(-1) * counted * weight
+    by_items, by_weight = (
+        keras.losses.MeanSquaredError(reduction=r) for r in ("sum_over_batch_size", "mean_with_sample_weight")
+    )
+    for loss, count in ((by_items, counted.sum()), (by_weight, (counted * weight).sum())):
+        found = measured(Regression(model, loss), (x, y, weight))
+        assert found == pytest.approx((squared.sum() / count, count), rel=1e-5)
+
+
+def test_regression_targets_may_lack_the_last_axis_of_one() -> None:
+    model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
+    x, y = numbers(8, 4), numbers(8, 1, seed=1)
+    assert measured(Regression(model), (x, y[:, 0])) == measured(Regression(model), (x, y))
+    assert measured(Regression(model), (x, y > 0)) == measured(Regression(model), (x, (y > 0).astype("float32")))
+
+
+def test_a_batch_may_say_that_it_has_no_weights() -> None:
+    model, _ = twins(plain)
+    batch = (numbers(4, 4, 2), ids(3, 4, 4))
+    assert measured(Classification(model), (*batch, None)) == measured(Classification(model), batch)
+
+
+class Autoencoder:
+    """Two losses: how far off the input comes back, and how large the code is."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+
+    def step(self, batch: Any, training: bool) -> RegressionOutput:
+        code, restored = self.model(batch, training=training)
+        loss = keras.ops.mean((batch - restored) ** 2) + 0.1 * keras.ops.mean(code**2)
+        return RegressionOutput(loss, keras.ops.shape(batch)[0], restored, batch)
+
+
+def encoder() -> keras.Model:
+    x = keras.Input((4,))
+    code = layers.Dense(2, use_bias=False)(x)
+    return keras.Model(x, [code, layers.Dense(4, use_bias=False)(code)])
+
+
+def test_a_task_of_ones_own(tmp_path: Any) -> None:
+    model, _ = twins(encoder)
+    x = numbers(20, 4)
+    into, out = (state(model)[f"layers/dense.{k}/kernel"].astype("float64") for k in (0, 1))
+    for batch in chunks(x, 8):
+        code = batch @ into
+        off = code @ out - batch
+        d_off, d_code = 2 * off / off.size, 0.2 * code / code.size
+        into, out = into - 0.5 * (batch.T @ (d_off @ out.T + d_code)), out - 0.5 * (code.T @ d_off)
+    run = learner(tmp_path / "run", Autoencoder(model), optimizers.SGD(), 0.5)
+    assert run.fit(DataLoader(x, 8), DataLoader(x, 20)) is model
+    np.testing.assert_allclose(state(model)["layers/dense.0/kernel"], into, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(state(model)["layers/dense.1/kernel"], out, rtol=1e-5, atol=1e-5)
+    expected = ((x @ into @ out - x) ** 2).mean() + 0.1 * ((x @ into) ** 2).mean()
+    assert run.history["valid"]["Loss"] == (pytest.approx(expected, rel=1e-5),)
+
+
+class Counting(Classification):
+    """Counts its training steps."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(model)
+        self.steps = keras.Variable(0, dtype="int32", trainable=False)
+
+    def step(self, batch: Any, training: bool) -> Any:
+        self.steps.assign_add(1)
+        output = super().step(batch, training)
+        return replace(output, loss=output.loss * (1 + 0 * keras.ops.cast(self.steps, "float32")))
+
+
+def test_a_counter_in_a_task_counts_training_steps_and_is_recorded() -> None:
+    task = Counting(twins(plain)[0])
+    batch = (numbers(4, 4, 2), ids(3, 4, 4))
+    engine = engine_of(task, optimizers.SGD(), batch)
+    for _ in range(3):
+        train(engine, [batch], 0.1)
+        evaluate(engine, [batch, batch])
+    recorded = engine.record()
+    engine.release()
+    assert int(task.steps) == 3
+    assert recorded["model"]["task"]["steps"].array == 3
+    again = Counting(twins(plain)[1])
+    engine = engine_of(again, optimizers.SGD(), batch)
+    engine.restore(recorded)
+    train(engine, [batch], 0.1)
+    engine.release()
+    assert int(again.steps) == 4
+
+
+class Least:
+    """Returns nothing but a loss and how many items it is of."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+
+    def step(self, batch: Any, training: bool) -> Output:
+        x, y = batch
+        return Output(keras.ops.mean((self.model(x, training=training) - y) ** 2), 2.5)
+
+
+def test_the_least_a_task_may_return() -> None:
+    model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
+    batch = (numbers(8, 4), numbers(8, 1, seed=1))
+    loss, _ = measured(Regression(model), batch)
+    assert measured(Least(model), batch) == (pytest.approx(loss, rel=1e-6), 2.5)
+
+
+@pytest.mark.parametrize("task", [Regression, Least])
+def test_a_metric_that_does_not_fit_the_task_is_refused_before_anything_is_written(task: Any, tmp_path: Any) -> None:
+    model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
+    run = learner(tmp_path / "run", task(model), "sgd", 0.1, accuracy=True)
+    with pytest.raises(ConfigurationError, match="Accuracy"):
+        run.fit(DataLoader((numbers(8, 4), numbers(8, 1)), 4))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_step_that_fails_is_refused_before_anything_is_written(tmp_path: Any) -> None:
+    class Wrong(Least):
+        def step(self, batch: Any, training: bool) -> Output:
+            return Output(keras.ops.mean(self.model(batch[0]) - batch[2]), 1)
+
+    model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
+    run = learner(tmp_path / "run", Wrong(model), "sgd", 0.1)
+    with pytest.raises(DataError, match="index out of range"):
+        run.fit(DataLoader((numbers(8, 4), numbers(8, 1)), 4))
+    assert not (tmp_path / "run").exists()
+    if BACKEND == "jax":  # what was tried left no tracer behind
+        assert state(model)["layers/dense.0/kernel"].shape == (4, 1)

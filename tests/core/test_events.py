@@ -1,0 +1,124 @@
+"""What a real run says: facts that nobody can change, made of host values only."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+import toy_experiment as toy
+
+import multilearn as ml
+from multilearn import events
+from multilearn.events import Finished, MetricInfo, Reading, Started
+from multilearn.metrics import Entry
+from multilearn.position import Position
+
+SCALARS = (bool, int, float, str, type(None), Path, events.Split)
+
+
+class Text:
+    """A metric whose values are text."""
+
+    name = "Text"
+    unit = ""
+    numeric = False
+
+    def measure(self, ops: Any, output: Any) -> Mapping[str, Any]:
+        return {"loss": ops.float32(output.loss)}
+
+    def merge(self, state: Any, measured: Any) -> Any:
+        return {"loss": float(measured["loss"])}
+
+    def entry(self, state: Any) -> Entry:
+        return Entry(f"about {state['loss']:.1f}")
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Everything a run says that is stopped, goes on, fails, and is finished already."""
+    directory = tmp_path_factory.mktemp("events") / "run"
+    everything: list[Any] = []
+
+    class Screen(ml.renderers.SilentRenderer):
+        def render(self, event: Any) -> None:
+            everything.append(event)
+
+    def fail(epoch: int, number: int) -> None:
+        if epoch == 3:
+            raise OSError("the data went away")
+
+    interrupter = ml.Interrupter()
+    described = toy.builder(directory).metrics(Text()).renderer(Screen()).checkpoint("latest")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MULTILEARN_BACKEND", "toy")
+        stops = toy.Watched(toy.train_loader(), lambda *at: at == (2, 2) and toy.stop(interrupter, "enough"))
+        toy.fit(described.with_interrupter(interrupter), stops)
+        with pytest.raises(OSError, match="went away"):
+            toy.fit(described, toy.Watched(toy.train_loader(), fail))
+        toy.fit(described)
+        toy.fit(described)
+    return everything
+
+
+def test_the_run_of_these_tests_says_everything_there_is_to_say(said: list[Any]) -> None:
+    assert {type(event) for event in said} == set(typing.get_args(events.Event))
+    ends = [event for event in said if isinstance(event, Finished)]
+    assert [(str(end.position), end.reason, end.error is None) for end in ends] == [
+        ("2.2", "enough", True),
+        ("2", None, False),
+        ("3", None, True),
+        ("3", None, True),
+    ]
+    assert any(event.history for event in said if isinstance(event, Started))
+
+
+def inside(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every value that `value` is made of, itself included."""
+    yield path, value
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from inside(getattr(value, field.name), f"{path}.{field.name}")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from inside(key, f"a key of {path}")
+            yield from inside(item, f"{path}[{key!r}]")
+    elif isinstance(value, (tuple, list)):
+        for index, item in enumerate(value):
+            yield from inside(item, f"{path}[{index}]")
+
+
+def test_events_hold_host_values_only(said: list[Any]) -> None:
+    known = (*typing.get_args(events.Event), MetricInfo, Reading, Position)
+    for event in said:
+        for path, value in inside(event, type(event).__name__):
+            assert type(value) in (*SCALARS, *known, tuple, MappingProxyType) or isinstance(value, Path), path
+
+
+def test_nothing_in_an_event_can_be_changed(said: list[Any]) -> None:
+    for event in said:
+        for path, value in inside(event, type(event).__name__):
+            if dataclasses.is_dataclass(value):
+                for field in dataclasses.fields(value):
+                    with pytest.raises(dataclasses.FrozenInstanceError):
+                        setattr(value, field.name, None)
+            elif isinstance(value, Mapping):
+                with pytest.raises(TypeError):
+                    value["new"] = 1  # type: ignore[index]
+                for key in value:
+                    with pytest.raises(TypeError):
+                        del value[key]  # type: ignore[attr-defined]
+            else:
+                assert not isinstance(value, (list, set, bytearray)), path
+
+
+def test_what_was_said_does_not_change_afterwards(said: list[Any]) -> None:
+    """An event that shows a live view would tell a listener that keeps it another story later."""
+    first = said[0]
+    assert isinstance(first, Started)
+    assert first.position == Position(0)
+    assert not any(first.history.values())

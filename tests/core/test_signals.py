@@ -1,0 +1,177 @@
+"""Runs in processes of their own that are interrupted, ended at once, or killed, and then go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_experiment as toy
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends the signals of POSIX")
+
+EPOCHS = 6
+
+# Exits as the examples do. At batch 2 of epoch 2 it can wait for a signal, and then take very long over that batch.
+SCRIPT = f"""
+import sys, time
+import multilearn as ml
+import toy_experiment as toy
+
+directory, mode, *resume = sys.argv[1:]
+
+def at(epoch, number):
+    time.sleep(0.004 if mode == "steady" else 0)
+    if mode.startswith("wait") and (epoch, number) == (2, 2):
+        print("waiting", flush=True)
+        while learner.stopped_by is None:
+            time.sleep(0.005)
+        print("asked to stop", flush=True)
+        time.sleep(60 if mode == "wait and stall" else 0)
+
+described = toy.builder(directory, {EPOCHS}).renderer(ml.renderers.CliRenderer(sys.stderr))
+learner = toy.build(described.checkpoint(*resume) if resume else described)
+print("begun", flush=True)
+learner.fit(toy.Watched(toy.train_loader(), at), toy.valid_loader())
+sys.exit({{"SIGINT": 130, "SIGTERM": 143}}.get(learner.stopped_by, 0))
+"""
+
+
+class Process:
+    """A run in a process of its own."""
+
+    def __init__(self, environment: dict[str, str], *arguments: Path | str) -> None:
+        self._running = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, line: str) -> None:
+        assert self._running.stdout is not None
+        for said in self._running.stdout:
+            if said.strip() == line:
+                return
+        raise AssertionError(f"ended before {line}: {self._running.communicate()}")
+
+    def send(self, number: int) -> None:
+        self._running.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code, and what it said on stderr."""
+        _, said = self._running.communicate(timeout=30)
+        return self._running.returncode, said
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the run that nobody interrupted."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MULTILEARN_BACKEND", "toy")
+        toy.fit(toy.builder(directory, EPOCHS))
+    return contents(directory)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {**toy.metric_files(directory), **toy.checkpoint_files(directory)}
+
+
+def sessions(directory: Path) -> list[dict[str, Any]]:
+    return json.loads((directory / "experiment.json").read_text())["sessions"]
+
+
+def finish(environment: dict[str, str], directory: Path) -> str:
+    """Goes on from the latest checkpoint to the end; what that said."""
+    exit_code, said = Process(environment, directory, "quick", "latest").end()
+    assert exit_code == 0, said
+    return said
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_ends_the_batch_saves_says_where_and_latest_goes_on(
+    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes], number: signal.Signals, code: int
+) -> None:
+    run = tmp_path / "run"
+    process = Process(environment, run, "wait")
+    process.wait_for("waiting")
+    process.send(number)
+    exit_code, said = process.end()
+    assert exit_code == code, said
+    assert f"stopped in epoch 2 after 2 batches: {number.name}" in said
+    assert "Traceback" not in said
+    (session,) = sessions(run)
+    assert (session["outcome"], session["reason"], session["position"]) == ("stopped", number.name, "2.2")
+    assert toy.checkpoints(run)[-1] == "2.2"
+    assert "Going on from checkpoint 2.2" in finish(environment, run)
+    assert contents(run) == whole
+
+
+@pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_the_run_at_once(
+    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes], second: signal.Signals, code: int
+) -> None:
+    run = tmp_path / "run"
+    process = Process(environment, run, "wait and stall")
+    process.wait_for("waiting")
+    process.send(signal.SIGINT)
+    process.wait_for("asked to stop")
+    process.send(second)
+    exit_code, said = process.end()
+    assert exit_code == code, said
+    assert toy.checkpoints(run) == ["1"]
+    assert sessions(run)[0]["outcome"] == "failed"
+    assert "Going on from checkpoint 1" in finish(environment, run)
+    assert contents(run) == whole
+
+
+def test_a_run_killed_at_any_moment_goes_on_from_the_newest_complete_state_and_says_so(
+    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes]
+) -> None:
+    run, moments, kills = tmp_path / "run", random.Random(0), 0
+    while kills < 8:
+        before = toy.checkpoints(run)
+        process = Process(environment, run, "steady", "latest")
+        process.wait_for("begun")
+        time.sleep(moments.uniform(0, 0.12))
+        process.send(signal.SIGKILL)
+        exit_code, said = process.end()
+        if exit_code == 0:  # it was faster
+            assert contents(run) == whole
+            shutil.rmtree(run)
+            continue
+        assert exit_code == -signal.SIGKILL
+        kills += 1
+        if said:
+            assert (f"Going on from checkpoint {before[-1]} " if before else "starting at epoch 1") in said
+    finish(environment, run)
+    assert contents(run) == whole
+    outcomes = [(session["outcome"], session["ended"] is None) for session in sessions(run)]
+    assert set(outcomes[:-1]) <= {(None, True)}
+    assert outcomes[-1] == ("completed", False)
+
+
+def test_a_directory_whose_run_is_alive_in_another_process_takes_no_second_one(
+    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes]
+) -> None:
+    run = tmp_path / "run"
+    process = Process(environment, run, "wait")
+    process.wait_for("waiting")
+    exit_code, said = Process(environment, run, "quick", "latest").end()
+    assert exit_code == 1
+    assert "A directory takes one writer at a time" in said
+    assert len(sessions(run)) == 1
+    process.send(signal.SIGTERM)
+    assert process.end()[0] == 143
+    finish(environment, run)
+    assert contents(run) == whole

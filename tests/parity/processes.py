@@ -1,0 +1,175 @@
+"""Processes on each framework, and what they leave in their directories."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+BACKENDS = [name for name in ("torch", "tensorflow", "jax") if find_spec(name)]
+SCRIPTS = Path(__file__).parent / "scripts"
+DIGITS = Path(__file__).parents[2] / "examples" / "digits.py"
+LIMIT = 120.0  # seconds that nothing here takes
+
+T = TypeVar("T")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's, without any choice of a backend or seed in it."""
+    choices = {"MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED"}
+    kept = {name: value for name, value in os.environ.items() if name not in choices}
+    return {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **kept, **variables}
+
+
+def on_each(work: Callable[[str], T]) -> dict[str, T]:
+    """What `work` returns of each framework; they run side by side."""
+    with ThreadPoolExecutor(len(BACKENDS)) as pool:
+        return dict(zip(BACKENDS, pool.map(work, BACKENDS), strict=True))
+
+
+def until(condition: Callable[[], T], running: Callable[[], bool] = lambda: True) -> T:
+    """Wait for something to be true while something is running."""
+    give_up = time.monotonic() + LIMIT
+    while not (found := condition()):
+        assert running(), "it ended before that"
+        assert time.monotonic() < give_up, "it takes too long"
+        time.sleep(0.005)
+    return found
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a script ended: its exit code, -n where signal n killed it, and what it wrote to stdout and stderr."""
+
+    code: int
+    said: str
+
+
+class Running:
+    """A script in a fork of a warm process."""
+
+    def __init__(self, warm: Warm, pid: int, output: Path) -> None:
+        self.pid = pid
+        self._warm = warm
+        self._output = output
+
+    def said(self) -> str:
+        """What it wrote so far."""
+        return self._output.read_text(encoding="utf-8") if self._output.exists() else ""
+
+    def lives(self) -> bool:
+        return Path(f"/proc/{self.pid}").exists()
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self) -> Ended:
+        return Ended(int(self._warm.answer()), self.said())
+
+
+class Warm:
+    """A process that has imported one framework, and runs one script after the other in forks of itself."""
+
+    def __init__(self, backend: str, folder: Path) -> None:
+        self._folder = folder
+        self._scripts = 0
+        compiled = {
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, SCRIPTS / "warm.py"],
+            env=environment(MULTILEARN_BACKEND=backend, **compiled),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def start(self, script: Path, *arguments: object) -> Running:
+        assert self._process.stdin
+        self._scripts += 1
+        output = self._folder / f"{self._scripts}.txt"
+        request = {
+            "script": str(script),
+            "arguments": [str(argument) for argument in arguments],
+            "directory": str(self._folder),
+            "output": str(output),
+        }
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return Running(self, int(self.answer()), output)
+
+    def run(self, script: Path, *arguments: object) -> Ended:
+        return self.start(script, *arguments).wait()
+
+    def train(self, directory: Path, *options: object) -> Ended:
+        """Run the example, to its end, which must be a good one."""
+        ended = self.run(DIGITS, "--directory", directory, *options)
+        assert ended.code == 0, ended.said
+        return ended
+
+    def paused(self, where: str, *arguments: object) -> tuple[Running, Path]:
+        """The example where it waits before a batch, and the file to remove to let it go on."""
+        file = self._folder / "paused"
+        running = self.start(SCRIPTS / "pausing.py", where, file, DIGITS, *arguments)
+        until(file.exists, running.lives)
+        return running, file
+
+    def answer(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline()
+
+    def close(self) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(LIMIT)
+        self._process.stdout.close()
+
+
+def files(directory: Path, *folders: str) -> dict[str, bytes]:
+    """Every file in these folders of a run (or in all of it), by its path."""
+    roots = [directory / folder for folder in folders] or [directory]
+    found = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file()]
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in found}
+
+
+def metric_files(directory: Path, *epochs: int) -> dict[str, bytes]:
+    """The metric files of these epochs, or of all."""
+    found = files(directory, "train", "valid")
+    return {
+        path: text for path, text in found.items() if not epochs or path.split("/")[1] in {f"epoch-{e}" for e in epochs}
+    }
+
+
+def expect_equal_runs(run: Path, other: Path) -> None:
+    """Metric files byte for byte; the same checkpoints, with the same content."""
+    assert metric_files(run) == metric_files(other)
+    checkpoints, others = files(run, "checkpoint"), files(other, "checkpoint")
+    assert list(checkpoints) == list(others)
+    for path in checkpoints:
+        if path.endswith(".gz"):
+            assert gzip.decompress(checkpoints[path]) == gzip.decompress(others[path]), path
+
+
+def epoch_values(directory: Path) -> Mapping[tuple[str, str, int], float]:
+    """The exact value after each epoch, by split, metric and epoch."""
+    values = {}
+    for path, text in metric_files(directory).items():
+        split, epoch, metric = path.removesuffix(".log").split("/")
+        value, final = text.decode().splitlines()[-1].split(",")
+        assert final == "final", path
+        values[split, metric, int(epoch.removeprefix("epoch-"))] = float(value)
+    return values

@@ -1,0 +1,71 @@
+"""What one framework draws: under `exact/...` what must be equal bit for bit, under `near/...` traced floats: `draws.py FILE`."""
+
+import itertools
+import sys
+from importlib.util import find_spec
+
+import keras
+import numpy as np
+from keras import layers, ops
+from keras.src.utils.backend_utils import DynamicBackend
+
+from multilearn_keras import random
+
+
+def draw_everything():
+    drawn = {}
+
+    def keep(name, tensor):
+        drawn[name] = np.asarray(ops.convert_to_numpy(tensor))
+
+    def convolutional():
+        image = layers.Input((8, 8, 1))
+        x = layers.Conv2D(4, 3, kernel_initializer="he_normal")(image)
+        x = layers.Dropout(0.3)(layers.ReLU()(layers.BatchNormalization()(x)))
+        return keras.Model(image, layers.Dense(3, kernel_initializer="truncated_normal")(layers.Flatten()(x)))
+
+    def recurrent():
+        tokens = layers.Input((None,), dtype="int32")
+        x = layers.Bidirectional(layers.LSTM(24, dropout=0.2, recurrent_dropout=0.3))(layers.Embedding(11, 9)(tokens))
+        return keras.Model(tokens, layers.Dense(3)(x))
+
+    def attention():
+        x = inputs = layers.Input((6, 8))
+        x = layers.MultiHeadAttention(2, 4, dropout=0.2)(x, x)
+        return keras.Model(inputs, layers.Dense(2, kernel_initializer="orthogonal")(x))
+
+    random.reset(42)
+    for make in (convolutional, recurrent, attention):
+        for k, weight in enumerate(make().weights):
+            keep(f"exact/{make.__name__}/{k}", ops.cast(weight, "int64" if "seed" in weight.path else weight.dtype))
+
+    dropouts = [layers.Dropout(0.3), layers.SpatialDropout1D(0.4), layers.Dropout(0.1, seed=-7)]
+    for step, (k, layer) in itertools.product(range(4), enumerate(dropouts)):
+        keep(f"exact/mask/{k}/{step}", layer(ops.ones((5, 6, 7)), training=True) != 0)
+    x = ops.reshape(ops.arange(96, dtype="float32"), (4, 8, 3)) / 96
+    for layer in (layers.GaussianNoise(1.0), layers.AlphaDropout(0.4), layers.LSTM(6, recurrent_dropout=0.3)):
+        for step in range(3):
+            keep(f"near/{type(layer).__name__}/{step}", layer(x, training=True))
+
+    for step in range(3):
+        keep(f"exact/uniform/{step}", keras.random.uniform((50,)))
+        keep(f"exact/randint/{step}", keras.random.randint((50,), -(2**31), 2**31 - 1))
+        keep(f"exact/shuffle/{step}", keras.random.shuffle(ops.arange(20)))
+        keep(f"exact/categorical/{step}", keras.random.categorical(ops.zeros((3, 5)), 10))
+        keep(f"near/normal/{step}", keras.random.normal((50,)))
+        keep(f"near/truncated_normal/{step}", keras.random.truncated_normal((50,)))
+    for dtype in ("float16", "bfloat16"):
+        keep(f"exact/{dtype}", ops.cast(keras.random.dropout(ops.ones((50,), dtype=dtype), 0.3), "float32"))
+
+    random.reset(43)
+    keep("other seed", convolutional().weights[0])
+    if find_spec("tensorflow"):  # as in a tf.data pipeline, whatever the framework that trains
+        foreign = DynamicBackend("tensorflow")
+        drawn["exact/tf.data"] = foreign.random.uniform(
+            (50,), seed=keras.random.SeedGenerator(1, backend=foreign)
+        ).numpy()
+    return drawn
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **draw_everything())

@@ -1,0 +1,171 @@
+"""However a run is stopped, by Ctrl-C, by SIGTERM or by kill -9: going on ends where the uninterrupted run ends."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import (
+    BACKENDS,
+    DIGITS,
+    SCRIPTS,
+    Ended,
+    Running,
+    Warm,
+    environment,
+    expect_equal_runs,
+    files,
+    on_each,
+    until,
+)
+
+from multilearn.checkpoint import CheckpointFolder
+from multilearn.position import START, Position
+
+BATCHES = 23
+KILLED = [backend for backend in BACKENDS if backend != "tensorflow"]
+
+
+def saved(directory: Path) -> list[Position]:
+    return CheckpointFolder(directory / "checkpoint").positions()
+
+
+def session(directory: Path) -> Any:
+    return json.loads((directory / "experiment.json").read_text())["sessions"][-1]
+
+
+def stop(warm: Warm, where: str, number: signal.Signals, *arguments: object) -> Ended:
+    """The example, sent a signal while it waits before a batch."""
+    running, file = warm.paused(where, *arguments)
+    running.send(number)
+    file.unlink()
+    return running.wait()
+
+
+@pytest.fixture(scope="module")
+def stopped(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run on each framework that was stopped three times in its second epoch, and went on each time."""
+    folder = tmp_path_factory.mktemp("stopped")
+
+    def train(backend: str) -> None:
+        run, process = folder / backend, warm[backend]
+        options = ("--directory", run, "--epochs", 4)
+        first = stop(process, "train 2 9", signal.SIGINT, *options)
+        expect_stop_in_training(run, first, "SIGINT", 130, between=(8, 10))
+        second = stop(process, "train 2 15", signal.SIGTERM, *options, "--checkpoint", "latest")
+        expect_stop_in_training(run, second, "SIGTERM", 143, between=(14, 16))
+        third = stop(process, "valid 2 2", signal.SIGINT, *options, "--checkpoint", "latest")
+        expect_stop_in_validation(run, third)
+        process.train(run, "--epochs", 4, "--checkpoint", "latest")
+
+    on_each(train)
+    return folder
+
+
+def expect_stop_in_training(run: Path, ended: Ended, reason: str, code: int, between: tuple[int, int]) -> None:
+    assert ended.code == code, ended.said
+    first, place = saved(run)
+    assert first == Position(1)
+    assert place.epoch == 2
+    assert place.batch is not None
+    assert between[0] <= place.batch <= between[1]
+    assert f"stopped in epoch 2 after {place.batch} batches: {reason}" in ended.said
+    assert {f"checkpoint/{part}-{place}.mpk.gz" for part in ("model", "optim", "scheduler")} <= set(files(run))
+    # nothing is left over of an earlier stop in this epoch
+    assert len(files(run, "checkpoint")) == 1 + 2 * 3
+    for metric in ("Loss", "Accuracy"):
+        lines = (run / f"train/epoch-2/{metric}.log").read_text().splitlines()
+        assert len(lines) == place.batch
+        assert not any("final" in line for line in lines)
+    assert (session(run)["outcome"], session(run)["reason"]) == ("stopped", reason)
+    assert session(run)["position"] == str(place)
+    assert not (run / ".lock").exists()
+
+
+def expect_stop_in_validation(run: Path, ended: Ended) -> None:
+    assert ended.code == 130, ended.said
+    assert saved(run) == [Position(1), Position(2, BATCHES)]
+    assert f"stopped in epoch 2 after {BATCHES} batches: SIGINT" in ended.said
+    assert (run / "train/epoch-2/Loss.log").read_text().splitlines()[-1].endswith(",final")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_run_that_was_stopped_again_and_again_ends_as_if_it_had_not_been(
+    runs: Path, stopped: Path, backend: str
+) -> None:
+    expect_equal_runs(stopped / backend, runs / f"digits-{backend}")
+
+
+def test_a_second_ctrl_c_ends_it_at_once(warm: Mapping[str, Warm], runs: Path, tmp_path: Path) -> None:
+    backend, run = BACKENDS[0], tmp_path / "run"
+    running, file = warm[backend].paused("train 2 9", "--directory", run, "--epochs", 4)
+    running.send(signal.SIGINT)
+    time.sleep(0.1)
+    assert running.lives()
+    running.send(signal.SIGINT)
+    ended = running.wait()
+    assert file.exists(), "it went on"
+    assert ended.code in (130, -signal.SIGINT), ended.said
+    assert saved(run) == [Position(1)]
+    assert not (run / ".lock").exists()
+    file.unlink()
+    assert "going on with epoch 2 of 4" in warm[backend].train(run, "--epochs", 4, "--checkpoint", "latest").said
+    expect_equal_runs(run, runs / f"digits-{backend}")
+
+
+def test_multilearn_run_passes_ctrl_c_on(runs: Path, tmp_path: Path) -> None:
+    first, *rest = BACKENDS
+    file, run = tmp_path / "paused", tmp_path / "run"
+    named = [option for backend in BACKENDS for option in ("--backend", backend)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "multilearn", "run", SCRIPTS / "pausing.py", *named]
+        + ["--", "train 2 9", str(file), str(DIGITS), "--epochs", "4", "--directory", str(run)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until(file.exists, lambda: process.poll() is None)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    file.unlink()
+    said, _ = process.communicate()
+    assert process.returncode == 130, said
+    assert f"stopped in epoch 2 after {saved(run)[-1].batch} batches: SIGINT" in said
+    assert f"multilearn: {first}" in said
+    assert said.count("not started") == len(rest)
+
+
+@pytest.mark.parametrize("backend", KILLED)
+def test_a_run_that_was_killed_again_and_again_ends_as_if_it_had_not_been(
+    warm: Mapping[str, Warm], runs: Path, tmp_path: Path, backend: str
+) -> None:
+    run, delays = tmp_path / "run", [random.uniform(0, 0.3), random.uniform(0, 1), random.uniform(0, 1)]
+    for delay in delays:
+        newest = saved(run)[-1] if (run / "checkpoint").exists() and saved(run) else START
+        running = warm[backend].start(DIGITS, "--directory", run, "--epochs", 4, "--checkpoint", "latest")
+        expect_truth(running, newest, run)
+        time.sleep(delay)
+        if running.lives():
+            running.send(signal.SIGKILL)
+        assert running.wait().code in (-signal.SIGKILL, 0), delays
+    warm[backend].train(run, "--epochs", 4, "--checkpoint", "latest")
+    expect_equal_runs(run, runs / f"digits-{backend}")
+
+
+def expect_truth(running: Running, newest: Position, run: Path) -> None:
+    """It says from where it goes on."""
+    beginnings = ("training for", "going on", "nothing left to do")
+    until(lambda: any(words in running.said() for words in beginnings), running.lives)
+    if newest == START:
+        assert f"Nothing was saved in {run}: starting at epoch 1." in running.said()
+    else:
+        assert f"Going on from checkpoint {newest} of {run}." in running.said()
