@@ -55,7 +55,7 @@ def main():
     parser.add_argument("--from", dest="source", metavar="D", help="go on from another run's directory")
     parser.add_argument("--quick", action="store_true", help="a few images and epochs, to see that it runs")
     options = parser.parse_args()
-    epochs = options.epochs or (2 if options.quick else EPOCHS)
+    epochs = options.epochs if options.epochs is not None else 2 if options.quick else EPOCHS
 
     ml.set_seed(42)
     train_data, valid_data = data(options.quick)

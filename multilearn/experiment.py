@@ -19,7 +19,6 @@ from multilearn.errors import DirectoryError
 from multilearn.events import Split
 
 if TYPE_CHECKING:
-    from multilearn.interrupter import Interrupter
     from multilearn.loop import Loop
 
 __all__ = [
@@ -32,6 +31,7 @@ __all__ = [
     "in_words",
     "now",
     "refuse_existing_run",
+    "remove_metric_files",
     "threads",
 ]
 
@@ -126,17 +126,14 @@ def clear_run(path: Path) -> None:
     run = RunDirectory(path)
     CheckpointFolder(run.checkpoints, MpkGzRecorder()).clear()
     for split in Split:
-        for folder in run.epochs(split).values():
-            for file in folder.glob("*.log"):
-                file.unlink()
-            _remove_if_empty(folder)
+        remove_metric_files(run, split)
         _remove_if_empty(path / split)
     for file in (run.experiment, run.log):
         file.unlink(missing_ok=True)
 
 
 @contextmanager
-def in_session(experiment: Experiment, run: RunDirectory, loop: Loop, interrupter: Interrupter) -> Iterator[None]:
+def in_session(experiment: Experiment, run: RunDirectory, loop: Loop) -> Iterator[None]:
     """While it lasts this process works on the run: written into experiment.json and experiment.log at both ends."""
     experiment.write(run.experiment)
     backend = experiment.sessions[-1].backend
@@ -152,7 +149,7 @@ def in_session(experiment: Experiment, run: RunDirectory, loop: Loop, interrupte
         with suppress(OSError):
             failed.write(run.experiment)
         raise
-    reason = interrupter.reason
+    reason = loop.stopped_by
     outcome = "completed" if reason is None else "stopped"
     _log.info("The run is %s at %s%s.", outcome, loop.position, f" ({reason})" if reason else "")
     experiment.ended(outcome=outcome, reason=reason, position=str(loop.position)).write(run.experiment)
@@ -161,6 +158,16 @@ def in_session(experiment: Experiment, run: RunDirectory, loop: Loop, interrupte
 def in_words(error: BaseException) -> str:
     """An error as one line."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def remove_metric_files(run: RunDirectory, split: Split, after: int = 0) -> list[int]:
+    """Remove the metric files of the epochs after `after`, and the folders that are empty then; returns the epochs."""
+    later = {epoch: folder for epoch, folder in run.epochs(split).items() if epoch > after}
+    for folder in later.values():
+        for file in folder.glob("*.log"):
+            file.unlink()
+        _remove_if_empty(folder)
+    return list(later)
 
 
 def threads() -> dict[str, str]:

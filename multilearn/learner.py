@@ -62,6 +62,7 @@ class Learner:
         self._interrupter = settings.interrupter or Interrupter()
         self._store = MetricStore(self._measured())
         self._fitted = False
+        self._stopped_by: str | None = None
 
     @property
     def directory(self) -> Path:
@@ -89,8 +90,8 @@ class Learner:
 
     @property
     def stopped_by(self) -> str | None:
-        """Why the run stopped before its last epoch: `"SIGINT"`, `"SIGTERM"`, or a reason; None if it was completed."""
-        return self._interrupter.reason
+        """Why the run stopped before its end: `"SIGINT"`, `"SIGTERM"`, or a reason; None if it was completed."""
+        return self._stopped_by
 
     def fit(self, train: Any, valid: Any = None) -> Any:
         """Train on the batches of `train`, validate on those of `valid` after every epoch, return the trained model.
@@ -106,7 +107,6 @@ class Learner:
                 received="a second fit",
                 remedy='Build another, with .checkpoint("latest") to go on from where this one ended.',
             )
-        self._fitted = True
         renderer = self._settings.renderer or CliRenderer()
         return renderer.host(lambda: self._fit(train, valid, renderer))
 
@@ -117,12 +117,13 @@ class Learner:
             start = self._start(data, stack)
             weights = self._initial_weights(start)
             stack.enter_context(taken(run))
+            self._fitted = True
             notes = [*start.notes, *prepare(run, self._settings, start.found)]
             stack.enter_context(self._application_log(run))
             stack.enter_context(stopping_on_signals(self._interrupter))
             loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
             loop = self._loop(run, data, start, loggers, renderer)
-            with in_session(self._experiment(run, start, weights), run, loop, self._interrupter):
+            with in_session(self._experiment(run, start, weights), run, loop):
                 for note in notes:
                     _log.warning("%s", note)
                 self._run(loop, loggers, renderer, self._started(start, data))
@@ -155,9 +156,10 @@ class Learner:
         notes = [*data.notes, *found.notes]
         if found.parts:
             schedule = found.parts["scheduler"]
-            engine.restore({**found.parts, "random": schedule["random"]})
             inside = found.position.batch is not None
+            # first: what it refuses must leave the model as it is
             seed, differences = restore_schedule(schedule, plan, inside, scheduler, self._store)
+            engine.restore({**found.parts, "random": schedule["random"]})
             plan = Plan(seed, plan.accumulation, plan.batches, plan.horizon)
             notes += differences
         return _Start(engine, found, scheduler, self._store, plan, tuple(notes))
@@ -206,12 +208,15 @@ class Learner:
             try:
                 loop.emit(started)
                 loop.run()
+                self._stopped_by = loop.stopped_by
                 # nothing is said to be finished before it is on disk
                 loop.checkpointer.close()
                 loop.emit(Finished(loop.position, self.stopped_by))
             except BaseException as error:
-                with suppress(Exception):
-                    renderer.render(Finished(loop.position, error=in_words(error)))
+                for tell in (*(logger.log for logger in loggers), renderer.render):
+                    # one of them may be what failed
+                    with suppress(Exception):
+                        tell(Finished(loop.position, error=in_words(error)))
                 raise
 
     def _experiment(self, run: RunDirectory, start: _Start, weights: str | None) -> Experiment:

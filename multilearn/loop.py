@@ -54,6 +54,11 @@ class Loop:
     _window: list[_Pending] = field(default_factory=list)
     _opened: float = 0.0
 
+    @property
+    def stopped_by(self) -> str | None:
+        """Why it stopped before the end; None if everything is done: a request may come too late."""
+        return self.interrupter.reason if self.position.finished_epochs < self.epochs else None
+
     def run(self) -> None:
         """Every epoch that is left; `position` says afterwards how far it came."""
         stopping = self.interrupter.reason is not None
@@ -110,7 +115,6 @@ class Loop:
         batches = self.loaders[Split.VALID].iterate(self.plan.seed, epoch)
         for number, batch in enumerate(batches, start=1):
             if self.interrupter.reason is not None:
-                self._window.clear()
                 return False
             self._append(Split.VALID, epoch, _Pending(number, self.update, None, self.engine.eval_step(batch)))
         self._report(Split.VALID, epoch)

@@ -15,7 +15,7 @@ from multilearn.checkpoint import CheckpointFolder, HostTensor
 from multilearn.data import as_loader
 from multilearn.errors import ConfigurationError, DataError, DirectoryError
 from multilearn.events import Split
-from multilearn.experiment import clear_run, refuse_existing_run
+from multilearn.experiment import clear_run, refuse_existing_run, remove_metric_files
 from multilearn.lock import locked
 from multilearn.position import Position
 from multilearn.protocols import Example, Loader, LRScheduler
@@ -77,7 +77,7 @@ def fingerprint(weights: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for path, tensor in sorted(_tensors(weights), key=itemgetter(0)):
         digest.update(f"{path} {tensor}\n".encode())
-        digest.update(memoryview(tensor.raw))
+        digest.update(tensor.raw.data)
     return digest.hexdigest()
 
 
@@ -118,7 +118,8 @@ def _give_up_later(run: RunDirectory, settings: Settings, position: Position) ->
         folder.clean()
         later |= {f"checkpoint {later}" for later in folder.positions() if later > position}
         folder.withdraw(position)
-    later |= {f"epoch {epoch}" for split in Split for epoch in run.epochs(split) if epoch > position.epoch}
+    for split in (Split.TRAIN, Split.VALID):
+        later |= {f"epoch {epoch}" for epoch in remove_metric_files(run, split, position.epoch)}
     return [f"What came after {position} is given up: {', '.join(sorted(later))}."] if later else []
 
 

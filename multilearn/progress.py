@@ -13,6 +13,8 @@ from multilearn.protocols import LRScheduler, Record
 
 __all__ = ["Plan", "restore_schedule", "schedule_record", "updates_of"]
 
+_PARTS = frozenset({"metrics", "progress", "random", "scheduler", "seed", "streams"})
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -41,8 +43,14 @@ def schedule_record(
 def restore_schedule(
     record: Record, plan: Plan, inside_epoch: bool, scheduler: LRScheduler, store: MetricStore
 ) -> tuple[int, list[str]]:
-    """Put scheduler, store and global streams back. Returns the seed of the run and what differs, to be said aloud."""
+    """Put scheduler, store and global streams back. Returns the seed of the run and what differs, to be said aloud.
+
+    Raises `RecordError` for a record that lacks something; then nothing but these may have been touched.
+    """
     try:
+        if missing := _PARTS - record.keys():
+            raise KeyError(", ".join(sorted(missing)))
+        updates_of(record)
         scheduler.restore(record["scheduler"]["state"])
         store.restore(record["metrics"])
         seeds.restore_streams(record["streams"])

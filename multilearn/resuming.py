@@ -11,6 +11,7 @@ from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
 from multilearn.events import Split
+from multilearn.experiment import holds_run
 from multilearn.history import History, Monitor
 from multilearn.position import START, Position
 from multilearn.protocols import Engine, Record
@@ -43,11 +44,11 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
     position, notes = _position(resume, folder, source)
     if position is None:
         return Found(notes=(*notes, f"Nothing was saved in {source}: starting at epoch 1."))
-    if position.finished_epochs > settings.epochs:
+    if position > Position(settings.epochs):
         raise ConfigurationError(
             "num_epochs is the total number of epochs, and more than that are already done.",
             received=f"num_epochs({settings.epochs}) and the checkpoint {position}",
-            remedy=f"Ask for {position.finished_epochs} or more, or go on from an earlier checkpoint.",
+            remedy=f"Ask for {position.epoch} or more, or go on from an earlier checkpoint.",
         )
     needed = nbytes(engine.record())
     parts = folder.load(position, {"model": needed, "optim": needed})
@@ -73,6 +74,12 @@ def copy_metric_files(source: Path, target: Path, position: Position) -> None:
 
 def _position(resume: Resume, folder: CheckpointFolder, source: Path) -> tuple[Position | None, tuple[str, ...]]:
     if resume.which == "latest":
+        if resume.directory is not None and not holds_run(source):
+            raise CheckpointNotFound(
+                "Another run's directory must hold a run.",
+                received=f"{source}, which holds none",
+                remedy="Check the path.",
+            )
         latest, skipped = folder.latest_intact()
         return latest, tuple(skipped)
     if resume.which == "best":

@@ -58,7 +58,8 @@ def check_ids(y: Array, classes: int, shape: tuple[int | None, ...], ignored: in
                 received=f"shape {_batched((None, *y.shape[1:]))}",
                 remedy="Give one class id for each position of the output.",
             )
-    if y.dtype.kind not in "iu" and not (y.dtype.kind == "f" and np.isfinite(y).all() and np.array_equal(y, np.floor(y))):
+    whole = y.dtype.kind in "iu" or (y.dtype.kind == "f" and np.isfinite(y).all() and np.array_equal(y, np.floor(y)))
+    if not whole:
         raise DataError(
             "Class ids must be whole numbers.",
             received=f"type {y.dtype}",

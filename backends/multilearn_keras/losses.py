@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 from keras import ops
+from keras.src.backend.common.masking import get_keras_mask
 from keras.src.losses.loss import apply_mask
 
 from multilearn.data import mapped
@@ -85,7 +86,7 @@ def ignored_by(loss: keras.losses.Loss) -> int | None:
 
 def counted(logits: Any, ids: Any, loss: keras.losses.Loss) -> Any:
     """Which items enter the loss, (batch, ...): those neither the model masks nor the loss ignores; None for all."""
-    mask = getattr(logits, "_keras_mask", None)
+    mask = get_keras_mask(logits)
     if ignored_by(loss) is None:
         return mask
     kept = ops.not_equal(ids, ignored_by(loss))

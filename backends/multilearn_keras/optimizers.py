@@ -12,7 +12,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.protocols import LRScheduler, Record
 from multilearn.schedulers import Constant
 
-__all__ = ["KerasSchedule", "adopt_optimizer", "adopt_schedule", "rate_variable"]
+__all__ = ["KerasSchedule", "adopt_optimizer", "adopt_schedule", "rate_variable", "track_all"]
 
 
 class KerasSchedule:
@@ -97,6 +97,15 @@ def rate_variable(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
         inner._track_variable(variable)
         inner._learning_rate = variable
     return inner._learning_rate
+
+
+def track_all(optimizer: keras.optimizers.Optimizer) -> None:
+    """Have `optimizer.variables` of a built optimizer list all of them: Keras forgets those of a Nadam that is wrapped."""
+    inner = _inner(optimizer)
+    tracked = {id(variable) for variable in inner.variables}
+    for value in list(vars(inner).values()):
+        if isinstance(value, keras.Variable) and id(value) not in tracked:
+            inner._track_variable(value)
 
 
 def _inner(optimizer: Any) -> Any:

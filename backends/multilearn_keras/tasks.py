@@ -18,6 +18,7 @@ from typing import Any
 
 import keras
 from keras import ops
+from keras.src.backend.common.masking import get_keras_mask
 
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.outputs import ClassificationOutput, Output, RegressionOutput
@@ -122,7 +123,7 @@ class Regression:
         loss = self.loss(y, predictions, sample_weight=own(weight))
         # a Keras loss of numbers averages over the last axis first
         items = predictions[..., 0] if len(predictions.shape) > 1 else predictions
-        mask = getattr(predictions, "_keras_mask", None)
+        mask = get_keras_mask(predictions)
         return RegressionOutput(
             _with_layer_losses(loss, self.model),
             divisor(self.loss.reduction, items, mask, weight),
@@ -162,7 +163,7 @@ class CompiledModel:
         loss = self.model._compute_loss(x, y, predictions, own(weight), training)
         first = keras.tree.flatten(predictions)[0]
         reduction = getattr(self.loss, "reduction", "sum_over_batch_size")
-        mask = getattr(first, "_keras_mask", None)
+        mask = get_keras_mask(first)
         single = self.loss is not None and not isinstance(predictions, (dict, list, tuple))
         if single and is_categorical(self.loss):
             ids, _ = _both_forms(y, first, sparse=True)

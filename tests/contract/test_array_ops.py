@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import keras
@@ -56,9 +57,8 @@ OF_TRUTHS: dict[str, Function] = {
 }
 # what numpy refuses as well, or means something else by
 UNDEFINED = {
-    *((name, "truths") for name in ("top_k", "subtract")),
     *(("one_hot", kind) for kind in ("floats", "ties", "special", "truths")),
-    *((name, kind) for name in ("top_k",) for kind in ("small",)),
+    ("top_k", "truths"),
     ("int32", "special"),
     ("softmax", "special"),
 }
@@ -94,11 +94,8 @@ def check(function: Function, *arrays: np.ndarray) -> None:
         np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ALIKE)
-@pytest.mark.parametrize("name", OF_ONE)
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in product(OF_ONE, ALIKE) if pair not in UNDEFINED])
 def test_functions_of_one_array(name: str, kind: str) -> None:
-    if (name, kind) in UNDEFINED:
-        pytest.skip("undefined")
     check(OF_ONE[name], ALIKE[kind])
 
 
@@ -139,8 +136,11 @@ def test_counts_stay_exact_where_floats_would_not() -> None:
     check(OF_ONE["sum"], np.array([2**24, 1, 1, 1], "int32"))
 
 
-@given(rows=st.lists(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 0.5, 2.0]), min_size=6, max_size=6), min_size=1, max_size=4))
-@settings(max_examples=30)
+SIX = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0]), min_size=6, max_size=6)
+
+
+@given(rows=st.lists(SIX, min_size=4, max_size=4))
+@settings(max_examples=20)
 def test_ties_go_to_the_lower_id(rows: list[list[float]]) -> None:
     x = np.array(rows, "float32")
     for k in (1, 3, 6):

@@ -160,6 +160,17 @@ def test_latest_of_a_run_without_a_checkpoint_starts_over(tmp_path: Path, caplog
     assert contents(run) == contents(tmp_path / "whole")
 
 
+def test_another_directory_that_holds_no_run_is_refused_before_the_own_one_is_replaced(
+    tmp_path: Path, finished: Any
+) -> None:
+    run = finished(tmp_path / "run")
+    before = contents(run)
+    described = toy.builder(run, 4, overwrite=True).checkpoint("latest", tmp_path / "mistyped")
+    with pytest.raises(CheckpointNotFound, match=r"Received: .*mistyped, which holds none"):
+        toy.fit(described)
+    assert contents(run) == before
+
+
 @pytest.mark.parametrize("which", [7, "2.3", "5"])
 def test_a_missing_checkpoint_lists_those_that_exist(tmp_path: Path, finished: Any, which: int | str) -> None:
     run = finished(tmp_path / "run")
@@ -334,6 +345,15 @@ def test_a_run_goes_on_from_a_named_place_inside_an_epoch_of_another_directory(t
     assert (recorded.of(Stepped)[0].epoch, recorded.of(Stepped)[0].batch) == (3, 3)
     assert toy.metric_files(tmp_path / "run") == toy.metric_files(finished(tmp_path / "whole"))
     assert toy.checkpoints(tmp_path / "run") == ["3", "4"]
+
+
+def test_as_many_epochs_as_were_done_before_a_stop_inside_the_next_are_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    stopped(run, ("train", 3, 2))
+    before = contents(run)
+    with pytest.raises(ConfigurationError, match=r"num_epochs\(2\) and the checkpoint 3\.2.*Ask for 3 or more"):
+        resumed(run, epochs=2)
+    assert contents(run) == before
 
 
 def test_an_interrupted_epoch_is_trained_anew_from_the_epoch_before_if_that_is_asked_for(

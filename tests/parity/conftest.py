@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,30 +17,28 @@ collect_ignore = ["scripts"]
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `digits-B` (seed 42) and `seven-B` (seed 7, one epoch) of each backend B, by `multilearn run`."""
-    folder = tmp_path_factory.mktemp("runs")
-    named = [option for backend in BACKENDS for option in ("--backend", backend)]
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "multilearn", "run", str(DIGITS), *named, *arguments]
-        return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
-
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(run, "--", "--epochs", str(EPOCHS), "--directory", "digits-{backend}")
-        other = pool.submit(run, "--seed", "7", "--", "--epochs", "1", "--directory", "seven-{backend}")
-        for ended in (first.result(), other.result()):
-            assert ended.returncode == 0, ended.stdout + ended.stderr
-    return folder
-
-
-@pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Warm]]:
     """A process on each framework, ready to run scripts."""
     processes = {backend: Warm(backend, tmp_path_factory.mktemp(backend)) for backend in BACKENDS}
     yield processes
     for process in processes.values():
         process.close()
+
+
+@pytest.fixture(scope="session")
+def runs(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `digits-B` by `multilearn run`, and `seven-B` with seed 7 and one epoch, of each framework B."""
+    folder = tmp_path_factory.mktemp("runs")
+    named = [option for backend in BACKENDS for option in ("--backend", backend)]
+    command = [sys.executable, "-m", "multilearn", "run", str(DIGITS), *named]
+    options = ["--", "--epochs", str(EPOCHS), "--directory", "digits-{backend}"]
+    process = subprocess.Popen(
+        [*command, *options], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    on_each(lambda backend: warm[backend].train(folder / f"seven-{backend}", "--epochs", 1, MULTILEARN_SEED="7"))
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return folder
 
 
 @pytest.fixture(scope="session")

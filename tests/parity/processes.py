@@ -97,13 +97,14 @@ class Warm:
             start_new_session=True,
         )
 
-    def start(self, script: Path, *arguments: object) -> Running:
+    def start(self, script: Path, *arguments: object, **variables: str) -> Running:
         assert self._process.stdin
         self._scripts += 1
         output = self._folder / f"{self._scripts}.txt"
         request = {
             "script": str(script),
             "arguments": [str(argument) for argument in arguments],
+            "variables": variables,
             "directory": str(self._folder),
             "output": str(output),
         }
@@ -111,12 +112,12 @@ class Warm:
         self._process.stdin.flush()
         return Running(self, int(self.answer()), output)
 
-    def run(self, script: Path, *arguments: object) -> Ended:
-        return self.start(script, *arguments).wait()
+    def run(self, script: Path, *arguments: object, **variables: str) -> Ended:
+        return self.start(script, *arguments, **variables).wait()
 
-    def train(self, directory: Path, *options: object) -> Ended:
+    def train(self, directory: Path, *options: object, **variables: str) -> Ended:
         """Run the example, to its end, which must be a good one."""
-        ended = self.run(DIGITS, "--directory", directory, *options)
+        ended = self.run(DIGITS, "--directory", directory, *options, **variables)
         assert ended.code == 0, ended.said
         return ended
 
@@ -134,8 +135,9 @@ class Warm:
     def close(self) -> None:
         assert self._process.stdin
         assert self._process.stdout
+        self._process.kill()
+        self._process.wait()
         self._process.stdin.close()
-        self._process.wait(LIMIT)
         self._process.stdout.close()
 
 
@@ -149,9 +151,8 @@ def files(directory: Path, *folders: str) -> dict[str, bytes]:
 def metric_files(directory: Path, *epochs: int) -> dict[str, bytes]:
     """The metric files of these epochs, or of all."""
     found = files(directory, "train", "valid")
-    return {
-        path: text for path, text in found.items() if not epochs or path.split("/")[1] in {f"epoch-{e}" for e in epochs}
-    }
+    wanted = {f"epoch-{epoch}" for epoch in epochs}
+    return {path: text for path, text in found.items() if not epochs or path.split("/")[1] in wanted}
 
 
 def expect_equal_runs(run: Path, other: Path) -> None:

@@ -92,17 +92,14 @@ def test_another_seed_changes_all_of_it_and_alike_everywhere(runs: Path) -> None
     before = declared(runs / f"digits-{BACKENDS[0]}")["weights_sha256"]
     assert len({declared(runs / f"seven-{backend}")["weights_sha256"] for backend in BACKENDS}) == 1
     for backend in BACKENDS:
-        seven = runs / f"seven-{backend}"
+        seven, digits = runs / f"seven-{backend}", runs / f"digits-{backend}"
         assert declared(seven)["seed"] == 7
         assert declared(seven)["weights_sha256"] != before
         assert "seed 7 (MULTILEARN_SEED, instead of the script's 42)" in (seven / "experiment.log").read_text()
-        values, of_42 = epoch_values(seven), epoch_values(runs / f"digits-{backend}")
-        assert all(
-            values[split, "Loss", 1] != pytest.approx(of_42[split, "Loss", 1], rel=1e-3) for split in ("train", "valid")
-        )
-        lines, lines_of_42 = (
-            (d / "train/epoch-1/Loss.log").read_text().split() for d in (seven, runs / f"digits-{backend}")
-        )
+        values, of_42 = epoch_values(seven), epoch_values(digits)
+        for split in ("train", "valid"):
+            assert values[split, "Loss", 1] != pytest.approx(of_42[split, "Loss", 1], rel=1e-3)
+        lines, lines_of_42 = ((run / "train/epoch-1/Loss.log").read_text().split() for run in (seven, digits))
         assert not set(lines) & set(lines_of_42)
         expect_same_curve(seven, runs / f"seven-{BACKENDS[0]}", {"train": TRAIN_ITEMS, "valid": VALID_ITEMS})
 

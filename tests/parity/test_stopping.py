@@ -125,9 +125,9 @@ def test_multilearn_run_passes_ctrl_c_on(runs: Path, tmp_path: Path) -> None:
     first, *rest = BACKENDS
     file, run = tmp_path / "paused", tmp_path / "run"
     named = [option for backend in BACKENDS for option in ("--backend", backend)]
+    script = [str(SCRIPTS / "pausing.py"), "--", "train 2 9", str(file), str(DIGITS)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "multilearn", "run", SCRIPTS / "pausing.py", *named]
-        + ["--", "train 2 9", str(file), str(DIGITS), "--epochs", "4", "--directory", str(run)],
+        [sys.executable, "-m", "multilearn", "run", *named, *script, "--epochs", "4", "--directory", str(run)],
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,

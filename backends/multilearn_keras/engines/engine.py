@@ -20,7 +20,7 @@ from multilearn.outputs import Output
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Record, StepOutput, Subject
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
-from multilearn_keras.optimizers import adopt_optimizer, rate_variable
+from multilearn_keras.optimizers import adopt_optimizer, rate_variable, track_all
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.streams import restore_streams, streams
 from multilearn_keras.transfer import assign, record_of, specification, to_device
@@ -49,6 +49,7 @@ class KerasEngine(ABC):
             self._rate = rate_variable(self._optimizer)
             if not self._optimizer.built:
                 self._optimizer.build(self._model.trainable_variables)
+            track_all(self._optimizer)
             self._state = variables(self._task)
             self._trained = list(self._model.trainable_variables)
             trained = {id(variable) for variable in self._trained}

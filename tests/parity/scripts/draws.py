@@ -1,4 +1,7 @@
-"""What one framework draws: under `exact/...` what must be equal bit for bit, under `near/...` traced floats: `draws.py FILE`."""
+"""What one framework draws: `draws.py FILE`.
+
+Under `exact/...` is what must be equal bit for bit on all, under `near/...` are traced floats.
+"""
 
 import itertools
 import sys

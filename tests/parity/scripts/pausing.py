@@ -1,6 +1,6 @@
-"""Runs a script that waits before one of its batches for as long as a file is there: `pausing.py "train 2 5" FILE SCRIPT ...`.
+"""Runs a script that waits before one of its batches while a file is there: `pausing.py "train 2 5" FILE SCRIPT`.
 
-The batch is named by split, epoch and number, from 1 on.
+The batch is named by split, epoch and number, from 1 on; the script's own arguments follow.
 """
 
 import runpy

@@ -41,6 +41,7 @@ def become(request):
     os.dup2(output, 2)
     sys.stdout.reconfigure(line_buffering=True)
     os.chdir(request["directory"])
+    os.environ.update(request["variables"])
     sys.argv = [request["script"], *request["arguments"]]
     sys.path[0] = os.path.dirname(request["script"])
 

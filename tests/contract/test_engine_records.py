@@ -1,0 +1,192 @@
+"""What an engine records is a copy; what it is given back is checked as a whole first."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, optimizers
+from training import assert_equal, chunks, engine_of, ids, learner, numbers, train, twins
+
+from multilearn import DataLoader, Interrupter, schedulers
+from multilearn.checkpoint import HostTensor
+from multilearn.errors import RecordMismatch
+from multilearn_keras import Classification
+from multilearn_keras.variables import flatten
+
+DATA = (numbers(44, 3, 3, 1), ids(3, 44))
+BATCHES = chunks(DATA, 8)
+
+
+def model() -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((3, 3, 1)),
+            layers.Conv2D(3, 2),
+            layers.BatchNormalization(momentum=0.5),
+            layers.Flatten(),
+            layers.Dropout(0.3),
+            layers.Dense(3),
+        ]
+    )
+
+
+def contents(record: dict[str, Any]) -> dict[str, bytes]:
+    tensors = flatten({part: record[part] for part in ("model", "optim")})
+    return {key: tensor.array.tobytes() for key, tensor in tensors.items()}
+
+
+def engine(trained: keras.Model, optimizer: Any = None) -> Any:
+    return engine_of(Classification(trained), optimizer or optimizers.Adam(), BATCHES[0])
+
+
+def test_a_record_stays_as_it_was_while_training_goes_on() -> None:
+    ours = engine(twins(model)[0])
+    train(ours, BATCHES[:2], 0.01)
+    record = ours.record()
+    before = contents(record)
+    train(ours, BATCHES, 0.01)
+    ours.release()
+    assert contents(record) == before
+    assert contents(ours.record()) != before
+
+
+def test_a_model_built_again_in_the_process_goes_on_bit_for_bit() -> None:
+    first, second = model(), model()  # other weights, other names
+    assert first.layers[0].name != second.layers[0].name
+    one, two = engine(first), engine(second)
+    train(one, BATCHES[:3], 0.01)
+    record = one.record()
+    expected = train(one, BATCHES[3:], 0.01)
+    train(two, BATCHES[:1], 0.1)
+    two.restore(record)
+    assert contents(two.record()) == contents(record)
+    assert train(two, BATCHES[3:], 0.01) == expected
+    assert contents(two.record()) == contents(one.record())
+    one.release()
+    two.release()
+    assert_equal(first, second)
+
+
+def test_what_is_restored_is_not_shared_with_the_record() -> None:
+    one = engine(twins(model)[0])
+    record = one.record()
+    before = contents(record)
+    one.restore(record)
+    train(one, BATCHES, 0.01)
+    assert contents(record) == before
+    one.release()
+
+
+def spoiled(record: dict[str, Any]) -> dict[str, Any]:
+    """A wrong shape, a missing and an extra key in the model, a wrong type and a missing slot in the optimizer."""
+    record = copy.deepcopy(record)
+    weights, optim = record["model"]["layers"], record["optim"]
+    weights["dense.0"]["kernel"] = HostTensor.of(np.zeros((3, 12), "float32"))
+    del weights["conv2d.0" if "conv2d.0" in weights else "conv2_d.0"]["bias"]
+    weights["dense.1"] = {"bias": HostTensor.of(np.zeros(3, "float32"))}
+    optim["iterations"] = HostTensor.of(np.zeros((), "float32"))
+    del optim["slots"]["momentums"]["layers"]["dense.0"]["kernel"]
+    return record
+
+
+def test_a_record_that_does_not_fit_names_all_that_is_wrong_and_changes_nothing() -> None:
+    ours = engine(twins(model)[0])
+    train(ours, BATCHES[:2], 0.01)
+    good = ours.record()
+    train(ours, BATCHES[:2], 0.01)
+    before = contents(ours.record())
+    with pytest.raises(RecordMismatch) as caught:
+        ours.restore(spoiled(good))
+    said = str(caught.value)
+    assert "5 differences" in said
+    for wrong in ("dense.0/kernel", "conv", "dense.1", "iterations", "momentums/layers/dense.0/kernel"):
+        assert wrong in said, wrong
+    assert contents(ours.record()) == before
+    ours.release()
+
+
+def test_another_optimizer_does_not_take_the_record() -> None:
+    one, two = engine(twins(model)[0]), engine(twins(model)[1], optimizers.SGD(momentum=0.9))
+    before = contents(two.record())
+    with pytest.raises(RecordMismatch, match="velocities"):
+        two.restore(one.record())
+    assert contents(two.record()) == before
+
+
+def test_a_step_count_too_large_for_the_framework_changes_nothing() -> None:
+    optimizer = optimizers.Adam()
+    ours = engine(twins(model)[0], optimizer)
+    record, before = ours.record(), contents(ours.record())
+    kernel = record["model"]["layers"]["dense.0"]["kernel"].array
+    record["model"]["layers"]["dense.0"]["kernel"] = HostTensor.of(kernel + 1)
+    record["optim"]["iterations"] = HostTensor.of(np.array(2**40))
+    if keras.backend.standardize_dtype(optimizer.iterations.value.dtype) == "int64":
+        ours.restore(record)
+        assert contents(ours.record()) == contents(record)
+    else:
+        with pytest.raises(RecordMismatch, match="int32"):
+            ours.restore(record)
+        assert contents(ours.record()) == before
+
+
+def go(directory: Any, trained: Any, loader: Any = None, **settings: Any) -> Any:
+    run = learner(
+        directory,
+        Classification(trained),
+        optimizers.Adam(),
+        schedulers.Cosine(0.01, updates=9),
+        with_file_checkpointer=(),
+        grads_accumulation=2,
+        **settings,
+    )
+    run.fit(loader or DataLoader(DATA, 8, shuffle=True), DataLoader(DATA, 16))
+    return run
+
+
+def test_one_epoch_and_two_more_are_three_bit_for_bit(tmp_path: Any) -> None:
+    whole, first = twins(model)
+    expected = go(tmp_path / "whole", whole, num_epochs=3)
+    go(tmp_path / "parts", first, num_epochs=1)
+    rest = model()
+    run = go(tmp_path / "parts", rest, num_epochs=3, checkpoint="latest")
+    assert_equal(rest, whole)
+    assert run.history == expected.history
+    third = model()
+    run = go(tmp_path / "elsewhere", third, num_epochs=3, checkpoint=(2, tmp_path / "parts"))
+    assert_equal(third, whole)
+    assert run.history == expected.history
+    for name in ("train/epoch-3/Loss.log", "valid/epoch-2/Loss.log", "train/epoch-1/Loss.log"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+class Stopped(DataLoader):
+    """Asks for the stop while a batch is on its way."""
+
+    def __init__(self, interrupter: Interrupter, at: tuple[int, int]) -> None:
+        super().__init__(DATA, 8, shuffle=True)
+        self.interrupter, self.at = interrupter, at
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
+        for number, batch in enumerate(super().iterate(seed, epoch, start), start + 1):
+            if (epoch, number) == self.at:
+                self.interrupter.stop("enough")
+            yield batch
+
+
+def test_stopped_in_the_middle_of_an_epoch_and_gone_on_from_is_the_whole_bit_for_bit(tmp_path: Any) -> None:
+    whole, parts = twins(model)
+    expected = go(tmp_path / "whole", whole, num_epochs=3)
+    trained, resume = parts, {}
+    for at in ((1, 3), (2, 4), (2, 6)):
+        interrupter = Interrupter()
+        loader = Stopped(interrupter, at)
+        run = go(tmp_path / "parts", trained, num_epochs=3, loader=loader, with_interrupter=interrupter, **resume)
+        assert run.stopped_by == "enough"
+        trained, resume = model(), {"checkpoint": "latest"}
+    last = go(tmp_path / "parts", trained, num_epochs=3, checkpoint="latest")
+    assert_equal(trained, whole)
+    assert last.history == expected.history
