@@ -144,7 +144,7 @@ def _check_keras(name: str) -> None:
     if told and told not in (name, _announced):
         raise BackendError(
             f"The environment variables {VARIABLE} and {KERAS_VARIABLE} must agree.",
-            received=f"{name} by {choice().reason}, and {KERAS_VARIABLE}={told}",
+            received=f"{f'{VARIABLE}={name}' if _variable(VARIABLE) == name else name} and {KERAS_VARIABLE}={told}",
             remedy=f"Unset {KERAS_VARIABLE}, or set it to {name} too.",
         )
     os.environ[KERAS_VARIABLE] = name

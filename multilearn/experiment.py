@@ -149,7 +149,7 @@ def in_session(experiment: Experiment, run: RunDirectory, loop: Loop) -> Iterato
         with suppress(OSError):
             failed.write(run.experiment)
         raise
-    reason = loop.stopped_by
+    reason = None if loop.completed else loop.interrupter.reason
     outcome = "completed" if reason is None else "stopped"
     _log.info("The run is %s at %s%s.", outcome, loop.position, f" ({reason})" if reason else "")
     experiment.ended(outcome=outcome, reason=reason, position=str(loop.position)).write(run.experiment)

@@ -62,7 +62,7 @@ class Learner:
         self._interrupter = settings.interrupter or Interrupter()
         self._store = MetricStore(self._measured())
         self._fitted = False
-        self._stopped_by: str | None = None
+        self._completed = False
 
     @property
     def directory(self) -> Path:
@@ -90,8 +90,8 @@ class Learner:
 
     @property
     def stopped_by(self) -> str | None:
-        """Why the run stopped before its end: `"SIGINT"`, `"SIGTERM"`, or a reason; None if it was completed."""
-        return self._stopped_by
+        """Why the run stops before its end: `"SIGINT"`, `"SIGTERM"`, or a reason; None if it was completed."""
+        return None if self._completed else self._interrupter.reason
 
     def fit(self, train: Any, valid: Any = None) -> Any:
         """Train on the batches of `train`, validate on those of `valid` after every epoch, return the trained model.
@@ -208,7 +208,7 @@ class Learner:
             try:
                 loop.emit(started)
                 loop.run()
-                self._stopped_by = loop.stopped_by
+                self._completed = loop.completed
                 # nothing is said to be finished before it is on disk
                 loop.checkpointer.close()
                 loop.emit(Finished(loop.position, self.stopped_by))

@@ -55,9 +55,9 @@ class Loop:
     _opened: float = 0.0
 
     @property
-    def stopped_by(self) -> str | None:
-        """Why it stopped before the end; None if everything is done: a request may come too late."""
-        return self.interrupter.reason if self.position.finished_epochs < self.epochs else None
+    def completed(self) -> bool:
+        """Whether every epoch is done, also where a request to stop came too late to prevent it."""
+        return self.position.finished_epochs >= self.epochs
 
     def run(self) -> None:
         """Every epoch that is left; `position` says afterwards how far it came."""

@@ -32,7 +32,8 @@ def at(epoch, number):
     time.sleep(0.004 if mode == "steady" else 0)
     if mode.startswith("wait") and (epoch, number) == (2, 2):
         print("waiting", flush=True)
-        while learner.stopped_by is None:
+        until = time.monotonic() + 30
+        while learner.stopped_by is None and time.monotonic() < until:
             time.sleep(0.005)
         print("asked to stop", flush=True)
         time.sleep(60 if mode == "wait and stall" else 0)
