@@ -26,6 +26,9 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
+# Two processes, each with whole files: a framework is imported twice, and fixtures of a module are made once.
+BY_FILE = ("-n", "2", "--dist", "loadfile")
+
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
@@ -72,7 +75,7 @@ def core(session: nox.Session) -> None:
     """The core, the command line and the examples in docstrings, with no framework installed."""
     install(session, "test")
     session.run("pytest", "--doctest-modules", "multilearn", env=ENVIRONMENT)
-    session.run("pytest", "--isolated", *session.posargs, env=ENVIRONMENT)
+    session.run("pytest", "--isolated", *BY_FILE, *session.posargs, env=ENVIRONMENT)
 
 
 @nox.session(default=False)
@@ -81,7 +84,8 @@ def backend(session: nox.Session, framework: str) -> None:
     """What every backend must do, with only its framework installed."""
     install(session, "test", framework, extra="keras")
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", "--isolated", *(session.posargs or ["tests/contract"]), env={**ENVIRONMENT, **chosen})
+    paths = session.posargs or ["tests/contract"]
+    session.run("pytest", "--isolated", *BY_FILE, *paths, env={**ENVIRONMENT, **chosen})
 
 
 @nox.session(default=False)
@@ -104,7 +108,7 @@ def package(session: nox.Session) -> None:
         for source in ("multilearn", "backends"):
             shutil.rmtree(unpacked / source)
         with session.chdir(unpacked):
-            session.run("pytest", "--isolated", "tests/core", env=ENVIRONMENT)
+            session.run("pytest", "--isolated", *BY_FILE, "tests/core", env=ENVIRONMENT)
             session.run("multilearn", "--help", silent=True, env=ENVIRONMENT)
             session.run("multilearn", "backends", env=ENVIRONMENT)
 

@@ -1,7 +1,7 @@
 """Handwritten digits on whichever framework: the same experiment, the same curve.
 
-    MULTILEARN_BACKEND=torch python examples/digits.py
-    multilearn run examples/digits.py --backend torch --backend tensorflow
+MULTILEARN_BACKEND=torch python examples/digits.py
+multilearn run examples/digits.py --backend torch --backend tensorflow
 """
 
 import argparse
@@ -11,8 +11,9 @@ import multilearn as ml  # isort: skip  (chooses the backend before Keras is loa
 import keras
 import numpy as np
 from keras import layers
-from multilearn_keras import Classification
 from sklearn.datasets import load_digits
+
+from multilearn_keras import Classification
 
 EPOCHS = 10
 BATCH = 64

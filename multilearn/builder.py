@@ -220,8 +220,16 @@ def _require(thing: Any, protocol: type, rule: str) -> None:
         raise ConfigurationError(rule, received=repr(thing), remedy=hint)
 
 
+def _is_seen(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        # below a folder that we may not look into
+        return False
+
+
 def _refuse_unwritable(path: Path) -> None:
-    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    existing = next(folder for folder in (path, *path.absolute().parents) if _is_seen(folder))
     if not existing.is_dir():
         raise DirectoryError(
             "The directory of a run must be a directory.",

@@ -41,7 +41,7 @@ class KerasOps:
 
     def top_k(self, x: Any, k: int) -> Tensor:
         # top_k of the frameworks break ties differently; a stable sort of the negated values does not
-        return ops.cast(_stable_argsort(ops.negative(x))[..., :k], "int32")
+        return ops.cast(_stable_argsort(ops.negative(_fixed(x)))[..., :k], "int32")
 
     def one_hot(self, ids: Any, classes: int) -> Tensor:
         return ops.cast(

@@ -100,12 +100,13 @@ def rate_variable(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
 
 
 def track_all(optimizer: keras.optimizers.Optimizer) -> None:
-    """Have `optimizer.variables` of a built optimizer list all of them: Keras forgets those of a Nadam that is wrapped."""
+    """Have a built optimizer list all of its variables: Keras forgets some of a wrapped Nadam or Adafactor."""
     inner = _inner(optimizer)
-    tracked = {id(variable) for variable in inner.variables}
+    known = {id(variable) for variable in (*inner.variables, *inner._trainable_variables)}
     for value in list(vars(inner).values()):
-        if isinstance(value, keras.Variable) and id(value) not in tracked:
-            inner._track_variable(value)
+        for held in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(held, keras.Variable) and id(held) not in known:
+                inner._track_variable(held)
 
 
 def _inner(optimizer: Any) -> Any:

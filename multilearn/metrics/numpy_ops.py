@@ -32,7 +32,7 @@ class NumpyOps:
         return np.asarray(np.argmax(x, axis=axis), np.int32)
 
     def top_k(self, x: Any, k: int) -> Array:
-        return np.asarray(np.argsort(-np.asarray(x), axis=-1, kind="stable")[..., :k], np.int32)
+        return np.asarray(np.argsort(-_fixed(np.asarray(x)), axis=-1, kind="stable")[..., :k], np.int32)
 
     def one_hot(self, ids: Any, classes: int) -> Array:
         return np.asarray(np.asarray(ids)[..., None] == np.arange(classes), np.float32)

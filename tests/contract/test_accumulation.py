@@ -15,7 +15,7 @@ from multilearn import DataLoader
 from multilearn_keras import Classification, Regression
 
 ITEMS = 10 * 64
-TOLERANCE = {"SGD": 1e-6, "Adam": 1e-5, "AdamW": 1e-5}
+TOLERANCE = {"SGD": 1e-6, "Adam": 1e-5}
 Make = Callable[[], keras.Model]
 
 
@@ -52,9 +52,9 @@ def follow(make: Make, data: Any, optimizer: Callable[[], Any], *, small: int, l
     assert any(value.tobytes() != before[key].tobytes() for key, value in state(theirs).items())
 
 
-@pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.Adam, optimizers.AdamW])
-@pytest.mark.parametrize("items", [ITEMS, ITEMS - 64 + 37], ids=["whole windows", "incomplete window, ragged batch"])
-def test_four_batches_of_16_are_one_of_64(items: int, optimizer: Callable[[], Any]) -> None:
+@pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.Adam])
+def test_four_batches_of_16_are_one_of_64(optimizer: Callable[[], Any]) -> None:
+    items = ITEMS - 64 + 37  # ten updates, the last of two whole batches and a ragged one
     follow(perceptron, (numbers(items, 6), ids(3, items)), optimizer, small=16, large=64, n=4)
 
 
@@ -70,10 +70,9 @@ def test_weighted_batches_weigh_by_their_weights() -> None:
     follow(perceptron, data, optimizers.SGD, small=16, large=64, n=4, loss=loss)
 
 
-@pytest.mark.parametrize("clip", [{"global_clipnorm": 0.1}, {"clipnorm": 0.05}, {"clipvalue": 0.01}], ids=str)
-def test_the_accumulated_gradient_is_what_is_clipped(clip: dict[str, float]) -> None:
+def test_the_accumulated_gradient_is_what_is_clipped() -> None:
     data = (numbers(ITEMS, 6), ids(3, ITEMS))
-    follow(perceptron, data, lambda: optimizers.SGD(**clip), small=16, large=64, n=4)
+    follow(perceptron, data, lambda: optimizers.SGD(global_clipnorm=0.1), small=16, large=64, n=4)
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
@@ -93,8 +92,9 @@ def test_a_batch_in_which_nothing_counts_changes_no_window(reduction: str) -> No
     assert_close(ours, theirs, 1e-7)
 
 
-@pytest.mark.parametrize("accumulate", [False, True])
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+@pytest.mark.parametrize(
+    ("reduction", "accumulate"), [("sum_over_batch_size", True), ("mean_with_sample_weight", False)]
+)
 def test_an_update_from_nothing_at_all_has_gradient_zero(reduction: str, accumulate: bool) -> None:
     model, untouched = twins(tagger)
     batch = (np.zeros((4, 5), "int32"), ids(3, 4, 5))
@@ -107,14 +107,12 @@ def test_an_update_from_nothing_at_all_has_gradient_zero(reduction: str, accumul
 
 def test_a_window_leaves_nothing_to_the_next() -> None:
     ours, theirs = twins(perceptron)
-    batches = chunks((numbers(48, 6), ids(3, 48)), 16)
-    engine = engine_of(Classification(ours), optimizers.SGD(), batches[0], accumulate=True)
-    train(engine, batches[:2], 0.1, 2)
-    train(engine, batches[2:], 0.1, 2)
-    engine.release()
-    engine = engine_of(Classification(theirs), optimizers.SGD(), batches[0])
-    train(engine, [tuple(np.concatenate(pair) for pair in zip(*batches[:2], strict=True)), batches[2]], 0.1)
-    engine.release()
+    data = (numbers(64, 6), ids(3, 64))
+    for trained, size, n in ((ours, 16, 2), (theirs, 32, 1)):
+        batches = chunks(data, size)
+        engine = engine_of(Classification(trained), optimizers.SGD(), batches[0], accumulate=n > 1)
+        train(engine, batches, 0.1, n)
+        engine.release()
     assert_close(ours, theirs, 1e-6)
 
 

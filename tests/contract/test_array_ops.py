@@ -23,7 +23,7 @@ WHOLE = np.random.default_rng(1).integers(-3, 4, (5, 4)).astype("int32")
 TRUTHS = WHOLE > 0
 TIES = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [-1, 2, 2, -1], [3, 2, 1, 0], [0, 1, 2, 3]], "float32")
 SPECIAL = np.array([[0, -0.0, np.inf, 1e30], [-np.inf, 1, 2, 3], [1e-30, 88, -88, 0], [0] * 4, [1] * 4], "float32")
-SMALL = np.full((5, 4), 200, "uint8")
+SMALL = np.arange(200, 220, dtype="uint8").reshape(5, 4)
 ALIKE = {"floats": FLOATS, "whole": WHOLE, "truths": TRUTHS, "ties": TIES, "special": SPECIAL, "small": SMALL}
 
 Function = Callable[..., Any]

