@@ -8,7 +8,7 @@ from pathlib import Path
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.checkpoint.manifest import Manifest
-from multilearn.errors import MultilearnError
+from multilearn.errors import DirectoryError, MultilearnError
 from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
 from multilearn.experiments.runs import Run, Session, open_run
 from multilearn.experiments.text import aligned, document, plural, size
@@ -87,6 +87,12 @@ class InspectedRun:
 def inspect(path: Path) -> InspectedRun | InspectedRecord:
     """A run's directory, its checkpoint folder, or a record. Raises `DirectoryError` for what is neither."""
     if path.is_file():
+        if not path.name.endswith(f".{MpkGzRecorder().extension}"):
+            raise DirectoryError(
+                "A run's directory or a record can be inspected.",
+                received=path,
+                remedy="Give the directory of the run, or one of the records in its checkpoint folder.",
+            )
         return inspect_record(path)
     run = open_run(path)
     problems: list[str] = []

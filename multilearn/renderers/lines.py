@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from multilearn.events import EpochEnded, Event, Finished, Split, SplitEnded, Started, Stepped
+from multilearn.events import EpochEnded, Event, Finished, Saved, Split, SplitEnded, Started, Stepped
+from multilearn.position import Position
 from multilearn.renderers.notation import rate, seconds, shown
 from multilearn.renderers.phrases import beginning, ending
 from multilearn.renderers.stream import ForgivingStream
@@ -21,6 +22,7 @@ class Lines:
         self._started = started
         self._begun = self._epoch_begun = self._trained = now
         self._batches = 0
+        self._saved: Position | None = None
         self._values: dict[Split, list[str]] = {}
         self._say(beginning(started))
 
@@ -43,7 +45,9 @@ class Lines:
                 self._batches = 0
                 self._values = {}
             case Finished():
-                self._say(ending(event, now - self._begun))
+                self._say(ending(self._started, event, now - self._begun, self._saved))
+            case Saved():
+                self._saved = event.position
             case _:
                 pass
 

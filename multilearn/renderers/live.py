@@ -86,7 +86,9 @@ class LiveBlock:
         finished = self._progress.finished
         if finished is None:
             return Group(self._head(), self._metrics(), self._foot())
-        ended = Text(ending(finished, self._now - self._progress.begun), style="bold")
+        progress = self._progress
+        words = ending(progress.started, finished, self._now - progress.begun, progress.saved)
+        ended = Text(words, style="bold")
         return Group(self._metrics(), ended)
 
     def _head(self) -> RenderableType:

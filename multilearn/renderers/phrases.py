@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multilearn.events import Finished, Split, Started
-from multilearn.position import Position
+from multilearn.position import START, Position
 from multilearn.renderers.notation import seconds
 
 __all__ = ["beginning", "ending"]
@@ -24,13 +24,18 @@ def beginning(started: Started) -> str:
     return f"training for {_epochs(epochs)}, {where}"
 
 
-def ending(finished: Finished, time: float) -> str:
-    """That the run is complete, or where it stopped, and why."""
+def ending(started: Started, finished: Finished, time: float, saved: Position | None) -> str:
+    """That the run is complete, or where it stopped, why, and how to go on if that place was saved."""
     if finished.error is not None:
         return f"failed {_place(finished.position)}: {_first_line(finished.error)}"
     if finished.reason is not None:
-        return f"stopped {_place(finished.position)}: {_first_line(finished.reason)}"
-    return f"completed {_epochs(finished.position.epoch)} in {seconds(time)}"
+        how = '; .checkpoint("latest") goes on from here' if saved == finished.position else ""
+        return f"stopped {_place(finished.position)}: {_first_line(finished.reason)}{how}"
+    done, before = finished.position.epoch, started.position
+    if before == finished.position:
+        return f"completed {_epochs(done)} before"
+    share = f", the last {done - before.finished_epochs}" if before > START else ""
+    return f"completed {_epochs(done)}{share} in {seconds(time)}"
 
 
 def _place(position: Position) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from multilearn.events import EpochEnded, Event, Finished, Reading, Split, SplitEnded, Started, Stepped
+from multilearn.events import EpochEnded, Event, Finished, Reading, Saved, Split, SplitEnded, Started, Stepped
+from multilearn.position import Position
 
 __all__ = ["Pace", "Progress"]
 
@@ -44,6 +45,7 @@ class Progress:
         self.batch = position.batch or 0
         self.learning_rate: float | None = None
         self.finished: Finished | None = None
+        self.saved: Position | None = None
         self.begun = now
         self.curves = {
             split: {name: dict(values) for name, values in metrics.items()}
@@ -80,6 +82,8 @@ class Progress:
                         curves.setdefault(name, {})[event.epoch] = reading.value
             case EpochEnded():
                 self._ended = set(Split)
+            case Saved():
+                self.saved = event.position
             case Finished():
                 self.finished = event
             case _:

@@ -345,7 +345,7 @@ def test_mixed_precision_trains_near_full_precision(policy: str) -> None:
             if name == "mixed_float16":
                 optimizer = optimizers.LossScaleOptimizer(optimizer)
             engine = engine_of(Classification(model), optimizer, batch)
-            found[name] = [loss for loss, _ in train(engine, [batch] * 20, LR)]
+            found[name] = [loss for loss, _ in train(engine, [batch] * 8, LR)]
             engine.release()
         finally:
             keras.config.set_dtype_policy("float32")

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multilearn.events import EpochEnded, Finished, MetricInfo, Reading, Split, SplitEnded, Started, Stepped
+from multilearn.events import EpochEnded, Finished, MetricInfo, Reading, Saved, Split, SplitEnded, Started, Stepped
 from multilearn.position import START, Position
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer, sparkline
 from multilearn.renderers.lines import Lines
@@ -153,6 +153,30 @@ def test_the_last_line_says_how_it_ended(finished: Finished, line: str) -> None:
     lines = Lines(ForgivingStream(out), started(), 100.0)
     lines.render(finished, 175.0)
     assert out.getvalue().splitlines()[-1] == line.replace("75.0 s", "1:15")
+
+
+@pytest.mark.parametrize(
+    ("begun", "ended", "line"),
+    [
+        (Position(2), Finished(Position(3)), "completed 3 epochs, the last 1 in 1:15"),
+        (Position(2, 7), Finished(Position(3)), "completed 3 epochs, the last 2 in 1:15"),
+        (Position(3), Finished(Position(3)), "completed 3 epochs before"),
+    ],
+)
+def test_the_last_line_of_a_resumed_run_tells_its_own_share(begun: Position, ended: Finished, line: str) -> None:
+    out = io.StringIO()
+    lines = Lines(ForgivingStream(out), started(position=begun), 100.0)
+    lines.render(ended, 175.0)
+    assert out.getvalue().splitlines()[-1] == line
+
+
+def test_where_a_run_stopped_it_says_how_to_go_on_if_the_place_was_saved() -> None:
+    out = io.StringIO()
+    lines = Lines(ForgivingStream(out), started(), 100.0)
+    lines.render(Saved(Position(2, 7)), 170.0)
+    lines.render(Finished(Position(2, 7), "SIGINT"), 175.0)
+    said = 'stopped in epoch 2 after 7 batches: SIGINT; .checkpoint("latest") goes on from here'
+    assert out.getvalue().splitlines()[-1] == said
 
 
 def test_standard_output_is_looked_up_when_the_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
