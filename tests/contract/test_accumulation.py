@@ -26,9 +26,7 @@ def perceptron() -> keras.Model:
 
 
 def tagger() -> keras.Model:
-    return keras.Sequential(
-        [keras.Input((5,), dtype="int32"), layers.Embedding(7, 4, mask_zero=True), layers.Dense(3)]
-    )
+    return keras.Sequential([keras.Input((5,), dtype="int32"), layers.Embedding(7, 4, mask_zero=True), layers.Dense(3)])
 
 
 def padded(items: int) -> np.ndarray:
@@ -153,9 +151,7 @@ class Noting:
 def test_fit_accumulates_afresh_in_every_epoch_and_asks_the_schedule_once_per_update(tmp_path: Any) -> None:
     ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
     x, y, schedule = numbers(40, 4), numbers(40, 1, seed=1), Noting()
-    run = learner(
-        tmp_path / "run", Regression(ours), optimizers.SGD(), schedule, grads_accumulation=2, num_epochs=2
-    )
+    run = learner(tmp_path / "run", Regression(ours), optimizers.SGD(), schedule, grads_accumulation=2, num_epochs=2)
     run.fit(DataLoader((x, y), 8))  # five batches: windows of 2, 2 and 1
     theirs.compile(optimizers.SGD(), "mse")
     updates = [slice(0, 16), slice(16, 32), slice(32, 40)] * 2

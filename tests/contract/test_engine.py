@@ -43,9 +43,7 @@ def convolutions() -> keras.Model:
 
 
 def recurrent() -> keras.Model:
-    return keras.Sequential(
-        [keras.Input((4, 3)), layers.LSTM(4, dropout=0.2, recurrent_dropout=0.2), layers.Dense(3)]
-    )
+    return keras.Sequential([keras.Input((4, 3)), layers.LSTM(4, dropout=0.2, recurrent_dropout=0.2), layers.Dense(3)])
 
 
 def tagger() -> keras.Model:
