@@ -158,7 +158,14 @@ class KerasEngine(ABC):
         return array.astype(np.int32) if array.dtype == np.uint16 else array
 
     def _build(self, batch: Batch) -> Any:
-        """Build the model where it is not yet, and say the shape of its output; None where it has several."""
+        """Build the model where it is not yet, and say the shape of its output; None where it has several.
+
+        Only a task that checks its batches says what of them is the model's input; another one's step is run as it is.
+        """
+        if not hasattr(self._task, "check"):
+            if not self._model.built:
+                self._try_step(batch)
+            return (None,)
         x = batch[0] if isinstance(batch, tuple) else batch
         symbolic = mapped(lambda a: keras.KerasTensor(a.shape, keras.backend.standardize_dtype(a.dtype)), x)
         try:
@@ -167,6 +174,17 @@ class KerasEngine(ABC):
             # a model that cannot be called symbolically says in its own words what is wrong with the batch
             output = self._try_model(x)
         return tuple(output.shape) if hasattr(output, "shape") else (None,)
+
+    def _try_step(self, batch: Batch) -> None:
+        try:
+            # not in a stateless scope, which has no values yet for what the model's regularizers are about
+            self._task.step(mapped(lambda a: ops.convert_to_tensor(a[:_PROBED]), batch), False)
+        except Exception as error:
+            raise DataError(
+                "The step of the task must accept the first batch.",
+                received=f"{type(error).__name__}: {error}",
+                remedy="Build the model before, or compare the batch with what the step unpacks.",
+            ) from error
 
     def _try_model(self, x: Any) -> Any:
         try:
