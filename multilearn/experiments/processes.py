@@ -21,6 +21,7 @@ from multilearn.seed import VARIABLE as SEED_VARIABLE
 
 __all__ = ["Ended", "Outcome", "Plan", "run"]
 
+_ASKED_TO_END = (signal.SIGINT, signal.SIGTERM)
 _PASSED_ON = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _GRACE = 1.0  # seconds without output, after which a pipe that a dead process's own children hold open is given up
 
@@ -148,9 +149,12 @@ class _Signals:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Receive the signals, except those that this process was told to ignore (`nohup`)."""
+        """Receive the signals, except a SIGHUP that this process was told to ignore (`nohup`).
+
+        A shell has the SIGINT of what it starts in the background ignored, but one that is sent to us is meant.
+        """
         before: Mapping[signal.Signals, object] = {each: signal.getsignal(each) for each in _PASSED_ON}
-        ours = {each: found for each, found in before.items() if found is not signal.SIG_IGN}
+        ours = {each: found for each, found in before.items() if found is not signal.SIG_IGN or each in _ASKED_TO_END}
         try:
             for each in ours:
                 signal.signal(each, self._received)

@@ -277,6 +277,22 @@ def test_a_signal_that_was_ignored_from_the_start_stays_ignored(start: Start, sc
     assert process.wait(20) == 0
 
 
+@posix
+def test_a_ctrl_c_is_passed_on_also_where_a_shell_had_it_ignored(start: Start, script: Write) -> None:
+    path = script("""
+        import sys, time
+        print("ready")
+        try:
+            time.sleep(30)
+        except KeyboardInterrupt:
+            sys.exit(130)
+    """)
+    process = start(path, "-b", "alpha", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert process.stdout.readline() == "[alpha] ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
