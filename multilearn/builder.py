@@ -170,6 +170,7 @@ class LearnerBuilder:
         Raises `ConfigurationError` for what cannot work, `DirectoryError` for a directory that cannot be used,
         `BackendError` for a framework that cannot be had. Nothing is written before `fit`.
         """
+        self._settings.refuse_contradictions()
         backend = backends.load()
         subject = backend.adopt(model, optimizer, lr)
         seed = seeds.current()

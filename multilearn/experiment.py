@@ -137,7 +137,8 @@ def in_session(experiment: Experiment, run: RunDirectory, loop: Loop) -> Iterato
     """While it lasts this process works on the run: written into experiment.json and experiment.log at both ends."""
     experiment.write(run.experiment)
     backend = experiment.sessions[-1].backend
-    _log.info("Training on %s, seed %s (%s), in %s.", backend, experiment.seed, seeds.origin(), run.path)
+    origin = seeds.origin() if experiment.seed == seeds.current() else "the run's own"
+    _log.info("Training on %s, seed %s (%s), in %s.", backend, experiment.seed, origin, run.path)
     try:
         yield
     except BaseException as error:

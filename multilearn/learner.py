@@ -23,7 +23,7 @@ from multilearn.loop import Loop
 from multilearn.metrics import Loss, Metric
 from multilearn.metrics.store import MetricStore
 from multilearn.opening import Data, examine, fingerprint, prepare, spanned, taken
-from multilearn.progress import Plan, restore_schedule, updates_of
+from multilearn.progress import Plan, put_back_on_error, restore_schedule, updates_of
 from multilearn.protocols import Backend, Engine, EngineOptions, LRScheduler, Subject
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.sparkline import blocks_for
@@ -158,8 +158,9 @@ class Learner:
             schedule = found.parts["scheduler"]
             inside = found.position.batch is not None
             # first: what it refuses must leave the model as it is
-            seed, differences = restore_schedule(schedule, plan, inside, scheduler, self._store)
-            engine.restore({**found.parts, "random": schedule["random"]})
+            with put_back_on_error(scheduler, self._store):
+                seed, differences = restore_schedule(schedule, plan, inside, scheduler, self._store)
+                engine.restore({**found.parts, "random": schedule["random"]})
             plan = Plan(seed, plan.accumulation, plan.batches, plan.horizon)
             notes += differences
         return _Start(engine, found, scheduler, self._store, plan, tuple(notes))

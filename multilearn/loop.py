@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from multilearn.checkpointing import Checkpointer
-from multilearn.errors import NonFiniteLoss
+from multilearn.errors import DataError, NonFiniteLoss
 from multilearn.events import EpochEnded, Event, Reading, Saved, Split, SplitEnded, Stepped
 from multilearn.interrupter import Interrupter
 from multilearn.metrics import Loss
@@ -103,6 +103,12 @@ class Loop:
             if update and self.interrupter.reason is not None and not last:
                 self._report(Split.TRAIN, epoch)
                 return False
+        if not done:
+            raise DataError(
+                "The training loader must have at least one batch in every epoch.",
+                received=f"none in epoch {epoch}",
+                remedy="Give one that can be gone through again, such as a DataLoader.",
+            )
         self._report(Split.TRAIN, epoch)
         self._end(Split.TRAIN, epoch)
         return True

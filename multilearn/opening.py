@@ -17,7 +17,7 @@ from multilearn.errors import ConfigurationError, DataError, DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import clear_run, refuse_existing_run, remove_metric_files
 from multilearn.lock import locked
-from multilearn.position import Position
+from multilearn.position import START, Position
 from multilearn.protocols import Example, Loader, LRScheduler
 from multilearn.resuming import Found, copy_metric_files
 from multilearn.schedulers import Spanning
@@ -112,15 +112,15 @@ def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
 
 
 def _give_up_later(run: RunDirectory, settings: Settings, position: Position) -> list[str]:
-    later: set[str] = set()
+    later: list[str] = []
     if settings.recorder is not None:
         folder = CheckpointFolder(run.checkpoints, settings.recorder)
         folder.clean()
-        later |= {f"checkpoint {later}" for later in folder.positions() if later > position}
-        folder.withdraw(position)
-    for split in (Split.TRAIN, Split.VALID):
-        later |= {f"epoch {epoch}" for epoch in remove_metric_files(run, split, position.epoch)}
-    return [f"What came after {position} is given up: {', '.join(sorted(later))}."] if later else []
+        later += [f"checkpoint {withdrawn}" for withdrawn in folder.withdraw(position)]
+    removed = [remove_metric_files(run, split, position.epoch) for split in (Split.TRAIN, Split.VALID)]
+    later += [f"epoch {epoch}" for epoch in sorted({epoch for epochs in removed for epoch in epochs})]
+    place = "the start" if position == START else position
+    return [f"What came after {place} is given up: {', '.join(later)}."] if later else []
 
 
 def _first(loader: Loader, seed: int) -> Example | None:

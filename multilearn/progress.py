@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from multilearn.errors import RecordError
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import LRScheduler, Record
 
-__all__ = ["Plan", "restore_schedule", "schedule_record", "updates_of"]
+__all__ = ["Plan", "put_back_on_error", "restore_schedule", "schedule_record", "updates_of"]
 
 _PARTS = frozenset({"metrics", "progress", "random", "scheduler", "seed", "streams"})
 
@@ -63,6 +64,19 @@ def restore_schedule(
         ) from error
 
 
+@contextmanager
+def put_back_on_error(scheduler: LRScheduler, store: MetricStore) -> Iterator[None]:
+    """Whatever is raised while it lasts leaves what `restore_schedule` restores as it was."""
+    state, metrics, streams = scheduler.state(), store.state(), seeds.streams()
+    try:
+        yield
+    except BaseException:
+        scheduler.restore(state)
+        store.restore(metrics)
+        seeds.restore_streams(streams)
+        raise
+
+
 def updates_of(record: Record) -> int:
     """The optimizer updates done."""
     return int(record["progress"]["update"])
@@ -71,13 +85,16 @@ def updates_of(record: Record) -> int:
 def _differences(record: Record, plan: Plan, inside_epoch: bool) -> list[str]:
     found = []
     seed, horizon, batches = record["seed"], record["scheduler"]["horizon"], record["progress"]["batches"]
-    if seed != plan.seed:
+    if seed != plan.seed and seeds.origin() != "drawn":
         found.append(f"The run goes on with its own seed, {seed}, and not with {plan.seed}.")
     if horizon != plan.horizon:
         found.append(
             f"The learning-rate schedule now spans {plan.horizon} updates, and spanned {horizon} before: "
             "the rest will differ from an uninterrupted run. Give the scheduler its updates=... to avoid that."
         )
+    accumulation = record["progress"]["accumulation"]
+    if accumulation != plan.accumulation:
+        found.append(f"An update now takes {plan.accumulation} batches, and took {accumulation} before.")
     if inside_epoch and batches != plan.batches:
         found.append(
             f"An epoch now has {plan.batches} batches, and had {batches} when the checkpoint was made inside one."

@@ -43,7 +43,8 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
     folder = CheckpointFolder(RunDirectory(source).checkpoints, settings.recorder or MpkGzRecorder())
     position, notes = _position(resume, folder, source)
     if position is None:
-        return Found(notes=(*notes, f"Nothing was saved in {source}: starting at epoch 1."))
+        nothing = "No checkpoint is intact" if notes else "Nothing was saved"
+        return Found(notes=(*notes, f"{nothing} in {source}: starting at epoch 1."))
     if position > Position(settings.epochs):
         raise ConfigurationError(
             "num_epochs is the total number of epochs, and more than that are already done.",
@@ -51,13 +52,7 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
             remedy=f"Ask for {position.epoch} or more, or go on from an earlier checkpoint.",
         )
     needed = nbytes(engine.record())
-    parts = folder.load(position, {"model": needed, "optim": needed})
-    if missing := {"model", "optim", "scheduler"} - parts.keys():
-        raise RecordError(
-            "A checkpoint to go on from must have its three parts.",
-            received=f"checkpoint {position} of {source} without {', '.join(sorted(missing))}",
-            remedy="Go on from another one.",
-        )
+    parts = _load(folder, position, {"model": needed, "optim": needed})
     return Found(position, parts, source, (*notes, f"Going on from checkpoint {position} of {source}."))
 
 
@@ -94,12 +89,23 @@ def _best(folder: CheckpointFolder, source: Path) -> tuple[Position, tuple[str, 
     latest, skipped = folder.latest_intact()
     if latest is None:
         raise _missing("best", folder, source)
-    history = History.from_state(folder.load(latest, None)["scheduler"]["metrics"]["history"])
+    history = History.from_state(_load(folder, latest)["scheduler"]["metrics"]["history"])
     intact = [p.epoch for p in folder.positions() if p.batch is None and folder.problem(p) is None]
     best = Monitor().best(history, intact)
     if best is None:
         raise _missing("best", folder, source)
     return Position(best), tuple(skipped)
+
+
+def _load(folder: CheckpointFolder, position: Position, limits: Mapping[str, int] | None = None) -> dict[str, Record]:
+    parts = folder.load(position, limits)
+    if missing := {"model", "optim", "scheduler"} - parts.keys():
+        raise RecordError(
+            "A checkpoint to go on from must have its three parts.",
+            received=f"checkpoint {position} in {folder.path} without {', '.join(sorted(missing))}",
+            remedy="Go on from another one.",
+        )
+    return parts
 
 
 def _missing(which: str, folder: CheckpointFolder, source: Path) -> CheckpointNotFound:

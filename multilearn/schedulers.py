@@ -130,8 +130,8 @@ def _check_rate(name: str, value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or value < 0:
         raise ConfigurationError(
-            f"The learning rate {name} must be a finite number, 0 or more.",
-            received=repr(value),
+            "A learning rate must be a finite number, 0 or more.",
+            received=f"{name}={value!r}",
             remedy="Write for instance 1e-3.",
         )
 

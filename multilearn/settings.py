@@ -9,10 +9,12 @@ from typing import Any
 
 from multilearn.application_log import Installer, file_log
 from multilearn.checkpoint import DEFAULT, CheckpointStrategy, Recorder
+from multilearn.checkpoint.strategies import best_of
+from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
 from multilearn.interrupter import Interrupter
 from multilearn.loggers import MetricLogger
-from multilearn.metrics import Metric
+from multilearn.metrics import Loss, Metric
 from multilearn.renderers import Renderer
 
 __all__ = ["Registered", "Resume", "Settings"]
@@ -64,6 +66,23 @@ class Settings:
     def of(self, split: Split) -> tuple[Registered, ...]:
         """The metrics registered on a split."""
         return tuple(registered for registered in self.metrics if registered.split == split)
+
+    def refuse_contradictions(self) -> None:
+        """Raise `ConfigurationError` for a strategy that nothing follows, or that watches what is not measured."""
+        if self.recorder is None and self.strategy is not DEFAULT:
+            raise ConfigurationError(
+                "A checkpointing strategy needs a checkpointer.",
+                received=f"{self.strategy!r}, and nothing is saved",
+                remedy="Add .with_file_checkpointer().",
+            )
+        for best in best_of(self.strategy):
+            measured = [Loss.name, *(each.metric.name for each in self.of(Split(best.split)) if each.metric.numeric)]
+            if best.metric not in measured:
+                raise ConfigurationError(
+                    "KeepBest watches a numeric metric that is registered on its split, or the loss.",
+                    received=f"{best.metric!r} on {best.split}, where there are: {', '.join(dict.fromkeys(measured))}",
+                    remedy=f"Register it with .metric_{best.split}_numeric(...).",
+                )
 
     def describe_metrics(self) -> tuple[Mapping[str, Any], ...]:
         """What readers of metric files need to know of each metric, for `experiment.json`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, get_args, runtime_checkable
 
@@ -10,7 +10,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.history import Direction, History, Monitor
 
-__all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepLast"]
+__all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepLast", "best_of"]
 
 
 @runtime_checkable
@@ -105,6 +105,15 @@ class AnyOf:
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
         return frozenset().union(*(each.keep(epochs, history) for each in self.strategies))
+
+
+def best_of(strategy: CheckpointStrategy) -> Iterator[KeepBest]:
+    """Every `KeepBest` that a strategy consists of."""
+    if isinstance(strategy, KeepBest):
+        yield strategy
+    elif isinstance(strategy, AnyOf):
+        for each in strategy.strategies:
+            yield from best_of(each)
 
 
 def _require_count(what: str, number: object) -> None:

@@ -10,20 +10,27 @@ from multilearn.position import Position
 __all__ = ["Pace", "Progress"]
 
 _MEMORY_SECONDS = 30.0
+_BURST_SECONDS = 0.05
 
 
 class Pace:
-    """Seconds per batch lately: older batches fade, and the first one, in which steps are compiled, does not count."""
+    """Seconds per batch lately: older batches fade, and the first one, in which steps are compiled, does not count.
+
+    Batches are told in bursts, after the time that all of them took: those that come along with the first do not count.
+    """
 
     def __init__(self) -> None:
         self._time = 0.0
         self._batches = 0.0
-        self._begun = False
+        self._since_first: float | None = None
 
     def batch(self, elapsed: float) -> None:
         """One more batch took `elapsed` seconds."""
-        if not self._begun:
-            self._begun = True
+        if self._since_first is None:
+            self._since_first = 0.0
+            return
+        self._since_first += elapsed
+        if self._since_first < _BURST_SECONDS:
             return
         fading = math.exp(-elapsed / _MEMORY_SECONDS)
         self._time = self._time * fading + elapsed

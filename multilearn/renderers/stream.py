@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import TextIO
 
 __all__ = ["ForgivingStream"]
 
 
 class ForgivingStream:
-    """Writes to `stream` what its encoding can show, `?` for the rest; silent once the stream is closed or gone."""
+    """Writes to `stream` what its encoding can show, `?` for the rest; silent once the stream is closed or gone.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._gone = False
+    None, in a process without standard streams, such as pythonw, is a stream that is gone.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream if stream is not None else StringIO()
+        self._gone = stream is None
 
     @property
     def encoding(self) -> str:

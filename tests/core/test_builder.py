@@ -13,7 +13,7 @@ import toy_experiment as toy
 from toy_backend import Momentum, ToyDevice
 
 import multilearn as ml
-from multilearn.checkpoint import KeepLast, MpkGzRecorder
+from multilearn.checkpoint import AnyOf, KeepBest, KeepLast, MpkGzRecorder
 from multilearn.errors import BackendError, ConfigurationError, DirectoryError, MultilearnError
 from multilearn.loggers import MemoryMetricLogger
 from multilearn.metrics import Accuracy, Entry, Loss
@@ -350,3 +350,37 @@ def test_every_refusal_of_this_library_is_one_of_its_errors() -> None:
     assert issubclass(BackendError, (ConfigurationError, ImportError))
     assert issubclass(DirectoryError, ConfigurationError)
     assert issubclass(ConfigurationError, MultilearnError)
+
+
+CONTRADICTIONS: dict[str, tuple[Callable[[Builder], Builder], str]] = {
+    "a strategy and nothing saved": (
+        lambda b: b.with_checkpointing_strategy(KeepLast(3)),
+        r"needs a checkpointer\. Received: KeepLast\(n=3\).*Add \.with_file_checkpointer\(\)",
+    ),
+    "the best by a metric that is only measured in training": (
+        lambda b: (
+            b.metric_train(Accuracy())
+            .with_file_checkpointer()
+            .with_checkpointing_strategy(AnyOf(KeepLast(1), KeepBest("Accuracy", direction="highest")))
+        ),
+        r"Received: 'Accuracy' on valid, where there are: Loss\. Register it with \.metric_valid_numeric",
+    ),
+    "the best by a text": (
+        lambda b: b.metric_valid(Text()).with_file_checkpointer().with_checkpointing_strategy(KeepBest("Text")),
+        "'Text' on valid",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_contradictions_are_refused_by_build_with_nothing_on_disk(tmp_path: Path, case: str) -> None:
+    described, message = CONTRADICTIONS[case]
+    with pytest.raises(ConfigurationError, match=message):
+        toy.build(described(Builder(tmp_path / "run")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_by_a_registered_metric_or_by_the_loss_is_welcome(tmp_path: Path) -> None:
+    strategy = AnyOf(KeepBest(split="train"), KeepBest("Accuracy", direction="highest"))
+    described = Builder(tmp_path / "run").metric_valid(Accuracy()).with_file_checkpointer()
+    toy.build(described.with_checkpointing_strategy(strategy))

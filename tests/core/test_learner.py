@@ -466,3 +466,18 @@ def test_an_installer_of_ones_own_gets_the_path_of_the_log(tmp_path: Path) -> No
     toy.fit(toy.builder(tmp_path / "run", epochs=1).with_application_logger(install))
     assert said == [tmp_path / "run/experiment.log", "left"]
     assert not (tmp_path / "run/experiment.log").exists()
+
+
+def test_a_summary_needs_no_standard_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)  # as in a process without a console
+    assert toy.fit(ml.LearnerBuilder(tmp_path / "run").metrics(ml.metrics.Loss()).summary()).history["train"]["Loss"]
+
+
+def test_a_loader_that_has_nothing_left_in_a_later_epoch_is_an_error_and_no_epoch(tmp_path: Path) -> None:
+    class Once:
+        def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
+            return toy.train_loader().iterate(seed, epoch, start) if epoch == 1 else iter(())
+
+    with pytest.raises(DataError, match=r"at least one batch in every epoch\. Received: none in epoch 2"):
+        toy.fit(toy.builder(tmp_path / "run"), Once())
+    assert toy.checkpoints(tmp_path / "run") == ["1"]

@@ -244,6 +244,7 @@ def test_a_terminal_gets_one_block_with_everything(monkeypatch: pytest.MonkeyPat
         renderer.render(started(history={Split.TRAIN: {"Loss": {1: 2.0, 2: 1.0}}}, position=Position(2)))
         monkeypatch.setattr("multilearn.renderers.live._REFRESH_SECONDS", 0.0)
         monkeypatch.setattr("multilearn.renderers.live._DRAWING_SHARE", 1e9)
+        monkeypatch.setattr("multilearn.renderers.progress._BURST_SECONDS", 0.0)
         for event in epoch_of_events(3):
             renderer.render(event)
         assert threading.active_count() == threads + 1  # the reader of the terminal is one
@@ -438,3 +439,23 @@ def test_the_silent_one_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     assert renderer.host(lambda: 42) == CliRenderer().host(lambda: 42) == 42
     assert capfd.readouterr() == ("", "")
     assert isinstance(renderer, Renderer) and isinstance(CliRenderer(), Renderer)
+
+
+def test_batches_that_are_told_along_with_the_first_do_not_count_as_fast_ones() -> None:
+    progress = Progress(started(1, batches={Split.TRAIN: 300}), 0.0)
+    for batch in range(1, 201):
+        # 1 ms each, told in windows of 100 after the time that all of them took
+        now = 0.1 * (1 + (batch - 1) // 100) + 1e-5 * batch
+        progress.take(Stepped(Split.TRAIN, 1, batch, batch, None, {}), now)
+        if batch == 100:
+            assert progress.rate is None and progress.remaining is None
+    assert progress.rate == pytest.approx(1000, rel=0.02)
+    assert progress.remaining == pytest.approx(0.1, rel=0.02)
+
+
+def test_a_process_without_standard_streams_has_a_stream_that_is_gone() -> None:
+    stream = ForgivingStream(None)
+    assert stream.write("text") == 4
+    stream.flush()
+    assert not stream.isatty()
+    assert stream.encoding == "utf-8"

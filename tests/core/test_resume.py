@@ -448,6 +448,56 @@ def test_the_run_goes_on_with_its_own_seed_and_says_so(
     assert contents(run) == contents(finished(tmp_path / "whole"))
 
 
+def test_the_log_does_not_say_that_the_runs_own_seed_came_from_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    whole(run, 1)
+    monkeypatch.setenv("MULTILEARN_SEED", "99")
+    toy.fit(toy.builder(run, 2).checkpoint("latest"))
+    begun, gone_on = [line for line in (run / "experiment.log").read_text().splitlines() if "Training on" in line]
+    assert "seed 7 (set_seed)" in begun and "seed 7 (the run's own)" in gone_on
+
+
+def test_a_drawn_seed_is_not_held_against_that_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    whole(run, 1)
+    monkeypatch.setattr(seed, "_current", None)  # as in a process in which nobody has set one
+    toy.builder(run, 2).checkpoint("latest").build(toy.task(), Momentum(), 0.1).fit(toy.train_loader())
+    assert "Going on from checkpoint 1" in messages(caplog) and "own seed" not in messages(caplog)
+
+
+def test_another_accumulation_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = tmp_path / "run"
+    whole(run, 1, accumulation=2)
+    toy.fit(toy.builder(run, 2).grads_accumulation(4).checkpoint("latest"))
+    assert "An update now takes 4 batches, and took 2 before." in messages(caplog)
+
+
+def test_where_no_checkpoint_is_intact_it_says_that_and_not_that_nothing_was_saved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    whole(run, 1)
+    (run / "checkpoint/model-1.mpk.gz").write_bytes(b"")
+    toy.fit(toy.builder(run, 1).checkpoint("latest"))
+    assert f"No checkpoint is intact in {run}: starting at epoch 1." in messages(caplog)
+    assert "Nothing was saved" not in messages(caplog)
+    assert "What came after the start is given up: checkpoint 1, epoch 1." in messages(caplog)
+
+
+def test_what_is_given_up_is_named_in_its_order_also_beyond_nine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    whole(run, 11)
+    toy.fit(toy.builder(run, 9).with_checkpointing_strategy(ALL).checkpoint(8))
+    given_up = "checkpoint 9, checkpoint 10, checkpoint 11, epoch 9, epoch 10, epoch 11"
+    assert f"What came after 8 is given up: {given_up}." in messages(caplog)
+
+
 def test_another_horizon_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = tmp_path / "run"
     for epochs in (2, 3):
@@ -483,3 +533,26 @@ def test_a_loader_that_stops_before_anything_was_trained_leaves_a_run_that_start
     assert recorded.events[-1] == Finished(START, "before it began")
     resumed(run)
     assert contents(run) == contents(finished(tmp_path / "whole"))
+
+
+def test_the_best_of_a_checkpoint_without_its_schedule_is_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    whole(run, 1)
+    manifest = run / "checkpoint/manifest.json"
+    content = json.loads(manifest.read_text())
+    del content["checkpoints"][0]["files"]["scheduler-1.mpk.gz"]
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(RecordError, match=r"three parts.*without scheduler"):
+        resumed(run, "best")
+
+
+def test_a_record_of_another_model_leaves_history_and_streams_as_they_were(tmp_path: Path, finished: Any) -> None:
+    run = finished(tmp_path / "run")
+    ml.set_seed(1)
+    other = SoftmaxRegression(SoftmaxModel(toy.FEATURES + 1, toy.CLASSES))
+    learner = toy.builder(run, 5).checkpoint("latest").build(other, Momentum(), 0.1)
+    before = seed.streams()
+    with pytest.raises(RecordMismatch):
+        learner.fit([(np.zeros((2, toy.FEATURES + 1), np.float32), np.zeros(2, np.int32))])
+    assert seed.streams() == before
+    assert learner.history == {}
