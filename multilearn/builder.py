@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 from multilearn import backend as backends
 from multilearn import seed as seeds
 from multilearn.application_log import Installer
+from multilearn.artifacts import file_name
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
@@ -25,6 +27,8 @@ from multilearn.renderers import Renderer
 from multilearn.settings import Registered, Resume, Settings
 
 __all__ = ["LearnerBuilder"]
+
+_LONGEST = 200
 
 
 @dataclass(frozen=True, init=False)
@@ -127,7 +131,13 @@ class LearnerBuilder:
 
     def devices(self, devices: Sequence[Device | str]) -> LearnerBuilder:
         """Train on this device, `["cpu"]` or `["gpu:0"]`. Default: the framework's first."""
-        names = [devices] if isinstance(devices, (str, Device)) else list(devices)
+        names = [devices] if isinstance(devices, (str, Device)) else list(devices or ())
+        if not names:
+            raise ConfigurationError(
+                "A learner trains on a device.",
+                received=repr(devices),
+                remedy="Leave it out for the framework's first.",
+            )
         if len(names) != 1:
             raise ConfigurationError(
                 "A learner trains on one device: several at once are not supported yet.",
@@ -195,6 +205,12 @@ class LearnerBuilder:
             )
         if not metric.name.strip():
             raise ConfigurationError("A metric needs a name.", received=repr(metric.name), remedy="Give it one.")
+        if len(file_name(metric.name)) > _LONGEST:
+            raise ConfigurationError(
+                f"A metric's name becomes a file name, of at most {_LONGEST} bytes.",
+                received=f"{metric.name[:40]!r}..., which takes {len(file_name(metric.name))}",
+                remedy="Shorten it.",
+            )
         if any(known.metric.name == metric.name for known in self._settings.of(split)):
             raise ConfigurationError(
                 "A metric is registered once on each split.",
@@ -210,9 +226,9 @@ class LearnerBuilder:
 
 
 def _at_least_one(name: str, value: Any, remedy: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
         raise ConfigurationError(f"{name} must be a whole number of at least 1.", received=repr(value), remedy=remedy)
-    return value
+    return operator.index(value)
 
 
 def _require(thing: Any, protocol: type, rule: str) -> None:

@@ -90,7 +90,7 @@ class Loop:
         rate, in_window = 0.0, 0
         for batch, last in _marking_last(self.loaders[Split.TRAIN].iterate(self.plan.seed, epoch, done)):
             if not in_window:
-                rate = self.scheduler.learning_rate(self.update)
+                rate = float(self.scheduler.learning_rate(self.update))
             in_window += 1
             update = last or in_window == self.plan.accumulation
             output = self.engine.train_step(batch, rate, update)

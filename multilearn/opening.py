@@ -100,27 +100,32 @@ def taken(run: RunDirectory) -> Iterator[None]:
 
 def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
     """Bring the directory to the state from which the run begins. Returns what is to be said aloud."""
+    notes: list[str] = []
     if settings.resume is not None and settings.resume.directory is None:
-        return _give_up_later(run, settings, found.position)
-    if settings.overwrite:
+        notes = _give_up_later(run, settings, found.position)
+    elif settings.overwrite:
         clear_run(run.path)
     else:
         refuse_existing_run(run.path)
-    if found.source is not None:
+    if found.source not in (None, run.path):
         copy_metric_files(found.source, run.path, found.position)
-    return []
+    return notes
 
 
 def _give_up_later(run: RunDirectory, settings: Settings, position: Position) -> list[str]:
     later: list[str] = []
+    stay = None
     if settings.recorder is not None:
         folder = CheckpointFolder(run.checkpoints, settings.recorder)
         folder.clean()
         later += [f"checkpoint {withdrawn}" for withdrawn in folder.withdraw(position)]
+    elif kept := [each for each in CheckpointFolder(run.checkpoints).positions() if each > position]:
+        stay = f"Without a checkpointer these checkpoints stay as they are: {', '.join(map(str, kept))}."
     removed = [remove_metric_files(run, split, position.epoch) for split in (Split.TRAIN, Split.VALID)]
     later += [f"epoch {epoch}" for epoch in sorted({epoch for epochs in removed for epoch in epochs})]
     place = "the start" if position == START else position
-    return [f"What came after {place} is given up: {', '.join(later)}."] if later else []
+    given_up = f"What came after {place} is given up: {', '.join(later)}." if later else None
+    return [note for note in (given_up, stay) if note]
 
 
 def _first(loader: Loader, seed: int) -> Example | None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
 from multilearn.events import Split
-from multilearn.experiment import holds_run
+from multilearn.experiment import earlier, holds_run
 from multilearn.history import History, Monitor
 from multilearn.position import START, Position
 from multilearn.protocols import Engine, Record
 from multilearn.settings import Resume, Settings
 
 __all__ = ["Found", "copy_metric_files", "find"]
+
+
+_SCHEDULE_LIMIT = 64 << 20
+"""Bytes: far more than progress and history take, for metrics that keep all their scores."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
     source = path if resume.directory is None else resume.directory
     folder = CheckpointFolder(RunDirectory(source).checkpoints, settings.recorder or MpkGzRecorder())
     position, notes = _position(resume, folder, source)
+    if position is None and resume.directory is None and (origin := _moved_from(path, folder)):
+        # the run was moved here, and ended before it saved anything of its own
+        folder, position = origin
+        source = folder.path.parent
     if position is None:
         nothing = "No checkpoint is intact" if notes else "Nothing was saved"
         return Found(notes=(*notes, f"{nothing} in {source}: starting at epoch 1."))
@@ -52,7 +60,8 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
             remedy=f"Ask for {position.epoch} or more, or go on from an earlier checkpoint.",
         )
     needed = nbytes(engine.record())
-    parts = _load(folder, position, {"model": needed, "optim": needed})
+    limits = {"model": needed, "optim": needed, "scheduler": max(needed, _SCHEDULE_LIMIT)}
+    parts = _load(folder, position, limits)
     return Found(position, parts, source, (*notes, f"Going on from checkpoint {position} of {source}."))
 
 
@@ -83,6 +92,18 @@ def _position(resume: Resume, folder: CheckpointFolder, source: Path) -> tuple[P
     if wanted not in folder.positions():
         raise _missing(resume.which, folder, source)
     return wanted, ()
+
+
+def _moved_from(path: Path, folder: CheckpointFolder) -> tuple[CheckpointFolder, Position] | None:
+    """The other run's checkpoint that the last session of the run in `path` went on from, if it is still intact."""
+    sessions, _ = earlier(RunDirectory(path).experiment)
+    moved = sessions[-1].resumed_from if sessions else None
+    if moved is None or Path(moved["directory"]).resolve() == path.resolve():
+        return None
+    other = replace(folder, path=RunDirectory(Path(moved["directory"])).checkpoints)
+    position = Position.parse(moved["position"])
+    found = position in other.positions() and other.problem(position) is None
+    return (other, position) if found else None
 
 
 def _best(folder: CheckpointFolder, source: Path) -> tuple[Position, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Protocol, Self, runtime_checkable
 
 from multilearn.errors import ConfigurationError
@@ -127,7 +128,7 @@ def _progress(update: int, updates: int | None) -> float:
 
 
 def _check_rate(name: str, value: Any) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or value < 0:
         raise ConfigurationError(
             "A learning rate must be a finite number, 0 or more.",

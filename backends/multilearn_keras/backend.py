@@ -13,7 +13,7 @@ from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols import Engine, EngineOptions, Example, Subject
 from multilearn_keras import random
 from multilearn_keras.devices import KerasDevice, available
-from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule
+from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule, require_trainable
 from multilearn_keras.streams import seed_native
 from multilearn_keras.tasks import CompiledModel
 
@@ -46,6 +46,8 @@ class KerasBackend:
 
     def adopt(self, model: Any, optimizer: Any, lr: Any) -> Subject:
         task = _task(model)
+        if getattr(task.model, "built", False):
+            require_trainable(task.model)
         adopted = adopt_optimizer(optimizer, task.model)
         scheduler = adopt_schedule(lr, adopted)
         description = {

@@ -12,7 +12,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.protocols import LRScheduler, Record
 from multilearn.schedulers import Constant
 
-__all__ = ["KerasSchedule", "adopt_optimizer", "adopt_schedule", "rate_variable", "track_all"]
+__all__ = ["KerasSchedule", "adopt_optimizer", "adopt_schedule", "rate_variable", "require_trainable", "track_all"]
 
 
 class KerasSchedule:
@@ -84,6 +84,16 @@ def adopt_schedule(lr: Any, optimizer: keras.optimizers.Optimizer) -> LRSchedule
         received=repr(lr),
         remedy="Write for instance 1e-3 or multilearn.schedulers.Cosine(1e-3).",
     )
+
+
+def require_trainable(model: keras.Model) -> None:
+    """Raise `ConfigurationError` if a built model has nothing to train."""
+    if not model.trainable_variables:
+        raise ConfigurationError(
+            "There is nothing to train: the model has no trainable weights.",
+            received=f"{model.name} with {len(model.variables)} variables, none of them trainable",
+            remedy="Set trainable=True on the layers to be trained.",
+        )
 
 
 def rate_variable(optimizer: keras.optimizers.Optimizer) -> keras.Variable:

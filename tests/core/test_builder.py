@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import toy_experiment as toy
 from toy_backend import Momentum, ToyDevice
@@ -135,7 +136,7 @@ REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
         lambda b: b.devices(["gpu:0", "gpu:1"]),
         "one device: several at once are not supported yet. Received: 2 devices",
     ),
-    "no device": (lambda b: b.devices([]), "Received: 0 devices"),
+    "no device": (lambda b: b.devices([]), "A learner trains on a device"),
     "a checkpoint as a float": (
         lambda b: b.checkpoint(3.12),
         r"by an epoch \(int\) or by text.*Received: 3\.12\. Write it in quotes: '3\.12'",
@@ -384,3 +385,22 @@ def test_the_best_by_a_registered_metric_or_by_the_loss_is_welcome(tmp_path: Pat
     strategy = AnyOf(KeepBest(split="train"), KeepBest("Accuracy", direction="highest"))
     described = Builder(tmp_path / "run").metric_valid(Accuracy()).with_file_checkpointer()
     toy.build(described.with_checkpointing_strategy(strategy))
+
+
+def test_whole_numbers_may_be_those_of_numpy(tmp_path: Path) -> None:
+    learner = toy.fit(toy.builder(tmp_path / "run").num_epochs(np.int64(2)).grads_accumulation(np.int8(1)))
+    assert len(learner.history["train"]["Loss"]) == 2
+
+
+@pytest.mark.parametrize("devices", [None, []])
+def test_no_device_at_all_is_refused(tmp_path: Path, devices: object) -> None:
+    with pytest.raises(ConfigurationError, match="trains on a device"):
+        toy.builder(tmp_path / "run").devices(devices)
+
+
+def test_a_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
+    class Long(ml.metrics.Loss):
+        name = "ä" * 60
+
+    with pytest.raises(ConfigurationError, match="of at most 200 bytes"):
+        toy.builder(tmp_path / "run").metric_train(Long())

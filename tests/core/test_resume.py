@@ -556,3 +556,31 @@ def test_a_record_of_another_model_leaves_history_and_streams_as_they_were(tmp_p
         learner.fit([(np.zeros((2, toy.FEATURES + 1), np.float32), np.zeros(2, np.int32))])
     assert seed.streams() == before
     assert learner.history == {}
+
+
+def test_a_moved_run_that_fails_before_it_saved_anything_goes_on_from_where_it_was_moved_from(tmp_path: Path) -> None:
+    whole = toy.fit(toy.builder(tmp_path / "whole", 4))
+    toy.fit(toy.builder(tmp_path / "begun", 2))
+
+    def fail(epoch: int, number: int) -> None:
+        if (epoch, number) == (3, 1):
+            raise RuntimeError("out of luck")
+
+    moved = toy.builder(tmp_path / "moved", 4)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        toy.fit(moved.checkpoint("latest", directory=tmp_path / "begun"), toy.Watched(toy.train_loader(), fail))
+    (tmp_path / "moved" / "valid" / "epoch-1" / "Loss.log").unlink()
+    ended = toy.fit(moved.checkpoint("latest"))
+    assert toy.weights(ended) == toy.weights(whole)
+    assert toy.metric_files(tmp_path / "moved") == toy.metric_files(tmp_path / "whole")
+
+
+def test_without_a_checkpointer_the_checkpoints_stay_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy.fit(toy.builder(tmp_path / "run", 2))
+    saved = toy.checkpoint_files(tmp_path / "run")
+    reading = ml.LearnerBuilder(tmp_path / "run").metrics(ml.metrics.Loss()).num_epochs(2).checkpoint(1)
+    toy.fit(reading)
+    assert toy.checkpoint_files(tmp_path / "run") == saved
+    assert "Without a checkpointer these checkpoints stay as they are: 2." in caplog.text

@@ -14,13 +14,13 @@ from keras import ops
 
 from multilearn.checkpoint import require_match
 from multilearn.data import mapped
-from multilearn.errors import ConfigurationError, DataError, MultilearnError
+from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.outputs import Output
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Record, StepOutput, Subject
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
-from multilearn_keras.optimizers import adopt_optimizer, rate_variable, track_all
+from multilearn_keras.optimizers import adopt_optimizer, rate_variable, require_trainable, track_all
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.streams import restore_streams, streams
 from multilearn_keras.transfer import assign, record_of, specification, to_device
@@ -40,6 +40,9 @@ class KerasEngine(ABC):
         self._optimizer = subject.optimizer
         self._options = options
         self._ops = KerasOps()
+        # what Keras keeps the weights in; in half precision its layers do the casting
+        kept = getattr(self._model, "variable_dtype", None)
+        self._float = kept if kept in ("float32", "float64") else "float32"
         self._scope_name = None if options.device is None else str(resolve(options.device))
         with self._on_device():
             self._output_shape = self._build(mapped(self._host, examples[0].batch))
@@ -146,7 +149,7 @@ class KerasEngine(ABC):
         # no framework takes numbers in the byte order of another machine
         array = array.astype(array.dtype.newbyteorder("="), copy=False)
         if array.dtype.kind == "f":
-            return array.astype(keras.config.floatx(), copy=False)
+            return array.astype(self._float, copy=False)
         if array.dtype.kind in "iu" and not np.can_cast(array.dtype, np.int32):
             if array.size and (array.min() < _INT32.min or array.max() > _INT32.max):
                 raise DataError(
@@ -199,12 +202,7 @@ class KerasEngine(ABC):
             ) from error
 
     def _check_model(self) -> None:
-        if not self._model.trainable_variables:
-            raise ConfigurationError(
-                "There is nothing to train: the model has no trainable weights.",
-                received=f"{self._model.name} with {len(self._model.variables)} variables, none of them trainable",
-                remedy="Set trainable=True on the layers to be trained.",
-            )
+        require_trainable(self._model)
         adopt_optimizer(self._optimizer, self._model)
         if self._scope_name is not None:
             check_lives_on(self._model.trainable_variables[0], self._scope_name)
