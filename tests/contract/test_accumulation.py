@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,7 +12,8 @@ import pytest
 from keras import layers, optimizers
 from training import assert_close, assert_equal, chunks, engine_of, ids, learner, numbers, state, train, twins
 
-from multilearn import DataLoader
+from multilearn import DataLoader, LearnerBuilder
+from multilearn.errors import ConfigurationError
 from multilearn_keras import Classification, Regression
 
 ITEMS = 10 * 64
@@ -160,3 +162,12 @@ def test_fit_accumulates_afresh_in_every_epoch_and_asks_the_schedule_once_per_up
         theirs.train_on_batch(x[chosen], y[chosen])
     assert schedule.asked == list(range(6))
     assert_close(ours, theirs, 1e-6)
+
+
+def test_a_loss_that_is_a_sum_cannot_be_accumulated(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    task = Regression(model, keras.losses.MeanSquaredError(reduction="sum"))
+    summed = LearnerBuilder(tmp_path / "run").grads_accumulation(2).build(task, "sgd", 0.1)
+    with pytest.raises(ConfigurationError, match="the loss must be a mean"):
+        summed.fit(DataLoader((np.zeros((8, 3)), np.zeros(8)), 2))
+    assert not (tmp_path / "run").exists()

@@ -203,6 +203,12 @@ class KerasEngine(ABC):
 
     def _check_model(self) -> None:
         require_trainable(self._model)
+        if self._options.accumulate and getattr(getattr(self._task, "loss", None), "reduction", None) == "sum":
+            raise ConfigurationError(
+                "Accumulated gradients are averaged, so the loss must be a mean.",
+                received="a loss with reduction='sum'",
+                remedy="Leave the reduction at its default, or leave .grads_accumulation out.",
+            )
         adopt_optimizer(self._optimizer, self._model)
         if self._scope_name is not None:
             check_lives_on(self._model.trainable_variables[0], self._scope_name)
