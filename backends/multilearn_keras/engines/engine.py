@@ -14,7 +14,7 @@ from keras import ops
 
 from multilearn.checkpoint import require_match
 from multilearn.data import mapped
-from multilearn.errors import DataError, MultilearnError
+from multilearn.errors import ConfigurationError, DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.outputs import Output
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Record, StepOutput, Subject
