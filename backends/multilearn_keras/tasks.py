@@ -22,6 +22,7 @@ from keras.src.backend.common.masking import get_keras_mask
 
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.outputs import ClassificationOutput, Output, RegressionOutput
+from multilearn_keras.activations import refuse_activated
 from multilearn_keras.labels import check_ids, check_items, check_one_hot, check_targets
 from multilearn_keras.losses import (
     counted,
@@ -189,35 +190,6 @@ class CompiledModel:
         check_items(x, y, weight)
         if is_categorical(self.loss) and takes_class_ids(self.loss) and shape[-1] is not None:
             check_ids(y, shape[-1], shape, ignored_by(self.loss))
-
-
-def refuse_activated(model: keras.Model) -> None:
-    """Raise `ConfigurationError` if the model's last layer is a softmax or a sigmoid, whose output is no logits."""
-    layers = getattr(model, "layers", None)
-    if not layers or (not isinstance(model, keras.Sequential) and not hasattr(model, "operations")):
-        return
-    last = _last_layer(model)
-    while isinstance(last, keras.layers.Wrapper):
-        last = last.layer
-    if isinstance(last, keras.Model):
-        refuse_activated(last)
-        return
-    activation = getattr(last, "activation", None)
-    name = getattr(activation, "__name__", type(last).__name__).lower()
-    if name in ("softmax", "log_softmax", "sigmoid"):
-        raise ConfigurationError(
-            f"from_logits=True expects unnormalised outputs, and the model ends in a {name}.",
-            received=f"last layer {last.name!r}",
-            remedy=f"Remove the {name} from the last layer (better), or give from_logits=False.",
-        )
-
-
-def _last_layer(model: keras.Model) -> Any:
-    if isinstance(model, keras.Sequential):
-        return model.layers[-1]
-    outputs = keras.tree.flatten(model.outputs)
-    history = getattr(outputs[0], "_keras_history", None)
-    return history.operation if history is not None else model.layers[-1]
 
 
 def _model(model: Any) -> keras.Model:

@@ -1,0 +1,40 @@
+"""What a model ends in: an activation of its last layer decides whether its output is logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from multilearn.errors import ConfigurationError
+
+__all__ = ["refuse_activated"]
+
+
+def refuse_activated(model: keras.Model) -> None:
+    """Raise `ConfigurationError` if the model's last layer is a softmax or a sigmoid, whose output is no logits."""
+    layers = getattr(model, "layers", None)
+    if not layers or (not isinstance(model, keras.Sequential) and not hasattr(model, "operations")):
+        return
+    last = _last_layer(model)
+    while isinstance(last, keras.layers.Wrapper):
+        last = last.layer
+    if isinstance(last, keras.Model):
+        refuse_activated(last)
+        return
+    activation = getattr(last, "activation", None)
+    name = getattr(activation, "__name__", type(last).__name__).lower()
+    if name in ("softmax", "log_softmax", "sigmoid"):
+        raise ConfigurationError(
+            f"from_logits=True expects unnormalised outputs, and the model ends in a {name}.",
+            received=f"last layer {last.name!r}",
+            remedy=f"Remove the {name} from the last layer (better), or give from_logits=False.",
+        )
+
+
+def _last_layer(model: keras.Model) -> Any:
+    if isinstance(model, keras.Sequential):
+        return model.layers[-1]
+    outputs = keras.tree.flatten(model.outputs)
+    history = getattr(outputs[0], "_keras_history", None)
+    return history.operation if history is not None else model.layers[-1]
