@@ -46,9 +46,9 @@ class KerasBackend:
 
     def adopt(self, model: Any, optimizer: Any, lr: Any) -> Subject:
         task = _task(model)
+        adopted = adopt_optimizer(optimizer, task.model)
         if getattr(task.model, "built", False):
             require_trainable(task.model)
-        adopted = adopt_optimizer(optimizer, task.model)
         scheduler = adopt_schedule(lr, adopted)
         description = {
             "task": type(task).__name__,

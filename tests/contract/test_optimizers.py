@@ -146,8 +146,15 @@ def test_a_learning_rate_that_is_none_is_refused(lr: Any, tmp_path: Any) -> None
         build(tmp_path, Regression(model()), "sgd", lr)
 
 
-def test_nothing_to_train_is_refused_before_anything_is_written(tmp_path: Any) -> None:
-    run = build(tmp_path, Regression(frozen()), "sgd")
+def test_nothing_to_train_is_refused_by_build(tmp_path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="trainable=True"):
+        build(tmp_path, Regression(frozen()), "sgd")
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_to_train_in_a_model_that_is_built_late_is_refused_before_anything_is_written(tmp_path: Any) -> None:
+    late = keras.Sequential([layers.Dense(1, trainable=False)])
+    run = build(tmp_path, Regression(late), "sgd")
     with pytest.raises(ConfigurationError, match="trainable=True"):
         run.fit(DataLoader((X, Y), 8))
     assert not (tmp_path / "run").exists()
