@@ -152,7 +152,7 @@ def _check_keras(name: str) -> None:
 
 def _or_use_another() -> str:
     others = [other for other in known() if installed(other)]
-    return f" Or use what is installed: {VARIABLE}={others[0]}" if others else ""
+    return f", or use what is installed: {VARIABLE}={others[0]}" if others else ""
 
 
 def _variable(name: str) -> str | None:
