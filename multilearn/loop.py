@@ -62,7 +62,7 @@ class Loop:
     def run(self) -> None:
         """Every epoch that is left; `position` says afterwards how far it came."""
         stopping = self.interrupter.reason is not None
-        while self.position.finished_epochs < self.epochs and not stopping:
+        while not (self.completed or stopping):
             stopping = self._epoch(self.position.finished_epochs + 1)
 
     def _epoch(self, epoch: int) -> bool:

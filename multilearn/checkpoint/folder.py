@@ -148,8 +148,7 @@ class CheckpointFolder:
             names = {*manifest.files(), *manifest.removing}
         except RecordError:
             self._remove_temporary()
-            of_parts = rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.{re.escape(self.recorder.extension)}"
-            ours = re.compile(of_parts, re.ASCII)
+            ours = re.compile(self._of_parts(), re.ASCII)
             names = {path.name for path in self.path.iterdir() if ours.fullmatch(path.name)}
         for name in (*names, NAME):
             (self.path / name).unlink(missing_ok=True)
@@ -216,10 +215,13 @@ class CheckpointFolder:
         except OSError as error:  # the manifest lists it still: the next save tries again
             _log.warning("%s could not be removed yet: %s", self.path / name, error)
 
+    def _of_parts(self) -> str:
+        """A regular expression for the names of our records."""
+        return rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.{re.escape(self.recorder.extension)}"
+
     def _remove_temporary(self) -> None:
         """Remove files that have the names of our temporary ones."""
-        of_parts = rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.{re.escape(self.recorder.extension)}"
-        ours = re.compile(rf"({re.escape(NAME)}|{of_parts})\.tmp", re.ASCII)
+        ours = re.compile(rf"({re.escape(NAME)}|{self._of_parts()})\.tmp", re.ASCII)
         if self.path.is_dir():
             for path in self.path.iterdir():
                 if ours.fullmatch(path.name):

@@ -216,6 +216,13 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path, name: str) -> None:
     assert (tmp_path / "in the way").read_text() == "mine"
 
 
+def let_in(path: Path) -> None:
+    """Let everybody look into what pytest made for us alone."""
+    for folder in (path, *path.parents[:3]):
+        if folder.stat().st_uid == os.getuid():
+            folder.chmod(0o755)
+
+
 @pytest.fixture
 def unprivileged() -> Iterator[None]:
     """Somebody to whom permissions apply."""
@@ -237,9 +244,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused_by_build(
 ) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        if folder.stat().st_uid == os.getuid():
-            folder.chmod(0o755)
+    let_in(tmp_path)
     request.getfixturevalue("unprivileged")
     with pytest.raises(DirectoryError, match=r"must be writable.*locked is not"):
         toy.build(toy.builder(locked / name))
@@ -250,9 +255,7 @@ def test_a_directory_below_one_that_cannot_be_looked_into_is_refused_by_build(
 ) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o000)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        if folder.stat().st_uid == os.getuid():
-            folder.chmod(0o755)
+    let_in(tmp_path)
     request.getfixturevalue("unprivileged")
     with pytest.raises(DirectoryError, match=r"must be writable.*closed is not"):
         toy.build(toy.builder(closed / "deep" / "run"))

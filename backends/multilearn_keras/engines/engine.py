@@ -137,9 +137,7 @@ class KerasEngine(ABC):
 
     def _prepared(self, batch: Batch) -> Batch:
         """A batch of host arrays in the types the model takes, after a look at its labels."""
-        check = getattr(self._task, "check", None)
-        if check is not None:
-            check(batch, self._output_shape)
+        self._check(batch)
         return mapped(self._host, batch)
 
     def _host(self, leaf: Any) -> Any:
