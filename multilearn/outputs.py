@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Tensor
 
-__all__ = ["ClassificationOutput", "Output", "RegressionOutput"]
+__all__ = ["ClassificationOutput", "MultiLabelOutput", "Output", "RegressionOutput"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,25 @@ class ClassificationOutput(Output):
     def scores(self, ops: ArrayOps) -> Tensor:
         """Probabilities, (batch, ..., classes)."""
         return ops.softmax(self.logits) if self.from_logits else self.logits
+
+
+@dataclass(frozen=True)
+class MultiLabelOutput(Output):
+    """Several labels that are each true or not, for each item; a binary classification has one.
+
+    `logits`: (batch, ..., labels), unnormalised unless `from_logits` is False;
+    `targets`: (batch, ..., labels), 0 or 1, int32;
+    `weights`: (batch, ...) or None; items of weight zero (padding) are not counted by metrics.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    weights: Tensor | None = None
+    from_logits: bool = True
+
+    def scores(self, ops: ArrayOps) -> Tensor:
+        """The probability of each label, (batch, ..., labels)."""
+        return ops.sigmoid(self.logits) if self.from_logits else self.logits
 
 
 @dataclass(frozen=True)

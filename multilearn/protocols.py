@@ -19,12 +19,14 @@ __all__ = [
     "Device",
     "Engine",
     "EngineOptions",
+    "EvalEngine",
     "Example",
     "HostOutput",
     "LRScheduler",
     "Loader",
     "Optimizer",
     "Record",
+    "StatefulLoader",
     "StepOutput",
     "Subject",
     "Task",
@@ -189,6 +191,26 @@ class Engine(Protocol):
         ...
 
 
+class EvalEngine(Protocol):
+    """One model that is not being trained."""
+
+    def eval_step(self, batch: Batch) -> StepOutput:
+        """As that of an `Engine`."""
+        ...
+
+    def predict_step(self, batch: Batch) -> Any:
+        """What the model outputs for the inputs in `batch`, on the device: nested as the model nests it."""
+        ...
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]: ...
+
+    def restore(self, model: Record) -> None:
+        """Take over the part `model` of a record, checked before anything is touched: raises `RecordMismatch`."""
+        ...
+
+    def release(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Subject:
     """What `build` was given, as the backend understands it. `description` is plain data for `experiment.json`."""
@@ -201,12 +223,18 @@ class Subject:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What an engine is made for. Metrics are measured inside the step; `accumulate` asks for gradient buffers."""
+    """What an engine is made for. Metrics are measured inside the step; `accumulate` asks for gradient buffers.
+
+    `skip_non_finite`: a batch whose loss is not finite changes nothing but random streams, decided on the device.
+    `capture`: False runs the steps eagerly, as they are written, for debugging.
+    """
 
     train_metrics: Sequence[Metric] = ()
     eval_metrics: Sequence[Metric] = ()
     accumulate: bool = False
     device: str | None = None
+    skip_non_finite: bool = False
+    capture: bool = True
 
 
 @dataclass(frozen=True)
@@ -243,4 +271,18 @@ class Loader(Protocol):
 
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` (counted from 1) from batch number `start` (counted from 0) on."""
+        ...
+
+
+@runtime_checkable
+class StatefulLoader(Loader, Protocol):
+    """A loader whose place is not a function of seed, epoch and batch number alone, but can be saved."""
+
+    def state(self, batch: int) -> Record:
+        """The place from which batch number `batch` (from 0) of the epoch under way is the next; asked only for
+        the batch after the last one that was taken, or the one before it: the loop looks one batch ahead."""
+        ...
+
+    def restore(self, state: Record) -> None:
+        """Have the next `iterate` go on from what `state` returned."""
         ...

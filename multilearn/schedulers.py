@@ -8,9 +8,10 @@ from numbers import Real
 from typing import Any, Protocol, Self, runtime_checkable
 
 from multilearn.errors import ConfigurationError
+from multilearn.history import History
 from multilearn.protocols import Record
 
-__all__ = ["Constant", "Cosine", "Linear", "Spanning"]
+__all__ = ["Constant", "Cosine", "Linear", "Observing", "Spanning"]
 
 
 @runtime_checkable
@@ -21,6 +22,15 @@ class Spanning(Protocol):
     def updates(self) -> int | None: ...
     def spanning(self, updates: int) -> Self:
         """The same schedule over `updates` optimizer updates."""
+        ...
+
+
+@runtime_checkable
+class Observing(Protocol):
+    """A schedule that also depends on how the training goes."""
+
+    def observe(self, epoch: int, history: History) -> None:
+        """Told after the validation of every epoch, before its checkpoint is made."""
         ...
 
 

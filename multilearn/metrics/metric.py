@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from multilearn.protocols import ArrayOps, Tensor
 
-__all__ = ["Entry", "Measured", "Metric", "State"]
+__all__ = ["Entry", "HostMetric", "Measured", "Metric", "Moment", "State"]
 
 Measured = Mapping[str, "np.ndarray[Any, Any]"]
 """What `measure` returned for one batch, copied to the host."""
@@ -56,4 +56,39 @@ class Metric(Protocol):
 
     def entry(self, state: State) -> Entry:
         """The exact value over all batches merged into `state`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the host knows of a step when it hands it to the device.
+
+    `learning_rate` is None in validation; `seconds`: a monotonic clock, as the step began.
+    """
+
+    learning_rate: float | None
+    seconds: float
+
+
+@runtime_checkable
+class HostMetric(Protocol):
+    """A metric of the machine or of the loop: the host half of a `Metric`, fed with moments instead of tensors."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def numeric(self) -> bool: ...
+
+    def observe(self, moment: Moment) -> Measured:
+        """What is to be known of this step: called once per batch, on the training thread, so it must be quick."""
+        ...
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        """The state after one more batch; `state` is None before the first. Neither argument is changed."""
+        ...
+
+    def entry(self, state: State) -> Entry:
+        """The value over all batches merged into `state`."""
         ...
