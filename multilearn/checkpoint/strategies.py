@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, get_args, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from multilearn.errors import ConfigurationError
-from multilearn.events import Split
 from multilearn.history import Direction, History, Monitor
 
-__all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepLast", "best_of"]
+__all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepEvery", "KeepLast", "best_of"]
 
 
 @runtime_checkable
@@ -40,6 +39,23 @@ class KeepLast:
 
 
 @dataclass(frozen=True)
+class KeepEvery:
+    """Every `n`-th epoch, for good: n, 2n, 3n, ...
+
+    >>> sorted(KeepEvery(10).keep([10, 20, 23, 24], History()))
+    [10, 20]
+    """
+
+    n: int
+
+    def __post_init__(self) -> None:
+        _require_count("KeepEvery(n)", self.n)
+
+    def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
+        return frozenset(epoch for epoch in epochs if epoch % self.n == 0)
+
+
+@dataclass(frozen=True)
 class KeepBest:
     """The `k` best epochs by the exact epoch value of a metric; `direction` says whether lower or higher is better.
 
@@ -47,30 +63,13 @@ class KeepBest:
     """
 
     metric: str = "Loss"
-    split: Split | str = Split.VALID
+    split: str = "valid"
     direction: Direction = "lowest"
     k: int = 1
 
     def __post_init__(self) -> None:
         _require_count("KeepBest(k=...)", self.k)
-        if not isinstance(self.metric, str) or not self.metric:
-            raise ConfigurationError(
-                "KeepBest watches a metric by its name.",
-                received=repr(self.metric),
-                remedy='Write KeepBest("Accuracy", direction="highest").',
-            )
-        if self.split not in list(Split):
-            raise ConfigurationError(
-                f"The split of KeepBest is one of {', '.join(Split)}.",
-                received=repr(self.split),
-                remedy='Write split="valid".',
-            )
-        if self.direction not in get_args(Direction):
-            raise ConfigurationError(
-                'The direction of KeepBest is "lowest" or "highest".',
-                received=repr(self.direction),
-                remedy='Losses are best when "lowest", accuracies when "highest".',
-            )
+        object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
         monitor = Monitor(self.metric, self.split, self.direction)
@@ -83,7 +82,7 @@ class KeepBest:
         return frozenset(kept)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class AnyOf:
     """What any of several strategies keeps.
 
@@ -103,6 +102,9 @@ class AnyOf:
             )
         object.__setattr__(self, "strategies", strategies)
 
+    def __repr__(self) -> str:
+        return f"AnyOf({', '.join(map(repr, self.strategies))})"
+
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
         return frozenset().union(*(each.keep(epochs, history) for each in self.strategies))
 
@@ -119,9 +121,9 @@ def best_of(strategy: CheckpointStrategy) -> Iterator[KeepBest]:
 def _require_count(what: str, number: object) -> None:
     if type(number) is not int or number < 1:
         raise ConfigurationError(
-            f"{what} keeps a whole number of checkpoints, at least 1.",
+            f"The number in {what} is a whole one of at least 1.",
             received=repr(number),
-            remedy="To keep none, use no checkpointer.",
+            remedy="To keep no checkpoint, use no checkpointer.",
         )
 
 

@@ -1,0 +1,78 @@
+"""Stop where the training does not get better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from multilearn.early_stopping.numbers import is_number
+from multilearn.errors import ConfigurationError
+from multilearn.history import Direction, History, Monitor
+
+__all__ = ["NoImprovement"]
+
+
+@dataclass(frozen=True)
+class NoImprovement:
+    """Stop when `epochs` epochs in a row brought no improvement of the exact epoch value of a metric.
+
+    The first value that is a number is an improvement, and after it every value that is lower (or higher, as
+    `direction` says) than that of the last improvement by more than `min_delta`; an equal one is none, and NaN never
+    is. No run is stopped in its first `warmup` epochs, but they are looked at: what was best in them has to be beaten,
+    and a run without improvement since then stops in the first epoch after them. An epoch in which the metric has no
+    value counts neither way.
+
+    So counts burn-train (`NoImprovementSince`), and Keras' `EarlyStopping` with `patience=epochs`, with two
+    differences: Keras forgets the epochs up to its `start_from_epoch` and begins to wait after them, and for it
+    a NaN in the first epoch is a best value that no other beats.
+
+    >>> past = History.from_state({"valid": {"Loss": [(1, 0.5), (2, 0.3), (3, 0.3), (4, 0.4)]}})
+    >>> NoImprovement(epochs=2).reason(past, 3, 0.0)
+    >>> NoImprovement(epochs=2).reason(past, 4, 0.0)
+    'no improvement of Loss (valid) in 2 epochs: the lowest was 0.3 in epoch 2'
+    """
+
+    metric: str = "Loss"
+    split: str = "valid"
+    direction: Direction = "lowest"
+    epochs: int = 3
+    min_delta: float = 0.0
+    warmup: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
+        _require_count("epochs", self.epochs, 1, "To stop as soon as one epoch is not better, write epochs=1.")
+        _require_count("warmup", self.warmup, 0, "To have no warm-up, leave it out.")
+        if not is_number(self.min_delta) or not 0 <= self.min_delta < math.inf:
+            raise ConfigurationError(
+                "min_delta of NoImprovement must be a finite number, 0 or more.",
+                received=repr(self.min_delta),
+                remedy="It is what an improvement must be more than, in either direction.",
+            )
+        object.__setattr__(self, "min_delta", float(self.min_delta))
+
+    def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
+        values = history.values(self.split, self.metric)
+        # the first epoch has nothing before it to improve on: it is not waited for, whatever its value
+        best, waited = None, -1
+        for each in sorted(past for past in values if past <= epoch):
+            if not math.isnan(values[each]) and (best is None or self._improves(values[each], values[best])):
+                best, waited = each, 0
+            else:
+                waited += 1
+        if waited < self.epochs or epoch <= self.warmup or epoch not in values:
+            return None
+        found = "none was a number" if best is None else f"the {self.direction} was {values[best]:.6g} in epoch {best}"
+        return f"no improvement of {self.metric} ({self.split}) in {waited} epoch{'s'[: waited > 1]}: {found}"
+
+    def _improves(self, value: float, best: float) -> bool:
+        return value + self.min_delta < best if self.direction == "lowest" else value - self.min_delta > best
+
+
+def _require_count(name: str, number: object, least: int, remedy: str) -> None:
+    if type(number) is not int or number < least:
+        raise ConfigurationError(
+            f"{name} of NoImprovement must be a whole number of at least {least}.",
+            received=repr(number),
+            remedy=remedy,
+        )

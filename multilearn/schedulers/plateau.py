@@ -1,0 +1,87 @@
+"""Lower where the training does not get better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from multilearn.history import Direction, History, Monitor
+from multilearn.protocols import Record
+from multilearn.schedulers.arguments import at_least, not_above, not_negative, rate, settle, share
+
+__all__ = ["ReduceOnPlateau"]
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau:
+    """Begins at `initial`; multiplied by `factor` when a metric has not improved for more than `patience` epochs.
+
+    lr = max(initial * factor ** k, minimum), where k is the number of such reductions so far
+
+    An improvement is an exact epoch value lower (or higher, as `direction` says) than that of the last improvement by
+    more than `min_delta`; NaN never is one. After a reduction the count of epochs without improvement starts again
+    from 0, and the next `cooldown` epochs do not count. With `patience=2` the third epoch in a row without improvement
+    reduces the rate, for the epoch after it.
+    (As torch's `ReduceLROnPlateau(threshold_mode="abs", eps=0)`; Keras' reduces one epoch earlier.)
+
+    Between epochs the rate does not change. It is a function of the recorded history alone, so a run that is resumed
+    goes on with the rate that it would have had. A learner keeps the current rate in a copy of its own.
+
+    >>> schedule = ReduceOnPlateau(0.1, factor=0.5, patience=0)
+    >>> schedule.observe(2, History.from_state({"valid": {"Loss": [(1, 0.7), (2, 0.8)]}}))
+    >>> schedule.learning_rate(100)
+    0.05
+    """
+
+    initial: float
+    metric: str = "Loss"
+    split: str = "valid"
+    direction: Direction = "lowest"
+    factor: float = 0.1
+    patience: int = 10
+    min_delta: float = 0.0
+    cooldown: int = 0
+    minimum: float = 0.0
+    _current: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        settle(
+            self,
+            initial=rate("initial", self.initial),
+            split=str(Monitor(self.metric, self.split, self.direction).split),
+            factor=share("factor", self.factor),
+            patience=at_least(0, "patience", self.patience, unit="epochs"),
+            min_delta=not_negative("min_delta", self.min_delta),
+            cooldown=at_least(0, "cooldown", self.cooldown, unit="epochs"),
+            minimum=rate("minimum", self.minimum),
+        )
+        not_above("minimum", self.minimum, "initial", self.initial, "Exchange the two.")
+        settle(self, _current=self.initial)
+
+    def learning_rate(self, update: int) -> float:
+        return self._current
+
+    def observe(self, epoch: int, history: History) -> None:
+        """Work out the rate after `epoch` from the values of all epochs so far."""
+        values = history.values(self.split, self.metric)
+        sign = 1.0 if self.direction == "lowest" else -1.0
+        current, best, waited, resting = self.initial, math.inf, 0, 0
+        for each in sorted(past for past in values if past <= epoch):
+            value = sign * values[each]
+            if value < best - self.min_delta:
+                best, waited = value, 0
+            else:
+                waited += 1
+            if resting:
+                resting, waited = resting - 1, 0
+            if waited > self.patience:
+                current = max(current * self.factor, self.minimum)
+                waited, resting = 0, self.cooldown
+        settle(self, _current=current)
+
+    def state(self) -> Record:
+        return {"rate": self._current}
+
+    def restore(self, state: Record) -> None:
+        # the record of another kind of schedule has no rate: then the next epoch's end works it out
+        settle(self, _current=rate("rate", state.get("rate", self.initial)))

@@ -1,0 +1,70 @@
+"""Small steps first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from multilearn.errors import ConfigurationError
+from multilearn.protocols import LRScheduler
+from multilearn.schedulers.arguments import at_least, rate, settle
+from multilearn.schedulers.composition import Composition, horizon_of, part, spanned
+
+__all__ = ["Warmup"]
+
+
+@dataclass(frozen=True)
+class Warmup(Composition):
+    """A straight line from `initial` to where `schedule` begins, for `updates` optimizer updates; then `schedule`.
+
+    lr(i) = initial + (schedule(0) - initial) * i / updates    for i < updates
+    lr(i) = schedule(i - updates)                              after that
+
+    (As optax's `warmup_cosine_decay_schedule` and the `warmup_steps` of Keras' `CosineDecay`.)
+    A schedule without a horizon gets what the warm-up leaves of the run, which must be one update at least.
+
+    >>> from multilearn.schedulers import Linear
+    >>> warm = Warmup(Linear(1.0, updates=2), updates=4)
+    >>> [warm.learning_rate(i) for i in range(7)]
+    [0.0, 0.25, 0.5, 0.75, 1.0, 0.5, 0.0]
+    """
+
+    schedule: LRScheduler
+    updates: int
+    initial: float = 0.0
+
+    def __post_init__(self) -> None:
+        settle(
+            self,
+            schedule=part("Warmup", self.schedule),
+            updates=at_least(1, "updates", self.updates),
+            initial=rate("initial", self.initial),
+        )
+
+    @property
+    def parts(self) -> Sequence[LRScheduler]:
+        return (self.schedule,)
+
+    @property
+    def horizon(self) -> int | None:
+        """That of `schedule` and the warm-up before it; None while `schedule` has none."""
+        rest = horizon_of(self.schedule)
+        return None if rest is None else self.updates + rest
+
+    def spanning(self, updates: int) -> Self:
+        """With a `schedule` over all but the warm-up. Raises `ConfigurationError` if that leaves nothing."""
+        if self.horizon is not None:
+            return self
+        if updates <= self.updates:
+            raise ConfigurationError(
+                "A warm-up must leave something of the run to the schedule after it.",
+                received=f"a warm-up of {self.updates} updates, and a run of {updates}",
+                remedy="Make the warm-up shorter, or give the schedule its own horizon: updates=...",
+            )
+        return replace(self, schedule=spanned(self.schedule, updates - self.updates))
+
+    def learning_rate(self, update: int) -> float:
+        if update >= self.updates:
+            return self.schedule.learning_rate(update - self.updates)
+        return self.initial + (self.schedule.learning_rate(0) - self.initial) * update / self.updates
