@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.checkpoint.encoder import DEPTH, TENSOR_KEYS, VALUES
-from multilearn.checkpoint.gzip_stream import GzipReader, damaged
+from multilearn.checkpoint.bounded import Reader, damaged
+from multilearn.checkpoint.encoder import DEPTH, HALVED_KEYS, TENSOR_KEYS, VALUES
+from multilearn.checkpoint.precision import WIDER, widened
 from multilearn.checkpoint.tensors import DTYPES, HostTensor
 
-__all__ = ["Decoder"]
+__all__ = ["Decoder", "tensor_of"]
 
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 _NUMBERS = {
@@ -39,10 +40,14 @@ _EXT = {0xC7, 0xC8, 0xC9, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8}
 
 
 class Decoder:
-    """Reads values, one after the other. Raises `RecordError` for whatever is not one."""
+    """Reads values, one after the other. Raises `RecordError` for whatever is not one.
 
-    def __init__(self, source: GzipReader) -> None:
+    `widen`: whether halved tensors are read as what they were, or as they are stored.
+    """
+
+    def __init__(self, source: Reader, widen: bool = True) -> None:
         self._source = source
+        self._widen = widen
         self._values = 0
 
     def value(self, depth: int = 0, *, raw: bool = False) -> Any:
@@ -99,10 +104,20 @@ class Decoder:
                 raise damaged("A key must occur once in a map.", f"{key!r} twice")
             found[key] = self.value(depth + 1, raw=key == "bytes")
         if found.keys() == TENSOR_KEYS:
-            return _tensor(found["dtype"], found["shape"], found["bytes"])
+            return tensor_of(found["dtype"], found["shape"], found["bytes"])
+        if found.keys() == HALVED_KEYS:
+            return self._halved(found["was"], tensor_of(found["dtype"], found["shape"], found["bytes"]))
         if "bytes" in found:
             found["bytes"] = _plain(found["bytes"])
         return found
+
+    def _halved(self, was: object, tensor: HostTensor) -> HostTensor:
+        if tensor.dtype != "F16" or was not in WIDER:
+            raise damaged("A halved tensor is F16 and was F32 or F64.", f"{tensor.dtype} that was {_short(was)}")
+        if not self._widen:
+            return tensor
+        self._source.spend(tensor.array.size * DTYPES[str(was)].itemsize - tensor.nbytes)
+        return widened(tensor, str(was))
 
     def _list(self, length: int, depth: int, raw: bool) -> list[Any]:
         return [self.value(depth + 1, raw=raw) for _ in range(length)]
@@ -121,7 +136,8 @@ class Decoder:
             raise damaged(f"A record has at most {VALUES} values that are not in tensors.", "more than that")
 
 
-def _tensor(dtype: object, shape: object, content: object) -> HostTensor:
+def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
+    """The tensor with these bytes, an array of them or a list of such. Raises `RecordError` where they do not fit."""
     carrier = DTYPES.get(dtype) if isinstance(dtype, str) else None
     if carrier is None:
         raise damaged(f"A tensor's dtype must be one of {', '.join(DTYPES)}.", _short(dtype))

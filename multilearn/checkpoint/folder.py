@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from multilearn.checkpoint import atomic
-from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, file_name
+from multilearn.checkpoint.files import fault, read_part, write_part
+from multilearn.checkpoint.formats import BUILT_IN, check_extension, recorder_of
+from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, Manifest, file_name
 from multilearn.checkpoint.mpk import MpkGzRecorder
-from multilearn.checkpoint.recorder import Recorder
+from multilearn.checkpoint.recorder import Contents, Recorder
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
 from multilearn.position import Position
 from multilearn.protocols import Record
@@ -30,10 +30,15 @@ class CheckpointFolder:
 
     A checkpoint exists if and only if the manifest names it as written. Every method that needs the manifest raises
     `RecordError` if there is one that is not valid.
+
+    `recorder` writes, and reads what has its extension; what any of the built-in recorders wrote is read too.
     """
 
     path: Path
     recorder: Recorder = field(default_factory=MpkGzRecorder)
+
+    def __post_init__(self) -> None:
+        check_extension(self.recorder)
 
     def positions(self) -> list[Position]:
         """The checkpoints that exist, ascending; none if there is no folder."""
@@ -41,8 +46,7 @@ class CheckpointFolder:
 
     def problem(self, position: Position) -> str | None:
         """What is wrong with a checkpoint's files (all of it), or None if they are as they were written."""
-        found = [self._fault(name, facts) for name, facts in self._find(position).files.items()]
-        return "; ".join(fault for fault in found if fault) or None
+        return _faults(self.path, self._find(position))
 
     def latest_intact(self) -> tuple[Position | None, list[str]]:
         """The newest intact checkpoint, and a line for each newer one: why it is skipped."""
@@ -54,48 +58,44 @@ class CheckpointFolder:
             skipped.append(f"checkpoint {position} is skipped: {problem}")
         return None, skipped
 
-    def load(self, position: Position, limits: Mapping[str, int] | None = None) -> dict[str, Record]:
-        """The records of a checkpoint by part, checksums verified before anything is decoded.
+    def load(
+        self, position: Position, limits: Mapping[str, int] | None = None, parts: Collection[str] = PARTS
+    ) -> dict[str, Record]:
+        """The records of a checkpoint by part, as `read` gives them."""
+        return {part: contents.item for part, contents in self.read(position, limits, parts).items()}
+
+    def read(
+        self, position: Position, limits: Mapping[str, int] | None = None, parts: Collection[str] = PARTS
+    ) -> dict[str, Contents]:
+        """What is in the files of a checkpoint, by part; checksums are verified before anything is decoded.
 
         `limits`: how many uncompressed bytes a part may have (see `nbytes`); by default what the manifest says.
-        Raises `CheckpointNotFound`, which lists what exists, and `RecordError` for files that are not intact.
+        `parts`: those to look at. Raises `CheckpointNotFound`, which lists what exists, and `RecordError` for files
+        that are not intact, or that neither `recorder` nor a built-in one reads.
         """
         checkpoint = self._find(position)
-        if problem := self.problem(position):
+        wanted = {name: facts for name, facts in checkpoint.files.items() if name.partition("-")[0] in parts}
+        if problem := _faults(self.path, replace(checkpoint, files=wanted)):
             raise RecordError(
                 "The files of a checkpoint must be as they were written.",
                 received=f"checkpoint {position} in {self.path}: {problem}",
                 remedy='Choose another one; "latest" takes the newest that is intact.',
             )
-        records = {}
-        for name, facts in checkpoint.files.items():
+        recorders = {name: recorder_of(name, self.recorder) for name in wanted}
+        found = {}
+        for name, facts in wanted.items():
             part = name.partition("-")[0]
-            if name != file_name(part, position, self.recorder.extension):
-                raise RecordError(
-                    f"This recorder reads .{self.recorder.extension} files.",
-                    received=name,
-                    remedy="Load it with the recorder it was written with.",
-                )
             limit = (limits or {}).get(part, facts.uncompressed)
-            try:
-                with open(self.path / name, "rb") as file:
-                    records[part] = self.recorder.read(file, limit).item
-            except (RecordError, OSError) as error:
-                raise RecordError(f"{self.path / name}: {error}") from error
-        return records
+            found[part] = read_part(self.path / name, recorders[name], limit)
+        return found
 
-    def save(
-        self,
-        position: Position,
-        parts: Mapping[str, Record],
-        drop: Collection[Position] = (),
-        metadata: Mapping[str, Any] | None = None,
-    ) -> None:
+    def save(self, position: Position, parts: Mapping[str, Record], drop: Collection[Position] = ()) -> None:
         """Make a checkpoint durable; then remove those in `drop` and all mid-epoch ones before it.
 
-        `parts`: records by `model`, `optim`, `scheduler`. However this is cut short, by an error or by a kill, all
-        other checkpoints are intact, and this one is either complete or does not exist. One that is at this position
-        already is left as it is if it would be written equally, and replaced otherwise.
+        `parts`: records by `model`, `optim`, `scheduler`; the files say in their metadata which `part` they are, of
+        which `checkpoint`. However this is cut short, by an error or by a kill, all other checkpoints are intact, and
+        this one is either complete or does not exist. One that is at this position already is left as it is if it would
+        be written equally, and replaced otherwise.
         """
         _check(position, parts, drop)
         self._create()
@@ -104,7 +104,7 @@ class CheckpointFolder:
         leftover = tuple(name for name in manifest.removing if os.path.lexists(self.path / name))
         manifest = replace(manifest, writing=position, removing=leftover)
         manifest.save(self.path)
-        checkpoint = self._write(position, parts, metadata or {})
+        checkpoint = self._write(position, parts)
         before = manifest.find(position)
         if before == checkpoint and self.problem(position) is None:
             self._remove_temporary()
@@ -127,6 +127,13 @@ class CheckpointFolder:
             manifest.without(later).save(self.path)
         return later
 
+    def remove(self, positions: Collection[Position]) -> None:
+        """These checkpoints cease to exist, and their files go."""
+        manifest = Manifest.load(self.path).without(set(positions))
+        manifest.save(self.path)
+        for name in manifest.removing:
+            self._remove(name)
+
     def clean(self) -> None:
         """Remove what a killed process left behind: parts of a checkpoint it was writing, and temporary files."""
         manifest = Manifest.load(self.path)
@@ -134,7 +141,8 @@ class CheckpointFolder:
         if manifest.writing is not None:
             if manifest.find(manifest.writing) is None:
                 for part in PARTS:
-                    self._remove(file_name(part, manifest.writing, self.recorder.extension))
+                    for extension in self._extensions():
+                        self._remove(file_name(part, manifest.writing, extension))
             replace(manifest, writing=None).save(self.path)
 
     def clear(self) -> None:
@@ -160,16 +168,14 @@ class CheckpointFolder:
             self.path.mkdir(parents=True)
             atomic.sync_folder(self.path.parent)
 
-    def _write(self, position: Position, parts: Mapping[str, Record], metadata: Mapping[str, Any]) -> Checkpoint:
+    def _write(self, position: Position, parts: Mapping[str, Record]) -> Checkpoint:
         """All parts into temporary files; none is left on an error."""
         files = {}
         try:
             for part, record in parts.items():
                 name = file_name(part, position, self.recorder.extension)
-                with atomic.written(atomic.temporary(self.path / name)) as file:
-                    digest = _Digest(file)
-                    uncompressed = self.recorder.write(digest, record, metadata)
-                files[name] = FileFacts(digest.size, uncompressed, digest.sha256.hexdigest())
+                metadata = {"part": part, "checkpoint": str(position)}
+                files[name] = write_part(atomic.temporary(self.path / name), self.recorder, record, metadata)
         except BaseException:
             self._remove_temporary()
             raise
@@ -196,28 +202,20 @@ class CheckpointFolder:
             )
         return found
 
-    def _fault(self, name: str, facts: FileFacts) -> str | None:
-        path = self.path / name
-        if not path.is_file():
-            return f"{name} is missing"
-        try:
-            if (size := path.stat().st_size) != facts.size:
-                return f"{name} has {size} bytes instead of {facts.size}"
-            with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            return f"{name} cannot be read ({error})"
-        return None if digest == facts.sha256 else f"{name} was changed after it was written (its sha256 is another)"
-
     def _remove(self, name: str) -> None:
         try:
             (self.path / name).unlink(missing_ok=True)
         except OSError as error:  # the manifest lists it still: the next save tries again
             _log.warning("%s could not be removed yet: %s", self.path / name, error)
 
+    def _extensions(self) -> list[str]:
+        """Of the files that may be ours."""
+        return list(dict.fromkeys([self.recorder.extension, *(recorder.extension for recorder in BUILT_IN)]))
+
     def _of_parts(self) -> str:
         """A regular expression for the names of our records."""
-        return rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.{re.escape(self.recorder.extension)}"
+        extensions = "|".join(map(re.escape, self._extensions()))
+        return rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.({extensions})"
 
     def _remove_temporary(self) -> None:
         """Remove files that have the names of our temporary ones."""
@@ -228,18 +226,9 @@ class CheckpointFolder:
                     self._remove(path.name)
 
 
-class _Digest:
-    """A file that knows the size and checksum of what was written into it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.size = 0
-        self.sha256 = hashlib.sha256()
-
-    def write(self, data: bytes, /) -> None:
-        self._file.write(data)
-        self.size += len(data)
-        self.sha256.update(data)
+def _faults(folder: Path, checkpoint: Checkpoint) -> str | None:
+    found = [fault(folder / name, facts) for name, facts in checkpoint.files.items()]
+    return "; ".join(each for each in found if each) or None
 
 
 def _check(position: Position, parts: Mapping[str, Record], drop: Collection[Position]) -> None:

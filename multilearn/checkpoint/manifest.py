@@ -13,13 +13,15 @@ from multilearn.checkpoint.atomic import write_atomically
 from multilearn.errors import MultilearnError, RecordError
 from multilearn.position import Position
 
-__all__ = ["PARTS", "Checkpoint", "FileFacts", "Manifest", "file_name"]
+__all__ = ["EXTENSION", "NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "file_name"]
 
 NAME = "manifest.json"
 PARTS = ("model", "optim", "scheduler")
 _VERSION = 1
 _LARGEST = 1 << 26
-_FILE = re.compile(r"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.([a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*)", re.ASCII)
+EXTENSION = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*"
+"""What a recorder's extension looks like."""
+_FILE = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 

@@ -13,6 +13,7 @@ __all__ = ["differences", "nbytes", "require_match"]
 
 _SLACK = 1 << 20
 _PER_VALUE = 16
+_PER_TENSOR = 160
 
 
 def differences(expected: Record, received: Record) -> list[str]:
@@ -38,10 +39,10 @@ def require_match(expected: Record, received: Record, what: str) -> None:
 def nbytes(record: Record) -> int:
     """How many uncompressed bytes reading a record for this one may take: the limit to read it with.
 
-    An upper bound of its own encoding, and as much again plus 1 MiB: for metadata, and so that a record of a
-    somewhat larger model is read and its differences named, instead of refused unread.
+    An upper bound of its own encoding in any format, and as much again plus 1 MiB: for metadata, and so that a record
+    of a somewhat larger model is read and its differences named, instead of refused unread.
     """
-    return 2 * _encoded(record) + _SLACK
+    return 2 * _encoded(record, 0) + _SLACK
 
 
 def _differences(expected: Any, received: Any, path: str) -> list[str]:
@@ -98,14 +99,18 @@ def _tensors(value: object) -> int:
     return int(isinstance(value, HostTensor))
 
 
-def _encoded(value: object) -> int:
+def _encoded(value: object, path: int) -> int:
+    """The bytes of a value; `path`: those of the keys that lead to it, which some formats repeat with each tensor."""
     if isinstance(value, HostTensor):
         chunk_headers = 8 * (1 + value.nbytes // (1 << 30))
-        return value.nbytes + chunk_headers + 9 * len(value.shape) + 64
+        return value.nbytes + chunk_headers + 2 * 20 * len(value.shape) + 2 * path + _PER_TENSOR
     if isinstance(value, Mapping):
-        return _PER_VALUE + sum(_encoded(key) + _encoded(each) for key, each in value.items())
+        lengths = {key: len(key.encode(errors="replace")) + 1 for key in value}
+        return _PER_VALUE + sum(
+            _PER_VALUE + lengths[key] + _encoded(each, path + lengths[key]) for key, each in value.items()
+        )
     if isinstance(value, (list, tuple)):
-        return _PER_VALUE + sum(map(_encoded, value))
+        return _PER_VALUE + sum(_encoded(each, path + 8) for each in value)
     if isinstance(value, str):
         return _PER_VALUE + len(value.encode(errors="replace"))
-    return _PER_VALUE + (len(value) if isinstance(value, bytes) else 0)
+    return _PER_VALUE + (2 * len(value) if isinstance(value, bytes) else 8)

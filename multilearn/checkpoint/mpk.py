@@ -1,4 +1,4 @@
-"""The default recorder: one gzipped msgpack map, `{"metadata": {...}, "item": ...}`."""
+"""The default recorders: one msgpack map, `{"metadata": {...}, "item": ...}`, gzipped or as it is."""
 
 from __future__ import annotations
 
@@ -6,48 +6,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from multilearn.checkpoint.bounded import PlainWriter, Reader, damaged
 from multilearn.checkpoint.decoder import Decoder
 from multilearn.checkpoint.encoder import Encoder
-from multilearn.checkpoint.gzip_stream import GzipReader, GzipWriter, damaged
+from multilearn.checkpoint.gzip_stream import GzipReader, GzipWriter
+from multilearn.checkpoint.heading import check_heading, heading
+from multilearn.checkpoint.precision import Precision, applies, check_precision
 from multilearn.checkpoint.recorder import Contents, Readable, Writable
-from multilearn.errors import CheckpointError, RecordError
 from multilearn.protocols import Record
 
-__all__ = ["FORMAT", "VERSION", "MpkGzRecorder"]
+__all__ = ["MpkGzRecorder", "MpkRecorder"]
 
-FORMAT = "multilearn"
-VERSION = 1
 CHUNK = 1 << 30  # a msgpack byte string ends at 4 GiB
 
 
 @dataclass(frozen=True)
-class MpkGzRecorder:
-    """Records as gzipped msgpack. A tensor is `{"dtype": "F32", "shape": [...], "bytes": raw little-endian}`.
+class MpkRecorder:
+    """Records as msgpack. A tensor is `{"dtype": "F32", "shape": [...], "bytes": raw little-endian}`.
 
+    `precision`: `"half"` stores the floats of a model as F16 and reads them as what they were, rounded: enough to
+    evaluate with, but what goes on from such a checkpoint does not equal the uninterrupted run, and the weights that
+    `.restore_best` reads from one are rounded. The state of the optimizer and of random streams never is, nor a tensor
+    with values beyond 65504, of which a warning tells.
     `chunk`: how many bytes of a tensor go into one byte string; a larger tensor is a list of several.
+
+    >>> MpkRecorder(precision="half").extension
+    'mpk'
     """
 
+    precision: Precision = "full"
     chunk: int = CHUNK
-    extension: ClassVar[str] = "mpk.gz"
+    extension: ClassVar[str] = "mpk"
+    _sink: ClassVar[type[PlainWriter | GzipWriter]] = PlainWriter
+    _source: ClassVar[type[Reader]] = Reader
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
 
     def write(self, file: Writable, item: Record, metadata: Mapping[str, Any]) -> int:
-        if reserved := {"format", "version"} & metadata.keys():
-            raise CheckpointError(
-                "The metadata keys format and version belong to the file format.",
-                received=", ".join(sorted(reserved)),
-                remedy="Choose other keys.",
-            )
-        if not isinstance(item, Mapping):
-            raise CheckpointError("A record is a map.", received=type(item).__name__, remedy="Put it into one.")
-        gzip = GzipWriter(file)
-        described = {"format": FORMAT, "version": VERSION, **metadata}
-        Encoder(gzip, self.chunk).write({"metadata": described, "item": item})
-        gzip.finish()
-        return gzip.size
+        half = applies(self.precision, metadata)
+        described = heading(item, metadata, half)
+        sink = self._sink(file)
+        encoder = Encoder(sink, self.chunk, half)
+        encoder.write({"metadata": described, "item": item})
+        sink.finish()
+        return sink.size + encoder.growth
 
     def read(self, file: Readable, limit: int) -> Contents:
-        source = GzipReader(file, limit)
-        decoder = Decoder(source)
+        return self._read(file, limit, widen=True)
+
+    def stored(self, file: Readable, limit: int) -> Contents:
+        """As `read`, with halved tensors as they are in the file."""
+        return self._read(file, limit, widen=False)
+
+    def _read(self, file: Readable, limit: int, widen: bool) -> Contents:
+        source = self._source(file, limit)
+        decoder = Decoder(source, widen)
         found: dict[str, Any] = {}
         for _ in range(decoder.map_length()):
             key = decoder.value(1)
@@ -57,20 +71,21 @@ class MpkGzRecorder:
             if not isinstance(found[key], dict):
                 raise damaged("Both parts of a record must be maps.", f"{type(found[key]).__name__} as {key}")
             if key == "metadata":
-                _check(found[key])  # at once: a later version may have things in its item that this one cannot read
+                check_heading(found[key])  # at once: a later version may have an item that this one cannot read
         if len(found) < 2:
             raise damaged("A record has the keys metadata and item, once each.", f"{len(found)} of them")
         source.finish()
         return Contents(found["item"], found["metadata"])
 
 
-def _check(metadata: Mapping[str, Any]) -> None:
-    if metadata.get("format") != FORMAT:
-        raise damaged("A record says in its metadata that it is one of multilearn.", "a file of another format")
-    version = metadata.get("version")
-    if type(version) is not int or version != VERSION:
-        raise RecordError(
-            f"This multilearn reads records of version {VERSION}.",
-            received=f"version {str(version)[:100]}",
-            remedy="Read it with the multilearn that wrote it, or a later one.",
-        )
+@dataclass(frozen=True)
+class MpkGzRecorder(MpkRecorder):
+    """The default: what `MpkRecorder` writes, gzipped.
+
+    >>> MpkGzRecorder().extension
+    'mpk.gz'
+    """
+
+    extension: ClassVar[str] = "mpk.gz"
+    _sink: ClassVar[type[PlainWriter | GzipWriter]] = GzipWriter
+    _source: ClassVar[type[Reader]] = GzipReader

@@ -14,7 +14,7 @@ __all__ = ["Contents", "Readable", "Recorder", "Writable"]
 class Writable(Protocol):
     """A file opened for writing bytes."""
 
-    def write(self, data: bytes, /) -> object: ...
+    def write(self, data: bytes | memoryview, /) -> object: ...
 
 
 class Readable(Protocol):
@@ -33,7 +33,32 @@ class Contents:
 
 @runtime_checkable
 class Recorder(Protocol):
-    """One file format. Equal records with equal metadata give equal bytes."""
+    """One file format. Equal records with equal metadata give equal bytes.
+
+    One of your own, which a run is then also to be read with:
+
+    >>> class Bz2Recorder:
+    ...     extension = "mpk.bz2"
+    ...     def write(self, file, item, metadata):
+    ...         size = MpkRecorder().write(packed := BytesIO(), item, metadata)
+    ...         file.write(bz2.compress(packed.getvalue()))
+    ...         return size
+    ...     def read(self, file, limit):
+    ...         try:
+    ...             content = bz2.BZ2Decompressor().decompress(file.read(limit), limit + 1)
+    ...         except OSError as error:
+    ...             raise RecordError("The file must be bzip2.", received=error) from error
+    ...         return MpkRecorder().read(BytesIO(content), limit)
+    >>> import bz2
+    >>> from io import BytesIO
+    >>> from multilearn.checkpoint import MpkRecorder
+    >>> Bz2Recorder().write(file := BytesIO(), {"a": 1}, {})
+    47
+    >>> file.seek(0)
+    0
+    >>> Bz2Recorder().read(file, 1000).item
+    {'a': 1}
+    """
 
     @property
     def extension(self) -> str:
@@ -41,9 +66,10 @@ class Recorder(Protocol):
         ...
 
     def write(self, file: Writable, item: Record, metadata: Mapping[str, Any]) -> int:
-        """Write a record without copying its tensors; returns its uncompressed size in bytes.
+        """Write a record without copying its tensors; returns how many uncompressed bytes reading it takes.
 
-        Raises `CheckpointError` if it holds something that the format has no place for.
+        `metadata`: in a checkpoint, `part` says which of `model`, `optim` and `scheduler` it is, `checkpoint` of which.
+        Raises `CheckpointError` if there is something that the format has no place for.
         """
         ...
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from typing import Any
 
 from multilearn.checkpoint.folder import CheckpointFolder
 from multilearn.errors import CheckpointError
@@ -29,20 +28,14 @@ class CheckpointWriter:
         self._pending: Future[None] | None = None
         self._closed = False
 
-    def save(
-        self,
-        position: Position,
-        parts: Mapping[str, Record],
-        drop: Collection[Position] = (),
-        metadata: Mapping[str, Any] | None = None,
-    ) -> None:
+    def save(self, position: Position, parts: Mapping[str, Record], drop: Collection[Position] = ()) -> None:
         """Have `CheckpointFolder.save` called with these. Waits for the one before to be durable, and no longer."""
         if self._closed:
             raise CheckpointError(
                 "A closed writer writes nothing.", received=f"checkpoint {position}", remedy="Make a new writer."
             )
         self.wait()
-        self._pending = self._worker.submit(self._folder.save, position, parts, drop, metadata)
+        self._pending = self._worker.submit(self._folder.save, position, parts, drop)
 
     def wait(self) -> None:
         """Return when everything is durable."""

@@ -82,6 +82,7 @@ class Comparison:
 def compare(directories: Sequence[Path], tolerance: float = 1e-4, prefix: bool = False) -> Comparison:
     """Compare two or more runs over the epochs that all of them have finished.
 
+    Metrics of the machine, such as its speed, are left out, for equal runs do not agree about them.
     `tolerance` is relative; a share may differ by one item instead. Different epochs are an obstacle unless `prefix`.
     Raises `ConfigurationError` (`DirectoryError`) for what cannot be compared.
     """
@@ -116,7 +117,9 @@ def _check(directories: Sequence[Path]) -> None:
 
 def _rows(runs: Sequence[Run], epochs: Sequence[int], tolerance: float) -> tuple[tuple[Row, ...], list[str]]:
     rows, missing = [], []
-    keys = dict.fromkeys(key for run in runs for epoch in epochs for key in run.epochs[epoch])
+    unlike = _of_the_machine(runs)
+    found = (key for run in runs for epoch in epochs for key in run.epochs[epoch])
+    keys = dict.fromkeys(key for key in found if key[1] not in unlike)
     for key in sorted(keys, key=lambda key: (list(Split).index(key[0]), list(keys).index(key))):
         lacking: dict[str, list[int]] = {}
         for epoch in epochs:
@@ -167,6 +170,8 @@ def _uneven(runs: Sequence[Run], common: Sequence[int]) -> list[str]:
 def _differences(runs: Sequence[Run]) -> list[str]:
     """What explains differences: declared otherwise, though not compared."""
     notes = []
+    if unlike := _of_the_machine(runs):
+        notes.append(f"not compared, since they tell of the machine: {', '.join(sorted(unlike))}")
     sought: Sequence[tuple[str, Callable[[Run], Hashable]]] = (
         ("the seeds differ", lambda run: run.seed),
         ("the initial weights differ", lambda run: run.weights and run.weights[:12]),
@@ -177,6 +182,10 @@ def _differences(runs: Sequence[Run]) -> list[str]:
         if len({each for each in found if each is not None}) > 1:
             notes.append(f"{what}: {', '.join(str(each) for each in found)}")
     return notes
+
+
+def _of_the_machine(runs: Sequence[Run]) -> set[str]:
+    return {name for run in runs for name in run.metrics if not run.repeatable(name)}
 
 
 def _columns(runs: Sequence[Run]) -> tuple[Column, ...]:

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
-from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.checkpoint import CheckpointFolder
+from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.errors import DirectoryError, MultilearnError
 from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
@@ -87,9 +88,10 @@ class InspectedRun:
 def inspect(path: Path) -> InspectedRun | InspectedRecord:
     """A run's directory, its checkpoint folder, or a record. Raises `DirectoryError` for what is neither."""
     if path.is_file():
-        if not path.name.endswith(f".{MpkGzRecorder().extension}"):
+        extensions = [f".{recorder.extension}" for recorder in BUILT_IN]
+        if not path.name.endswith(tuple(extensions)):
             raise DirectoryError(
-                "A run's directory or a record can be inspected.",
+                f"A run's directory or a record ({', '.join(extensions)}) can be inspected.",
                 received=path,
                 remedy="Give the directory of the run, or one of the records in its checkpoint folder.",
             )
@@ -110,7 +112,7 @@ def inspect(path: Path) -> InspectedRun | InspectedRecord:
 
 
 def _checkpoints(directory: RunDirectory) -> tuple[InspectedCheckpoint, ...]:
-    folder = CheckpointFolder(directory.checkpoints, MpkGzRecorder())
+    folder = CheckpointFolder(directory.checkpoints)
     return tuple(
         InspectedCheckpoint(
             str(each.position), sum(facts.size for facts in each.files.values()), folder.problem(each.position)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multilearn.checkpoint import HostTensor, MpkGzRecorder
+from multilearn.checkpoint import HostTensor
+from multilearn.checkpoint.formats import BUILT_IN, largest
 from multilearn.errors import DirectoryError, RecordError
 from multilearn.experiments.text import aligned, document, plural, size
 
 __all__ = ["Entry", "InspectedRecord", "inspect_record"]
-
-_BEST_RATIO = 1032  # deflate packs no more into a byte
-_SLACK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -91,24 +88,20 @@ class InspectedRecord:
 
 
 def inspect_record(path: Path) -> InspectedRecord:
-    """Read the whole file and check it. Raises `DirectoryError` where the system does not let it be read."""
+    """Read the whole file, of a built-in format, and check it. Tensors are shown as they are stored.
+
+    Raises `DirectoryError` where the system does not let it be read.
+    """
+    recorder = next(each for each in BUILT_IN if path.name.endswith(f".{each.extension}"))
     try:
         length = path.stat().st_size
         with open(path, "rb") as file:
-            contents = MpkGzRecorder().read(file, _limit(length))
+            contents = recorder.stored(file, largest(length))
     except OSError as error:
         raise DirectoryError(f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions.") from error
     except RecordError as error:
         return InspectedRecord(path, length, {}, (), str(error))
     return InspectedRecord(path, length, contents.metadata, tuple(_entries(contents.item, "")), None)
-
-
-def _limit(length: int) -> int:
-    """As much as a file of that length can hold, but no more than half of this machine's memory."""
-    possible = _BEST_RATIO * length + _SLACK
-    if not hasattr(os, "sysconf"):
-        return possible
-    return min(possible, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
 
 
 def _entries(value: object, key: str) -> Iterator[Entry]:

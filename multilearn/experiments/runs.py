@@ -88,8 +88,12 @@ class Run:
         return {str(each["name"]): each for each in self.declared["metrics"]}
 
     def unit(self, metric: str) -> str:
-        """`"share"` for a fraction, else `""`."""
+        """`"share"` for a fraction, else what is written behind a number."""
         return str(self.metrics.get(metric, {}).get("unit", ""))
+
+    def repeatable(self, metric: str) -> bool:
+        """Whether equal runs agree about it; they do not about the machine."""
+        return bool(self.metrics.get(metric, {}).get("repeatable", True))
 
     @cached_property
     def epochs(self) -> Mapping[int, Mapping[tuple[Split, str], Measured]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder
+from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder, MpkRecorder, SafetensorsRecorder, convert
 from multilearn.position import Position
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -38,7 +38,7 @@ def saved(write_run: Write, session: Callable[..., dict[str, Any]]) -> Path:
     directory = write_run("run", FILES, sessions=[session("torch"), resumed])
     folder = CheckpointFolder(directory / "checkpoint", MpkGzRecorder())
     for epoch in (1, 2):
-        folder.save(Position(epoch), {"model": MODEL, "scheduler": {"epoch": epoch}}, metadata={"epoch": epoch})
+        folder.save(Position(epoch), {"model": MODEL, "scheduler": {"epoch": epoch}})
     return directory
 
 
@@ -106,7 +106,7 @@ def test_a_record_shows_its_metadata_keys_and_sizes(multilearn: Command, saved: 
     done = multilearn("inspect", "run/checkpoint/model-2.mpk.gz")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["epoch", "2"] in lines
+    assert ["checkpoint", "2"] in lines
     assert ["layers/dense.0/kernel", "F32", "[3,", "2]", "24", "B"] in lines
     assert ["steps/0", "I64", "[]", "8", "B"] in lines
     assert ["stream", "list", "of", "624"] in lines
@@ -126,7 +126,7 @@ def test_a_record_as_json(multilearn: Command, saved: Path) -> None:
         "value": None,
     }
     assert entries["order/seed"]["value"] == "42"
-    assert (found["total"], found["intact"], found["problem"], found["metadata"]["epoch"]) == (32, True, None, 2)
+    assert (found["total"], found["intact"], found["problem"], found["metadata"]["checkpoint"]) == (32, True, None, "2")
     assert found["size"] == (saved / "checkpoint" / "model-2.mpk.gz").stat().st_size
 
 
@@ -149,6 +149,48 @@ def test_a_large_tensor_of_zeros_is_within_what_may_be_read(multilearn: Command,
     done = multilearn("inspect", "zeros.mpk.gz")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "intact: 1 tensor of 20.0 MB"
+
+
+@pytest.mark.parametrize("recorder", [MpkRecorder, SafetensorsRecorder])
+def test_a_run_and_its_records_are_shown_in_every_format(multilearn: Command, saved: Path, recorder: Any) -> None:
+    folder = CheckpointFolder(saved / "checkpoint", recorder())
+    folder.save(Position(3), {"model": MODEL, "scheduler": {"epoch": 3}})
+    run = json.loads(multilearn("inspect", "run", "--json").stdout)
+    assert [(each["position"], each["problem"]) for each in run["checkpoints"]] == [
+        ("1", None),
+        ("2", None),
+        ("3", None),
+    ]
+    path = saved / f"checkpoint/model-3.{recorder.extension}"
+    found, gzipped = (
+        json.loads(multilearn("inspect", each, "--json").stdout) for each in (path, saved / "checkpoint/model-2.mpk.gz")
+    )
+    assert found["metadata"] == {"format": "multilearn", "version": 1, "part": "model", "checkpoint": "3"}
+    assert found["entries"] == gzipped["entries"]
+    path.write_bytes(path.read_bytes()[:-1])
+    done = multilearn("inspect", path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "not intact: A record must be complete." in done.stdout
+    assert "1 checkpoint not intact" in multilearn("inspect", "run").stdout
+
+
+@pytest.mark.parametrize("recorder", [MpkGzRecorder, MpkRecorder, SafetensorsRecorder])
+def test_a_halved_record_is_shown_as_it_is_stored(
+    multilearn: Command, saved: Path, tmp_path: Path, recorder: Any
+) -> None:
+    half = recorder(precision="half")
+    convert(saved / "checkpoint/model-2.mpk.gz", tmp_path / f"half.{half.extension}", half)
+    lines = [line.split() for line in multilearn("inspect", f"half.{half.extension}").stdout.splitlines()]
+    assert ["precision", "half"] in lines
+    assert ["layers/dense.0/kernel", "F16", "[3,", "2]", "12", "B"] in lines
+
+
+def test_a_safetensors_file_of_another_program_is_shown(multilearn: Command, tmp_path: Path) -> None:
+    numpy = pytest.importorskip("safetensors.numpy")
+    numpy.save_file({"model.weight": np.zeros((2, 2), np.float16)}, tmp_path / "a.safetensors", {"format": "pt"})
+    lines = [line.split() for line in multilearn("inspect", "a.safetensors").stdout.splitlines()]
+    assert ["format", "pt"] in lines
+    assert ["model.weight", "F16", "[2,", "2]", "8", "B"] in lines
 
 
 @pytest.mark.parametrize(

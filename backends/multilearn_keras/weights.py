@@ -1,0 +1,177 @@
+"""Starting weights: out of a run, a record, a safetensors file or one of Keras, into a model on any backend."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import ml_dtypes
+import numpy as np
+
+from multilearn.checkpoint import Contents, HostTensor, Recorder, nbytes, read_file
+from multilearn.checkpoint.formats import BUILT_IN
+from multilearn.checkpoint.heading import FORMAT
+from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
+from multilearn.requirements import which_checkpoint
+from multilearn.resuming import locate
+from multilearn.settings import Resume
+from multilearn.trained import placed
+from multilearn_keras.keras_files import KERAS_FILES, load_keras_file, mismatch
+from multilearn_keras.transfer import assign, is_seed_state, specification, to_device
+from multilearn_keras.variables import flatten, variables, variables_of
+
+__all__ = ["load_weights"]
+
+_log = logging.getLogger("multilearn")
+
+_OF_THE_TASK = "task/"
+_SEED_STATE = ("U32", (2,))
+
+
+def load_weights(
+    model: Any, path: str | os.PathLike[str], which: int | str = "latest", *, recorder: Recorder | None = None
+) -> None:
+    """Put saved weights into a built model, or a task's, of the same architecture, whatever backend they were saved on.
+
+    `path`: the directory of a run (`{backend}` and `{seed}` in it are replaced), and `which` of its checkpoints (an
+    epoch, `"latest"`, `"best"`, or `"3.120"` for 120 batches into epoch 3); or a file: a record (`model-3.mpk.gz`,
+    `.mpk`, `.safetensors`), a safetensors file of another program whose names are the structural keys
+    (`layers/dense.0/kernel`) or the paths of the Keras variables (`sequential/dense/kernel`), a `.keras` file, or one
+    of Keras' `.weights.h5`. `recorder`: of the run or the record, where it is one of your own.
+
+    Only weights are loaded: the states of the optimizer and of random streams are left as they are. Floats are
+    converted to the model's type. Nothing in a file is executed.
+
+    Raises `CheckpointNotFound`, `RecordError` for a damaged file, `ConfigurationError` for a model without weights, and
+    `RecordMismatch` with all that is missing, not expected, or of another shape or kind. Then the model is as it was.
+    """
+    path = placed(os.fspath(path)) if "{" in os.fspath(path) else Path(path)
+    keras_model = model if isinstance(model, keras.Model) else getattr(model, "model", None)
+    if not isinstance(keras_model, keras.Model) or not keras_model.built:
+        raise ConfigurationError(
+            "Weights are loaded into a model that is built.",
+            received="one that is not" if isinstance(keras_model, keras.Model) else type(model).__name__,
+            remedy="Give it an Input, or call it on a batch before.",
+        )
+    if not path.exists():
+        raise CheckpointNotFound(
+            "Weights are in the directory of a run, or in a file.",
+            received=f"{path}, which does not exist",
+            remedy="Check the path.",
+        )
+    if path.name.endswith(KERAS_FILES) and not path.is_dir():
+        load_keras_file(keras_model, path)
+        return
+    held = variables_of(model) if model is keras_model else variables(model)
+    limit = nbytes(specification(held))
+    contents = _of_run(path, which, recorder, limit) if path.is_dir() else _of_file(path, recorder, limit)
+    _assign(_tensors(contents, path), held, path)
+
+
+def _of_run(path: Path, which: int | str, recorder: Recorder | None, limit: int) -> Contents:
+    run = path.parent if path.name == "checkpoint" and not (path / "checkpoint").exists() else path
+    located = locate(Resume(which_checkpoint(which), run), run, recorder)
+    if located.position is None:
+        raise CheckpointNotFound(
+            "The checkpoint to load must have been saved, and be intact.",
+            received=f"{which!r} of {run}: {'; '.join(located.notes) or 'nothing was saved'}",
+            remedy="Check the path, or train with .with_file_checkpointer().",
+        )
+    for note in located.notes:
+        _log.warning("%s", note)
+    contents = located.folder.read(located.position, {"model": limit}, parts=["model"])
+    if "model" not in contents:
+        raise RecordError(
+            "A checkpoint to load weights from must have the part model.",
+            received=f"checkpoint {located.position} of {run}",
+            remedy="Take another one.",
+        )
+    _log.info("Weights of checkpoint %s of %s.", located.position, run)
+    return contents["model"]
+
+
+def _of_file(path: Path, recorder: Recorder | None, limit: int) -> Contents:
+    recorders = [*([] if recorder is None else [recorder]), *BUILT_IN]
+    extensions = [*KERAS_FILES, *(f".{each.extension}" for each in recorders)]
+    if not path.name.endswith(tuple(extensions)):
+        raise RecordError(
+            f"Weights are in a run's directory, or in a file that ends in {', '.join(extensions)}.",
+            received=path,
+            remedy="Check the path, or save them in one of these formats.",
+        )
+    contents = read_file(path, recorder, limit)
+    if (part := contents.metadata.get("part", "model")) != "model":
+        raise RecordError(
+            "Weights are in the part model of a checkpoint.",
+            received=f"{path}, its part {part}",
+            remedy="Take the file that begins with model-.",
+        )
+    return contents
+
+
+def _tensors(contents: Contents, path: Path) -> dict[str, HostTensor]:
+    """The tensors in a record by key, or in a file of another program by name."""
+    ours = contents.metadata.get("format") == FORMAT
+    found = flatten(contents.item) if ours else dict(contents.item)
+    if plain := [key for key, leaf in found.items() if not isinstance(leaf, HostTensor)]:
+        raise mismatch(path, [f"{key}: not expected, received no tensor" for key in plain])
+    return found
+
+
+def _assign(received: Mapping[str, HostTensor], held: Mapping[str, keras.Variable], path: Path) -> None:
+    """Check all, then put each weight into its variable."""
+    by_key = {key: variable for key, variable in held.items() if not is_seed_state(variable)}
+    by_path = {variable.path: variable for variable in by_key.values()}
+    wanted = by_key
+    if len(by_path) == len(by_key) and len(by_path.keys() & received.keys()) > len(by_key.keys() & received.keys()):
+        wanted = by_path
+    left_out = {key for key, tensor in received.items() if (tensor.dtype, tensor.shape) == _SEED_STATE}
+    if not any(key.startswith(_OF_THE_TASK) for key in held):
+        left_out |= {key for key in received if key.startswith(_OF_THE_TASK)}
+    lines, pairs = [], []
+    for name, variable in wanted.items():
+        blank = specification({"weight": variable})["weight"]
+        if name not in received:
+            lines.append(f"{name}: missing, expected {blank}")
+        elif (tensor := _converted(received[name], blank)) is None:
+            lines.append(f"{name}: expected {blank}, received {received[name]}{_reason(received[name], blank)}")
+        else:
+            pairs.append((variable, tensor))
+    extra = [name for name in received if name not in wanted and name not in left_out]
+    lines += [f"{name}: not expected, received {received[name]}" for name in extra]
+    if lines:
+        raise mismatch(path, lines)
+    for variable, tensor in pairs:
+        # a number may be too large for this framework: found before anything is touched
+        to_device(variable, tensor)
+    for variable, tensor in pairs:
+        assign(variable, tensor)
+
+
+def _converted(tensor: HostTensor, blank: HostTensor) -> HostTensor | None:
+    """The tensor in the type of a variable's record; None where it does not fit."""
+    if tensor.shape != blank.shape:
+        return None
+    if tensor.dtype == blank.dtype:
+        return tensor
+    if _kind(tensor) != _kind(blank):
+        return None
+    array = tensor.numpy()
+    own = np.dtype(ml_dtypes.bfloat16) if blank.dtype == "BF16" else blank.array.dtype
+    with np.errstate(over="ignore"):
+        converted = np.asarray(array.astype(own), order="C")
+    same = np.isfinite(array) == np.isfinite(converted) if _kind(tensor) == "f" else array == converted
+    return HostTensor.of(converted) if np.all(same) else None
+
+
+def _kind(tensor: HostTensor) -> str:
+    return "f" if tensor.dtype == "BF16" else tensor.array.dtype.kind.replace("u", "i")
+
+
+def _reason(tensor: HostTensor, blank: HostTensor) -> str:
+    fits = tensor.shape == blank.shape and _kind(tensor) == _kind(blank)
+    return " with values beyond that type" if fits else ""

@@ -1,0 +1,92 @@
+"""Which recorder a file belongs to, by how its name ends, and files moved from one format into another."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from multilearn.checkpoint import atomic
+from multilearn.checkpoint.heading import RESERVED
+from multilearn.checkpoint.manifest import EXTENSION
+from multilearn.checkpoint.mpk import MpkGzRecorder, MpkRecorder
+from multilearn.checkpoint.recorder import Contents, Recorder
+from multilearn.checkpoint.safetensors import SafetensorsRecorder
+from multilearn.errors import ConfigurationError, RecordError
+
+__all__ = ["BUILT_IN", "check_extension", "convert", "largest", "read_file", "recorder_of"]
+
+BUILT_IN: Sequence[MpkRecorder | SafetensorsRecorder] = (MpkGzRecorder(), MpkRecorder(), SafetensorsRecorder())
+"""The recorders that any run can be read with."""
+
+_BEST_RATIO = 1032  # deflate packs no more into a byte
+_SLACK = 1 << 20
+
+
+def check_extension(recorder: Recorder) -> None:
+    """Raise `ConfigurationError` for an extension that names no files of a checkpoint."""
+    extension = recorder.extension
+    if not isinstance(extension, str) or not re.fullmatch(EXTENSION, extension, re.ASCII) or extension.endswith("tmp"):
+        raise ConfigurationError(
+            "A recorder's extension consists of lower-case letters and digits, in parts joined by dots; tmp is taken.",
+            received=repr(extension),
+            remedy='Write for instance "npz", without a leading dot.',
+        )
+
+
+def recorder_of(name: str, own: Recorder | None = None) -> Recorder:
+    """The recorder of a file: `own` if its name ends as that says, else the built-in one.
+
+    Raises `RecordError` where it ends like none of them.
+    """
+    known = [*([] if own is None else [own]), *BUILT_IN]
+    for recorder in known:
+        if name.endswith(f".{recorder.extension}"):
+            return recorder
+    raise RecordError(
+        f"A record ends in {', '.join(f'.{recorder.extension}' for recorder in known)}.",
+        received=name,
+        remedy="Give the recorder that it was written with.",
+    )
+
+
+def read_file(path: str | os.PathLike[str], recorder: Recorder | None = None, limit: int | None = None) -> Contents:
+    """The record in a file of any built-in format, or of `recorder`'s.
+
+    `limit`: how many uncompressed bytes it may have (see `nbytes`); by default what a file of its size can hold, and at
+    most half of this machine's memory. Raises `RecordError` for a file that is no intact record.
+    """
+    path = Path(path)
+    reading = recorder_of(path.name, recorder)
+    try:
+        with open(path, "rb") as file:
+            return reading.read(file, largest(path.stat().st_size) if limit is None else limit)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from error
+
+
+def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], recorder: Recorder | None = None) -> None:
+    """Write the record in the file `source` into the file `target`, in the format that its name ends with.
+
+    `recorder`: one of your own for either of the two, or one with options, such as
+    `convert("model-3.mpk.gz", "model.safetensors", SafetensorsRecorder(precision="half"))`. What was said about the
+    record is kept. The target is durable on return; if anything fails it is as it was. Raises `RecordError` for a
+    source that is no intact record, `CheckpointError` for what the format of the target has no place for.
+    """
+    target = Path(target)
+    writing = recorder_of(target.name, recorder)
+    contents = read_file(source, recorder)
+    metadata = {key: value for key, value in contents.metadata.items() if key not in RESERVED}
+    with atomic.written(atomic.temporary(target)) as file:
+        writing.write(file, contents.item, metadata)
+    atomic.replace(atomic.temporary(target), target)
+    atomic.sync_folder(target.parent)
+
+
+def largest(length: int) -> int:
+    """How many bytes a file of that length can hold, but no more than half of this machine's memory."""
+    possible = _BEST_RATIO * length + _SLACK
+    if not hasattr(os, "sysconf"):
+        return possible
+    return min(possible, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)

@@ -1,0 +1,41 @@
+"""What every record says of itself in its metadata: the format, its version, and whether its floats were halved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from multilearn.checkpoint.bounded import damaged
+from multilearn.errors import CheckpointError, RecordError
+
+__all__ = ["FORMAT", "RESERVED", "VERSION", "check_heading", "heading"]
+
+FORMAT = "multilearn"
+VERSION = 1
+RESERVED = frozenset({"format", "precision", "version"})
+
+
+def heading(item: object, metadata: Mapping[str, Any], half: bool) -> dict[str, Any]:
+    """The metadata to write with `item`. Raises `CheckpointError` for an item that is no map, and for reserved keys."""
+    if taken := RESERVED & metadata.keys():
+        raise CheckpointError(
+            "The metadata keys format, precision and version belong to the file format.",
+            received=", ".join(sorted(taken)),
+            remedy="Choose other keys.",
+        )
+    if not isinstance(item, Mapping):
+        raise CheckpointError("A record is a map.", received=type(item).__name__, remedy="Put it into one.")
+    return {"format": FORMAT, "version": VERSION, **({"precision": "half"} if half else {}), **metadata}
+
+
+def check_heading(metadata: Mapping[str, Any]) -> None:
+    """Raise `RecordError` unless a record with this metadata can be read here."""
+    if metadata.get("format") != FORMAT:
+        raise damaged("A record says in its metadata that it is one of multilearn.", "a file of another format")
+    version = metadata.get("version")
+    if type(version) is not int or version != VERSION:
+        raise RecordError(
+            f"This multilearn reads records of version {VERSION}.",
+            received=f"version {str(version)[:100]}",
+            remedy="Read it with the multilearn that wrote it, or a later one.",
+        )

@@ -1,0 +1,150 @@
+"""The structure of a record as JSON, for formats that hold nothing but named tensors.
+
+Maps, lists, strings, bools, None and numbers are themselves. What JSON has no word for is a map with one key:
+`{"$tensor": "F32"}`, the dtype a tensor is read as; `{"$bytes": base64}`; `{"$float": its 8 bytes in hex}` where it is
+infinite or NaN. A key of a record that begins with `$` has one more. A tensor's name is its path, joined by slashes; in
+a part of it, `%` and `/` are `%25` and `%2F`, and a part without letters is `%`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from multilearn.checkpoint.bounded import damaged
+from multilearn.checkpoint.encoder import DEPTH, VALUES, impossible
+from multilearn.checkpoint.tensors import HostTensor
+
+__all__ = ["Outliner", "Rebuilder", "as_json", "from_json", "utf8"]
+
+_DOUBLE = struct.Struct("<d")
+
+
+def as_json(value: object) -> str:
+    """One line of JSON. Raises `CheckpointError` for integers and texts that it cannot hold."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except ValueError as error:  # thousands of digits, half of a surrogate pair
+        raise impossible(f"a value that cannot be written ({error})", "Store it in another form.") from error
+    return text
+
+
+def from_json(text: bytes) -> Any:
+    """What the text holds. Raises `RecordError` for what is not UTF-8, not strict JSON, or has a key twice."""
+    # each value takes a hundred times the byte that it has here at least
+    if sum(map(text.count, (b",", b":", b"[", b"{"))) > 2 * VALUES:
+        raise damaged(f"A record has at most {VALUES} values that are not in tensors.", "more than that")
+    try:
+        return json.loads(text.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise damaged("The description of a record must be strict JSON.", str(error)[:100]) from error
+
+
+class Outliner:
+    """Describes a record; `tensors` are those in it, by name."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, HostTensor] = {}
+        self._values = 0
+
+    def outline(self, value: object, path: tuple[str, ...] = ()) -> Any:
+        """Raises `CheckpointError` for what a record cannot hold."""
+        self._count(len(path))
+        if isinstance(value, HostTensor):
+            self.tensors["/".join(path)] = value
+            return {"$tensor": value.dtype}
+        if isinstance(value, Mapping):
+            return dict(self._entry(key, each, path) for key, each in value.items())
+        if isinstance(value, (list, tuple)):
+            return [self.outline(each, (*path, str(at))) for at, each in enumerate(value)]
+        if isinstance(value, bytes):
+            return {"$bytes": binascii.b2a_base64(value, newline=False).decode()}
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else {"$float": _DOUBLE.pack(value).hex()}
+        if value is None or isinstance(value, (bool, int, str)):
+            return value
+        raise impossible(f"{type(value).__name__}", "Turn arrays into HostTensor, and other objects into these.")
+
+    def _entry(self, key: object, value: object, path: tuple[str, ...]) -> tuple[str, Any]:
+        if not isinstance(key, str):
+            raise impossible(f"the key {key!r}", "Keys must be strings: write it as one.")
+        return f"${key}" if key.startswith("$") else key, self.outline(value, (*path, _escaped(key)))
+
+    def _count(self, depth: int) -> None:
+        self._values += 1
+        if depth > DEPTH:
+            raise impossible(f"maps or lists nested more than {DEPTH} deep", "Does it hold itself? Make it flatter.")
+        if self._values > VALUES:
+            raise impossible(f"more than {VALUES} values", "Store long lists of numbers as a HostTensor.")
+
+
+class Rebuilder:
+    """Puts a record together again. `take` hands out the tensor of a name that is to be read as a dtype."""
+
+    def __init__(self, take: Callable[[str, object], HostTensor]) -> None:
+        self._take = take
+
+    def rebuild(self, outlined: Any, path: tuple[str, ...] = ()) -> Any:
+        """Raises `RecordError` for what `Outliner` does not write."""
+        if len(path) > DEPTH:
+            raise damaged(f"Maps and lists are nested at most {DEPTH} deep in a record.", "more than that")
+        if isinstance(outlined, list):
+            return [self.rebuild(each, (*path, str(at))) for at, each in enumerate(outlined)]
+        if not isinstance(outlined, dict):
+            if isinstance(outlined, str):
+                utf8(outlined)
+            return outlined
+        if len(outlined) == 1:
+            ((tag, content),) = outlined.items()
+            if tag.startswith("$") and not tag.startswith("$$"):
+                return self._tagged(tag, content, path)
+        return {_key(key): self.rebuild(each, (*path, _escaped(_key(key)))) for key, each in outlined.items()}
+
+    def _tagged(self, tag: str, content: object, path: tuple[str, ...]) -> object:
+        try:
+            if tag == "$tensor":
+                return self._take("/".join(path), content)
+            if tag == "$bytes" and isinstance(content, str):
+                return binascii.a2b_base64(content.encode(), strict_mode=True)
+            if tag == "$float" and isinstance(content, str):
+                return _DOUBLE.unpack(binascii.unhexlify(content.encode()))[0]
+        except (binascii.Error, struct.error) as error:
+            raise damaged("A record must describe each value.", f"{tag} with {str(error)[:100]}") from error
+        raise damaged("A record must describe each value.", f"{tag[:100]} of {type(content).__name__}")
+
+
+def _escaped(key: str) -> str:
+    return key.replace("%", "%25").replace("/", "%2F") or "%"
+
+
+def _key(key: str) -> str:
+    if key.startswith("$"):
+        if not key.startswith("$$"):
+            raise damaged("A record must describe each value.", f"{key[:100]!r} among other keys")
+        key = key[1:]
+    utf8(key)
+    return key
+
+
+def utf8(text: str) -> bytes:
+    """Its bytes. Raises `RecordError` for a text that has none, with half of a surrogate pair."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise damaged("The strings of a record must be UTF-8.", str(error)[:100]) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice in a map")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

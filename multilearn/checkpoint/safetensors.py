@@ -1,0 +1,114 @@
+"""Records as safetensors files, which many other programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from multilearn.checkpoint.bounded import PlainWriter, Reader, damaged
+from multilearn.checkpoint.heading import FORMAT, VERSION, check_heading, heading
+from multilearn.checkpoint.outline import Outliner, Rebuilder, as_json, from_json, utf8
+from multilearn.checkpoint.precision import WIDER, Precision, applies, as_stored, check_precision, narrowed, widened
+from multilearn.checkpoint.recorder import Contents, Readable, Writable
+from multilearn.checkpoint.safetensors_file import read_tensors, write_tensors
+from multilearn.checkpoint.tensors import DTYPES, HostTensor
+from multilearn.errors import CheckpointError
+from multilearn.protocols import Record
+
+__all__ = ["SafetensorsRecorder"]
+
+_KEYS = {"format", "version", "metadata", "item"}
+
+
+@dataclass(frozen=True)
+class SafetensorsRecorder:
+    """Records as safetensors: a tensor is named by its path, `layers/dense.0/kernel`; all else is JSON in the metadata.
+
+    A safetensors file of another program is read as a flat map of its tensors by name. The library of that name is not
+    needed. `precision`: see `MpkRecorder`.
+
+    >>> SafetensorsRecorder(precision="half").extension
+    'safetensors'
+    """
+
+    precision: Precision = "full"
+    extension: ClassVar[str] = "safetensors"
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
+
+    def write(self, file: Writable, item: Record, metadata: Mapping[str, Any]) -> int:
+        half = applies(self.precision, metadata)
+        described, outliner = Outliner(), Outliner()
+        outlined = described.outline(heading(item, metadata, half))
+        if described.tensors:
+            raise CheckpointError(
+                "The metadata of this format holds no tensors.",
+                received=", ".join(described.tensors),
+                remedy="Put them into the record.",
+            )
+        texts = {"item": as_json(outliner.outline(item)), "metadata": as_json(outlined)}
+        tensors = outliner.tensors
+        dtypes = {name: as_stored(each, name) if half else each.dtype for name, each in tensors.items()}
+        sink = PlainWriter(file)
+        write_tensors(sink, tensors, dtypes, {"format": FORMAT, "version": str(VERSION), **texts}, narrowed)
+        sink.finish()
+        return sink.size + sum(_bytes(each, each.dtype) - _bytes(each, dtypes[name]) for name, each in tensors.items())
+
+    def read(self, file: Readable, limit: int) -> Contents:
+        return self._read(file, limit, widen=True)
+
+    def stored(self, file: Readable, limit: int) -> Contents:
+        """As `read`, with halved tensors as they are in the file."""
+        return self._read(file, limit, widen=False)
+
+    def _read(self, file: Readable, limit: int, widen: bool) -> Contents:
+        source = Reader(file, limit)
+        tensors, texts = read_tensors(source)
+        if texts.get("format") != FORMAT:  # by another program
+            return Contents(dict(tensors), texts)
+        if texts.keys() != _KEYS:
+            raise damaged(f"A record in this format has the keys {', '.join(sorted(_KEYS))}.", ", ".join(texts)[:100])
+        metadata = _map(texts["metadata"], _none)
+        check_heading(metadata)
+        item = _map(texts["item"], _Taking(tensors, source if widen else None))
+        if tensors:
+            raise damaged("A record must describe all of its tensors.", f"not {', '.join(tensors)[:100]}")
+        return Contents(item, metadata)
+
+
+@dataclass(frozen=True)
+class _Taking:
+    """Takes tensors out, each once; with a source, whose limit pays for that, halved ones as what they were."""
+
+    tensors: dict[str, HostTensor]
+    source: Reader | None
+
+    def __call__(self, name: str, dtype: object) -> HostTensor:
+        tensor = self.tensors.pop(name, None)
+        if tensor is None:
+            raise damaged("A record must have the tensors that it describes.", f"none called {name[:100]!r}")
+        if dtype != tensor.dtype and (tensor.dtype != "F16" or dtype not in WIDER):
+            received = f"{tensor.dtype} to be read as {str(dtype)[:100]}"
+            raise damaged("A tensor is read as what it is, or F16 as the F32 or F64 that it was.", received)
+        if self.source is None:
+            return tensor
+        self.source.spend(_bytes(tensor, str(dtype)) - tensor.nbytes)
+        return widened(tensor, str(dtype))
+
+
+def _none(name: str, dtype: object) -> HostTensor:
+    raise damaged("The metadata of a record holds no tensors.", f"{str(dtype)[:100]} as {name[:100]!r}")
+
+
+def _map(text: str, take: Callable[[str, object], HostTensor]) -> dict[str, Any]:
+    found = Rebuilder(take).rebuild(from_json(utf8(text)))
+    if not isinstance(found, dict):
+        raise damaged("Both parts of a record must be maps.", f"a {type(found).__name__}")
+    return found
+
+
+def _bytes(tensor: HostTensor, dtype: str) -> int:
+    """How many it has as that dtype."""
+    return tensor.array.size * DTYPES[dtype].itemsize

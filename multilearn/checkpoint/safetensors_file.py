@@ -1,0 +1,111 @@
+"""The safetensors format: the length of a header, the header in JSON, and the bytes of the tensors one after the other.
+
+As https://github.com/huggingface/safetensors describes it: tensors without holes between them, in the order of the
+header or any other, texts under `__metadata__`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from multilearn.checkpoint.bounded import Reader, Sink, damaged
+from multilearn.checkpoint.decoder import tensor_of
+from multilearn.checkpoint.encoder import impossible
+from multilearn.checkpoint.outline import as_json, from_json, utf8
+from multilearn.checkpoint.tensors import DTYPES, HostTensor
+
+__all__ = ["Layout", "read_tensors", "write_tensors"]
+
+_METADATA = "__metadata__"
+_LONGEST = 100_000_000  # what the format's own library reads
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A tensor in the file: where its bytes are, counted from the end of the header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def write_tensors(
+    sink: Sink,
+    tensors: Mapping[str, HostTensor],
+    dtypes: Mapping[str, str],
+    metadata: Mapping[str, str],
+    convert: Callable[[HostTensor, str], HostTensor],
+) -> None:
+    """Write the tensors, each converted to its dtype when it is its turn, the widest types first so that all align."""
+    names = sorted(tensors, key=lambda name: (-DTYPES[dtypes[name]].itemsize, name))
+    header: dict[str, Any] = {_METADATA: dict(metadata)}
+    at = 0
+    for name in names:
+        if name == _METADATA:
+            raise impossible(f"a tensor called {name}", "Rename it.")
+        end = at + tensors[name].array.size * DTYPES[dtypes[name]].itemsize
+        header[name] = {"dtype": dtypes[name], "shape": list(tensors[name].shape), "data_offsets": [at, end]}
+        at = end
+    text = as_json(header).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > _LONGEST:
+        raise impossible(f"a description of {len(text)} bytes", "Store long lists of numbers as a HostTensor.")
+    from_json(text)
+    sink.write(memoryview(len(text).to_bytes(8, "little") + text))
+    for name in names:
+        sink.write(convert(tensors[name], dtypes[name]).raw.data)
+
+
+def read_tensors(source: Reader) -> tuple[dict[str, HostTensor], dict[str, str]]:
+    """The tensors by name, in the order of their bytes, and the metadata. The source is read to its end."""
+    length = int.from_bytes(source.read(8), "little")
+    if length > _LONGEST:
+        raise damaged(f"The header of a safetensors file has at most {_LONGEST} bytes.", f"{length} bytes")
+    header = from_json(source.array(length).tobytes())
+    if not isinstance(header, dict):
+        raise damaged("The header of a safetensors file must be a map.", f"a {type(header).__name__}")
+    metadata = header.pop(_METADATA, {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise damaged("The metadata of a safetensors file must be a map of texts.", str(metadata)[:100])
+    for text in (*header, *metadata, *metadata.values()):
+        utf8(text)
+    layouts = sorted(((_layout(name, entry), name) for name, entry in header.items()), key=lambda each: each[0].begin)
+    at = 0
+    for layout, name in layouts:
+        if layout.begin != at:
+            raise damaged(
+                "Tensors must follow each other without holes.", f"{name[:100]!r} at {layout.begin}, not {at}"
+            )
+        at = layout.end
+    if at > source.left:
+        source.spend(at)
+    tensors = {
+        name: tensor_of(layout.dtype, list(layout.shape), source.array(layout.end - layout.begin))
+        for layout, name in layouts
+    }
+    source.finish()
+    return tensors, metadata
+
+
+def _layout(name: str, entry: object) -> Layout:
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise damaged("A tensor has a dtype, a shape and data_offsets.", f"{str(entry)[:100]} as {name[:100]!r}")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise damaged(f"A tensor's dtype must be one of {', '.join(DTYPES)}.", f"{str(dtype)[:100]} of {name[:100]!r}")
+    if not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2:
+        received = f"{str(shape)[:100]} at {str(offsets)[:100]} of {name[:100]!r}"
+        raise damaged("A tensor's shape and data_offsets must be lists of sizes.", received)
+    begin, end = offsets
+    if end - begin != math.prod(shape) * DTYPES[dtype].itemsize:
+        received = f"{dtype} {str(shape)[:100]} in {end - begin} bytes as {name[:100]!r}"
+        raise damaged("A tensor must have the bytes of its shape.", received)
+    return Layout(dtype, tuple(shape), begin, end)
+
+
+def _sizes(value: object) -> bool:
+    return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
