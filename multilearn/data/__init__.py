@@ -1,8 +1,22 @@
 """Where batches come from, and in which order."""
 
-from multilearn.data.array_loader import DataLoader
-from multilearn.data.batches import Batches, as_loader
+from multilearn.data.batches import Batches, as_loader, kept_working, length
+from multilearn.data.loader import DataLoader
 from multilearn.data.order import permutation
+from multilearn.data.places import closing_after, go_to, place_of, require_saveable
 from multilearn.data.structure import leaves, mapped
 
-__all__ = ["Batches", "DataLoader", "as_loader", "leaves", "mapped", "permutation"]
+__all__ = [
+    "Batches",
+    "DataLoader",
+    "as_loader",
+    "closing_after",
+    "go_to",
+    "kept_working",
+    "leaves",
+    "length",
+    "mapped",
+    "permutation",
+    "place_of",
+    "require_saveable",
+]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches, tf_batches
+from multilearn.data.host import fresh, is_tensor
+from multilearn.data.loader import DataLoader
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Loader
 
-__all__ = ["Batches", "as_loader"]
+__all__ = ["Batches", "as_loader", "kept_working", "length"]
 
 
 class Batches:
@@ -21,19 +26,103 @@ class Batches:
         return len(self._batches)
 
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches from number `start` (from 0) on, whatever seed and epoch."""
+        """Copies of the batches from number `start` (from 0) on, whatever seed and epoch."""
         for number in range(start, len(self._batches)):
-            yield self._batches[number]
+            yield fresh(self._batches[number])
 
 
 def as_loader(data: Any, split: str) -> Loader:
-    """`data` itself if it is a loader, a list of batches wrapped as one. Raises `DataError` for anything else."""
+    """`data` itself if it is a loader; else what yields batches, wrapped as one. Its arrays become numpy's.
+
+    Taken are a list of batches, a torch `DataLoader`, a `tf.data.Dataset`, a `keras.utils.PyDataset`, what Grain makes,
+    any other iterable of batches, a generator (for one epoch), and a function that makes one. What can save its place
+    (`state_dict` and `load_state_dict`, or iterators with `get_state` and `set_state`) goes on from there.
+
+    Raises `DataError` for anything else, as arrays, and items that are no batches yet.
+    """
     if isinstance(data, Loader):
         return data
     if isinstance(data, list):
         return Batches(data)
-    raise DataError(
-        f"The {split} data must be a loader (with a method iterate(seed, epoch, start)) or a list of batches.",
+    if _is(data, "torch.utils.data", "DataLoader") and (_has_indices(data) or not hasattr(data, "state_dict")):
+        return TorchBatches(data)
+    if _is(data, "tensorflow", "data.Dataset"):
+        return tf_batches(data)
+    if hasattr(data, "on_epoch_end") and hasattr(data, "__getitem__") and hasattr(data, "num_batches"):
+        return PyDatasetBatches(data)
+    if _is_no_batches(data):
+        raise _refusal(data, split)
+    if hasattr(data, "to_iter_dataset") and hasattr(data, "__getitem__"):
+        return Streamed(data, lambda epoch: _numbered(data, epoch), repeatable=True)
+    if isinstance(data, Iterator):
+        return _of_iterator(data)
+    if hasattr(data, "__iter__"):
+        return Streamed(data, lambda _: iter(data))
+    if callable(data) and not isinstance(data, type):
+        return Streamed(data, lambda _: iter(data()))
+    raise _refusal(data, split)
+
+
+def length(loader: Loader) -> int | None:
+    """How many batches an epoch has, None if it is not known."""
+    try:
+        return len(loader) if isinstance(loader, Sized) else None
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def kept_working(loader: Loader) -> AbstractContextManager[None]:
+    """While it lasts, the workers of a `DataLoader` live on from epoch to epoch; afterwards there are none."""
+    return loader.kept_working() if isinstance(loader, DataLoader) else nullcontext()
+
+
+def _is(data: Any, module: str, name: str) -> bool:
+    """Whether `data` is of a class of a library that somebody else has imported."""
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return isinstance(found, type) and isinstance(data, found)
+
+
+def _has_indices(data: Any) -> bool:
+    return not _is(data.dataset, "torch.utils.data", "IterableDataset")
+
+
+def _is_no_batches(data: Any) -> bool:
+    """Arrays, text, and datasets of items."""
+    if isinstance(data, (tuple, Mapping, str, bytes, set, frozenset)) or is_tensor(data) or hasattr(data, "__array__"):
+        return True
+    grain = hasattr(data, "to_iter_dataset")
+    indexed = hasattr(data, "__getitem__") and not hasattr(data, "state_dict") and not grain
+    return indexed and (hasattr(data, "column_names") or not hasattr(data, "__iter__"))
+
+
+def _numbered(data: Any, epoch: int) -> Iterator[Any]:
+    """The batches of an epoch of a Grain `MapDataset`, which goes on counting, and shuffles anew, from one to the next.
+
+    It hands out None for what is filtered out.
+    """
+    first = (epoch - 1) * len(data)
+    return (batch for number in range(first, first + len(data)) if (batch := data[number]) is not None)
+
+
+def _of_iterator(data: Any) -> Streamed:
+    if not (hasattr(data, "get_state") and hasattr(data, "set_state")):
+        once = iter([data])
+        return Streamed(None, lambda _: next(once, None), again=False, owned=False)
+    beginning = data.get_state()
+
+    def opened(_: int) -> Iterator[Any]:
+        data.set_state(beginning)
+        return iter(data)
+
+    return Streamed(None, opened, owned=False)
+
+
+def _refusal(data: Any, split: str) -> DataError:
+    return DataError(
+        f"The {split} data must be a loader (with a method iterate(seed, epoch, start)), a list of batches, "
+        "or an iterable of batches.",
         received=type(data).__name__,
-        remedy="Wrap arrays as multilearn.DataLoader((x, y), batch_size=64).",
+        remedy="Wrap arrays as multilearn.DataLoader((x, y), batch_size=64), a dataset of items in the same way.",
     )

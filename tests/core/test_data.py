@@ -207,7 +207,7 @@ def test_whatever_iterates_by_seed_epoch_and_start_is_a_loader() -> None:
     assert as_loader(mine, "training") is mine
 
 
-@pytest.mark.parametrize("data", [(np.arange(3), np.arange(3)), {"x": np.arange(3)}, np.arange(3), iter([1]), 7])
+@pytest.mark.parametrize("data", [(np.arange(3), np.arange(3)), {"x": np.arange(3)}, np.arange(3), "abc", 7])
 def test_anything_else_is_refused_and_the_split_named(data: Any) -> None:
     with pytest.raises(DataError, match=r"The validation data must be a loader.*Received: \w+.*DataLoader"):
         as_loader(data, "validation")

@@ -1,0 +1,8 @@
+"""What other libraries' loaders are to this one: one module each, none of which imports the library."""
+
+from multilearn.data.adaptors.py_dataset import PyDatasetBatches
+from multilearn.data.adaptors.streamed import Streamed
+from multilearn.data.adaptors.tf_dataset import tf_batches
+from multilearn.data.adaptors.torch_loader import TorchBatches
+
+__all__ = ["PyDatasetBatches", "Streamed", "TorchBatches", "tf_batches"]

@@ -1,0 +1,71 @@
+"""`keras.utils.PyDataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from multilearn.data.crew import Crew
+from multilearn.data.host import fresh
+from multilearn.data.order import seeded_globals
+from multilearn.errors import DataError
+from multilearn.protocols import Batch
+
+__all__ = ["PyDatasetBatches"]
+
+
+class PyDatasetBatches:
+    """Its batches by number, as Keras' own `fit` takes them: in order, `on_epoch_end` called after each epoch.
+
+    A resumed run calls `on_epoch_end` for the epochs that it does not go through, so that a dataset that shuffles there
+    is where it was. With `workers` > 1 as many threads make `max_queue_size` batches ahead. Without them what it draws
+    from global generators is a function of seed, epoch and batch.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        if dataset.num_batches is None:
+            raise DataError(
+                "A PyDataset must know how many batches an epoch has.",
+                received=f"{type(dataset).__name__} with num_batches None",
+                remedy="Give it a __len__.",
+            )
+        self._dataset = dataset
+        self._ended = 0
+
+    def __len__(self) -> int:
+        return int(self._dataset.num_batches)
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `start` on; those before it are not loaded."""
+        while self._ended < epoch - 1:
+            self._end(seed)
+        with seeded_globals(seed, epoch):
+            self._dataset.on_epoch_begin()
+        numbers = range(start, len(self))
+        if self._dataset.workers > 1:
+            with closing(Crew(self._batch, self._dataset.workers)) as crew:
+                yield from crew.ordered(numbers, self._dataset.max_queue_size)
+        else:
+            for number in numbers:
+                with seeded_globals(seed, epoch, number + 1):
+                    batch = self._batch(number)
+                yield batch
+        self._end(seed)
+
+    def _batch(self, number: int) -> Batch:
+        try:
+            return fresh(self._dataset[number])
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"Every batch must load: a PyDataset could not make batch {number}.",
+                received=f"{type(error).__name__}: {error}",
+                remedy="Ask it for that batch by itself.",
+            ) from error
+
+    def _end(self, seed: int) -> None:
+        self._ended += 1
+        with seeded_globals(seed, self._ended, len(self) + 1):
+            self._dataset.on_epoch_end()

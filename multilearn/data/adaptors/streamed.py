@@ -1,0 +1,169 @@
+"""Batches of whatever can be iterated over: of known or unknown length, with or without a state of its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from multilearn.data.host import fresh
+from multilearn.data.state_text import from_text, to_text
+from multilearn.errors import DataError
+from multilearn.protocols import Batch, Record
+
+__all__ = ["Streamed"]
+
+_END = object()
+_STATES = (("state_dict", "load_state_dict"), ("get_state", "set_state"))
+
+
+@dataclass
+class _Pass:
+    """One way through: what was looked at and not yet handed out, and the states before and after the last batch."""
+
+    epoch: int
+    iterator: Iterator[Any]
+    number: int = 0
+    looked_at: list[Any] = field(default_factory=list)
+    states: dict[int, Any] = field(default_factory=dict)
+    ended: bool = False
+
+
+class Streamed:
+    """`source` is what may have a state (`state_dict`, or `get_state` of its iterators) and a `set_epoch`;
+    `opened(epoch)` is a way through it, and None where there is no more, for which `again` is False. `owned`: it is
+    closed in the end. `repeatable`: another process gets the same batches.
+
+    Whoever takes only the first batch of an epoch has looked at it: the next one to ask for this epoch gets it too.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        opened: Callable[[int], Iterator[Any] | None],
+        *,
+        repeatable: bool = False,
+        again: bool = True,
+        owned: bool = True,
+    ) -> None:
+        self._source = source
+        self._opened = opened
+        self._repeatable = repeatable
+        self._again = again
+        self._owned = owned
+        self._now: _Pass | None = None
+        self._kept: _Pass | None = None
+        self._saved: Record | None = None
+
+    def __len__(self) -> int:
+        """The batches of an epoch. Raises `TypeError` where the source does not know."""
+        return len(self._source)
+
+    @property
+    def resumes_inside_epoch(self) -> bool:
+        """Whether it can go on after some batches of an epoch; known once it has been looked at."""
+        return self._repeatable or self._holder() is not None
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `start` on."""
+        if start and self._saved is not None and self._saved["ended"]:
+            return
+        way = self._now = self._begun(epoch, start)
+        first = way.number
+        try:
+            while (batch := self._next(way)) is not _END:
+                if way.number > start:
+                    way.looked_at = [batch] if way.number == first + 1 else []
+                    yield fresh(batch)
+                    way.looked_at = []
+        finally:
+            if way.looked_at:
+                way.number, self._kept = first, way
+            else:
+                self._close(way)
+
+    def state(self, batch: int) -> Record:
+        """The place before batch number `batch`, which is the next one or the one before it."""
+        if self._saved is not None:
+            return self._saved
+        way = self._now
+        assert way is not None
+        ended = way.ended and batch == way.number
+        # where iterators have the state, an epoch begins with a new one
+        needed = not ended or (self._holder() is self._source and not hasattr(self._source, "set_epoch"))
+        return {"batch": batch, "ended": ended, "state": to_text(way.states[batch]) if needed else None}
+
+    def restore(self, state: Record) -> None:
+        if state["state"] is not None:
+            from_text(state["state"])
+        self._saved = {"batch": int(state["batch"]), "ended": bool(state["ended"]), "state": state["state"]}
+
+    def _begun(self, epoch: int, start: int) -> _Pass:
+        saved, self._saved = self._saved, None
+        kept, self._kept = self._kept, None
+        if kept is not None and saved is None and (kept.epoch == epoch or not self._again):
+            return kept
+        if kept is not None:
+            self._close(kept)
+        if hasattr(self._source, "set_epoch"):
+            self._source.set_epoch(epoch)
+        restored = saved["state"] if saved is not None else None
+        if restored is not None and _accessors(self._source) is not None:
+            _put(self._source, from_text(restored))
+        iterator = self._opened(epoch)
+        if iterator is None:
+            raise DataError(
+                "A generator is used up after one epoch.",
+                received=f"one, for epoch {epoch}",
+                remedy="Give fit the function that makes it, without calling it.",
+            )
+        if restored is not None and _accessors(self._source) is None:
+            _put(iterator, from_text(restored))
+        way = _Pass(epoch, iterator, start if restored is not None else 0)
+        self._now = way
+        self._note(way)
+        return way
+
+    def _next(self, way: _Pass) -> Any:
+        """The next batch; `_END` at the end."""
+        if way.looked_at:
+            batch = way.looked_at.pop()
+        else:
+            batch = next(way.iterator, _END)
+            way.ended = batch is _END
+        way.number += not way.ended
+        self._note(way)
+        return batch
+
+    def _close(self, way: _Pass) -> None:
+        if self._owned and hasattr(way.iterator, "close"):
+            way.iterator.close()
+
+    def _note(self, way: _Pass) -> None:
+        holder = self._holder()
+        if holder is not None:
+            before = way.states.get(way.number - 1)
+            way.states = {way.number - 1: before, way.number: copy.deepcopy(_taken(holder))}
+
+    def _holder(self) -> Any:
+        """Who has the state: the source, or the iterator under way."""
+        if _accessors(self._source) is not None:
+            return self._source
+        now = None if self._now is None else self._now.iterator
+        return now if _accessors(now) is not None else None
+
+
+def _accessors(holder: Any) -> tuple[str, str] | None:
+    found = [pair for pair in _STATES if all(hasattr(holder, name) for name in pair)]
+    return found[0] if found else None
+
+
+def _taken(holder: Any) -> Any:
+    names = _accessors(holder)
+    return getattr(holder, names[0])() if names else None
+
+
+def _put(holder: Any, state: Any) -> None:
+    if names := _accessors(holder):
+        getattr(holder, names[1])(state)

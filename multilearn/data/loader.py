@@ -1,0 +1,168 @@
+"""Batches out of arrays, in memory or in files, and out of datasets of items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from multilearn import seed as seeds
+from multilearn.data.crew import Crew
+from multilearn.data.making import BatchMaker, Task
+from multilearn.data.order import permutation, seeded_globals
+from multilearn.data.processes import WorkerProcesses
+from multilearn.data.source import Columns, source_of
+from multilearn.errors import ConfigurationError
+from multilearn.protocols import Batch
+
+__all__ = ["DataLoader"]
+
+
+class DataLoader:
+    """Batches of `data`, in an order that is a function of the seed and the epoch.
+
+    `data` is one of
+    - arrays with the same number of items, (items, ...): one, or tuples and dicts of them. A tuple is understood as
+      in Keras: `(x, y)` or `(x, y, sample_weight)`, where x and y may be dicts. A `numpy.memmap` is never read whole;
+    - a dataset: anything with `__len__` and `__getitem__(index)`, or a list of tuples or dicts. An item is an array, a
+      number, or a tuple or dict of these; items are stacked along a new first axis. Where there is a
+      `__getitems__(indices)`, it is called once for each batch.
+
+    A batch has at most `batch_size` items; the last one of an epoch has what is left, unless `drop_last`.
+
+    `transform`: a function of one item (of arrays: one row of each, nested as `data`) that returns the item to be
+    trained on. If it has a parameter `rng` it gets a `numpy.random.Generator` that is a function of the seed, the epoch
+    and the index of the item: its draws are then the same however the work is divided, and where a run goes on.
+    What it draws from the global generators of Python, numpy and torch is repeatable too, but not in threads.
+
+        >>> import numpy as np
+        >>> def jittered(item, rng):
+        ...     x, y = item
+        ...     return x + rng.normal(scale=0.1, size=x.shape), y
+        >>> loader = DataLoader((np.zeros((100, 3)), np.arange(100)), 32, shuffle=True, transform=jittered)
+        >>> [x.shape for x, y in loader]
+        [(32, 3), (32, 3), (32, 3), (4, 3)]
+
+    `num_workers`: how many processes (`workers="process"`) or threads (`"thread"`) load and transform; 0: none, it is
+    done when a batch is asked for. Processes are fresh interpreters: dataset and transform must be picklable, and a
+    script that defines them must have its `if __name__ == "__main__":`. Arrays without a transform need no processes
+    and are gathered by threads. Batches and their order do not depend on it.
+    `prefetch`: how many batches are made ahead of the one that is handed out; by default two for each worker. Without
+    workers, one thread makes them.
+
+    Raises `DataError` for data that does not fit together, and where an item cannot be loaded, naming its index, with
+    the error that it met as the cause; `ConfigurationError` for a bad argument, and for what processes cannot be sent.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        num_workers: int = 0,
+        workers: str = "process",
+        transform: Callable[..., Any] | None = None,
+        prefetch: int | None = None,
+    ) -> None:
+        self._batch_size = _whole_number(batch_size, "batch_size", 1, "Write for instance batch_size=64.")
+        self._workers = _whole_number(num_workers, "num_workers", 0, "Leave it out to load when a batch is asked for.")
+        if workers not in ("process", "thread"):
+            raise ConfigurationError(
+                'workers must be "process" or "thread".', received=repr(workers), remedy='Write workers="thread".'
+            )
+        if transform is not None and not callable(transform):
+            raise ConfigurationError(
+                "transform must be a function of one item.", received=repr(transform), remedy="Give a function."
+            )
+        least = 1 if self._workers else 0
+        ahead = 2 * self._workers if prefetch is None else prefetch
+        self._ahead = _whole_number(ahead, "prefetch", least, "Workers make at least one batch ahead; 0 is for none.")
+        self._source = source_of(data)
+        self._shuffle = shuffle
+        self._drop_last = drop_last
+        arrays = isinstance(self._source, Columns)
+        self._maker = BatchMaker(None if isinstance(self._source, Columns) else self._source.dataset, transform)
+        self._gathers = arrays and transform is None
+        self._processes = workers == "process" and self._workers > 0 and not self._gathers
+        self._crew: Crew | None = None
+        self._users = 0
+
+    def __len__(self) -> int:
+        """How many batches there are in an epoch."""
+        if self._drop_last:
+            return len(self._source) // self._batch_size
+        return -(-len(self._source) // self._batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of the first epoch, under the seed in force: for a look at them."""
+        return self.iterate(seeds.current(), 1)
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` (from 1) from number `start` (from 0) on; those before it are not loaded."""
+        tasks = self._tasks(seed, epoch, start)
+        if self._ahead:
+            with self.kept_working():
+                assert self._crew is not None
+                yield from self._crew.ordered(tasks, self._ahead)
+        elif self._gathers:
+            yield from map(self._gathered, tasks)
+        else:
+            for task in tasks:
+                with seeded_globals(seed, epoch, task.number):
+                    batch = self._maker(self._with_columns(task))
+                yield batch
+
+    @contextmanager
+    def kept_working(self) -> Iterator[None]:
+        """While it lasts, workers live on from epoch to epoch. `fit` sees to it."""
+        if self._crew is None and self._ahead:
+            self._crew = self._new_crew()
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users and self._crew is not None:
+                crew, self._crew = self._crew, None
+                crew.close()
+
+    def whole(self) -> Batch | None:
+        """All items as one batch, not copied, to check their labels; None where that would mean to load them."""
+        return self._source.whole() if self._gathers and isinstance(self._source, Columns) else None
+
+    def _tasks(self, seed: int, epoch: int, start: int) -> Iterator[Task]:
+        count = len(self._source)
+        order = permutation(count, seed, epoch) if self._shuffle else None
+        for number in range(start, len(self)):
+            first = number * self._batch_size
+            items = slice(first, min(first + self._batch_size, count))
+            yield Task(seed, epoch, number, items if order is None else order[items])
+
+    def _new_crew(self) -> Crew:
+        threads = max(self._workers, 1)
+        if self._gathers:
+            return Crew(self._gathered, threads)
+        processes = WorkerProcesses(self._maker, threads) if self._processes else None
+        make = processes or self._maker
+        return Crew(lambda task: make(self._with_columns(task)), threads, processes)
+
+    def _gathered(self, task: Task) -> Batch:
+        assert isinstance(self._source, Columns)
+        return self._source.gathered(task.items)
+
+    def _with_columns(self, task: Task) -> Task:
+        # arrays are not sent to other processes as a whole: the items of a batch are
+        return replace(task, columns=self._gathered(task)) if isinstance(self._source, Columns) else task
+
+
+def _whole_number(value: Any, name: str, least: int, remedy: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ConfigurationError(
+            f"{name} must be a whole number of at least {least}.", received=repr(value), remedy=remedy
+        )
+    return int(value)

@@ -1,0 +1,66 @@
+"""The place inside an epoch: where a loader can go on, and what a checkpoint says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from multilearn.data.adaptors import Streamed
+from multilearn.errors import ConfigurationError
+from multilearn.position import Position
+from multilearn.protocols import Batch, Loader, Record, StatefulLoader
+
+__all__ = ["closing_after", "go_to", "place_of", "require_saveable"]
+
+
+@contextmanager
+def closing_after(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
+    """The iterator, closed in any case: also where an error keeps whoever iterates alive."""
+    try:
+        yield batches
+    finally:
+        if hasattr(batches, "close"):
+            batches.close()
+
+
+def place_of(loader: Loader, batch: int) -> Record | None:
+    """What a loader needs to go on with batch number `batch`, besides seed, epoch and this number; None for nothing."""
+    if isinstance(loader, StatefulLoader) and _goes_on_inside(loader):
+        return loader.state(batch)
+    return None
+
+
+def require_saveable(loader: Loader) -> list[str]:
+    """After a look at a loader: refuse one whose state cannot be saved. Returns what is to be said aloud."""
+    if not _goes_on_inside(loader):
+        return [
+            "The training loader cannot go on inside an epoch: a run that is stopped inside one can be resumed from "
+            "the end of an epoch only."
+        ]
+    if isinstance(loader, Streamed):
+        place_of(loader, 1)
+    return []
+
+
+def go_to(loader: Loader, place: Any, position: Position) -> None:
+    """Bring a loader to the place that a checkpoint was made at.
+
+    Raises `ConfigurationError` where it is inside an epoch and the loader cannot go on there.
+    """
+    stateful = isinstance(loader, StatefulLoader) and _goes_on_inside(loader)
+    if position.batch is not None and (not _goes_on_inside(loader) or (stateful and place is None)):
+        raise ConfigurationError(
+            "To go on inside an epoch, the training loader must be able to begin there.",
+            received=f"the checkpoint {position}, and a loader that cannot"
+            if not stateful
+            else f"the checkpoint {position}, which has no state of a loader",
+            remedy="Go on from the end of an epoch: .checkpoint(number). A DataLoader, a list of batches and what has "
+            "a state_dict can go on anywhere.",
+        )
+    if isinstance(loader, StatefulLoader) and place is not None and stateful:
+        loader.restore(place)
+
+
+def _goes_on_inside(loader: Loader) -> bool:
+    return bool(getattr(loader, "resumes_inside_epoch", True))

@@ -1,0 +1,112 @@
+"""What a `DataLoader` was given: columns of arrays, or a dataset of items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from multilearn.data.host import host_array, is_tensor
+from multilearn.data.structure import leaves, mapped
+from multilearn.errors import DataError
+from multilearn.protocols import Batch
+
+__all__ = ["Columns", "Items", "rows", "source_of"]
+
+_READ_FOR_LABELS = 256 << 20
+"""Bytes of a file that `fit` reads beforehand, to look at the labels in it."""
+
+
+class Columns:
+    """Arrays whose first axis is the items, nested in tuples, lists and dicts."""
+
+    def __init__(self, data: Any) -> None:
+        self.arrays = mapped(_column, data)
+        self._items = _count(self.arrays)
+
+    def __len__(self) -> int:
+        return self._items
+
+    def gathered(self, items: np.ndarray[Any, Any] | slice) -> Batch:
+        """The items in memory of their own, whatever the arrays are in: nobody writes into the user's data."""
+        copied = isinstance(items, slice)
+        return mapped(lambda array: host_array(np.array(array[items]) if copied else array[items]), self.arrays)
+
+    def whole(self) -> Batch | None:
+        """All items as one batch, not copied; None where reading its labels would mean to read a large file."""
+        labels = self.arrays[1:] if isinstance(self.arrays, tuple) else self.arrays
+        on_disk = sum(array.nbytes for _, array in leaves(labels) if isinstance(array, np.memmap))
+        return None if on_disk > _READ_FOR_LABELS else self.arrays
+
+
+class Items:
+    """Anything with a length and items by index."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self._items = len(dataset)
+
+    def __len__(self) -> int:
+        return self._items
+
+
+def source_of(data: Any) -> Columns | Items:
+    """What `data` is. Raises `DataError` for what has no items, no number type, or columns of different lengths."""
+    if isinstance(data, list) and data and all(isinstance(item, (tuple, Mapping)) for item in data):
+        return Items(data)
+    if isinstance(data, list):
+        # Keras reads [x, y] as two inputs, people mean (x, y): a list of arrays is taken for a tuple of columns,
+        # a list of numbers for one array.
+        columns = bool(data) and all(is_tensor(column) for column in data)
+        return Columns(tuple(data) if columns else np.asarray(data))
+    if data is None or isinstance(data, (tuple, Mapping, str, bytes)) or is_tensor(data) or hasattr(data, "__array__"):
+        return Columns(dict(data) if isinstance(data, Mapping) else data)
+    if hasattr(data, "on_epoch_end") or not hasattr(data, "__getitem__"):
+        _refuse_batches(data)
+    if hasattr(data, "__getitem__"):
+        if not hasattr(data, "__len__"):
+            raise DataError(
+                "A dataset must have a length: __len__ besides __getitem__.",
+                received=type(data).__name__,
+                remedy="Add it, or give fit an iterable of batches.",
+            )
+        return Items(data)
+    return Columns(data)
+
+
+def _refuse_batches(data: Any) -> None:
+    if hasattr(data, "__iter__") or hasattr(data, "on_epoch_end"):
+        raise DataError(
+            "A DataLoader makes batches of arrays, or of the items of a dataset with __len__ and __getitem__.",
+            received=type(data).__name__,
+            remedy="Give what already yields batches to fit itself.",
+        )
+
+
+def _column(leaf: Any) -> Any:
+    array = leaf if isinstance(leaf, np.ndarray) else host_array(leaf)
+    if array.ndim == 0 or array.dtype == object:
+        raise DataError(
+            "Every array must have the items as its first axis, and a number type.",
+            received=f"{type(leaf).__name__} of shape {array.shape} and type {array.dtype}",
+            remedy="Convert it with numpy.asarray first.",
+        )
+    return array
+
+
+def _count(arrays: Any) -> int:
+    counts = {path: len(array) for path, array in leaves(arrays)}
+    if len(set(counts.values())) != 1:
+        raise DataError(
+            "All arrays must have the same number of items.",
+            received=", ".join(f"{path}: {count}" for path, count in counts.items()) or "no array",
+            remedy="Give one array, or tuples and dicts of arrays of one length.",
+        )
+    return next(iter(counts.values()))
+
+
+def rows(batch: Batch, count: int) -> Sequence[Any]:
+    """The items of a batch of columns, one by one."""
+    return [mapped(itemgetter(row), batch) for row in range(count)]
