@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from multilearn.errors import ConfigurationError
+from multilearn.metrics.arguments import index
+from multilearn.metrics.items import class_items
 from multilearn.metrics.metric import Entry, Measured, State
-from multilearn.outputs import ClassificationOutput
+from multilearn.metrics.names import named
+from multilearn.metrics.shares import counted_up, measured_share, share_of
 
 if TYPE_CHECKING:
     from multilearn.outputs import Output
@@ -19,34 +21,34 @@ __all__ = ["Accuracy"]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """correct items / counted items, a fraction. Items of weight zero (padding) are in neither.
+    """correct items / counted items, a fraction.
 
+    Items of weight zero (padding), and those whose target is `ignore_index`, are in neither.
     Needs a `ClassificationOutput`; the first class wins ties. NaN when nothing was counted.
+
+    >>> Accuracy().name, Accuracy(ignore_index=0).name
+    ('Accuracy', 'Accuracy(ignore_index=0)')
     """
 
-    name: ClassVar[str] = "Accuracy"
+    ignore_index: int | None = None
+
     unit: ClassVar[str] = "share"
     numeric: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ignore_index", index("The ignore_index of Accuracy", self.ignore_index))
+
+    @property
+    def name(self) -> str:
+        return named("Accuracy", ignore_index=self.ignore_index)
+
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
-        if not isinstance(output, ClassificationOutput):
-            raise ConfigurationError(
-                "The metric Accuracy needs a task that outputs classes.",
-                received=type(output).__name__,
-                remedy="Use it with a Classification task, or measure a regression by its Loss.",
-            )
-        correct = ops.equal(ops.argmax(output.logits), ops.int32(output.targets))
-        if output.weights is None:
-            return {"correct": ops.sum(correct), "count": ops.size(correct)}
-        counted = ops.greater(ops.float32(output.weights), 0.0)
-        return {"correct": ops.sum(ops.both(correct, counted)), "count": ops.sum(counted)}
+        items = class_items(ops, output, self.name, self.ignore_index)
+        correct = ops.equal(ops.argmax(items.logits), items.targets)
+        return measured_share(ops, correct, items.counted)
 
     def merge(self, state: State | None, measured: Measured) -> State:
-        correct, count = int(measured["correct"]), int(measured["count"])
-        if state is None:
-            return {"correct": correct, "count": count}
-        return {"correct": state["correct"] + correct, "count": state["count"] + count}
+        return counted_up(state, measured)
 
     def entry(self, state: State) -> Entry:
-        correct, count = state["correct"], state["count"]
-        return Entry(correct / count if count else float("nan"), count)
+        return share_of(state)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from multilearn.protocols import ArrayOps, Tensor
 
-__all__ = ["Entry", "HostMetric", "Measured", "Metric", "Moment", "State"]
+__all__ = ["UNAVAILABLE", "AnyMetric", "Entry", "HostMetric", "Measured", "Metric", "Moment", "State", "of_device"]
 
-Measured = Mapping[str, "np.ndarray[Any, Any]"]
-"""What `measure` returned for one batch, copied to the host."""
+Measured = Mapping[str, Any]
+"""What `measure` returned for one batch, copied to the host as numpy arrays; or what an observer saw, as it likes."""
 
 State = Mapping[str, Any]
 """Plain numbers, numpy arrays, strings and lists: it goes into checkpoints."""
+
+
+UNAVAILABLE = "unavailable"
+"""The value of a numeric metric where there is nothing that could be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Metric(Protocol):
     """One number (or text) per batch and per epoch.
 
     `name` identifies it and becomes its file name, so it carries the parameters. `unit` is `"share"` for a fraction
-    (0.975 in files and in Python, 97.5 % on a screen), else `""`. `numeric` is False where the values are text.
+    (0.975 in files and in Python, 97.5 % on a screen), else what is written behind a number, such as `"GiB"`, or `""`.
+    `numeric` is False where the values are text.
     """
 
     @property
@@ -46,7 +49,7 @@ class Metric(Protocol):
     def measure(self, ops: ArrayOps, output: Any) -> Mapping[str, Tensor]:
         """The device half, traced into the step: sums and counts of one batch.
 
-        Pure, written in `ops`; every leaf is 0-d or has the batch as its first axis.
+        Pure, written in `ops`; every leaf is 0-d, has the batch as its first axis, or a fixed shape.
         """
         ...
 
@@ -61,18 +64,24 @@ class Metric(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the host knows of a step when it hands it to the device.
+    """What the host knows of a batch once its values have arrived.
 
-    `learning_rate` is None in validation; `seconds`: a monotonic clock, as the step began.
+    `learning_rate`: None in validation; `seconds`: how long the batch took, loading included (values arrive many
+    batches at a time: it is an equal share of the time since those before them); `clock`: monotonic, in seconds.
     """
 
     learning_rate: float | None
     seconds: float
+    clock: float
 
 
 @runtime_checkable
 class HostMetric(Protocol):
-    """A metric of the machine or of the loop: the host half of a `Metric`, fed with moments instead of tensors."""
+    """A metric of the machine or of the loop: it is told of moments, and never sees a tensor.
+
+    `name`, `unit` and `numeric` as in a `Metric`. Where there is nothing to be measured its values are `UNAVAILABLE`.
+    One that two equal runs do not agree about has `repeatable = False`: `multilearn compare` leaves it out.
+    """
 
     @property
     def name(self) -> str: ...
@@ -81,8 +90,9 @@ class HostMetric(Protocol):
     @property
     def numeric(self) -> bool: ...
 
-    def observe(self, moment: Moment) -> Measured:
-        """What is to be known of this step: called once per batch, on the training thread, so it must be quick."""
+    def observer(self) -> Callable[[Moment], Measured]:
+        """Made once for each split of a run, as it begins; called once per batch on the training thread, so it must
+        be quick. What it remembers is its own affair."""
         ...
 
     def merge(self, state: State | None, measured: Measured) -> State:
@@ -92,3 +102,12 @@ class HostMetric(Protocol):
     def entry(self, state: State) -> Entry:
         """The value over all batches merged into `state`."""
         ...
+
+
+AnyMetric = Metric | HostMetric
+"""What can be registered on a split."""
+
+
+def of_device(metrics: Iterable[AnyMetric]) -> tuple[Metric, ...]:
+    """Those that are measured inside the step: what an engine is told of."""
+    return tuple(metric for metric in metrics if not isinstance(metric, HostMetric))

@@ -37,6 +37,13 @@ class NumpyOps:
     def one_hot(self, ids: Any, classes: int) -> Array:
         return np.asarray(np.asarray(ids)[..., None] == np.arange(classes), np.float32)
 
+    def tally(self, ids: Any, classes: int) -> Array:
+        ids = np.ravel(ids)
+        return np.bincount(ids[(ids >= 0) & (ids < classes)], minlength=classes).astype(np.int32)
+
+    def take(self, x: Any, index: int) -> Array:
+        return np.asarray(np.asarray(x)[..., index])
+
     def equal(self, a: Any, b: Any) -> Array:
         return np.asarray(np.equal(a, b))
 
@@ -59,10 +66,12 @@ class NumpyOps:
         return _fixed(np.add(a, b))
 
     def subtract(self, a: Any, b: Any) -> Array:
-        return _fixed(np.subtract(a, b))
+        with np.errstate(invalid="ignore", over="ignore"):
+            return _fixed(np.subtract(a, b))
 
     def multiply(self, a: Any, b: Any) -> Array:
-        return _fixed(np.multiply(a, b))
+        with np.errstate(invalid="ignore", over="ignore"):
+            return _fixed(np.multiply(a, b))
 
     def divide(self, a: Any, b: Any) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -80,12 +89,19 @@ class NumpyOps:
 
     def softmax(self, x: Any) -> Array:
         x = self.float32(x)
-        e = np.exp(x - x.max(axis=-1, keepdims=True))
-        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+        with np.errstate(invalid="ignore"):
+            e = np.exp(x - x.max(axis=-1, keepdims=True))
+            return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+    def log_softmax(self, x: Any) -> Array:
+        x = self.float32(x)
+        x = x - x.max(axis=-1, keepdims=True)
+        return np.asarray(x - np.log(np.exp(x).sum(axis=-1, keepdims=True)))
 
     def sigmoid(self, x: Any) -> Array:
         x = self.float32(x)
-        return np.asarray(np.exp(-np.logaddexp(np.float32(0), -x)))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.exp(-np.logaddexp(np.float32(0), -x)))
 
     def expand_dims(self, x: Any, axis: int) -> Array:
         return np.expand_dims(x, axis)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,43 +13,58 @@ import numpy as np
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.events import Reading, Split
 from multilearn.history import History
-from multilearn.metrics.metric import Metric, State
+from multilearn.metrics.metric import HostMetric, Measured, Metric, Moment, State
 from multilearn.protocols import HostOutput, Record
 
 __all__ = ["MetricStore"]
+
+_log = logging.getLogger("multilearn")
 
 
 class MetricStore:
     """States of the epoch that is under way, and the exact values of those that are done."""
 
-    def __init__(self, metrics: Mapping[Split, Sequence[Metric]]) -> None:
+    def __init__(self, metrics: Mapping[Split, Sequence[Metric | HostMetric]]) -> None:
         self._metrics = metrics
         self._states: dict[Split, dict[str, State]] = {}
         self._history = History()
+        self._texts: dict[Split, dict[str, str]] = {}
+        self._warned: set[str] = set()
+        self._observers: dict[Split, dict[str, Callable[[Moment], Measured]]] = {}
 
     @property
     def history(self) -> History:
         """The values of all numeric metrics after every finished split."""
         return self._history
 
+    @property
+    def texts(self) -> Mapping[Split, Mapping[str, str]]:
+        """The values of the text metrics after the last finished epoch of each split."""
+        return self._texts
+
     def begin(self, split: Split) -> None:
         """A new epoch of the split: nothing has been counted."""
         self._states[split] = {}
+        self._observing(split)
 
-    def fold(self, split: Split, output: HostOutput) -> Mapping[str, Reading]:
-        """Take in one batch: the value of the batch and that of the epoch so far, for every metric."""
-        states, readings = self._states[split], {}
+    def fold(self, split: Split, output: HostOutput, moment: Moment, counted: bool = True) -> Mapping[str, Reading]:
+        """Take in one batch: the value of the batch and that of the epoch so far, for every metric.
+
+        A batch that is not `counted` is measured, and is no part of the epoch, except for the machine it ran on.
+        """
+        states, readings, observers = self._states[split], {}, self._observing(split)
         for metric in self._metrics[split]:
-            measured = output.measures[metric.name]
+            of_host = metric.name in observers
+            measured = observers[metric.name](moment) if of_host else output.measures[metric.name]
             of_batch = metric.entry(metric.merge(None, measured))
-            states[metric.name] = metric.merge(states.get(metric.name), measured)
-            running = metric.entry(states[metric.name]).value
-            readings[metric.name] = Reading(of_batch.value, of_batch.count, running)
+            if counted or of_host:
+                states[metric.name] = metric.merge(states.get(metric.name), measured)
+            readings[metric.name] = Reading(of_batch.value, of_batch.count, _running(metric, states, of_batch.value))
         return MappingProxyType(readings)
 
     def end(self, split: Split, epoch: int) -> Mapping[str, Reading]:
         """The exact values over the epoch, which go into the history. Empty if there was no batch."""
-        readings, values = {}, {}
+        readings, values, texts = {}, {}, {}
         for metric in self._metrics[split]:
             state = self._states[split].get(metric.name)
             if state is None:
@@ -56,6 +73,10 @@ class MetricStore:
             readings[metric.name] = Reading(entry.value, entry.count, entry.value)
             if not isinstance(entry.value, str):
                 values[metric.name] = entry.value
+                self._warn_once(metric, state, entry.value, f"{split}, epoch {epoch}")
+            elif not metric.numeric:
+                texts[metric.name] = entry.value
+        self._texts[split] = texts
         self._history = self._history.with_epoch(split, epoch, values)
         return MappingProxyType(readings)
 
@@ -63,6 +84,7 @@ class MetricStore:
         """All of it as a record."""
         return {
             "history": self._history.to_state(),
+            "texts": {str(split): dict(texts) for split, texts in self._texts.items()},
             "states": {
                 str(split): {name: _to_record(state) for name, state in states.items()}
                 for split, states in self._states.items()
@@ -72,10 +94,33 @@ class MetricStore:
     def restore(self, record: Record) -> None:
         """Go on from what `state` returned."""
         self._history = History.from_state(record["history"])
+        self._texts = {Split(split): dict(texts) for split, texts in record.get("texts", {}).items()}
         self._states = {
             Split(split): {name: _from_record(state) for name, state in states.items()}
             for split, states in record["states"].items()
         }
+
+    def _observing(self, split: Split) -> Mapping[str, Callable[[Moment], Measured]]:
+        """What looks at the machine while the split goes on: made once in a run, as it begins or goes on."""
+        if split not in self._observers:
+            of_host = (metric for metric in self._metrics[split] if isinstance(metric, HostMetric))
+            self._observers[split] = {metric.name: metric.observer() for metric in of_host}
+        return self._observers[split]
+
+    def _warn_once(self, metric: Metric | HostMetric, state: State, value: float, where: str) -> None:
+        """Say why an epoch value is not a number, if the metric knows; never of a batch, and once for each metric."""
+        caution = getattr(metric, "caution", None)
+        if caution is not None and math.isnan(value) and metric.name not in self._warned:
+            self._warned.add(metric.name)
+            if reason := caution(state):
+                _log.warning("%s (%s)", reason, where)
+
+
+def _running(metric: Metric | HostMetric, states: Mapping[str, State], otherwise: float | str) -> float | str:
+    """The value over the epoch so far: that of the batch before anything counts, none where it would be costly."""
+    if getattr(metric, "costly", False):
+        return ""
+    return metric.entry(states[metric.name]).value if metric.name in states else otherwise
 
 
 def _to_record(state: Any) -> Any:

@@ -99,6 +99,14 @@ def test_a_malformed_line_is_named(tmp_path: Path, bad: bytes) -> None:
         _read(tmp_path, b"0.5,64\n" + bad + b"\n0.5,64\n")
 
 
+def test_what_is_unavailable_may_stand_among_numbers_and_no_other_text(tmp_path: Path) -> None:
+    read = _read(tmp_path, b"unavailable\n0.5\nunavailable\n0.5,final\n")
+    assert read == MetricFile(("unavailable", 0.5, "unavailable"), (None, None, None), 0.5)
+    assert _read(tmp_path, b"two\nunavailable\n").values == ("two", "unavailable")
+    with pytest.raises(RecordError, match="line 3: a text among numbers"):
+        _read(tmp_path, b"unavailable\n0.5\ntwo\n")
+
+
 def test_a_line_after_the_final_one_is_malformed(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="line 3"):
         _read(tmp_path, b"0.5,64\n0.5,final\n0.5,64\n")

@@ -222,6 +222,7 @@ INT, FLOAT, TRUTH = np.dtype(np.int32), np.dtype(np.float32), np.dtype(np.bool_)
         ("exp", (), FLOAT),
         ("log", (), FLOAT),
         ("softmax", (), FLOAT),
+        ("log_softmax", (), FLOAT),
         ("sigmoid", (), FLOAT),
     ],
 )
@@ -269,6 +270,7 @@ def test_one_hot_has_a_new_last_axis() -> None:
 def test_scores_of_extreme_logits_are_finite() -> None:
     logits = np.array([[1000.0, 0.0, -1000.0]])
     assert OPS.softmax(logits).tolist() == [[1.0, 0.0, 0.0]]
+    assert OPS.log_softmax(logits).tolist() == pytest.approx(np.asarray(logits) - np.max(logits))
     assert OPS.sigmoid(logits).tolist() == [[1.0, 0.5, 0.0]]
 
 

@@ -1,0 +1,152 @@
+"""The confusion matrix: which class is taken for which."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from multilearn.errors import ConfigurationError
+from multilearn.metrics.arguments import index, whole
+from multilearn.metrics.items import NOT_COUNTED, class_items
+from multilearn.metrics.matrix_text import DENSE, Matrix, parse, write, write_cells
+from multilearn.metrics.metric import Entry, Measured, State
+from multilearn.metrics.names import named
+
+if TYPE_CHECKING:
+    from multilearn.outputs import Output
+    from multilearn.protocols import ArrayOps, Tensor
+
+__all__ = ["ConfusionMatrix"]
+
+_MOST = 2**15
+_LONGEST = 80
+_NAME = re.compile(r"[^\s;:,>]([^\n;:,>]*[^\s;:,>])?")
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """How many items of each class (rows) were found to be of each class (columns), over the epoch: a text metric.
+
+    `classes`: how many there are, or their names; None asks the task. Items of weight zero, and those whose target is
+    `ignore_index`, are counted nowhere. Needs a `ClassificationOutput`; the first class wins ties.
+
+    The value is one line, rows between semicolons: `"5 1; 0 4"`, with names `"cat: 5 1; dog: 0 4"`; of more than 32
+    classes the cells that are not zero: `"1000 classes; 3>5 2; ..."`, which reads "2 of class 3 found to be of class
+    5". The summary of a run draws it as a table; `matrix` gives the numbers.
+
+    >>> ConfusionMatrix.matrix("5 1; 0 4")
+    array([[5, 1],
+           [0, 4]])
+    >>> ConfusionMatrix().name, ConfusionMatrix(3).name
+    ('ConfusionMatrix', 'ConfusionMatrix(3)')
+    """
+
+    classes: int | Sequence[str] | None = None
+    ignore_index: int | None = None
+
+    unit: ClassVar[str] = "matrix"
+    numeric: ClassVar[bool] = False
+    costly: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.classes, (str, bytes)) or not (
+            self.classes is None or hasattr(self.classes, "__index__") or isinstance(self.classes, Sequence)
+        ):
+            raise _unfit_classes(self.classes)
+        classes = self.classes
+        if isinstance(classes, Sequence):
+            object.__setattr__(self, "classes", _names(classes))
+        elif classes is not None:
+            object.__setattr__(self, "classes", whole("The classes of ConfusionMatrix", classes, 1))
+        object.__setattr__(self, "ignore_index", index("The ignore_index of ConfusionMatrix", self.ignore_index))
+
+    @property
+    def name(self) -> str:
+        words = [] if self.classes is None else [str(self.classes)]
+        if self._names:
+            joined = ", ".join(self._names)
+            short = f"{self._names[0]} to {self._names[-1]}, {len(self._names)} classes"
+            words = [joined if len(joined) <= _LONGEST else short]
+        return named("ConfusionMatrix", *words, ignore_index=self.ignore_index)
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        items = class_items(ops, output, self.name, self.ignore_index)
+        self._require(items.classes)
+        predicted = ops.argmax(items.logits)
+        # a target that is no class falls out of the matrix, whatever was predicted
+        known = ops.both(ops.greater(items.targets, -1), ops.greater(items.classes, items.targets))
+        cells = ops.add(ops.multiply(items.targets, items.classes), predicted)
+        cells = items.only(ops, ops.where(known, cells, NOT_COUNTED))
+        if items.classes > DENSE:
+            # fewer numbers than the matrix has
+            return {"cells": cells, "classes": ops.int32(items.classes)}
+        return {"counts": ops.tally(cells, items.classes**2)}
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        if "counts" in measured:
+            counts = np.asarray(measured["counts"]).astype(np.int64)
+            matrix = counts.reshape(math.isqrt(counts.size), -1)
+            return {"matrix": matrix if state is None else state["matrix"] + matrix}
+        cells = np.ravel(measured["cells"]).astype(np.int64)
+        cells = cells[cells != NOT_COUNTED]
+        counts = np.ones_like(cells)
+        if state is not None:
+            cells, counts = np.concatenate([state["cells"], cells]), np.concatenate([state["counts"], counts])
+        cells, places = np.unique(cells, return_inverse=True)
+        sums = np.zeros_like(cells)
+        np.add.at(sums, places, counts)
+        return {"cells": cells, "counts": sums, "classes": int(measured["classes"])}
+
+    def entry(self, state: State) -> Entry:
+        if "matrix" in state:
+            return Entry(write(state["matrix"], self._names))
+        return Entry(write_cells(state["classes"], state["cells"], state["counts"]))
+
+    @staticmethod
+    def matrix(source: State | str) -> Matrix:
+        """The counts, (classes, classes), int64, of a state, or of a value as logged: rows are targets."""
+        if isinstance(source, str):
+            return parse(source)[0]
+        if "matrix" in source:
+            return np.asarray(source["matrix"])
+        matrix = np.zeros(source["classes"] ** 2, np.int64)
+        matrix[source["cells"]] = source["counts"]
+        return matrix.reshape(source["classes"], -1)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.classes if isinstance(self.classes, tuple) else ()
+
+    def _require(self, classes: int) -> None:
+        expected = len(self._names) or self.classes or classes
+        if classes != expected:
+            raise ConfigurationError(
+                f"The metric {self.name} needs a task of {expected} classes.",
+                received=f"{classes} classes",
+                remedy="Leave classes out to have as many as the task.",
+            )
+        if classes > _MOST:
+            raise ConfigurationError(
+                f"A ConfusionMatrix has at most {_MOST} classes.", received=f"{classes} classes", remedy="Leave it out."
+            )
+
+
+def _names(classes: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(classes)
+    if not names or len(set(names)) != len(names) or not all(isinstance(n, str) and _NAME.fullmatch(n) for n in names):
+        raise _unfit_classes(classes)
+    return names
+
+
+def _unfit_classes(classes: object) -> ConfigurationError:
+    return ConfigurationError(
+        "The classes of ConfusionMatrix are a number, or names that differ, are not empty and have no ; : , or > in "
+        "them.",
+        received=repr(classes),
+        remedy="Leave it out to have as many classes as the task.",
+    )

@@ -1,0 +1,78 @@
+"""Mean: the average of a number that a task's own output carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from multilearn.errors import ConfigurationError
+from multilearn.metrics.metric import Entry, Measured, State
+from multilearn.metrics.names import named
+
+if TYPE_CHECKING:
+    from multilearn.outputs import Output
+    from multilearn.protocols import ArrayOps, Tensor
+
+__all__ = ["Mean"]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of `output.<field>`, a 0-d number of each batch, weighted as the loss is: by `output.count`.
+
+    value = sum(field_b * count_b) / sum(count_b) over the batches b; NaN when nothing was counted. For a task of one's
+    own whose output carries more than a loss, such as the two losses of an autoencoder.
+    Raises `ConfigurationError` where the output has no such field, or it is not 0-d.
+
+    >>> Mean("reconstruction").name
+    'Mean(reconstruction)'
+    """
+
+    field: str
+
+    unit: ClassVar[str] = ""
+    numeric: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.field, str) or not self.field.isidentifier():
+            raise ConfigurationError(
+                "Mean takes the name of a field of the task's output.",
+                received=repr(self.field),
+                remedy='Write for instance Mean("reconstruction").',
+            )
+
+    @property
+    def name(self) -> str:
+        return named("Mean", self.field)
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        value: Any = getattr(output, self.field, None)
+        if not _is_number(value):
+            fields = ", ".join(name for name in vars(output) if _is_number(getattr(output, name))) or "none"
+            shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+            raise ConfigurationError(
+                f"The metric {self.name} needs an output with a 0-d number called {self.field!r}.",
+                received=f"{type(output).__name__}, where that is {type(value).__name__}{shape}",
+                remedy=f"It has these: {fields}. Add others to a dataclass of your own that extends Output.",
+            )
+        return {"value": ops.float32(value), "count": ops.float32(output.count)}
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        count = float(measured["count"])
+        # a batch in which nothing is counted says nothing, whatever its 0/0 came out as
+        total = float(measured["value"]) * count if count else 0.0
+        if state is None:
+            return {"total": total, "count": count}
+        return {"total": state["total"] + total, "count": state["count"] + count}
+
+    def entry(self, state: State) -> Entry:
+        count = state["count"]
+        value = state["total"] / count if count else float("nan")
+        return Entry(value, int(count) if float(count).is_integer() else count)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, (int, float)):
+        return not isinstance(value, bool)
+    return hasattr(value, "shape") and len(value.shape) == 0

@@ -1,0 +1,234 @@
+"""Metrics of Keras' own: what `fit` reports of them is what Keras' own `evaluate` would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
+import keras
+import numpy as np
+import pytest
+import sklearn.metrics as reference
+from keras import layers, ops
+from training import chunks, engine_of, ids, learner, numbers, twins
+
+from multilearn import metrics as m
+from multilearn.artifacts import RunDirectory
+from multilearn.errors import ConfigurationError
+from multilearn.events import Split
+from multilearn.loggers import read_metric_file
+from multilearn.metrics.metric import Moment
+from multilearn.metrics.store import MetricStore
+from multilearn_keras import Classification, KerasMetric, MultiLabelClassification, Regression
+
+ITEMS, CLASSES, BATCH = 37, 3, 16
+X, Y = numbers(ITEMS, 4), ids(CLASSES, ITEMS)
+MOMENT = Moment(None, 0.0, 0.0)
+
+
+class Share(keras.metrics.Metric):
+    """The share of items whose most probable class is right, as somebody would write it: without weights."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.right = self.add_weight(name="right", initializer="zeros")
+        self.seen = self.add_weight(name="seen", initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any) -> None:
+        hits = ops.equal(ops.cast(ops.argmax(y_pred, -1), "int32"), ops.cast(y_true, "int32"))
+        self.right.assign_add(ops.sum(ops.cast(hits, "float32")))
+        self.seen.assign_add(ops.cast(ops.size(hits), "float32"))
+
+    def result(self) -> Any:
+        return self.right / ops.maximum(self.seen, 1.0)
+
+
+def classifier() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(CLASSES)])
+
+
+def evaluated(task: Any, metrics: list[Any], data: Any) -> dict[str, float]:
+    """What an epoch of evaluation says of the metrics, by name."""
+    adopted = [metric if isinstance(metric, KerasMetric) else KerasMetric(metric) for metric in metrics]
+    batches = chunks(data, BATCH)
+    engine = engine_of(task, "sgd", batches[0], metrics=adopted)
+    store = MetricStore({Split.VALID: adopted})
+    store.begin(Split.VALID)
+    for host in engine.fetch([engine.eval_step(batch) for batch in batches]):
+        store.fold(Split.VALID, host, MOMENT)
+    engine.release()
+    return {name: reading.value for name, reading in store.end(Split.VALID, 1).items()}
+
+
+def area(y_true: Any, y_pred: Any, thresholds: int) -> float:
+    """Under the ROC curve, by trapezoids between this many thresholds, the outer two beyond all scores."""
+    edges = [-1e-7, *(np.arange(1, thresholds - 1) / (thresholds - 1)), 1 + 1e-7]
+    hits, alarms = ([(y_pred[y_true == truth] > edge).mean() for edge in edges] for truth in (1, 0))
+    return float(-np.trapezoid(hits, alarms))
+
+
+def test_metrics_of_classes_are_those_of_scikit_learn_over_ragged_batches() -> None:
+    model = classifier()
+    logits = ops.convert_to_numpy(model(X))
+    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    found_classes = logits.argmax(-1)
+    metrics = [
+        keras.metrics.SparseTopKCategoricalAccuracy(k=2),
+        keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="of logits"),
+        keras.metrics.CategoricalAccuracy(),
+        keras.metrics.Precision(class_id=1),
+        keras.metrics.F1Score(average="macro"),
+        keras.metrics.MeanIoU(CLASSES),
+        Share(),
+    ]
+    assert evaluated(Classification(model), metrics, (X, Y)) == pytest.approx(
+        {
+            "SparseTopKCategoricalAccuracy(k=2)": reference.top_k_accuracy_score(Y, probabilities, k=2),
+            "of logits": reference.log_loss(Y, probabilities),
+            "CategoricalAccuracy": (found_classes == Y).mean(),
+            "Precision(class_id=1)": reference.precision_score(Y == 1, probabilities[:, 1] > 0.5),
+            "F1Score(average=macro)": reference.f1_score(Y, found_classes, average="macro"),
+            "MeanIoU(num_classes=3)": reference.jaccard_score(Y, found_classes, average="macro"),
+            "Share": (found_classes == Y).mean(),
+        },
+        rel=1e-5,
+    )
+
+
+def test_weights_are_the_sample_weights_of_keras_and_weight_zero_is_padding_for_those_without() -> None:
+    model = classifier()
+    weights = np.linspace(0, 2, ITEMS, dtype="float32")
+    probabilities = ops.convert_to_numpy(ops.softmax(model(X)))
+    made = keras.metrics.SparseCategoricalAccuracy
+    padded = np.where(weights == 0, -1, Y).astype("int32")
+    # of a class that there is not, but of weight zero
+    task = Classification(model, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1))
+    found = evaluated(task, [made(), Share()], (X, padded, weights))
+    assert found["SparseCategoricalAccuracy"] == pytest.approx(
+        np.average(probabilities.argmax(-1) == Y, weights=weights), rel=1e-5
+    )
+    assert found["Share"] == pytest.approx((probabilities.argmax(-1) == Y)[weights > 0].mean())
+
+
+def test_metrics_of_labels_and_of_numbers_are_those_of_arithmetic_and_of_scikit_learn() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    labels = ids(2, ITEMS, 2)
+    scores = ops.convert_to_numpy(ops.sigmoid(model(X)))
+    metrics: list[Any] = [keras.metrics.BinaryAccuracy(threshold=0.4)]
+    found = evaluated(MultiLabelClassification(model), metrics, (X, labels))
+    assert found == {"BinaryAccuracy(threshold=0.4)": pytest.approx(((scores > 0.4) == labels).mean())}
+    targets, predictions = numbers(ITEMS, 2, seed=3), ops.convert_to_numpy(model(X))
+    metrics = [keras.metrics.RootMeanSquaredError(), keras.metrics.R2Score()]
+    assert evaluated(Regression(model), metrics, (X, targets)) == pytest.approx(
+        {
+            "RootMeanSquaredError": np.sqrt(((targets - predictions) ** 2).mean()),
+            "R2Score": reference.r2_score(targets, predictions),
+        },
+        rel=1e-5,
+    )
+
+
+def test_the_builder_takes_keras_metrics_as_they_are_and_leaves_them_as_they_were(tmp_path: Path) -> None:
+    ours, theirs = twins(classifier)
+    auc, accuracy = keras.metrics.AUC(num_thresholds=20), keras.metrics.SparseCategoricalAccuracy(name="mine")
+    accuracy.update_state([1], [[0.0, 1.0, 0.0]])
+    before = [np.array(v) for metric in (auc, accuracy) for v in map(ops.convert_to_numpy, metric.variables)]
+    builder = ml.LearnerBuilder(tmp_path / "run").renderer(ml.renderers.SilentRenderer()).num_epochs(2)
+    builder = builder.metrics(auc).metric_valid_numeric(accuracy)
+    run = builder.build(Classification(ours), "sgd", 0.0)
+    run.fit(ml.DataLoader((X, Y), 8), ml.DataLoader((X, Y), 8))
+    after = [np.array(v) for metric in (auc, accuracy) for v in map(ops.convert_to_numpy, metric.variables)]
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    theirs.compile(loss="sparse_categorical_crossentropy", metrics=[keras.metrics.SparseCategoricalAccuracy()])
+    _, expected = theirs.evaluate(X, Y, verbose=0)
+    assert run.history["valid"]["mine"] == pytest.approx((expected, expected), rel=1e-5)
+    scores = ops.convert_to_numpy(ops.softmax(theirs(X)))
+    expected = area(np.eye(CLASSES)[Y].ravel(), scores.ravel(), 20)
+    assert run.history["valid"]["AUC(num_thresholds=20)"] == pytest.approx((expected, expected), rel=1e-5)
+    assert run.history["train"]["AUC(num_thresholds=20)"] == pytest.approx(
+        run.history["valid"]["AUC(num_thresholds=20)"], rel=1e-5
+    )
+    file = RunDirectory(tmp_path / "run").metric(Split.TRAIN, 1, "AUC(num_thresholds=20)")
+    assert len(read_metric_file(file).values) == 5
+
+
+def test_a_run_that_goes_on_inside_an_epoch_reports_what_the_whole_one_does(tmp_path: Path) -> None:
+    def build(directory: Path, *, stopping: bool, going_on: bool) -> Any:
+        ml.set_seed(5)
+        interrupter = ml.Interrupter()
+        builder = (
+            ml.LearnerBuilder(directory)
+            .renderer(ml.renderers.SilentRenderer())
+            .metrics(keras.metrics.F1Score(average="macro"), m.Perplexity())
+            .with_file_checkpointer()
+            .with_interrupter(interrupter)
+        )
+        builder = builder.checkpoint("latest") if going_on else builder
+        run = builder.build(Classification(classifier()), "sgd", 0.1)
+        loader: Any = ml.DataLoader((X, Y), 8)
+        if stopping:
+
+            class Stopping:
+                def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
+                    for number, batch in enumerate(loader.iterate(seed, epoch, start), start):
+                        if number == 3:
+                            interrupter.stop("enough")
+                        yield batch
+
+            run.fit(Stopping())
+        else:
+            run.fit(loader)
+        return run
+
+    whole = build(tmp_path / "whole", stopping=False, going_on=False)
+    assert build(tmp_path / "parts", stopping=True, going_on=False).stopped_by == "enough"
+    rest = build(tmp_path / "parts", stopping=False, going_on=True)
+    assert rest.history == whole.history
+    assert whole.history["train"]["F1Score(average=macro)"][0] > 0
+    for file in (tmp_path / "whole/train/epoch-1").iterdir():
+        assert (tmp_path / "parts/train/epoch-1" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_the_name_is_the_class_and_its_arguments_however_many_there_were_before() -> None:
+    assert [KerasMetric(keras.metrics.AUC()).name for _ in range(3)] == ["AUC"] * 3
+    assert (
+        KerasMetric(keras.metrics.Precision(thresholds=0.7, class_id=2)).name == "Precision(thresholds=0.7, class_id=2)"
+    )
+    assert KerasMetric(keras.metrics.Recall(name="found")).name == "found"
+    assert KerasMetric(keras.metrics.AUC()) == KerasMetric(keras.metrics.AUC())
+    assert KerasMetric(keras.metrics.AUC()) != KerasMetric(keras.metrics.AUC(curve="PR"))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: keras.metrics.Mean(), "Mean"),
+        (lambda: "accuracy", "'accuracy'"),
+        (lambda: keras.metrics.AUC, "AUC"),
+    ],
+)
+def test_what_compares_nothing_is_refused(make: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        KerasMetric(make())
+
+
+def test_targets_are_given_in_the_form_that_is_asked_for() -> None:
+    class Width(Share):
+        def update_state(self, y_true: Any, y_pred: Any) -> None:
+            self.right.assign(ops.cast(len(y_true.shape), "float32"))
+            self.seen.assign(1.0)
+
+    task = Classification(classifier())
+    assert evaluated(task, [KerasMetric(Width(), "one_hot"), KerasMetric(Width(name="w"), "ids")], (X, Y)) == {
+        "Width": 2.0,
+        "w": 1.0,
+    }
+    with pytest.raises(ConfigurationError, match="onehot"):
+        KerasMetric(keras.metrics.AUC(), targets="onehot")
+
+
+def test_more_than_one_result_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    run = learner(tmp_path / "run", Classification(classifier()), "sgd", 0.1, metrics=keras.metrics.F1Score())
+    with pytest.raises(ConfigurationError, match="average='macro'"):
+        run.fit(ml.DataLoader((X, Y), 8))
