@@ -89,6 +89,15 @@ def backend(session: nox.Session, framework: str) -> None:
 
 
 @nox.session(default=False)
+@nox.parametrize("framework", [nox.param(name, id=name) for name in BACKENDS])
+def zoo(session: nox.Session, framework: str) -> None:
+    """Architectures of `keras.applications` against Keras' own fit: minutes, and not among the tests that must pass."""
+    install(session, "test", framework, extra="keras")
+    chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
+    session.run("pytest", "-rP", *(session.posargs or ["tests/zoo"]), env={**ENVIRONMENT, **chosen})
+
+
+@nox.session(default=False)
 def parity(session: nox.Session) -> None:
     """The backends against each other, all in one environment and each in its own process."""
     install(session, "test", *BACKENDS, extra="keras")

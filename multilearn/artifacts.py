@@ -65,6 +65,10 @@ class RunDirectory:
     def metric(self, split: Split, epoch: int, metric: str) -> Path:
         return self.epoch(split, epoch) / f"{file_name(metric)}.log"
 
+    def test(self, name: str) -> Path:
+        """The folder of the metric files of the evaluation called `name`."""
+        return self.path / Split.TEST / file_name(name)
+
     def epochs(self, split: Split) -> dict[int, Path]:
         """The epoch folders that exist, in order."""
         found = {}

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import operator
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from multilearn import backend as backends
 from multilearn import seed as seeds
 from multilearn.application_log import Installer
-from multilearn.artifacts import file_name
+from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
-from multilearn.errors import ConfigurationError, DirectoryError
+from multilearn.checkpoint.formats import check_extension
+from multilearn.checkpointing import SaveInterval
+from multilearn.contradictions import refuse_contradictions, refuse_unmeasured
+from multilearn.declaration import builder_of, read_experiment, read_toml, to_toml
+from multilearn.directory import refuse_existing_run, refuse_unwritable
+from multilearn.early_stopping import StoppingRule
+from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.experiment import refuse_existing_run
+from multilearn.history import Direction, Monitor
 from multilearn.interrupter import Interrupter
 from multilearn.learner import Learner
 from multilearn.loggers import MetricLogger
-from multilearn.metrics import Metric
-from multilearn.position import Position
+from multilearn.metrics import AnyMetric
+from multilearn.opening import own
 from multilearn.protocols import Device
 from multilearn.renderers import Renderer
+from multilearn.reporting import NanPolicy
+from multilearn.requirements import as_metric, at_least_one, one_device, require, require_metric, which_checkpoint
 from multilearn.settings import Registered, Resume, Settings
+from multilearn.starting import Run
 
 __all__ = ["LearnerBuilder"]
-
-_LONGEST = 200
 
 
 @dataclass(frozen=True, init=False)
@@ -54,39 +61,40 @@ class LearnerBuilder:
             )
         object.__setattr__(self, "_settings", Settings(os.fspath(directory), overwrite))
 
-    def metric_train(self, metric: Metric) -> LearnerBuilder:
+    def metric_train(self, metric: AnyMetric) -> LearnerBuilder:
         """Measure `metric` on the training batches: logged, and shown as text."""
         return self._with_metric(Split.TRAIN, metric, plotted=False)
 
-    def metric_valid(self, metric: Metric) -> LearnerBuilder:
+    def metric_valid(self, metric: AnyMetric) -> LearnerBuilder:
         """Measure `metric` on the validation batches: logged, and shown as text."""
         return self._with_metric(Split.VALID, metric, plotted=False)
 
-    def metric_train_numeric(self, metric: Metric) -> LearnerBuilder:
+    def metric_train_numeric(self, metric: AnyMetric) -> LearnerBuilder:
         """Measure a numeric `metric` on the training batches: logged, plotted, and in the summary."""
         return self._with_metric(Split.TRAIN, metric, plotted=True)
 
-    def metric_valid_numeric(self, metric: Metric) -> LearnerBuilder:
+    def metric_valid_numeric(self, metric: AnyMetric) -> LearnerBuilder:
         """Measure a numeric `metric` on the validation batches: logged, plotted, and in the summary."""
         return self._with_metric(Split.VALID, metric, plotted=True)
 
-    def metrics(self, *metrics: Metric) -> LearnerBuilder:
+    def metrics(self, *metrics: AnyMetric) -> LearnerBuilder:
         """Measure each on both splits; numeric ones are plotted."""
         builder = self
         for metric in metrics:
+            known = as_metric(metric)
             for split in (Split.TRAIN, Split.VALID):
-                builder = builder._with_metric(split, metric, plotted=getattr(metric, "numeric", False))
+                builder = builder._with_metric(split, known, plotted=getattr(known, "numeric", False))
         return builder
 
     def metric_loggers(self, *loggers: MetricLogger) -> LearnerBuilder:
         """Log metrics with these instead of with a `FileMetricLogger`. Without arguments, nothing is logged."""
         for logger in loggers:
-            _require(logger, MetricLogger, "A metric logger must have the methods log(event), flush() and close().")
+            require(logger, MetricLogger, "A metric logger must have the methods log(event), flush() and close().")
         return self._with(loggers=loggers)
 
     def num_epochs(self, epochs: int) -> LearnerBuilder:
         """Train until `epochs` epochs are done in total, those before a resume included. Default: 1."""
-        return self._with(epochs=_at_least_one("num_epochs", epochs, "To train for one epoch, leave it out."))
+        return self._with(epochs=at_least_one("num_epochs", epochs, "To train for one epoch, leave it out."))
 
     def grads_accumulation(self, batches: int) -> LearnerBuilder:
         """Update once every so many batches, with the mean gradient over all their items, as if they were one batch.
@@ -94,20 +102,22 @@ class LearnerBuilder:
         What is left at the end of an epoch makes an update of its own. Default: 1.
         """
         remedy = "To update on every batch, leave it out."
-        return self._with(accumulation=_at_least_one("grads_accumulation", batches, remedy))
+        return self._with(accumulation=at_least_one("grads_accumulation", batches, remedy))
 
     def with_file_checkpointer(self, recorder: Recorder | None = None) -> LearnerBuilder:
         """Save model, optimizer and scheduler into the directory after an epoch, as the strategy says.
 
-        `recorder`: the file format, by default `MpkGzRecorder()`.
+        `recorder`: the file format, by default `MpkGzRecorder()`. A run may go on with another one than it was begun
+        with.
         """
         recorder = MpkGzRecorder() if recorder is None else recorder
-        _require(recorder, Recorder, "A recorder must have an extension and the methods write and read.")
+        require(recorder, Recorder, "A recorder must have an extension and the methods write and read.")
+        check_extension(recorder)
         return self._with(recorder=recorder)
 
     def with_checkpointing_strategy(self, strategy: CheckpointStrategy) -> LearnerBuilder:
         """Which checkpoints to keep. Default: the last two, and the best by validation loss."""
-        _require(strategy, CheckpointStrategy, "A checkpointing strategy must have the method keep(epochs, history).")
+        require(strategy, CheckpointStrategy, "A checkpointing strategy must have the method keep(epochs, history).")
         return self._with(strategy=strategy)
 
     def checkpoint(self, which: int | str, directory: str | os.PathLike[str] | None = None) -> LearnerBuilder:
@@ -116,39 +126,16 @@ class LearnerBuilder:
 
         `"latest"` where nothing was saved starts at epoch 1, and says so.
         """
-        if isinstance(which, bool) or not isinstance(which, (int, str)):
-            raise ConfigurationError(
-                "A checkpoint is named by an epoch (int) or by text: 'latest', 'best', or '3.120' inside an epoch.",
-                received=repr(which),
-                remedy=f"Write it in quotes: {str(which)!r}." if isinstance(which, float) else "Write for instance 3.",
-            )
-        if which not in ("latest", "best") and Position.parse(str(which)).epoch < 1:
-            raise ConfigurationError(
-                "Epochs are counted from 1.", received=which, remedy="To start at the beginning, leave it out."
-            )
         source = None if directory is None else Path(os.fspath(directory))
-        return self._with(resume=Resume(str(which), source))
+        return self._with(resume=Resume(which_checkpoint(which), source))
 
     def devices(self, devices: Sequence[Device | str]) -> LearnerBuilder:
         """Train on this device, `["cpu"]` or `["gpu:0"]`. Default: the framework's first."""
-        names = [devices] if isinstance(devices, (str, Device)) else list(devices or ())
-        if not names:
-            raise ConfigurationError(
-                "A learner trains on a device.",
-                received=repr(devices),
-                remedy="Leave it out for the framework's first.",
-            )
-        if len(names) != 1:
-            raise ConfigurationError(
-                "A learner trains on one device: several at once are not supported yet.",
-                received=f"{len(names)} devices",
-                remedy="Give one, or leave it out for the framework's first.",
-            )
-        return self._with(device=str(names[0]))
+        return self._with(device=one_device(devices))
 
     def renderer(self, renderer: Renderer) -> LearnerBuilder:
         """Show progress with this instead of with a `CliRenderer`."""
-        _require(renderer, Renderer, "A renderer must have the methods host(fit), render(event) and close().")
+        require(renderer, Renderer, "A renderer must have the methods host(fit), render(event) and close().")
         return self._with(renderer=renderer)
 
     def with_application_logger(self, installer: Installer | None) -> LearnerBuilder:
@@ -161,9 +148,58 @@ class LearnerBuilder:
             )
         return self._with(application_log=installer)
 
+    def restore_best(
+        self, metric: str = "Loss", split: Split | str = Split.VALID, direction: Direction = "lowest"
+    ) -> LearnerBuilder:
+        """Have `fit` return the weights of the best epoch instead of the last ones, however the run ended.
+
+        Of equal values the earlier epoch is better, NaN is never best. With a checkpointer the best epoch is kept on
+        disk, whatever the strategy says, and a run that goes on does so from the last weights all the same; without
+        one a copy is kept in memory. `learner.restored` is the epoch; where it is the last one, nothing is restored.
+        """
+        return self._with(restore_best=Monitor(metric, split, direction))
+
+    def checkpoint_every(self, *, batches: int | None = None, minutes: float | None = None) -> LearnerBuilder:
+        """Save also inside an epoch: after every so many of its batches, or so many minutes after the last save.
+
+        Such a checkpoint, `model-3.120` in epoch 3 after 120 batches, is made where an accumulation window ends, or at
+        the next such place. The last one is kept; it goes when a later checkpoint is complete, that of its epoch for
+        instance, and counts for no strategy. None is made at the end of an epoch: there the strategy decides.
+        """
+        return self._with(checkpoint_every=SaveInterval(batches, minutes))
+
+    def early_stopping(self, rule: StoppingRule) -> LearnerBuilder:
+        """Stop as soon as `rule` has a reason: after an epoch; a time limit also inside one.
+
+        `learner.stopped_by` is the reason. A run that goes on after such a stop stops again at once, as long as the
+        rule is the same.
+        """
+        require(rule, StoppingRule, "A stopping rule must have the method reason(history, epoch, elapsed).")
+        return self._with(early_stopping=rule)
+
+    def nan_policy(self, policy: NanPolicy) -> LearnerBuilder:
+        """What happens when the training loss of a batch is NaN or infinite. Default: `"stop"`.
+
+        `"stop"` raises `NonFiniteLoss` and saves nothing of it. `"skip"` leaves weights and optimizer as they are and
+        the batch out of all epoch values; the learning rate goes on as if there had been an update; an epoch without
+        any other batch stops the run. `"ignore"` trains with it.
+        """
+        if policy not in get_args(NanPolicy):
+            raise ConfigurationError(
+                'A NaN policy is one of "stop", "skip" and "ignore".',
+                received=repr(policy),
+                remedy='To be told at once that training diverged, leave it out: that is "stop".',
+            )
+        return self._with(nan_policy=policy)
+
+    def engine(self, *, capture: bool = True) -> LearnerBuilder:
+        """How the steps are run. `capture=False`: eagerly, as they are written, for debugging; slower."""
+        require(capture, bool, "capture is True or False.")
+        return self._with(capture=capture)
+
     def with_interrupter(self, interrupter: Interrupter) -> LearnerBuilder:
         """Let `interrupter.stop(reason)`, from any thread, end the run after the batch it is at."""
-        _require(interrupter, Interrupter, "An interrupter is a multilearn.Interrupter.")
+        require(interrupter, Interrupter, "An interrupter is a multilearn.Interrupter.")
         return self._with(interrupter=interrupter)
 
     def summary(self) -> LearnerBuilder:
@@ -180,12 +216,13 @@ class LearnerBuilder:
         Raises `ConfigurationError` for what cannot work, `DirectoryError` for a directory that cannot be used,
         `BackendError` for a framework that cannot be had. Nothing is written before `fit`.
         """
-        self._settings.refuse_contradictions()
+        refuse_contradictions(self._settings)
         backend = backends.load()
         subject = backend.adopt(model, optimizer, lr)
+        refuse_unmeasured(self._settings, subject.scheduler)
         seed = seeds.current()
         path = Path(self._settings.directory.replace("{backend}", backend.name).replace("{seed}", str(seed)))
-        _refuse_unwritable(path)
+        refuse_unwritable(path)
         settings = self._settings
         if settings.resume is not None and settings.resume.is_of(path):
             # named like another run's: what is gone on from must never be overwritten
@@ -193,24 +230,46 @@ class LearnerBuilder:
         resumes_here = settings.resume is not None and settings.resume.directory is None
         if not settings.overwrite and not resumes_here:
             refuse_existing_run(path)
-        return Learner(settings, path, backend, subject, seed)
+        return Learner(Run(settings, path, backend, replace(subject, scheduler=own(subject.scheduler)), seed))
 
-    def _with_metric(self, split: Split, metric: Metric, plotted: bool) -> LearnerBuilder:
-        _require(metric, Metric, "A metric must have name, unit, numeric, measure, merge and entry.")
-        if plotted and not metric.numeric:
-            raise ConfigurationError(
-                "Only a numeric metric can be plotted.",
-                received=f"{metric.name}, whose values are text",
-                remedy=f"Register it with .metric_{split}(...).",
-            )
-        if not metric.name.strip():
-            raise ConfigurationError("A metric needs a name.", received=repr(metric.name), remedy="Give it one.")
-        if len(file_name(metric.name)) > _LONGEST:
-            raise ConfigurationError(
-                f"A metric's name becomes a file name, of at most {_LONGEST} bytes.",
-                received=f"{metric.name[:40]!r}..., which takes {len(file_name(metric.name))}",
-                remedy="Shorten it.",
-            )
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None) -> LearnerBuilder:
+        """The builder that a TOML file describes: what `to_toml` writes, where everything but `directory` may be left
+        out, metrics are on both splits unless told otherwise, and the name of a type alone stands for its defaults.
+
+        `directory`: where to run instead of where the file says.
+
+        Raises `ConfigurationError` for a file that is none, for unknown keys (with the nearest known name), and for
+        all that the methods of the builder refuse.
+        """
+        return builder_of(read_toml(Path(path)) | _elsewhere(directory), cls, str(path))
+
+    @classmethod
+    def from_experiment(
+        cls, run: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None
+    ) -> LearnerBuilder:
+        """The builder that the run in the directory `run` was declared with, from its experiment.json.
+
+        `directory`: where to run instead, for the first one holds a run. What was in the builder and is not data, such
+        as a metric of one's own, is missing, and a warning says so.
+        """
+        path = RunDirectory(Path(run)).experiment
+        table, not_data = read_experiment(path)
+        if not_data:
+            warnings.warn(f"Not in {path}, and to be added again: {', '.join(not_data)}", stacklevel=2)
+        return builder_of(table | _elsewhere(directory), cls, str(path))
+
+    def to_toml(self) -> str:
+        """This builder as TOML, from which `from_toml` makes an equal one.
+
+        Raises `ConfigurationError` where something in it is not data: a metric, strategy, rule, recorder, logger or
+        renderer of one's own, an interrupter. Those are added after `from_toml`.
+        """
+        return to_toml(self._settings)
+
+    def _with_metric(self, split: Split, metric: AnyMetric, plotted: bool) -> LearnerBuilder:
+        metric = as_metric(metric)
+        require_metric(metric, split, plotted)
         if any(known.metric.name == metric.name for known in self._settings.of(split)):
             raise ConfigurationError(
                 "A metric is registered once on each split.",
@@ -225,37 +284,5 @@ class LearnerBuilder:
         return builder
 
 
-def _at_least_one(name: str, value: Any, remedy: str) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1.", received=repr(value), remedy=remedy)
-    return operator.index(value)
-
-
-def _require(thing: Any, protocol: type, rule: str) -> None:
-    if isinstance(thing, type) or not isinstance(thing, protocol):
-        hint = "Make an object of it, with parentheses." if isinstance(thing, type) else "See its documentation."
-        raise ConfigurationError(rule, received=repr(thing), remedy=hint)
-
-
-def _is_seen(path: Path) -> bool:
-    try:
-        return path.exists()
-    except PermissionError:
-        # below a folder that we may not look into
-        return False
-
-
-def _refuse_unwritable(path: Path) -> None:
-    existing = next(folder for folder in (path, *path.absolute().parents) if _is_seen(folder))
-    if not existing.is_dir():
-        raise DirectoryError(
-            "The directory of a run must be a directory.",
-            received=f"{existing}, which is a file",
-            remedy="Use another.",
-        )
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise DirectoryError(
-            "The directory of a run must be writable.",
-            received=f"{path}, and {existing} is not",
-            remedy="Use another directory, or change its permissions.",
-        )
+def _elsewhere(directory: str | os.PathLike[str] | None) -> dict[str, str]:
+    return {} if directory is None else {"directory": os.fspath(directory)}

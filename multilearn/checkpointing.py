@@ -1,19 +1,56 @@
-"""When a run is saved: after the epochs that the strategy keeps, and where it is stopped."""
+"""When a run is saved: after the epochs that the strategy keeps, inside epochs, and where it is stopped."""
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Protocol, SupportsIndex
 
 from multilearn.checkpoint import CheckpointFolder, CheckpointStrategy, CheckpointWriter
-from multilearn.history import History
+from multilearn.errors import ConfigurationError
+from multilearn.history import History, Monitor
 from multilearn.position import Position
 from multilearn.protocols import Record
 
-__all__ = ["Checkpointer", "FileCheckpointer", "NoCheckpointer", "Snapshot"]
+__all__ = ["BestInMemory", "Checkpointer", "FileCheckpointer", "NoCheckpointer", "SaveInterval", "Snapshot"]
 
 Snapshot = Callable[[], Mapping[str, Record]]
 """Makes the copy of the state that is to be saved, on the thread that calls it."""
+
+
+@dataclass(frozen=True)
+class SaveInterval:
+    """How often to save inside an epoch: every so many of its batches, or so many minutes after the last save."""
+
+    batches: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.batches is None) == (self.minutes is None):
+            raise ConfigurationError(
+                "checkpoint_every takes a number of batches, or of minutes.",
+                received="both" if self.batches is not None else "neither",
+                remedy="Write for instance checkpoint_every(batches=500).",
+            )
+        if self.batches is not None:
+            _require("batches", self.batches, _is_number(self.batches, SupportsIndex) and self.batches >= 1)
+            object.__setattr__(self, "batches", operator.index(self.batches))
+        if self.minutes is not None:
+            _require("minutes", self.minutes, _is_number(self.minutes, Real) and 0 < self.minutes < math.inf)
+
+    def due(self, done: int, window: int, seconds: float) -> bool:
+        """Whether to save where `done` batches of the epoch are, `window` of them since the last place where a
+        checkpoint may be, `seconds` after the last save.
+
+        >>> [done for done in (4, 8, 12) if SaveInterval(batches=6).due(done, 4, 0.0)]
+        [8, 12]
+        """
+        if self.batches is not None:
+            return done // self.batches > (done - window) // self.batches
+        return self.minutes is not None and seconds >= 60 * self.minutes
 
 
 class Checkpointer(Protocol):
@@ -21,6 +58,7 @@ class Checkpointer(Protocol):
 
     def after_epoch(self, epoch: int, history: History, snapshot: Snapshot, stopping: bool) -> bool: ...
     def inside_epoch(self, position: Position, snapshot: Snapshot) -> bool: ...
+    def completed(self, history: History) -> None: ...
     def close(self) -> None: ...
 
 
@@ -33,8 +71,27 @@ class NoCheckpointer:
     def inside_epoch(self, position: Position, snapshot: Snapshot) -> bool:
         return False
 
+    def completed(self, history: History) -> None:
+        """Nothing is to be tidied up."""
+
     def close(self) -> None:
         """Nothing is open."""
+
+
+class BestInMemory(NoCheckpointer):
+    """Saves nothing, and keeps a copy of the state after the best epoch that it has seen: `epoch` and its `parts`."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self.epoch: int | None = None
+        self.parts: Mapping[str, Record] = {}
+
+    def after_epoch(self, epoch: int, history: History, snapshot: Snapshot, stopping: bool) -> bool:
+        if self._monitor.best(history) == epoch:
+            # the old copy goes first: two at once would take twice the memory
+            self.epoch, self.parts = None, {}
+            self.epoch, self.parts = epoch, snapshot()
+        return False
 
 
 class FileCheckpointer:
@@ -59,9 +116,33 @@ class FileCheckpointer:
 
     def inside_epoch(self, position: Position, snapshot: Snapshot) -> bool:
         """Save a place inside an epoch; it goes when a later one is durable, and counts for no strategy."""
+        # before the copy is made, so that there is one copy at a time
+        self._writer.wait()
         self._writer.save(position, snapshot())
         return True
+
+    def completed(self, history: History) -> None:
+        """The last epoch of the run was trained: an epoch that is there only because the run once stopped goes."""
+        self._writer.wait()
+        epochs = [position.epoch for position in self._folder.positions() if position.batch is None]
+        kept = self._strategy.keep(epochs, history)
+        # one that the strategy keeps has to be there to go on from
+        if kept and (left := [Position(epoch) for epoch in epochs if epoch not in kept]):
+            self._folder.remove(left)
 
     def close(self) -> None:
         """Wait until everything is on disk. Raises what the worker met."""
         self._writer.close()
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _require(name: str, value: Any, fits: bool) -> None:
+    if not fits:
+        raise ConfigurationError(
+            f"The {name} of checkpoint_every are a number above 0, batches a whole one.",
+            received=f"{name}={value!r}",
+            remedy="To save after epochs only, leave it out.",
+        )

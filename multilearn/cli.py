@@ -106,7 +106,10 @@ def compare(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A run's directory, or a record (.mpk.gz).")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|FILE", help="A run's directory, or a record (.mpk.gz, .mpk, .safetensors)."),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Show what a run or a record holds; exit 1 where something is not intact."""

@@ -15,6 +15,7 @@ from multilearn.position import Position
 
 __all__ = [
     "EpochEnded",
+    "Evaluating",
     "Event",
     "Finished",
     "MetricInfo",
@@ -39,7 +40,7 @@ class Split(StrEnum):
 class MetricInfo:
     """What a listener needs to know of a metric: its name, its unit, and how it is to be shown.
 
-    `unit` is `"share"` for a fraction (shown in per cent), else `""`.
+    `unit` is `"share"` for a fraction (shown in per cent), `"matrix"` for a text that is a matrix of counts, else `""`.
     """
 
     name: str
@@ -53,7 +54,8 @@ class Reading:
     """One metric at one moment.
 
     `value` is that of the batch (of the whole epoch, exactly, in `SplitEnded`), `count` what it is a mean over
-    (None if it is no mean), `running` the exact value over the epoch so far. A text metric has strings.
+    (None if it is no mean), `running` the exact value over the epoch so far, `""` where that would be costly.
+    A text metric has strings.
     """
 
     value: float | str
@@ -72,6 +74,21 @@ class Started:
     metrics: Mapping[Split, tuple[MetricInfo, ...]]
     history: Mapping[Split, Mapping[str, Mapping[int, float]]]
     """Epoch values of the finished epochs, by split, metric and epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluating:
+    """An evaluation called `name` begins: what follows is on the split `test`, in epoch 1, up to `Finished`.
+
+    `checkpoint`: where the weights are from, None for those of the model in memory. `batches` is None where the loader
+    does not know its length.
+    """
+
+    directory: Path
+    name: str
+    checkpoint: Position | None
+    batches: int | None
+    metrics: tuple[MetricInfo, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +128,19 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """`fit` ends: completed (both None), stopped early for `reason`, or failed with `error`."""
+    """`fit`, or an evaluation, ends: completed (both None), stopped early for `reason`, or failed with `error`.
+
+    `restored`: the epoch whose weights are returned, None where those are the last ones; `skipped`: how many training
+    batches of the run were left out because their loss was not finite; `by_rule`: whether the reason is that of a
+    stopping rule, which would stop a run that goes on from here, too.
+    """
 
     position: Position
     reason: str | None = None
     error: str | None = None
+    restored: int | None = None
+    skipped: int = 0
+    by_rule: bool = False
 
 
-Event = Started | Stepped | SplitEnded | EpochEnded | Saved | Finished
+Event = Started | Evaluating | Stepped | SplitEnded | EpochEnded | Saved | Finished

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
+from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 
 __all__ = ["Direction", "History", "Monitor"]
@@ -66,6 +67,24 @@ class Monitor:
     metric: str = "Loss"
     split: Split | str = Split.VALID
     direction: Direction = "lowest"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.metric, str) or not self.metric:
+            raise ConfigurationError(
+                "A metric is watched by its name.", received=repr(self.metric), remedy='Write for instance "Accuracy".'
+            )
+        if self.split not in list(Split):
+            raise ConfigurationError(
+                f"The split of a metric that is watched is one of {', '.join(Split)}.",
+                received=repr(self.split),
+                remedy='Write split="valid".',
+            )
+        if self.direction not in get_args(Direction):
+            raise ConfigurationError(
+                'The direction of a metric that is watched is "lowest" or "highest".',
+                received=repr(self.direction),
+                remedy='Losses are best when "lowest", accuracies when "highest".',
+            )
 
     def best(self, history: History, among: Iterable[int] | None = None) -> int | None:
         """The epoch with the best value: the earliest on ties, never one whose value is NaN, None if there is none."""

@@ -14,19 +14,31 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupter:
-    """Holds the reason to stop, once there is one. The loop looks at it after every batch; the first reason stays."""
+    """Holds the reason to stop, once there is one. The loop looks at it after every batch; the first reason stays.
 
-    def __init__(self) -> None:
+    One that is given to several learners stops every one of them, also those that are fitted later. `above`: another
+    one whose reason holds here too.
+
+    >>> interrupter = Interrupter()
+    >>> interrupter.stop("the budget is spent")
+    >>> interrupter.reason
+    'the budget is spent'
+    """
+
+    def __init__(self, above: Interrupter | None = None) -> None:
+        self._above = above
         self._reason: str | None = None
 
     @property
     def reason(self) -> str | None:
         """Why the run is to stop; None while it is not."""
+        if self._reason is None and self._above is not None:
+            self._reason = self._above.reason
         return self._reason
 
     def stop(self, reason: str) -> None:
         """Ask the run to stop after the batch it is at. Safe from any thread and from a signal handler."""
-        if self._reason is None:
+        if self.reason is None:
             self._reason = reason
 
 

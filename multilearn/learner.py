@@ -5,31 +5,31 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from multilearn.artifacts import RunDirectory
-from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpointing import Checkpointer, FileCheckpointer, NoCheckpointer
+from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.checkpointing import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
+from multilearn.directory import prepare, taken
 from multilearn.errors import ConfigurationError
-from multilearn.events import EpochEnded, Event, Finished, MetricInfo, Saved, Split, Started
-from multilearn.experiment import Experiment, Session, earlier, in_session, in_words, now, threads
+from multilearn.events import Finished, MetricInfo, Split, Started
 from multilearn.interrupter import Interrupter, stopping_on_signals
-from multilearn.loggers import FileMetricLogger, MetricLogger
-from multilearn.loop import Loop
-from multilearn.metrics import Loss, Metric
+from multilearn.listeners import Listeners
+from multilearn.loggers import FileMetricLogger
+from multilearn.loop import Course, Loop
+from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.opening import Data, examine, fingerprint, prepare, spanned, taken
-from multilearn.progress import Plan, put_back_on_error, restore_schedule, updates_of
-from multilearn.protocols import Backend, Engine, EngineOptions, LRScheduler, Subject
+from multilearn.opening import Data, examine
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.sparkline import blocks_for
 from multilearn.renderers.stream import ForgivingStream
-from multilearn.resuming import Found, find
-from multilearn.settings import Settings
+from multilearn.reporting import Reporter
+from multilearn.restoring import lineage, restore_best
+from multilearn.session import in_session
+from multilearn.starting import Run, Start
 from multilearn.summary import summary
 
 __all__ = ["Learner"]
@@ -37,37 +37,27 @@ __all__ = ["Learner"]
 _log = logging.getLogger("multilearn")
 
 
-@dataclass(frozen=True)
-class _Start:
-    """Where and with what the loop begins."""
-
-    engine: Engine
-    found: Found
-    scheduler: LRScheduler
-    store: MetricStore
-    plan: Plan
-    notes: tuple[str, ...]
-
-
 class Learner:
     """One model, to be trained once. Made by `LearnerBuilder.build`."""
 
-    def __init__(self, settings: Settings, path: Path, backend: Backend, subject: Subject, seed: int) -> None:
-        self._settings = settings
-        self._path = path
-        self._backend = backend
-        self._subject = subject
-        self._seed = seed
-        self._metrics = {split: tuple(r.metric for r in settings.of(split)) for split in (Split.TRAIN, Split.VALID)}
-        self._interrupter = settings.interrupter or Interrupter()
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._settings = run.settings
+        self._metrics = {
+            split: tuple(registered.metric for registered in run.settings.of(split))
+            for split in (Split.TRAIN, Split.VALID)
+        }
+        # its own: neither a signal nor a rule may stop other learners that listen to the same one
+        self._interrupter = Interrupter(run.settings.interrupter)
         self._store = MetricStore(self._measured())
         self._fitted = False
         self._completed = False
+        self._restored: int | None = None
 
     @property
     def directory(self) -> Path:
         """Where metrics, logs and checkpoints are."""
-        return self._path
+        return self._run.path
 
     @property
     def history(self) -> Mapping[str, Mapping[str, tuple[float, ...]]]:
@@ -93,10 +83,16 @@ class Learner:
         """Why the run stops before its end: `"SIGINT"`, `"SIGTERM"`, or a reason; None if it was completed."""
         return None if self._completed else self._interrupter.reason
 
+    @property
+    def restored(self) -> int | None:
+        """The epoch whose weights `fit` returned, as `.restore_best(...)` asked; None where those are the last ones."""
+        return self._restored
+
     def fit(self, train: Any, valid: Any = None) -> Any:
         """Train on the batches of `train`, validate on those of `valid` after every epoch, return the trained model.
 
-        Both are loaders, such as `DataLoader`, or lists of batches.
+        Both are loaders, such as `DataLoader`, or whatever yields batches: a list of them, a torch `DataLoader`, a
+        `tf.data.Dataset`, a `keras.utils.PyDataset`, what Grain makes, any iterable, a function that makes a generator.
 
         Raises `ConfigurationError`, `DataError` or `RecordMismatch`, before anything is written, for what does not fit;
         `NonFiniteLoss` when the training diverges; and whatever a listener raises.
@@ -111,150 +107,90 @@ class Learner:
         return renderer.host(lambda: self._fit(train, valid, renderer))
 
     def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Any:
-        run = RunDirectory(self._path)
-        data = examine(train, valid, self._seed)
+        directory = RunDirectory(self._run.path)
         with ExitStack() as stack:
-            start = self._start(data, stack)
-            weights = self._initial_weights(start)
-            stack.enter_context(taken(run))
+            data = examine(train, valid, self._run.seed, stack)
+            self._settings.refuse_unmeasured(data.loaders, self._run.subject.scheduler)
+            start = Start.of(self._run, data, self._measured(), self._store, stack)
+            weights = start.initial_weights()
+            stack.enter_context(taken(directory))
             self._fitted = True
-            notes = [*start.notes, *prepare(run, self._settings, start.found)]
-            stack.enter_context(self._application_log(run))
+            notes = [*start.notes, *prepare(directory, self._settings, start.found)]
+            stack.enter_context(self._application_log(directory))
             stack.enter_context(stopping_on_signals(self._interrupter))
             loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
-            loop = self._loop(run, data, start, loggers, renderer)
-            with in_session(self._experiment(run, start, weights), run, loop):
+            loop = self._loop(data, start, Listeners(loggers, renderer))
+            with in_session(start.experiment(weights), directory, loop, lambda: self._restored):
                 for note in notes:
                     _log.warning("%s", note)
-                self._run(loop, loggers, renderer, self._started(start, data))
+                self._train(loop, start, self._started(start, data))
         if self._settings.show_summary:
-            self._print_summary(loop.position.finished_epochs)
-        return self._subject.task.model
+            self._print_summary(loop)
+        return self._run.subject.task.model
 
-    def _print_summary(self, epochs: int) -> None:
-        screen = ForgivingStream(sys.stdout)
-        blocks = blocks_for(screen.encoding)
-        screen.write(
-            summary(self._store.history, self._infos(), self._path, epochs, self.stopped_by, blocks=blocks) + "\n"
-        )
-        screen.flush()
-
-    def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
-        return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
-
-    def _start(self, data: Data, stack: ExitStack) -> _Start:
-        """The engine in the state from which the run begins. Nothing is written."""
-        settings, batches = self._settings, data.batches[Split.TRAIN]
-        measured = self._measured()
-        accumulate = settings.accumulation > 1
-        options = EngineOptions(measured[Split.TRAIN], measured[Split.VALID], accumulate, settings.device)
-        engine = self._backend.engine(self._subject, data.examples, options)
-        stack.callback(engine.release)
-        scheduler = spanned(self._subject.scheduler, settings.epochs, batches, settings.accumulation)
-        plan = Plan(self._seed, settings.accumulation, batches, getattr(scheduler, "updates", None))
-        found = find(settings, self._path, engine)
-        notes = [*data.notes, *found.notes]
-        if found.parts:
-            schedule = found.parts["scheduler"]
-            inside = found.position.batch is not None
-            # first: what it refuses must leave the model as it is
-            with put_back_on_error(scheduler, self._store):
-                seed, differences = restore_schedule(schedule, plan, inside, scheduler, self._store)
-                engine.restore({**found.parts, "random": schedule["random"]})
-            plan = Plan(seed, plan.accumulation, plan.batches, plan.horizon)
-            notes += differences
-        return _Start(engine, found, scheduler, self._store, plan, tuple(notes))
-
-    def _loop(
-        self, run: RunDirectory, data: Data, start: _Start, loggers: tuple[MetricLogger, ...], renderer: Renderer
-    ) -> Loop:
-        checkpointer: Checkpointer = NoCheckpointer()
-        if self._settings.recorder is not None:
-            folder = CheckpointFolder(run.checkpoints, self._settings.recorder)
-            checkpointer = FileCheckpointer(folder, self._settings.strategy)
-
-        def emit(event: Event) -> None:
-            for logger in loggers:
-                logger.log(event)
-            renderer.render(event)
-            _note(event)
-
-        def flush() -> None:
-            for logger in loggers:
-                logger.flush()
-
-        parts = start.found.parts
-        return Loop(
-            engine=start.engine,
-            scheduler=start.scheduler,
-            loaders=data.loaders,
-            store=start.store,
-            shown={split: frozenset(metric.name for metric in metrics) for split, metrics in self._metrics.items()},
-            emit=emit,
-            flush=flush,
-            checkpointer=checkpointer,
-            interrupter=self._interrupter,
-            plan=start.plan,
-            epochs=self._settings.epochs,
-            position=start.found.position,
-            update=updates_of(parts["scheduler"]) if parts else 0,
-        )
-
-    def _run(self, loop: Loop, loggers: tuple[MetricLogger, ...], renderer: Renderer, started: Started) -> None:
+    def _train(self, loop: Loop, start: Start, started: Started) -> None:
+        listeners = loop.reporter.listeners
         with ExitStack() as open_ones:
-            open_ones.callback(renderer.close)
-            for logger in loggers:
-                open_ones.callback(logger.close)
+            open_ones.callback(listeners.close)
             open_ones.callback(loop.checkpointer.close)
             try:
-                loop.emit(started)
+                listeners.tell(started)
                 loop.run()
                 self._completed = loop.completed
                 # nothing is said to be finished before it is on disk
                 loop.checkpointer.close()
-                loop.emit(Finished(loop.position, self.stopped_by))
+                self._restore(loop, start)
+                if self._settings.restore_best is None:
+                    # the records have the weights that were measured; averages of them may follow now
+                    start.engine.finish()
+                progress = loop.progress
+                listeners.tell(
+                    Finished(
+                        progress.position,
+                        self.stopped_by,
+                        restored=self._restored,
+                        skipped=progress.skipped,
+                        by_rule=loop.by_rule and not loop.completed,
+                    )
+                )
             except BaseException as error:
-                for tell in (*(logger.log for logger in loggers), renderer.render):
-                    # one of them may be what failed
-                    with suppress(Exception):
-                        tell(Finished(loop.position, error=in_words(error)))
+                listeners.failed(loop.progress.position, error)
                 raise
 
-    def _experiment(self, run: RunDirectory, start: _Start, weights: str | None) -> Experiment:
-        source = start.found.source
-        session = Session(
-            started=now(),
-            backend=self._backend.name,
-            versions=dict(self._backend.versions()),
-            device=self._settings.device or str(self._backend.devices()[0]),
-            threads=threads(),
-            resumed_from=None if source is None else {"directory": str(source), "position": str(start.found.position)},
-        )
-        return Experiment(
-            seed=start.plan.seed,
-            builder=self._settings.describe(),
-            subject=self._subject.description,
-            scheduler={"description": repr(start.scheduler), "updates": start.plan.horizon},
-            metrics=self._settings.describe_metrics(),
-            weights_sha256=weights,
-            sessions=(*earlier(run.experiment)[0], session),
+    def _restore(self, loop: Loop, start: Start) -> None:
+        monitor = self._settings.restore_best
+        if monitor is not None:
+            runs = [RunDirectory(path).checkpoints for path in lineage(self._run.path)]
+            folders = [CheckpointFolder(path, self._settings.recorder or MpkGzRecorder()) for path in runs]
+            self._restored = restore_best(
+                monitor, self._store.history, loop.progress.position, start.engine, loop.checkpointer, folders
+            )
+
+    def _loop(self, data: Data, start: Start, listeners: Listeners) -> Loop:
+        settings = self._settings
+        shown = {split: frozenset(metric.name for metric in metrics) for split, metrics in self._metrics.items()}
+        return Loop(
+            engine=start.engine,
+            scheduler=start.scheduler,
+            loaders=data.loaders,
+            reporter=Reporter(start.engine, start.store, listeners, shown, settings.nan_policy, start.progress),
+            checkpointer=self._checkpointer(),
+            interrupter=self._interrupter,
+            plan=start.plan,
+            course=Course(settings.epochs, settings.early_stopping, settings.checkpoint_every),
+            progress=start.progress,
         )
 
-    def _initial_weights(self, start: _Start) -> str | None:
-        """The hash of the weights that the run began with."""
-        if start.found.source is not None:
-            return earlier(RunDirectory(start.found.source).experiment)[1]
-        try:
-            return fingerprint(start.engine.record()["model"])
-        except ConfigurationError:
-            # an optimizer whose state cannot be named in a record can still train, only not be saved
-            if self._settings.recorder is not None:
-                raise
-            return None
+    def _checkpointer(self) -> Checkpointer:
+        settings = self._settings
+        if settings.recorder is not None:
+            folder = CheckpointFolder(RunDirectory(self._run.path).checkpoints, settings.recorder)
+            return FileCheckpointer(folder, settings.kept)
+        return NoCheckpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
 
-    def _started(self, start: _Start, data: Data) -> Started:
+    def _started(self, start: Start, data: Data) -> Started:
         return Started(
-            directory=self._path,
+            directory=self._run.path,
             epochs=self._settings.epochs,
             position=start.found.position,
             batches=MappingProxyType(dict(data.batches)),
@@ -262,7 +198,26 @@ class Learner:
             history=start.store.history.table(),
         )
 
-    def _measured(self) -> dict[Split, tuple[Metric, ...]]:
+    def _print_summary(self, loop: Loop) -> None:
+        screen = ForgivingStream(sys.stdout)
+        text = summary(
+            self._store.history,
+            self._infos(),
+            self._run.path,
+            loop.progress.position.finished_epochs,
+            self.stopped_by,
+            restored=self._restored,
+            skipped=loop.progress.skipped,
+            texts=self._store.texts,
+            blocks=blocks_for(screen.encoding),
+        )
+        screen.write(f"{text}\n")
+        screen.flush()
+
+    def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
+        return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
+
+    def _measured(self) -> dict[Split, tuple[AnyMetric, ...]]:
         """The registered metrics, and the loss in any case: checkpoints and the check for NaN ask for it."""
         return {
             split: metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
@@ -272,11 +227,3 @@ class Learner:
     def _application_log(self, run: RunDirectory) -> AbstractContextManager[None]:
         installer = self._settings.application_log
         return nullcontext() if installer is None else installer(run.log)
-
-
-def _note(event: Event) -> None:
-    """What experiment.log tells of the run while it goes on."""
-    if isinstance(event, EpochEnded):
-        _log.info("Epoch %s is done.", event.epoch)
-    elif isinstance(event, Saved):
-        _log.info("Saving checkpoint %s.", event.position)

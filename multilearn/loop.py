@@ -2,164 +2,205 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from multilearn.checkpointing import Checkpointer
-from multilearn.errors import DataError, NonFiniteLoss
-from multilearn.events import EpochEnded, Event, Reading, Saved, Split, SplitEnded, Stepped
+from multilearn.checkpointing import Checkpointer, SaveInterval
+from multilearn.data import closing_after, place_of
+from multilearn.early_stopping import StoppingRule, time_limit_of
+from multilearn.errors import DataError
+from multilearn.events import EpochEnded, Saved, Split
 from multilearn.interrupter import Interrupter
-from multilearn.metrics import Loss
-from multilearn.metrics.store import MetricStore
-from multilearn.position import Position
-from multilearn.progress import Plan, schedule_record
-from multilearn.protocols import Batch, Engine, Loader, LRScheduler, Record, StepOutput
+from multilearn.position import START, Position
+from multilearn.progress import Plan, Progress, schedule_record
+from multilearn.protocols import Batch, Engine, Loader, LRScheduler, Record
+from multilearn.reporting import Pending, Reporter
+from multilearn.schedulers import Observing
 
-__all__ = ["Loop"]
+__all__ = ["Course", "Loop"]
 
-WINDOW_SECONDS = 0.1
-WINDOW_BATCHES = 256
+_log = logging.getLogger("multilearn")
 
 
 @dataclass(frozen=True)
-class _Pending:
-    """A step whose output is still on the device."""
+class Course:
+    """How long to train, what may end it before, and how often to save inside an epoch."""
 
-    batch: int
-    update: int
-    learning_rate: float | None
-    output: StepOutput
+    epochs: int
+    rule: StoppingRule | None = None
+    every: SaveInterval | None = None
 
 
 @dataclass
 class Loop:
-    """Trains from `position` to the end of `epochs`, or until the interrupter has a reason."""
+    """Trains from where `progress` is to the end of the course, or until the interrupter has a reason.
+
+    `by_rule`: whether that reason is the rule's.
+    """
 
     engine: Engine
     scheduler: LRScheduler
     loaders: Mapping[Split, Loader]
-    store: MetricStore
-    shown: Mapping[Split, frozenset[str]]
-    emit: Callable[[Event], None]
-    flush: Callable[[], None]
+    reporter: Reporter
     checkpointer: Checkpointer
     interrupter: Interrupter
     plan: Plan
-    epochs: int
-    position: Position
-    update: int
-    _window: list[_Pending] = field(default_factory=list)
-    _opened: float = 0.0
+    course: Course
+    progress: Progress
+    by_rule: bool = False
+    _began: float = 0.0
+    _saved: float = 0.0
+    _batches: int = 0
 
     @property
     def completed(self) -> bool:
         """Whether every epoch is done, also where a request to stop came too late to prevent it."""
-        return self.position.finished_epochs >= self.epochs
+        return self.progress.position.finished_epochs >= self.course.epochs
 
     def run(self) -> None:
-        """Every epoch that is left; `position` says afterwards how far it came."""
+        """Every epoch that is left; `progress` says afterwards how far it came."""
+        self._saved = time.monotonic() if self.course.every is not None else 0.0
+        if self.course.rule is not None:
+            self._began = time.monotonic() - (self.progress.seconds or 0.0)
+            self._ask_at_once(self.course.rule)
         stopping = self.interrupter.reason is not None
         while not (self.completed or stopping):
-            stopping = self._epoch(self.position.finished_epochs + 1)
+            stopping = self._epoch(self.progress.position.finished_epochs + 1)
 
     def _epoch(self, epoch: int) -> bool:
         """What is left of `epoch`. Whether the run stops here: then, and only then, the place is saved in any case."""
         finished = self._train(epoch) and self._validate(epoch)
         if not finished:
-            # the lines of the batches that the checkpoint counts must not be younger than it
-            self.flush()
-            if self.checkpointer.inside_epoch(self.position, self._snapshot):
-                self.emit(Saved(self.position))
+            self._save_inside()
             return True
-        self.position = Position(epoch)
-        self.emit(EpochEnded(epoch))
+        self.progress.position = Position(epoch)
+        history = self.reporter.store.history
+        if isinstance(self.scheduler, Observing):
+            self.scheduler.observe(epoch, history)
+        self.reporter.listeners.tell(EpochEnded(epoch))
+        self._ask(epoch)
         # asked once: a request that comes while this place is being saved finds the loop in the next epoch
         stopping = self.interrupter.reason is not None
-        if self.checkpointer.after_epoch(epoch, self.store.history, self._snapshot, stopping):
-            self.emit(Saved(self.position))
+        if self.checkpointer.after_epoch(epoch, history, self._snapshot, stopping):
+            self._told_saved()
+        if self.completed and not stopping:
+            self.checkpointer.completed(history)
         return stopping
 
     def _train(self, epoch: int) -> bool:
         """The batches of `epoch` that are left. Whether all of them were done."""
-        done = self.position.batch or 0
+        progress = self.progress
+        done = progress.position.batch or 0
         if not done:
-            self.store.begin(Split.TRAIN)
+            self.reporter.begin(Split.TRAIN)
         rate, in_window = 0.0, 0
-        for batch, last in _marking_last(self.loaders[Split.TRAIN].iterate(self.plan.seed, epoch, done)):
-            if not in_window:
-                rate = float(self.scheduler.learning_rate(self.update))
-            in_window += 1
-            update = last or in_window == self.plan.accumulation
-            output = self.engine.train_step(batch, rate, update)
-            done += 1
-            if update:
-                self.update, in_window = self.update + 1, 0
-            self._append(Split.TRAIN, epoch, _Pending(done, self.update, rate, output))
-            self.position = Position(epoch, done)
-            # an accumulation window that is open never enters a record
-            if update and self.interrupter.reason is not None and not last:
-                self._report(Split.TRAIN, epoch)
-                return False
+        with closing_after(self.loaders[Split.TRAIN].iterate(self.plan.seed, epoch, done)) as batches:
+            for batch, last in _marking_last(batches):
+                if not in_window:
+                    rate = float(self.scheduler.learning_rate(progress.update))
+                in_window += 1
+                update = last or in_window == self.plan.accumulation
+                output = self.engine.train_step(batch, rate, update)
+                done += 1
+                progress.update += update
+                self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, output))
+                progress.position = Position(epoch, done)
+                # an accumulation window that is open never enters a record
+                if update:
+                    if not last and self._stops_after(in_window):
+                        return False
+                    in_window = 0
+        self._batches = done
         if not done:
             raise DataError(
                 "The training loader must have at least one batch in every epoch.",
                 received=f"none in epoch {epoch}",
                 remedy="Give one that can be gone through again, such as a DataLoader.",
             )
-        self._report(Split.TRAIN, epoch)
-        self._end(Split.TRAIN, epoch)
+        self.reporter.end(Split.TRAIN, epoch)
         return True
 
     def _validate(self, epoch: int) -> bool:
         """All validation batches. Whether none was left out because the run is to stop."""
         if Split.VALID not in self.loaders:
             return True
-        self.store.begin(Split.VALID)
-        batches = self.loaders[Split.VALID].iterate(self.plan.seed, epoch)
-        for number, batch in enumerate(batches, start=1):
-            if self.interrupter.reason is not None:
-                return False
-            self._append(Split.VALID, epoch, _Pending(number, self.update, None, self.engine.eval_step(batch)))
-        self._report(Split.VALID, epoch)
-        self._end(Split.VALID, epoch)
+        self.reporter.begin(Split.VALID)
+        with closing_after(self.loaders[Split.VALID].iterate(self.plan.seed, epoch)) as batches:
+            for number, batch in enumerate(batches, start=1):
+                self._watch_time()
+                if self.interrupter.reason is not None:
+                    return False
+                output = self.engine.eval_step(batch)
+                self.reporter.add(Split.VALID, epoch, Pending(number, self.progress.update, None, output))
+        self.reporter.end(Split.VALID, epoch)
         return True
 
-    def _append(self, split: Split, epoch: int, pending: _Pending) -> None:
-        now = time.monotonic()
-        if not self._window:
-            self._opened = now
-        self._window.append(pending)
-        if len(self._window) >= WINDOW_BATCHES or now - self._opened >= WINDOW_SECONDS:
-            self._report(split, epoch)
+    def _stops_after(self, window: int) -> bool:
+        """At the end of a window of so many batches inside an epoch: whether the run stops. If not, it may be saved."""
+        self._watch_time()
+        epoch, done = self.progress.position.epoch, self.progress.position.batch or 0
+        stops = self.interrupter.reason is not None
+        every = self.course.every
+        due = every is not None and every.due(done, window, time.monotonic() - self._saved)
+        if stops or due:
+            self.reporter.report(Split.TRAIN, epoch)
+        if due and not stops:
+            self._save_inside()
+        return stops
 
-    def _report(self, split: Split, epoch: int) -> None:
-        """Fetch what the window holds, all at once, and tell it batch by batch."""
-        window, self._window = self._window, []
-        hosts = self.engine.fetch([pending.output for pending in window]) if window else ()
-        for pending, host in zip(window, hosts, strict=True):
-            readings = self.store.fold(split, host)
-            self.emit(
-                Stepped(
-                    split, epoch, pending.batch, pending.update, pending.learning_rate, self._shown(split, readings)
-                )
-            )
-            if split is Split.TRAIN:
-                _refuse_non_finite(readings, epoch, pending)
+    def _save_inside(self) -> None:
+        # the lines of the batches that the checkpoint counts must not be younger than it
+        self.reporter.listeners.flush()
+        if self.checkpointer.inside_epoch(self.progress.position, self._snapshot):
+            self._told_saved()
 
-    def _end(self, split: Split, epoch: int) -> None:
-        readings = self.store.end(split, epoch)
-        if readings:
-            self.emit(SplitEnded(split, epoch, self._shown(split, readings)))
+    def _told_saved(self) -> None:
+        if self.course.every is not None:
+            self._saved = time.monotonic()
+        self.reporter.listeners.tell(Saved(self.progress.position))
 
-    def _shown(self, split: Split, readings: Mapping[str, Reading]) -> Mapping[str, Reading]:
-        return MappingProxyType({name: reading for name, reading in readings.items() if name in self.shown[split]})
+    def _watch_time(self) -> None:
+        """Ask for the stop when the time limit is over: it does not wait for the end of an epoch."""
+        if self.course.rule is None or self.progress.seconds is None:
+            return
+        seconds = self.progress.seconds = time.monotonic() - self._began
+        limit = time_limit_of(self.course.rule)
+        if limit is not None and seconds >= limit.total:
+            self._stop(limit, self.progress.position.finished_epochs)
+
+    def _ask(self, epoch: int) -> None:
+        """Ask for the stop when the rule has a reason after `epoch`."""
+        if self.course.rule is not None and not self.completed:
+            if self.progress.seconds is not None:
+                self.progress.seconds = time.monotonic() - self._began
+            self._stop(self.course.rule, epoch)
+
+    def _ask_at_once(self, rule: StoppingRule) -> None:
+        """Where a run goes on that the rule would have stopped, it stays stopped."""
+        position = self.progress.position
+        asked = rule if position.batch is None else time_limit_of(rule)
+        if asked is None or self.completed or position == START:
+            return
+        self._stop(asked, position.finished_epochs)
+        if self.interrupter.reason is not None:
+            _log.warning("Nothing is trained: the rule of early stopping holds already, %s.", self.interrupter.reason)
+
+    def _stop(self, rule: StoppingRule, epoch: int) -> None:
+        reason = rule.reason(self.reporter.store.history, epoch, self.progress.seconds or 0.0)
+        if reason is not None:
+            self.interrupter.stop(reason)
+            # the first reason stays, and it may be another one
+            self.by_rule = self.interrupter.reason is reason
 
     def _snapshot(self) -> Mapping[str, Record]:
         record = self.engine.record()
-        schedule = schedule_record(self.plan, self.update, self.scheduler, self.store, record["random"])
+        done = self._batches if self.progress.position.batch is None else self.progress.position.batch
+        place = place_of(self.loaders[Split.TRAIN], done)
+        schedule = schedule_record(
+            self.plan, self.progress, self.scheduler, self.reporter.store, record["random"], place
+        )
         return {"model": record["model"], "optim": record["optim"], "scheduler": schedule}
 
 
@@ -174,13 +215,3 @@ def _marking_last(batches: Iterable[Batch]) -> Iterator[tuple[Batch, bool]]:
         yield current, False
         current = following
     yield current, True
-
-
-def _refuse_non_finite(readings: Mapping[str, Reading], epoch: int, pending: _Pending) -> None:
-    loss = readings[Loss.name]
-    if isinstance(loss.value, float) and not math.isfinite(loss.value) and loss.count:
-        raise NonFiniteLoss(
-            "The training loss must be finite.",
-            received=f"{loss.value} at batch {pending.batch} of epoch {epoch}, learning rate {pending.learning_rate}",
-            remedy="Lower the learning rate, clip the gradients, or look at that batch.",
-        )

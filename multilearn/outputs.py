@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Tensor
 
-__all__ = ["ClassificationOutput", "MultiLabelOutput", "Output", "RegressionOutput"]
+__all__ = ["ClassificationOutput", "MultiLabelOutput", "Output", "RegressionOutput", "SeveralOutputs"]
 
 
 @dataclass(frozen=True)
@@ -69,3 +70,13 @@ class RegressionOutput(Output):
     predictions: Any
     targets: Any
     weights: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class SeveralOutputs(Output):
+    """A model with several outputs: each one's own, by name. `loss` is what is minimised, of all of them together.
+
+    A metric is measured on one of them as `multilearn.metrics.OfOutput("name", metric)`.
+    """
+
+    parts: Mapping[str, Output]

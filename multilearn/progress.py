@@ -10,9 +10,10 @@ from typing import Any
 from multilearn import seed as seeds
 from multilearn.errors import RecordError
 from multilearn.metrics.store import MetricStore
+from multilearn.position import START, Position
 from multilearn.protocols import LRScheduler, Record
 
-__all__ = ["Plan", "put_back_on_error", "restore_schedule", "schedule_record", "updates_of"]
+__all__ = ["Plan", "Progress", "progress_of", "put_back_on_error", "restore_schedule", "schedule_record"]
 
 _PARTS = frozenset({"metrics", "progress", "random", "scheduler", "seed", "streams"})
 
@@ -27,17 +28,43 @@ class Plan:
     horizon: int | None
 
 
+@dataclass
+class Progress:
+    """How far a run is.
+
+    `update`: optimizer updates so far; `seconds`: what training took, over all sessions, None if no rule asks for it;
+    `skipped`: batches left out because their loss was not finite.
+    """
+
+    position: Position = START
+    update: int = 0
+    seconds: float | None = None
+    skipped: int = 0
+
+
 def schedule_record(
-    plan: Plan, update: int, scheduler: LRScheduler, store: MetricStore, random: Mapping[str, Any]
+    plan: Plan,
+    progress: Progress,
+    scheduler: LRScheduler,
+    store: MetricStore,
+    random: Mapping[str, Any],
+    place: Record | None = None,
 ) -> Record:
-    """Everything that schedules the rest of the run: positions, data order, streams, history, metric states."""
+    """Everything that schedules the rest of the run: positions, data order, streams, history, metric states.
+
+    `place`: where the training loader is, if seed, epoch and number of the batch do not say it.
+    """
+    # equal runs make equal files: what a clock said is only in those of runs that depend on it
+    spent = {} if progress.seconds is None else {"seconds": progress.seconds}
+    counted = {"update": progress.update, "accumulation": plan.accumulation, "batches": plan.batches}
     return {
         "scheduler": {"state": scheduler.state(), "horizon": plan.horizon},
-        "progress": {"update": update, "accumulation": plan.accumulation, "batches": plan.batches},
+        "progress": {**counted, "skipped": progress.skipped, **spent},
         "seed": plan.seed,
         "streams": seeds.streams(),
         "random": dict(random),
         "metrics": store.state(),
+        **({} if place is None else {"loader": place}),
     }
 
 
@@ -51,7 +78,7 @@ def restore_schedule(
     try:
         if missing := _PARTS - record.keys():
             raise KeyError(", ".join(sorted(missing)))
-        updates_of(record)
+        progress_of(record)
         scheduler.restore(record["scheduler"]["state"])
         store.restore(record["metrics"])
         seeds.restore_streams(record["streams"])
@@ -77,9 +104,11 @@ def put_back_on_error(scheduler: LRScheduler, store: MetricStore) -> Iterator[No
         raise
 
 
-def updates_of(record: Record) -> int:
-    """The optimizer updates done."""
-    return int(record["progress"]["update"])
+def progress_of(record: Record, position: Position = START, timed: bool = False) -> Progress:
+    """What a record says of the run that is at `position`; `timed`: whether it depends on the time that is spent."""
+    found = record["progress"]
+    seconds = float(found.get("seconds", 0.0)) if timed else None
+    return Progress(position, int(found["update"]), seconds, int(found.get("skipped", 0)))
 
 
 def _differences(record: Record, plan: Plan, inside_epoch: bool) -> list[str]:

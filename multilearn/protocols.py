@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from multilearn.outputs import Output
 
 __all__ = [
+    "AdoptsMetrics",
     "ArrayOps",
     "Backend",
     "Batch",
@@ -31,6 +32,7 @@ __all__ = [
     "Subject",
     "Task",
     "Tensor",
+    "Weighed",
 ]
 
 Batch = Any
@@ -118,6 +120,14 @@ class ArrayOps(Protocol):
         ...
 
     def one_hot(self, ids: Any, classes: int) -> Tensor: ...
+    def tally(self, ids: Any, classes: int) -> Tensor:
+        """How often each of the ids 0 to classes - 1 occurs, (classes,), int32; any other id is not counted."""
+        ...
+
+    def take(self, x: Any, index: int) -> Tensor:
+        """The entry with this index along the last axis: (..., n) to (...)."""
+        ...
+
     def equal(self, a: Any, b: Any) -> Tensor: ...
     def greater(self, a: Any, b: Any) -> Tensor: ...
     def both(self, a: Any, b: Any) -> Tensor:
@@ -142,6 +152,10 @@ class ArrayOps(Protocol):
     def log(self, x: Any) -> Tensor: ...
     def softmax(self, x: Any) -> Tensor:
         """Over the last axis."""
+        ...
+
+    def log_softmax(self, x: Any) -> Tensor:
+        """The logarithm of `softmax`, exact also where that is 0."""
         ...
 
     def sigmoid(self, x: Any) -> Tensor: ...
@@ -186,13 +200,27 @@ class Engine(Protocol):
         """Take over a record. Everything is checked before anything is touched: raises `RecordMismatch`."""
         ...
 
+    def finish(self) -> None:
+        """Training is over, and its last record made: averaged weights, where the optimizer keeps any, become the
+        model's. No step follows."""
+        ...
+
     def release(self) -> None:
         """Put the state back into the model object; called once, however `fit` ends."""
         ...
 
 
+@runtime_checkable
+class Weighed(Protocol):
+    """An engine that knows how large its records are without making one."""
+
+    def nbytes(self) -> int:
+        """How many uncompressed bytes reading a record for this engine may take: see `checkpoint.nbytes`."""
+        ...
+
+
 class EvalEngine(Protocol):
-    """One model that is not being trained."""
+    """One model that is not being trained. The model object is left as it is."""
 
     def eval_step(self, batch: Batch) -> StepOutput:
         """As that of an `Engine`."""
@@ -204,8 +232,16 @@ class EvalEngine(Protocol):
 
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]: ...
 
+    def to_host(self, predicted: Any) -> Any:
+        """A copy of what `predict_step` returned, as numpy arrays; it waits for the device."""
+        ...
+
+    def record(self) -> Record:
+        """The part `model` of a record."""
+        ...
+
     def restore(self, model: Record) -> None:
-        """Take over the part `model` of a record, checked before anything is touched: raises `RecordMismatch`."""
+        """Go on with the part `model` of a record, checked before anything is touched: raises `RecordMismatch`."""
         ...
 
     def release(self) -> None: ...
@@ -225,8 +261,11 @@ class Subject:
 class EngineOptions:
     """What an engine is made for. Metrics are measured inside the step; `accumulate` asks for gradient buffers.
 
-    `skip_non_finite`: a batch whose loss is not finite changes nothing but random streams, decided on the device.
+    `skip_non_finite`: a batch whose loss or gradients are not finite changes nothing but random streams, decided on the
+    device; a window of nothing else makes no update. An optimizer that scales the loss judges gradients itself.
     `capture`: False runs the steps eagerly, as they are written, for debugging.
+    `shared`: other engines train parts of the same models, in turn with this one: every step leaves what it did in the
+    model objects and begins with what is there. For loops of one's own.
     """
 
     train_metrics: Sequence[Metric] = ()
@@ -235,6 +274,7 @@ class EngineOptions:
     device: str | None = None
     skip_non_finite: bool = False
     capture: bool = True
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -262,6 +302,22 @@ class Backend(Protocol):
 
     def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
         """Build the model for batches like the first example; check that task, metrics and data fit."""
+        ...
+
+    def eval_engine(self, model: Any, examples: Sequence[Example], options: EngineOptions) -> EvalEngine:
+        """The same for what is not trained: `model` is what `build` takes; there need be nothing to train in it.
+
+        Without `eval_metrics` it is for predictions only: no loss is needed, and batches may have inputs alone.
+        """
+        ...
+
+
+@runtime_checkable
+class AdoptsMetrics(Protocol):
+    """A backend whose framework has metrics of its own."""
+
+    def adopt_metric(self, metric: Any) -> Metric:
+        """The framework's metric as one of ours, or a refusal with the remedy."""
         ...
 
 

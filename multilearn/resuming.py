@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
-from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes
+from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder, nbytes
+from multilearn.directory import holds_run
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
-from multilearn.events import Split
-from multilearn.experiment import earlier, holds_run
+from multilearn.experiment import earlier
 from multilearn.history import History, Monitor
 from multilearn.position import START, Position
-from multilearn.protocols import Engine, Record
+from multilearn.protocols import Engine, Record, Weighed
 from multilearn.settings import Resume, Settings
 
-__all__ = ["Found", "copy_metric_files", "find"]
+__all__ = ["Found", "Located", "find", "history_of", "limits_of", "load", "locate"]
 
 
 _SCHEDULE_LIMIT = 64 << 20
@@ -34,46 +33,93 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Located:
+    """A checkpoint of a folder, None where none is intact; `notes` is what is to be said aloud."""
+
+    folder: CheckpointFolder
+    position: Position | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Path:
+        """The directory of the run that it is of."""
+        return self.folder.path.parent
+
+
 def find(settings: Settings, path: Path, engine: Engine) -> Found:
-    """The checkpoint that `.checkpoint(...)` asked for.
+    """The checkpoint that `.checkpoint(...)` asked for, read.
 
     Raises `CheckpointNotFound` (naming those that exist), `RecordError` for a damaged one, `ConfigurationError` if the
     run has already gone on further than `num_epochs`.
     """
-    resume = settings.resume
-    if resume is None:
+    if settings.resume is None:
         return Found()
-    source = path if resume.directory is None else resume.directory
-    folder = CheckpointFolder(RunDirectory(source).checkpoints, settings.recorder or MpkGzRecorder())
-    position, notes = _position(resume, folder, source)
-    if position is None and resume.directory is None and (origin := _moved_from(path, folder)):
-        # the run was moved here, and ended before it saved anything of its own
-        folder, position = origin
-        source = folder.path.parent
+    located = locate(settings.resume, path, settings.recorder)
+    position, source = located.position, located.source
     if position is None:
-        nothing = "No checkpoint is intact" if notes else "Nothing was saved"
-        return Found(notes=(*notes, f"{nothing} in {source}: starting at epoch 1."))
+        nothing = "No checkpoint is intact" if located.notes else "Nothing was saved"
+        return Found(notes=(*located.notes, f"{nothing} in {source}: starting at epoch 1."))
     if position > Position(settings.epochs):
         raise ConfigurationError(
             "num_epochs is the total number of epochs, and more than that are already done.",
             received=f"num_epochs({settings.epochs}) and the checkpoint {position}",
             remedy=f"Ask for {position.epoch} or more, or go on from an earlier checkpoint.",
         )
-    needed = nbytes(engine.record())
-    limits = {"model": needed, "optim": needed, "scheduler": max(needed, _SCHEDULE_LIMIT)}
-    parts = _load(folder, position, limits)
-    return Found(position, parts, source, (*notes, f"Going on from checkpoint {position} of {source}."))
+    found = _read(located.folder, position, limits_of(engine))
+    parts = {part: contents.item for part, contents in found.items()}
+    notes = [*located.notes, f"Going on from checkpoint {position} of {source}."]
+    if found["model"].metadata.get("precision") == "half":
+        notes.append("Its weights were stored in half precision: the rest will differ from an uninterrupted run.")
+    return Found(position, parts, source, tuple(notes))
 
 
-def copy_metric_files(source: Path, target: Path, position: Position) -> None:
-    """Copy the metric files of the epochs up to `position` from one run's directory into another's."""
-    for split in (Split.TRAIN, Split.VALID):
-        for epoch, folder in RunDirectory(source).epochs(split).items():
-            if epoch <= position.epoch:
-                copy = RunDirectory(target).epoch(split, epoch)
-                copy.mkdir(parents=True, exist_ok=True)
-                for file in folder.glob("*.log"):
-                    shutil.copyfile(file, copy / file.name)
+def locate(resume: Resume, path: Path, recorder: Recorder | None = None) -> Located:
+    """The checkpoint that `resume` names, of the run in `path` where it names no other run's directory.
+
+    Raises `CheckpointNotFound`, naming those that exist; for `"latest"` only if another directory holds no run.
+    """
+    source = path if resume.directory is None else resume.directory
+    folder = CheckpointFolder(RunDirectory(source).checkpoints, recorder or MpkGzRecorder())
+    position, notes = _position(resume, folder, source)
+    if position is None and resume.directory is None and (origin := _moved_from(path, folder)):
+        # the run was moved here, and ended before it saved anything of its own
+        folder, position = origin
+    return Located(folder, position, notes)
+
+
+def limits_of(engine: Engine) -> dict[str, int]:
+    """How many uncompressed bytes each part of a record for this engine may have."""
+    needed = engine.nbytes() if isinstance(engine, Weighed) else nbytes(engine.record())
+    return {"model": needed, "optim": needed, "scheduler": max(needed, _SCHEDULE_LIMIT)}
+
+
+def load(folder: CheckpointFolder, position: Position, limits: Mapping[str, int] | None = None) -> dict[str, Record]:
+    """The three parts of a checkpoint. Raises `RecordError` where one is missing or damaged."""
+    return {part: contents.item for part, contents in _read(folder, position, limits).items()}
+
+
+def _read(folder: CheckpointFolder, position: Position, limits: Mapping[str, int] | None) -> dict[str, Contents]:
+    parts = folder.read(position, limits)
+    if missing := {"model", "optim", "scheduler"} - parts.keys():
+        raise RecordError(
+            "A checkpoint to go on from must have its three parts.",
+            received=f"checkpoint {position} in {folder.path} without {', '.join(sorted(missing))}",
+            remedy="Go on from another one.",
+        )
+    return parts
+
+
+def history_of(parts: Mapping[str, Record]) -> History:
+    """The history up to the place of a checkpoint. Raises `RecordError` where it is not what this version wrote."""
+    try:
+        return History.from_state(parts["scheduler"]["metrics"]["history"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordError(
+            "The record of the schedule must hold what this version wrote.",
+            received=f"{type(error).__name__}: {error}",
+            remedy="Use another checkpoint.",
+        ) from error
 
 
 def _position(resume: Resume, folder: CheckpointFolder, source: Path) -> tuple[Position | None, tuple[str, ...]]:
@@ -110,23 +156,12 @@ def _best(folder: CheckpointFolder, source: Path) -> tuple[Position, tuple[str, 
     latest, skipped = folder.latest_intact()
     if latest is None:
         raise _missing("best", folder, source)
-    history = History.from_state(_load(folder, latest)["scheduler"]["metrics"]["history"])
+    history = history_of(load(folder, latest))
     intact = [p.epoch for p in folder.positions() if p.batch is None and folder.problem(p) is None]
     best = Monitor().best(history, intact)
     if best is None:
         raise _missing("best", folder, source)
     return Position(best), tuple(skipped)
-
-
-def _load(folder: CheckpointFolder, position: Position, limits: Mapping[str, int] | None = None) -> dict[str, Record]:
-    parts = folder.load(position, limits)
-    if missing := {"model", "optim", "scheduler"} - parts.keys():
-        raise RecordError(
-            "A checkpoint to go on from must have its three parts.",
-            received=f"checkpoint {position} in {folder.path} without {', '.join(sorted(missing))}",
-            remedy="Go on from another one.",
-        )
-    return parts
 
 
 def _missing(which: str, folder: CheckpointFolder, source: Path) -> CheckpointNotFound:

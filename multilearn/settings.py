@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from multilearn.application_log import Installer, file_log
-from multilearn.checkpoint import DEFAULT, CheckpointStrategy, Recorder
+from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, Recorder
 from multilearn.checkpoint.strategies import best_of
+from multilearn.checkpointing import SaveInterval
+from multilearn.early_stopping import StoppingRule, watched_by
 from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
+from multilearn.history import Monitor
 from multilearn.interrupter import Interrupter
 from multilearn.loggers import MetricLogger
-from multilearn.metrics import Loss, Metric
+from multilearn.metrics import AnyMetric
+from multilearn.protocols import LRScheduler
 from multilearn.renderers import Renderer
+from multilearn.reporting import NanPolicy
+from multilearn.schedulers import watched_by as watched_by_schedule
 
 __all__ = ["Registered", "Resume", "Settings"]
 
@@ -25,7 +31,7 @@ class Registered:
     """A metric on one split; a plotted one is numeric."""
 
     split: Split
-    metric: Metric
+    metric: AnyMetric
     plotted: bool = False
 
     def info(self) -> MetricInfo:
@@ -61,27 +67,44 @@ class Settings:
     device: str | None = None
     application_log: Installer | None = file_log
     interrupter: Interrupter | None = None
+    restore_best: Monitor | None = None
+    checkpoint_every: SaveInterval | None = None
+    early_stopping: StoppingRule | None = None
+    nan_policy: NanPolicy = "stop"
+    capture: bool = True
     show_summary: bool = False
 
     def of(self, split: Split) -> tuple[Registered, ...]:
         """The metrics registered on a split."""
         return tuple(registered for registered in self.metrics if registered.split == split)
 
-    def refuse_contradictions(self) -> None:
-        """Raise `ConfigurationError` for a strategy that nothing follows, or that watches what is not measured."""
-        if self.recorder is None and self.strategy is not DEFAULT:
-            raise ConfigurationError(
-                "A checkpointing strategy needs a checkpointer.",
-                received=f"{self.strategy!r}, and nothing is saved",
-                remedy="Add .with_file_checkpointer().",
-            )
-        for best in best_of(self.strategy):
-            measured = [Loss.name, *(each.metric.name for each in self.of(Split(best.split)) if each.metric.numeric)]
-            if best.metric not in measured:
+    @property
+    def kept(self) -> CheckpointStrategy:
+        """The strategy, and what `.restore_best` needs besides."""
+        monitor = self.restore_best
+        if monitor is None or any(_watches(best, monitor) for best in best_of(self.strategy)):
+            return self.strategy
+        return AnyOf(self.strategy, KeepBest(monitor.metric, monitor.split, monitor.direction))
+
+    def watched(self, scheduler: LRScheduler | None = None) -> Iterator[tuple[str, Monitor]]:
+        """What decides about the run, by what asks for it."""
+        if scheduler is not None:
+            for monitor in watched_by_schedule(scheduler):
+                yield "ReduceOnPlateau", monitor
+        if self.restore_best is not None:
+            yield "restore_best", self.restore_best
+        if self.early_stopping is not None:
+            for monitor in watched_by(self.early_stopping):
+                yield "early_stopping", monitor
+
+    def refuse_unmeasured(self, splits: Container[Split], scheduler: LRScheduler) -> None:
+        """Raise `ConfigurationError` if something watches a split that there is no data for."""
+        for what, monitor in self.watched(scheduler):
+            if monitor.split not in splits:
                 raise ConfigurationError(
-                    "KeepBest watches a numeric metric that is registered on its split, or the loss.",
-                    received=f"{best.metric!r} on {best.split}, where there are: {', '.join(dict.fromkeys(measured))}",
-                    remedy=f"Register it with .metric_{best.split}_numeric(...).",
+                    f"{what} watches {monitor.metric} of {monitor.split}, so it needs data for it.",
+                    received="no validation loader, or an empty one",
+                    remedy='Give fit a validation loader, or watch split="train".',
                 )
 
     def describe_metrics(self) -> tuple[Mapping[str, Any], ...]:
@@ -89,23 +112,13 @@ class Settings:
         described: dict[str, dict[str, Any]] = {}
         for registered in self.metrics:
             info = registered.info()
-            entry = described.setdefault(info.name, {**asdict(info), "plotted": False, "splits": []})
+            repeatable = getattr(registered.metric, "repeatable", True)
+            declared = {**asdict(info), "plotted": False, "repeatable": repeatable, "splits": []}
+            entry = described.setdefault(info.name, declared)
             entry["splits"].append(str(registered.split))
             entry["plotted"] = entry["plotted"] or info.plotted
         return tuple(described.values())
 
-    def describe(self) -> dict[str, Any]:
-        """As plain data, for `experiment.json`."""
-        return {
-            "directory": self.directory,
-            "metrics": [
-                {"split": str(registered.split), "metric": repr(registered.metric), "plotted": registered.plotted}
-                for registered in self.metrics
-            ],
-            "loggers": None if self.loggers is None else [type(logger).__name__ for logger in self.loggers],
-            "num_epochs": self.epochs,
-            "grads_accumulation": self.accumulation,
-            "recorder": None if self.recorder is None else type(self.recorder).__name__,
-            "checkpointing_strategy": None if self.recorder is None else repr(self.strategy),
-            "device": self.device,
-        }
+
+def _watches(best: KeepBest, monitor: Monitor) -> bool:
+    return Monitor(best.metric, best.split, best.direction) == monitor

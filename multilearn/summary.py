@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from multilearn.events import MetricInfo, Split
 from multilearn.history import History
+from multilearn.metrics.matrix_text import table
 from multilearn.renderers.notation import shown
 from multilearn.renderers.sparkline import BLOCKS, sparkline
 
@@ -23,20 +25,40 @@ def summary(
     epochs: int,
     reason: str | None = None,
     *,
+    restored: int | None = None,
+    skipped: int = 0,
+    texts: Mapping[Split, Mapping[str, str]] = MappingProxyType({}),
     blocks: str = BLOCKS,
 ) -> str:
     """The directory, the `epochs` done, why the run stopped (if it was not complete), and a table for each split.
 
+    If they are not the last ones, the epoch whose weights were `restored`; how many batches were `skipped`, if any.
+
     Each numeric metric has its first value, the lowest and the highest with their epochs (the earliest on ties, never
-    NaN), the last one and its curve, drawn with `blocks`. Text metrics are left out. No newline at the end.
+    NaN), the last one and its curve, drawn with `blocks`. Text metrics have their last value, which is in `texts`;
+    a matrix of counts is a table of its own. No newline at the end.
     """
     done = f"{epochs} done" if reason is None else f"{epochs} done, stopped: {reason}"
     lines = ["summary", f"  directory  {directory}", f"  epochs     {done}"]
+    if restored is not None:
+        lines.append(f"  weights    those of epoch {restored}")
+    if skipped:
+        lines.append(f"  skipped    {skipped} batch{'es' if skipped != 1 else ''} whose loss was not finite")
     for split in Split:
         rows = [_row(info, history.values(split, info.name), blocks) for info in metrics.get(split, ()) if info.numeric]
         if rows:
             lines += ["", *_aligned([[split.value, "first", "lowest", "highest", "last", ""], *rows])]
+        for info in metrics.get(split, ()):
+            if info.name in texts.get(split, {}):
+                lines += ["", *_text(split, info, texts[split][info.name])]
     return "\n".join(lines)
+
+
+def _text(split: Split, info: MetricInfo, text: str) -> list[str]:
+    if info.unit != "matrix":
+        return [f"  {split.value}  {info.name}  {shown(text)}"]
+    head = f"  {split.value}  {info.name}, last epoch: a row for each target, a column for each prediction"
+    return [head, *(f"    {line}" for line in table(text))]
 
 
 def _row(info: MetricInfo, values: Mapping[int, float], blocks: str) -> list[str]:

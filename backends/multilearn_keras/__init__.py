@@ -8,9 +8,31 @@ import multilearn as _multilearn  # isort: skip  (chooses the framework before K
 from multilearn_keras import random as _random
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.backend import KerasBackend
-from multilearn_keras.tasks import Classification, Regression
+from multilearn_keras.keras_files import save_model
+from multilearn_keras.keras_schedule import KerasSchedule
+from multilearn_keras.metrics import KerasMetric
+from multilearn_keras.tasks import (
+    Classification,
+    LanguageModel,
+    MultiLabelClassification,
+    Regression,
+    SequenceClassification,
+)
+from multilearn_keras.weights import load_weights
 
-__all__ = ["Classification", "KerasBackend", "KerasOps", "Regression"]
+__all__ = [
+    "Classification",
+    "KerasBackend",
+    "KerasMetric",
+    "KerasOps",
+    "KerasSchedule",
+    "LanguageModel",
+    "MultiLabelClassification",
+    "Regression",
+    "SequenceClassification",
+    "load_weights",
+    "save_model",
+]
 
 del _multilearn
 _random.install()

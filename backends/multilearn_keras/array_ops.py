@@ -48,6 +48,16 @@ class KerasOps:
             ops.equal(ops.expand_dims(ops.cast(ids, "int32"), -1), ops.arange(classes, dtype="int32")), "float32"
         )
 
+    def tally(self, ids: Any, classes: int) -> Tensor:
+        ids = ops.reshape(ops.cast(ids, "int32"), (-1,))
+        # frameworks disagree about ids out of range: they share one more segment, which is cut off
+        known = ops.logical_and(ops.greater_equal(ids, 0), ops.less(ids, classes))
+        ones = ops.ones_like(ids)
+        return ops.cast(ops.segment_sum(ones, ops.where(known, ids, classes), classes + 1)[:classes], "int32")
+
+    def take(self, x: Any, index: int) -> Tensor:
+        return x[..., index]
+
     def equal(self, a: Any, b: Any) -> Tensor:
         return ops.equal(a, b)
 
@@ -89,6 +99,9 @@ class KerasOps:
 
     def softmax(self, x: Any) -> Tensor:
         return ops.softmax(self.float32(x), axis=-1)
+
+    def log_softmax(self, x: Any) -> Tensor:
+        return ops.log_softmax(self.float32(x), axis=-1)
 
     def sigmoid(self, x: Any) -> Tensor:
         return ops.sigmoid(self.float32(x))

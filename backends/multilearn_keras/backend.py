@@ -10,16 +10,18 @@ from typing import Any, cast
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn.protocols import Engine, EngineOptions, Example, Subject
+from multilearn.protocols import Engine, EngineOptions, EvalEngine, Example, Subject
 from multilearn_keras import random
 from multilearn_keras.devices import KerasDevice, available
+from multilearn_keras.engines.evaluation import ModelAlone
+from multilearn_keras.metrics import KerasMetric
 from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule, require_trainable
 from multilearn_keras.streams import seed_native
 from multilearn_keras.tasks import CompiledModel
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
 
-_ENGINES = {"torch": "TorchEngine", "tensorflow": "TensorFlowEngine", "jax": "JaxEngine"}
+_ENGINES = {"torch": "Torch", "tensorflow": "TensorFlow", "jax": "Jax"}
 
 
 class KerasBackend:
@@ -57,10 +59,21 @@ class KerasBackend:
         }
         return Subject(task, adopted, scheduler, description)
 
+    def adopt_metric(self, metric: Any) -> KerasMetric:
+        return KerasMetric(metric)
+
     def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
+        return cast("Engine", self._class("Engine")(subject, examples, options))
+
+    def eval_engine(self, model: Any, examples: Sequence[Example], options: EngineOptions) -> EvalEngine:
+        alone = isinstance(model, keras.Model) and not options.eval_metrics
+        task = ModelAlone(model) if alone else _task(model)
+        return cast("EvalEngine", self._class("EvalEngine")(task, examples, options))
+
+    def _class(self, kind: str) -> Any:
         # imported here and not above: each module imports its own framework
         module = importlib.import_module(f"multilearn_keras.engines.{self.name}")
-        return cast("Engine", getattr(module, _ENGINES[self.name])(subject, examples, options))
+        return getattr(module, f"{_ENGINES[self.name]}{kind}")
 
 
 def torch() -> KerasBackend:

@@ -5,6 +5,7 @@ An id out of range is an error on torch, another one on TensorFlow, and silent n
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,19 @@ import numpy as np
 from multilearn.data import leaves
 from multilearn.errors import DataError
 
-__all__ = ["check_ids", "check_items", "check_one_hot", "check_targets"]
+__all__ = [
+    "check_ids",
+    "check_items",
+    "check_labels",
+    "check_numbers",
+    "check_one_hot",
+    "check_shares",
+    "check_targets",
+    "check_weights",
+]
 
 Array = np.ndarray[Any, Any]
+Shape = tuple[int | None, ...]
 
 
 def check_targets(y: Any) -> Array:
@@ -41,8 +52,61 @@ def check_items(x: Any, y: Array | None, weight: Any) -> None:
         )
 
 
-def check_ids(y: Array, classes: int, shape: tuple[int | None, ...], ignored: int | None = None) -> None:
-    """Class ids: integers, (batch, ...) or (batch, ..., 1), from 0 to classes - 1, or the one that the loss ignores."""
+def check_weights(weight: Any, items: Shape) -> None:
+    """Sample weights: a number for each of the items, whose shape is (None, ...), or along their first axes."""
+    if weight is None or isinstance(weight, (dict, list, tuple)):
+        return
+    shape = np.shape(weight)
+    lengths = zip(shape[1:], items[1:], strict=False)
+    extra = shape[len(items) :]
+    if any(expected is not None and length not in (1, expected) for length, expected in lengths) or extra not in (
+        (),
+        (1,),
+    ):
+        raise DataError(
+            f"Sample weights must have the shape {_batched(items)}, or that of its first axes, such as (batch).",
+            received=f"shape {_batched((None, *shape[1:]))}",
+            remedy="Give one weight for each item of which the loss has a value.",
+        )
+
+
+def check_labels(y: Array, shape: Shape) -> None:
+    """Labels: 0 or 1, in the shape of the model's output, (batch, ..., labels), or without the axis of a single one."""
+    if len(shape) < 2:
+        raise DataError(
+            "A model of labels must have an axis of labels, (batch, ..., labels).",
+            received=f"an output of shape {_batched(shape)}",
+            remedy="For a single label, end it in Dense(1).",
+        )
+    _check_shape(y, shape, "The labels", "Give a 0 or 1 for each output of the model.")
+    if y.dtype.kind not in "biuf" or not np.all((y == 0) | (y == 1)):
+        numbers = y.dtype.kind in "biuf" and y.size
+        raise DataError(
+            "Labels must be 0 or 1.",
+            received=f"values from {y.min()} to {y.max()}" if numbers else f"type {y.dtype}",
+            remedy="For one class out of several use Classification; the loss can smooth labels by itself.",
+        )
+
+
+def check_shares(y: Array, shape: Shape) -> None:
+    """Targets of a binary cross-entropy: from 0 to 1, in the shape of the output or without a last axis of 1."""
+    _check_shape(y, shape, "The targets", "Reshape the targets, or change the model's last layer.")
+    if y.dtype.kind not in "biuf" or not np.all((y >= 0) & (y <= 1)):
+        numbers = y.dtype.kind in "biuf" and y.size
+        raise DataError(
+            "The targets of a binary cross-entropy must be from 0 to 1.",
+            received=f"values from {y.min()} to {y.max()}" if numbers else f"type {y.dtype}",
+            remedy="Number the two classes 0 and 1.",
+        )
+
+
+def check_numbers(y: Array, shape: Shape) -> None:
+    """Numbers in the shape of the model's output, or without a last axis of length 1."""
+    _check_shape(y, shape, "The targets of a regression", "Reshape the targets, or change the model's last layer.")
+
+
+def check_ids(y: Array, classes: int, shape: Shape, ignored: Collection[int] = ()) -> None:
+    """Class ids: integers, (batch, ...) or (batch, ..., 1), from 0 to classes - 1, or those that are ignored."""
     rank = len(shape)
     if y.ndim not in (rank - 1, rank) or (y.ndim == rank and y.shape[-1] != 1):
         raise DataError(
@@ -65,8 +129,8 @@ def check_ids(y: Array, classes: int, shape: tuple[int | None, ...], ignored: in
             received=f"type {y.dtype}",
             remedy="Convert them with .astype('int32'); for numbers to predict, use Regression.",
         )
-    if ignored is not None:
-        y = y[y != ignored]
+    if ignored:
+        y = y[~np.isin(y, list(ignored))]
     if y.size and (y.min() < 0 or y.max() >= classes):
         wrong = y.max() if y.max() >= classes else y.min()
         raise DataError(
@@ -92,5 +156,18 @@ def check_one_hot(y: Array, shares: bool) -> None:
         )
 
 
-def _batched(shape: tuple[int | None, ...]) -> str:
+def _check_shape(y: Array, shape: Shape, what: str, remedy: str) -> None:
+    expected = shape[1:]
+    fitting = [y.shape[1:], (*y.shape[1:], 1)]
+    if not any(
+        len(f) == len(expected) and all(e in (None, n) for n, e in zip(f, expected, strict=True)) for f in fitting
+    ):
+        raise DataError(
+            f"{what} must have the shape of the model's output, {_batched(shape)}.",
+            received=f"shape {_batched((None, *y.shape[1:]))}",
+            remedy=remedy,
+        )
+
+
+def _batched(shape: Shape) -> str:
     return f"({', '.join(['batch', *('any' if length is None else str(length) for length in shape[1:])])})"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
-from keras.src.backend.common.masking import get_keras_mask
+from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.losses.loss import apply_mask
+from keras.src.losses.losses import LossFunctionWrapper
 
 from multilearn.data import mapped
 from multilearn.errors import ConfigurationError
@@ -20,26 +20,17 @@ __all__ = [
     "divisor",
     "from_logits_of",
     "ignored_by",
+    "is_binary",
     "is_categorical",
     "item_weights",
+    "leaving_out",
     "own",
+    "spread",
     "takes_class_ids",
     "understood",
 ]
 
 _OPS = KerasOps()
-
-
-class _Function(keras.losses.Loss):
-    """A plain function of (y_true, y_pred), averaged as Keras does."""
-
-    def __init__(self, function: Callable[..., Any], **arguments: Any) -> None:
-        super().__init__(name=getattr(function, "__name__", "loss"))
-        self._function = function
-        self._fn_kwargs = arguments
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self._function(y_true, y_pred, **self._fn_kwargs)
 
 
 def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
@@ -50,7 +41,9 @@ def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
     found = keras.losses.get(loss)
     if not isinstance(found, keras.losses.Loss):
         asks = from_logits is not None and "from_logits" in inspect.signature(found).parameters
-        found = _Function(found, **({"from_logits": from_logits} if asks else {}))
+        # averaged as Keras does with a plain function of (y_true, y_pred)
+        arguments = {"from_logits": from_logits} if asks else {}
+        found = LossFunctionWrapper(found, name=getattr(found, "__name__", "loss"), **arguments)
     elif isinstance(loss, str) and from_logits is not None and "from_logits" in found.get_config():
         found = type(found).from_config({**found.get_config(), "from_logits": from_logits})
     if found.reduction in (None, "none"):
@@ -66,6 +59,12 @@ def is_categorical(loss: keras.losses.Loss) -> bool:
     """Whether the loss is a cross-entropy over classes."""
     name = f"{type(loss).__name__} {loss.name}".lower()
     return "categorical" in name
+
+
+def is_binary(loss: keras.losses.Loss) -> bool:
+    """Whether the loss is a cross-entropy over labels that are each true or not."""
+    name = f"{type(loss).__name__} {loss.name}".lower().replace("_", "")
+    return "binarycrossentropy" in name or "binaryfocalcrossentropy" in name
 
 
 def takes_class_ids(loss: keras.losses.Loss) -> bool:
@@ -93,9 +92,33 @@ def counted(logits: Any, ids: Any, loss: keras.losses.Loss) -> Any:
     return kept if mask is None else ops.logical_and(mask, kept)
 
 
+def leaving_out(padding: int, ids: Any, logits: Any, targets: Any) -> tuple[Any, Any]:
+    """Logits with a Keras mask that leaves out, too, the items with the target `padding`; and targets with a class
+    that the loss can look up in their place. `ids`: (batch, ...), `targets`: the same, or one-hot."""
+    kept = ops.not_equal(ids, padding)
+    mask = get_keras_mask(logits)
+    if mask is not None:
+        kept = ops.logical_and(ops.cast(mask, "bool"), kept)
+    if len(targets.shape) == len(ids.shape):
+        targets = ops.where(kept, targets, ops.zeros_like(targets))
+    logits = ops.copy(logits)
+    set_keras_mask(logits, kept)
+    return logits, targets
+
+
 def own(weight: Any) -> Any:
     """A copy, in float32, for a Keras loss: on torch it multiplies the mask into the very tensor it is given."""
     return mapped(lambda w: ops.copy(ops.cast(w, "float32")), weight)
+
+
+def spread(weight: Any, items: Any) -> Any:
+    """`own(weight)`, with as many axes as `items`, (batch, ...): Keras lines up the last axes, not the first."""
+    if weight is None:
+        return None
+    weight = own(weight)
+    while len(weight.shape) < len(items.shape):
+        weight = ops.expand_dims(weight, -1)
+    return weight
 
 
 def divisor(reduction: str, items: Any, mask: Any, weight: Any) -> Any:

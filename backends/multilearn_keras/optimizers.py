@@ -6,36 +6,29 @@ from numbers import Real
 from typing import Any
 
 import keras
-from keras import ops
 
 from multilearn.errors import ConfigurationError
-from multilearn.protocols import LRScheduler, Record
+from multilearn.protocols import LRScheduler
 from multilearn.schedulers import Constant
+from multilearn_keras.keras_schedule import KerasSchedule
 
-__all__ = ["KerasSchedule", "adopt_optimizer", "adopt_schedule", "rate_variable", "require_trainable", "track_all"]
-
-
-class KerasSchedule:
-    """A Keras `LearningRateSchedule`: a function of the update, asked on the host."""
-
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
-        self._schedule = schedule
-
-    def learning_rate(self, update: int) -> float:
-        return float(ops.convert_to_numpy(self._schedule(ops.convert_to_tensor(update, dtype="int32"))))
-
-    def state(self) -> Record:
-        return {}
-
-    def restore(self, state: Record) -> None:
-        """Nothing to restore: it is a function of the update."""
-
-    def __repr__(self) -> str:
-        return f"{type(self._schedule).__name__}({self._schedule.get_config()})"
+__all__ = [
+    "adopt_optimizer",
+    "adopt_schedule",
+    "rate_variable",
+    "refuse_built_for_another",
+    "require_trainable",
+    "scales_loss_dynamically",
+    "track_all",
+]
 
 
 def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimizer:
-    """The Keras optimizer that `build` was given as an object, a name, or None for a compiled model's own."""
+    """The Keras optimizer that `build` was given as an object, a name, or None for a compiled model's own.
+
+    For a model of the policy `mixed_float16` it is wrapped in a `LossScaleOptimizer`, as `compile` does.
+    """
+    given = optimizer
     if optimizer is None:
         optimizer = getattr(model, "optimizer", None)
         if optimizer is None:
@@ -59,13 +52,21 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
             received=f"gradient_accumulation_steps={steps}",
             remedy=f"Leave it out and use .grads_accumulation({steps}).",
         )
+    refuse_built_for_another(optimizer, model)
+    if given is not None and _is_mixed_float16(model) and not scales_loss_dynamically(optimizer):
+        # as Keras' own compile does: small gradients would be zero in half precision
+        return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+    return optimizer
+
+
+def refuse_built_for_another(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> None:
+    """Raise `ConfigurationError` if the optimizer has state for the variables of another model."""
     if optimizer.built and model.built and not _built_for(optimizer, model):
         raise ConfigurationError(
             "An optimizer keeps state for each variable of one model, and this one was built for another.",
             received=f"{optimizer.name}, built for {len(_trained_by(optimizer))} variables of another model",
             remedy=f"Make a new one: keras.optimizers.{type(optimizer).__name__}(...).",
         )
-    return optimizer
 
 
 def adopt_schedule(lr: Any, optimizer: keras.optimizers.Optimizer) -> LRScheduler:
@@ -119,8 +120,17 @@ def track_all(optimizer: keras.optimizers.Optimizer) -> None:
                 inner._track_variable(held)
 
 
+def scales_loss_dynamically(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether it finds out by itself how far it can scale the loss, and makes no update where gradients overflow."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
 def _inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _is_mixed_float16(model: Any) -> bool:
+    return getattr(getattr(model, "dtype_policy", None), "name", None) == "mixed_float16"
 
 
 def _named(name: str) -> keras.optimizers.Optimizer:

@@ -17,7 +17,7 @@ from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordMismatch
 from multilearn_keras.variables import nest
 
-__all__ = ["assign", "record_of", "specification", "to_device", "to_host"]
+__all__ = ["assign", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
 
 Array = np.ndarray[Any, Any]
 
@@ -66,6 +66,11 @@ def specification(variables: Mapping[str, keras.Variable]) -> dict[str, Any]:
     return nest({key: _blank(variable) for key, variable in variables.items()})
 
 
+def is_seed_state(variable: keras.Variable) -> bool:
+    """Whether it is the state of a `SeedGenerator`."""
+    return variable.name == SEED_STATE and tuple(variable.shape) == (2,)
+
+
 def _value(variable: keras.Variable, key: str, values: Mapping[str, Any] | None) -> Any:
     return variable.value if values is None else values[key]
 
@@ -80,7 +85,7 @@ def _blank(variable: keras.Variable) -> HostTensor:
 
 
 def _recorded_dtype(variable: keras.Variable) -> np.dtype[Any]:
-    if variable.name == SEED_STATE and tuple(variable.shape) == (2,):
+    if is_seed_state(variable):
         return np.dtype(np.uint32)
     return _numpy_dtype("int64" if variable.dtype == "int32" else variable.dtype)
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from multilearn.artifacts import RunDirectory
 from multilearn.errors import ConfigurationError
-from multilearn.events import Event, Reading, Saved, Split, SplitEnded, Started, Stepped
-from multilearn.loggers.metric_file import format_final, format_line
+from multilearn.events import Evaluating, Event, Saved, Split, SplitEnded, Started, Stepped
+from multilearn.loggers.open_files import MetricFiles, ReplacedFiles
 from multilearn.position import Position
 
 __all__ = ["FileMetricLogger"]
 
-_FLUSH_SECONDS = 1.0
 _log = logging.getLogger("multilearn")
 
 
@@ -26,10 +23,12 @@ class FileMetricLogger:
 
     Where a run goes on, the files of finished epochs are left alone and those of later ones removed; inside an epoch
     the lines up to the position are kept. What is logged reaches the disk within a second, with a batch.
+
+    An evaluation goes into `test/<name>/<metric>.log`: an earlier one under that name is replaced when it is complete.
     """
 
     def __init__(self) -> None:
-        self._files: _MetricFiles | None = None
+        self._files: MetricFiles | ReplacedFiles | None = None
 
     def log(self, event: Event) -> None:
         match event:
@@ -37,7 +36,10 @@ class FileMetricLogger:
                 self.close()
                 directory = RunDirectory(event.directory)
                 _go_back(directory, event.position, [info.name for info in event.metrics.get(Split.TRAIN, ())])
-                self._files = _MetricFiles(directory)
+                self._files = MetricFiles(directory.metric)
+            case Evaluating():
+                self.close()
+                self._files = ReplacedFiles(RunDirectory(event.directory).test(event.name))
             case Stepped():
                 self._started().step(event.split, event.epoch, event.readings)
             case SplitEnded():
@@ -56,7 +58,7 @@ class FileMetricLogger:
         if files is not None:
             files.close()
 
-    def _started(self) -> _MetricFiles:
+    def _started(self) -> MetricFiles | ReplacedFiles:
         if self._files is None:
             raise ConfigurationError(
                 "A FileMetricLogger writes between Started and close().",
@@ -64,52 +66,6 @@ class FileMetricLogger:
                 remedy="Give it a Started event first: that names the directory.",
             )
         return self._files
-
-
-class _MetricFiles:
-    """The files of the epoch that is going on, opened with their first line."""
-
-    def __init__(self, directory: RunDirectory) -> None:
-        self._directory = directory
-        self._open: dict[tuple[Split, int, str], tuple[BinaryIO, list[str]]] = {}
-        self._flushed = time.monotonic()
-
-    def step(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
-        for name, reading in readings.items():
-            self._lines(split, epoch, name).append(format_line(reading.value, reading.count))
-        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
-            self.flush()
-
-    def end(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
-        for name, reading in readings.items():
-            self._lines(split, epoch, name).append(format_final(reading.value))
-        self.close()
-
-    def flush(self) -> None:
-        self._flushed = time.monotonic()
-        for file, lines in self._open.values():
-            if lines:
-                text = "\n".join(lines) + "\n"
-                lines.clear()
-                file.write(text.encode())
-                file.flush()
-
-    def close(self) -> None:
-        with contextlib.ExitStack() as files:
-            for file, _lines in self._open.values():
-                files.enter_context(file)
-            try:
-                self.flush()
-            finally:
-                self._open.clear()
-
-    def _lines(self, split: Split, epoch: int, metric: str) -> list[str]:
-        key = (split, epoch, metric)
-        if key not in self._open:
-            path = self._directory.metric(split, epoch, metric)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._open[key] = path.open("ab"), []
-        return self._open[key][1]
 
 
 def _go_back(directory: RunDirectory, position: Position, metrics: Iterable[str]) -> None:

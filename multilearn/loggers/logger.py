@@ -13,7 +13,21 @@ __all__ = ["MetricLogger"]
 class MetricLogger(Protocol):
     """Writes readings down, wherever they are wanted. It sees every event of a run, `Started` first.
 
-    What it raises stops the run.
+    What it raises stops the run: `fit` raises it, and all listeners are closed. A logger of one's own is a class with
+    these three methods; that of a run that goes on is told in `Started` from where, and what was before.
+
+    >>> from multilearn.events import SplitEnded
+    >>> class Table:
+    ...     def log(self, event):
+    ...         if isinstance(event, SplitEnded):
+    ...             values = {name: reading.value for name, reading in event.readings.items()}
+    ...             print(event.epoch, event.split, values)
+    ...     def flush(self): ...
+    ...     def close(self): ...
+    >>> isinstance(Table(), MetricLogger)
+    True
+
+    It is given to `LearnerBuilder.metric_loggers(FileMetricLogger(), Table())`: several are told one after the other.
     """
 
     def log(self, event: Event) -> None:

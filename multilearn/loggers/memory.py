@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multilearn.events import Event, Split, SplitEnded, Started, Stepped
+from multilearn.events import Evaluating, Event, Split, SplitEnded, Started, Stepped
 
 __all__ = ["MemoryMetricLogger"]
 
@@ -13,7 +13,8 @@ class MemoryMetricLogger:
     """Keeps what a file logger would write.
 
     `epochs[split][metric][epoch]` is the exact value of a finished epoch, `batches[split][metric][epoch]` the list of
-    its batch values. A run that begins, or goes on from a checkpoint, drops what is later than where it starts.
+    its batch values. An evaluation is epoch 1 of the split `test`; only the latest is kept. A run that
+    begins, or goes on from a checkpoint, drops what is later than where it starts.
     """
 
     def __init__(self) -> None:
@@ -24,6 +25,9 @@ class MemoryMetricLogger:
         match event:
             case Started():
                 self._go_back(event)
+            case Evaluating():
+                self.epochs.pop(Split.TEST, None)
+                self.batches.pop(Split.TEST, None)
             case Stepped(split=split, epoch=epoch):
                 for name, reading in event.readings.items():
                     of_metric = self.batches.setdefault(split, {}).setdefault(name, {})

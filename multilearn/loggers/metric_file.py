@@ -1,7 +1,8 @@
 """The lines of a metric file: `value,count` or `value` for each batch, `value,final` for the finished epoch.
 
 Decimal text that gives back the same bits; `NaN`, `inf`, `-inf`. Texts have what would break a line, or read as
-something else, written as `\\xHH` or `\\uHHHH`, and a backslash as `\\\\`: one line is one value.
+something else, written as `\\xHH` or `\\uHHHH`, and a backslash as `\\\\`: one line is one value. All are numbers, or
+all are texts; `unavailable` may stand among numbers, for the machine that a run goes on on may lack a sensor.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn.errors import RecordError
+from multilearn.metrics.metric import UNAVAILABLE
 
 __all__ = ["MetricFile", "format_final", "format_line", "read_metric_file"]
 
@@ -59,12 +61,15 @@ def read_metric_file(path: Path) -> MetricFile:
     values: list[float | str] = []
     counts: list[float | int | None] = []
     final: float | str | None = None
+    kinds: set[bool] = set()
     for number, line in enumerate(lines, start=1):
         try:
             if final is not None:
                 raise ValueError("a line after the final one")
             value, tail = _parse_line(line.decode())
-            if values and isinstance(value, str) != isinstance(values[0], str):
+            if value != UNAVAILABLE:
+                kinds.add(isinstance(value, str))
+            if len(kinds) > 1:
                 raise ValueError("a text among numbers")
         except ValueError as fault:
             raise RecordError(

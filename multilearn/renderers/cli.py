@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from multilearn.events import Event, Started
+from multilearn.events import Evaluating, Event, Started
+from multilearn.renderers.evaluation import EvaluationLine
 from multilearn.renderers.lines import Lines
 from multilearn.renderers.stream import ForgivingStream
 
@@ -24,19 +25,19 @@ class CliRenderer:
     """Shows a run on `stream`, by default what `sys.stdout` is when the run begins.
 
     On a terminal: epoch, progress, speed, remaining time, learning rate, metric values and their curves, redrawn in
-    place. Otherwise: a line where the run starts, one for each epoch, one where it ends. A stream that is closed, gone
-    or cannot show a character never fails the run.
+    place. Otherwise: a line where the run starts, one for each epoch, one where it ends. An evaluation is one
+    line. A stream that is closed, gone or cannot show a character never fails the run.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._screen: Lines | LiveBlock | None = None
+        self._screen: Lines | LiveBlock | EvaluationLine | None = None
 
     def host(self, fit: Callable[[], T]) -> T:
         return fit()
 
     def render(self, event: Event) -> None:
-        if isinstance(event, Started):
+        if isinstance(event, (Started, Evaluating)):
             self.close()
             self._screen = self._opened(event)
         elif self._screen is not None:
@@ -47,12 +48,15 @@ class CliRenderer:
         if screen is not None:
             screen.close()
 
-    def _opened(self, started: Started) -> Lines | LiveBlock | None:
+    def _opened(self, started: Started | Evaluating) -> Lines | LiveBlock | EvaluationLine | None:
         stream: TextIO | None = self._stream if self._stream is not None else sys.stdout
         if stream is None:  # a process without standard streams, such as pythonw
             return None
         forgiving = ForgivingStream(stream)
-        if not forgiving.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        live = forgiving.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+        if isinstance(started, Evaluating):
+            return EvaluationLine(forgiving, started, time.monotonic(), live=live)
+        if not live:
             return Lines(forgiving, started, time.monotonic())
         from multilearn.renderers.live import LiveBlock
 

@@ -10,10 +10,11 @@ _LONGEST_TEXT = 40
 
 
 def shown(value: float | str, unit: str = "") -> str:
-    """A metric's value: four decimals, fewer digits with an exponent where that says more, shares in per cent.
+    """A metric's value: four decimals, fewer digits with an exponent where that says more, shares in per cent,
+    any other unit behind it.
 
-    >>> shown(0.12345), shown(0.975, "share"), shown(3.2e-5), shown(float("nan"))
-    ('0.1235', '97.50 %', '3.200e-05', 'NaN')
+    >>> shown(0.12345), shown(0.975, "share"), shown(3.2e-5), shown(float("nan")), shown(1.5, "GiB")
+    ('0.1235', '97.50 %', '3.200e-05', 'NaN', '1.5000 GiB')
     """
     if isinstance(value, str):
         text = " ".join("".join(c if c.isprintable() else " " for c in value).split())
@@ -24,7 +25,8 @@ def shown(value: float | str, unit: str = "") -> str:
         return "inf" if value > 0 else "-inf"
     if unit == "share":
         return f"{100 * value:.2f} %"
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
+    number = f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
+    return f"{number} {unit}".rstrip()
 
 
 def duration(time: float) -> str:

@@ -29,13 +29,20 @@ def ending(started: Started, finished: Finished, time: float, saved: Position | 
     if finished.error is not None:
         return f"failed {_place(finished.position)}: {_first_line(finished.error)}"
     if finished.reason is not None:
-        how = '; .checkpoint("latest") goes on from here' if saved == finished.position else ""
-        return f"stopped {_place(finished.position)}: {_first_line(finished.reason)}{how}"
+        unless = ", under another rule or none," if finished.by_rule else ""
+        how = f'; .checkpoint("latest"){unless} goes on from here' if saved == finished.position else ""
+        return f"stopped {_place(finished.position)}: {_first_line(finished.reason)}{how}{_besides(finished)}"
     done, before = finished.position.epoch, started.position
     if before == finished.position:
-        return f"completed {_epochs(done)} before"
+        return f"completed {_epochs(done)} before{_besides(finished)}"
     share = f", the last {done - before.finished_epochs}" if before > START else ""
-    return f"completed {_epochs(done)}{share} in {seconds(time)}"
+    return f"completed {_epochs(done)}{share} in {seconds(time)}{_besides(finished)}"
+
+
+def _besides(finished: Finished) -> str:
+    skipped, best = finished.skipped, finished.restored
+    left_out = f"; {skipped} batch{'es' if skipped != 1 else ''} without a finite loss skipped" if skipped else ""
+    return f"{left_out}; the weights are those of epoch {best}" if best is not None else left_out
 
 
 def _place(position: Position) -> str:

@@ -40,11 +40,14 @@ OF_ONE: dict[str, Function] = {
     "expand_dims": lambda ops, x: ops.expand_dims(x, -1),
     "reshape": lambda ops, x: ops.reshape(x, (-1,)),
     "softmax": lambda ops, x: ops.softmax(x),
+    "log_softmax": lambda ops, x: ops.log_softmax(x),
     "sigmoid": lambda ops, x: ops.sigmoid(x),
     "exp": lambda ops, x: ops.exp(x),
     "log": lambda ops, x: ops.log(x),
     "absolute": lambda ops, x: ops.absolute(x),
     "one_hot": lambda ops, x: ops.one_hot(x, 3),
+    "tally": lambda ops, x: ops.tally(x, 3),
+    "take": lambda ops, x: ops.take(x, 1),
 }
 OF_TWO: dict[str, Function] = {
     name: lambda ops, x, y, name=name: getattr(ops, name)(x, y)
@@ -57,7 +60,7 @@ OF_TRUTHS: dict[str, Function] = {
 }
 # what numpy refuses as well, or means something else by
 UNDEFINED = {
-    *(("one_hot", kind) for kind in ("floats", "ties", "special", "truths")),
+    *((name, kind) for name in ("one_hot", "tally") for kind in ("floats", "ties", "special", "truths")),
     ("top_k", "truths"),
     ("int32", "special"),
     ("softmax", "special"),
@@ -121,7 +124,7 @@ def test_one_item_and_one_class(name: str) -> None:
     check(function, FLOATS[:, :1])
 
 
-@pytest.mark.parametrize("name", ["sum", "size", "float32", "softmax", "one_hot", "argmax"])
+@pytest.mark.parametrize("name", ["sum", "size", "float32", "softmax", "one_hot", "argmax", "tally", "take"])
 def test_no_items_at_all(name: str) -> None:
     check(OF_ONE[name], WHOLE[:0])
 

@@ -35,12 +35,13 @@ def engine_of(
     whole: Batch | None = None,
     accumulate: bool = False,
     metrics: Sequence[Any] = (Loss(),),
+    **options: Any,
 ) -> Engine:
     """An engine as `fit` makes it, with the same metrics on both splits."""
     keras_backend = backend.load()
     subject = keras_backend.adopt(model, optimizer, None)
     examples = (Example(example, whole), Example(example))
-    return keras_backend.engine(subject, examples, EngineOptions(metrics, metrics, accumulate))
+    return keras_backend.engine(subject, examples, EngineOptions(metrics, metrics, accumulate, **options))
 
 
 def train(engine: Engine, batches: Sequence[Batch], lr: float, n: int = 1) -> list[tuple[float, float]]:

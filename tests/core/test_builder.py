@@ -15,6 +15,7 @@ from toy_backend import Momentum, ToyDevice
 
 import multilearn as ml
 from multilearn.checkpoint import AnyOf, KeepBest, KeepLast, MpkGzRecorder
+from multilearn.early_stopping import FirstOf, NoImprovement
 from multilearn.errors import BackendError, ConfigurationError, DirectoryError, MultilearnError
 from multilearn.loggers import MemoryMetricLogger
 from multilearn.metrics import Accuracy, Entry, Loss
@@ -57,6 +58,11 @@ METHODS: dict[str, Callable[[Builder], Builder]] = {
     "renderer": lambda b: b.renderer(SilentRenderer()),
     "with_application_logger": lambda b: b.with_application_logger(None),
     "with_interrupter": lambda b: b.with_interrupter(ml.Interrupter()),
+    "restore_best": lambda b: b.restore_best(),
+    "checkpoint_every": lambda b: b.checkpoint_every(batches=10),
+    "early_stopping": lambda b: b.early_stopping(NoImprovement()),
+    "nan_policy": lambda b: b.nan_policy("skip"),
+    "engine": lambda b: b.engine(capture=False),
     "summary": lambda b: b.summary(),
 }
 
@@ -121,7 +127,7 @@ REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
         r"Only a numeric metric.*Received: Text, whose values are text\. Register it with \.metric_train\(",
     ),
     "a text metric, plotted in validation": (lambda b: b.metric_valid_numeric(Text()), r"\.metric_valid\("),
-    "a metric without a name": (lambda b: b.metric_train(Text(name=" ")), "needs a name"),
+    "a metric without a name": (lambda b: b.metric_train(Text(name=" ")), "name of the metric must be a text"),
     "a metric's class": (lambda b: b.metric_train(Loss), "with parentheses"),
     "no metric": (lambda b: b.metrics("Loss"), "must have name, unit, numeric, measure, merge and entry"),
     "no logger": (lambda b: b.metric_loggers("file"), "metric logger must have"),
@@ -131,6 +137,26 @@ REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
     "a recorder's class": (lambda b: b.with_file_checkpointer(MpkGzRecorder), "with parentheses"),
     "no strategy": (lambda b: b.with_checkpointing_strategy(2), "checkpointing strategy must have"),
     "no interrupter": (lambda b: b.with_interrupter("SIGINT"), "interrupter"),
+    "the best of nothing": (lambda b: b.restore_best(""), "watched by its name"),
+    "the best of no split": (lambda b: b.restore_best("Loss", "validation"), "Received: 'validation'"),
+    "the best in no direction": (lambda b: b.restore_best(direction="min"), "Received: 'min'"),
+    "no interval": (lambda b: b.checkpoint_every(), "checkpoint_every takes .*Received: neither"),
+    "two intervals": (lambda b: b.checkpoint_every(batches=5, minutes=1), "Received: both"),
+    "every batch at once": (lambda b: b.checkpoint_every(batches=0), "Received: batches=0"),
+    "an interval that goes back": (lambda b: b.checkpoint_every(batches=-3), "Received: batches=-3"),
+    "half a batch": (lambda b: b.checkpoint_every(batches=2.5), r"Received: batches=2\.5"),
+    "true batches": (lambda b: b.checkpoint_every(batches=True), "Received: batches=True"),
+    "no minutes": (lambda b: b.checkpoint_every(minutes=0), "Received: minutes=0"),
+    "endless minutes": (lambda b: b.checkpoint_every(minutes=float("inf")), "Received: minutes=inf"),
+    "minutes that are no number": (lambda b: b.checkpoint_every(minutes=float("nan")), "Received: minutes=nan"),
+    "minutes as text": (lambda b: b.checkpoint_every(minutes="5"), "Received: minutes='5'"),
+    "no rule": (lambda b: b.early_stopping(5), "stopping rule must have the method reason"),
+    "a rule's class": (lambda b: b.early_stopping(NoImprovement), "with parentheses"),
+    "an unknown NaN policy": (
+        lambda b: b.nan_policy("raise"),
+        'one of "stop", "skip" and "ignore". Received: \'raise\'',
+    ),
+    "capture as a number": (lambda b: b.engine(capture=1), "capture is True or False"),
     "no application logger": (lambda b: b.with_application_logger("experiment.log"), "context manager"),
     "two devices": (
         lambda b: b.devices(["gpu:0", "gpu:1"]),
@@ -369,6 +395,27 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Builder], Builder], str]] = {
         ),
         r"Received: 'Accuracy' on valid, where there are: Loss\. Register it with \.metric_valid_numeric",
     ),
+    "an interval and nothing saved": (
+        lambda b: b.checkpoint_every(batches=100),
+        r"checkpoint_every needs a checkpointer\. Received: SaveInterval\(batches=100, .*Add \.with_file_checkpointer",
+    ),
+    "the best of what is not measured": (
+        lambda b: b.restore_best("Accuracy", direction="highest"),
+        r"restore_best watches .*'Accuracy' on valid, where there are: Loss\. Register it with \.metric_valid_numeric",
+    ),
+    "the best of what is only measured in validation": (
+        lambda b: b.metric_valid(Accuracy()).restore_best("Accuracy", "train", "highest"),
+        "'Accuracy' on train",
+    ),
+    "the best of a test": (lambda b: b.restore_best("Loss", "test"), "restore_best watches the training or the"),
+    "a rule about what is not measured": (
+        lambda b: b.early_stopping(FirstOf(NoImprovement(), NoImprovement("Acuracy", direction="highest"))),
+        "early_stopping watches .*'Acuracy' on valid",
+    ),
+    "a rule about a text": (
+        lambda b: b.metric_valid(Text()).early_stopping(NoImprovement("Text")),
+        "'Text' on valid",
+    ),
     "the best by a text": (
         lambda b: b.metric_valid(Text()).with_file_checkpointer().with_checkpointing_strategy(KeepBest("Text")),
         "'Text' on valid",
@@ -391,7 +438,8 @@ def test_the_best_by_a_registered_metric_or_by_the_loss_is_welcome(tmp_path: Pat
 
 
 def test_whole_numbers_may_be_those_of_numpy(tmp_path: Path) -> None:
-    learner = toy.fit(toy.builder(tmp_path / "run").num_epochs(np.int64(2)).grads_accumulation(np.int8(1)))
+    builder = toy.builder(tmp_path / "run").num_epochs(np.int64(2)).grads_accumulation(np.int8(1))
+    learner = toy.fit(builder.checkpoint_every(batches=np.int64(3)))
     assert len(learner.history["train"]["Loss"]) == 2
 
 

@@ -40,7 +40,7 @@ class Text:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Everything a run says that is stopped, goes on, fails, and is finished already."""
+    """Everything a run says that is stopped, goes on, fails, is finished already, and is evaluated."""
     directory = tmp_path_factory.mktemp("events") / "run"
     everything: list[Any] = []
 
@@ -62,6 +62,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
             toy.fit(described, toy.Watched(toy.train_loader(), fail))
         toy.fit(described)
         toy.fit(described)
+        ml.Evaluator(directory, [Text()], renderer=Screen()).evaluate(toy.task(), toy.valid_loader(), checkpoint=3)
     return everything
 
 
@@ -73,6 +74,7 @@ def test_the_run_of_these_tests_says_everything_there_is_to_say(said: list[Any])
         ("2", None, False),
         ("3", None, True),
         ("3", None, True),
+        ("0", None, True),
     ]
     assert any(event.history for event in said if isinstance(event, Started))
 

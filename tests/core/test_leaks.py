@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.errors import NonFiniteLoss
+from multilearn.events import Finished, Stepped
 
 HAS_PROC = os.path.isdir("/proc/self/fd")
 
@@ -210,7 +213,7 @@ def test_after_a_refusal_in_fit_everything_is_as_before_and_nothing_was_made(unc
     with pytest.raises(ValueError, match="Labels"):
         learner.fit(ml.DataLoader((x, y + 1), 8))
     assert not unchanged.exists()
-    assert not learner._subject.task.model.busy
+    assert not learner._run.subject.task.model.busy
 
 
 def test_handlers_of_the_users_own_are_put_back_and_not_called(unchanged: Path) -> None:
@@ -240,6 +243,7 @@ def test_off_the_main_thread_no_handler_is_installed_and_the_run_goes_through(un
 
 def test_the_users_own_warnings_still_appear_on_stderr(tmp_path: Path, environment: dict[str, str]) -> None:
     script = f"""
+import gc
 import logging
 import toy_experiment as toy
 train = toy.Watched(toy.train_loader(), lambda *at: at == (1, 2) and logging.warning("mind the gap"))
@@ -256,3 +260,107 @@ logging.warning("after")
     )
     assert done.stderr == "WARNING:root:mind the gap\nWARNING:root:after\n"
     assert "WARNING root mind the gap" in (tmp_path / "run/experiment.log").read_text()
+
+
+class Weighing:
+    """Looks at the objects there are, and at the bytes in use, when a run is about to return."""
+
+    objects = memory = 0
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def log(self, event: Any) -> None:
+        if isinstance(event, Finished):
+            gc.collect()
+            self.objects, self.memory = len(gc.get_objects()), tracemalloc.get_traced_memory()[0]
+
+
+def weighed(directory: Path, epochs: int, **options: Any) -> Weighing:
+    logger = Weighing()
+    builder = ml.LearnerBuilder(directory).num_epochs(epochs).metrics(ml.metrics.Loss(), ml.metrics.Accuracy())
+    builder = builder.metric_loggers(logger).renderer(ml.renderers.SilentRenderer())
+    for name, value in options.items():
+        builder = getattr(builder, name)(**value)
+    toy.build(builder).fit(ml.DataLoader(toy.arrays(700), 350, shuffle=True), toy.valid_loader())
+    return logger
+
+
+@pytest.mark.parametrize(
+    ("epochs", "options"),
+    [(50, {"restore_best": {}}), (10, {"with_file_checkpointer": {}, "checkpoint_every": {"batches": 1}})],
+    ids=["plain", "saving much"],
+)
+def test_more_epochs_take_no_more_memory(tmp_path: Path, epochs: int, options: dict[str, Any]) -> None:
+    tracemalloc.start()
+    try:
+        weighed(tmp_path / "warm", 2, **options)
+        few = weighed(tmp_path / "few", 2, **options)
+        many = weighed(tmp_path / "many", 2 + epochs, **options)
+    finally:
+        tracemalloc.stop()
+    # of an epoch its values stay, and nothing else: its batches alone take 14 kB
+    assert many.objects - few.objects < epochs
+    assert many.memory - few.memory < epochs * 2000
+
+
+class Halving:
+    """A schedule that halves its rate after every epoch."""
+
+    def __init__(self) -> None:
+        self.rate = 0.4
+
+    def learning_rate(self, update: int) -> float:
+        return self.rate
+
+    def state(self) -> dict[str, Any]:
+        return {"rate": self.rate}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.rate = state["rate"]
+
+    def observe(self, epoch: int, history: Any) -> None:
+        assert epoch in history.values("valid", "Loss")
+        self.rate /= 2
+
+
+def rates(directory: Path, schedule: Halving, epochs: int, resume: bool = False) -> list[float]:
+    """The learning rate of every epoch that is trained."""
+    recorded = toy.Recorded()
+    builder = toy.builder(directory, epochs).metric_loggers(recorded)
+    ml.set_seed(toy.SEED)
+    learner = (builder.checkpoint("latest") if resume else builder).build(toy.task(), toy.Momentum(), schedule)
+    learner.fit(toy.train_loader(), toy.valid_loader())
+    return [event.learning_rate for event in recorded.of(Stepped) if event.batch == 1 and event.learning_rate]
+
+
+def test_a_schedule_that_watches_the_training_is_told_and_leaks_nothing_into_other_learners(tmp_path: Path) -> None:
+    schedule = Halving()
+    assert rates(tmp_path / "a", schedule, 3) == [0.4, 0.2, 0.1]
+    assert rates(tmp_path / "b", schedule, 2) == [0.4, 0.2]
+    assert schedule.rate == 0.4
+    # what it was told before a checkpoint is in it
+    assert rates(tmp_path / "b", schedule, 4, resume=True) == [0.1, 0.05]
+
+
+def test_learners_of_one_builder_leak_nothing_into_each_other(tmp_path: Path) -> None:
+    memory = ml.loggers.MemoryMetricLogger()
+    builder = (
+        toy.builder(tmp_path / "{seed}", 3)
+        .metric_loggers(ml.loggers.FileMetricLogger(), memory)
+        .early_stopping(ml.early_stopping.NoImprovement("Loss", "train", epochs=3))
+        .restore_best()
+        .summary()
+    )
+    found = []
+    for directory in ("a", "b"):
+        ml.set_seed(toy.SEED)
+        first, other = (builder.build(toy.task(), toy.Momentum(), 0.1) for _ in range(2))
+        del other  # built, and never fitted
+        first.fit(toy.train_loader(), toy.valid_loader())
+        found.append((first.history, toy.weights(first), first.stopped_by, first.restored, memory.epochs))
+        os.rename(first.directory, tmp_path / directory)
+    assert found[0][:4] == found[1][:4]
+    assert toy.metric_files(tmp_path / "a") == toy.metric_files(tmp_path / "b")
+    assert toy.checkpoint_files(tmp_path / "a") == toy.checkpoint_files(tmp_path / "b")

@@ -258,7 +258,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_without_a_checkpoint_of_it(tmp_p
     with pytest.raises(NonFiniteLoss, match=r"nan at batch 3 of epoch 2, learning rate 0\.\d+"):
         learner.fit(TurnsBad(), toy.valid_loader())
     assert toy.checkpoints(tmp_path / "run") == ["1"]
-    assert not learner._subject.task.model.busy
+    assert not learner._run.subject.task.model.busy
     values = read_metric_file(tmp_path / "run/train/epoch-2/Loss.log").values
     assert len(values) == 3 and math.isnan(values[2])  # written and closed
     (session,) = experiment(tmp_path / "run")["sessions"]
@@ -295,7 +295,7 @@ def test_no_training_data_is_an_error_before_anything_is_written(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("data", [toy.arrays(3), iter([]), None, "data", 5])
+@pytest.mark.parametrize("data", [toy.arrays(3), toy.arrays(3)[0], None, "data", 5])
 def test_what_is_no_loader_is_refused_with_the_remedy(tmp_path: Path, data: Any) -> None:
     learner = toy.build(toy.builder(tmp_path / "run"))
     with pytest.raises(DataError, match=r"training data must be a loader.*DataLoader\(\(x, y\)"):

@@ -10,7 +10,7 @@ import pytest
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded, MetricInfo, Reading, Saved, Split, SplitEnded, Started, Stepped
 from multilearn.loggers import FileMetricLogger, MemoryMetricLogger, MetricLogger, read_metric_file
-from multilearn.loggers import files as files_module
+from multilearn.loggers import open_files as files_module
 from multilearn.position import START, Position
 
 INFOS = (MetricInfo("Loss"), MetricInfo("Top 5"))

@@ -10,18 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+import toy_experiment as toy
 
 from multilearn import loop as loop_module
+from multilearn import reporting
+from multilearn.checkpointing import SaveInterval
 from multilearn.data import Batches
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import EpochEnded, Saved, Split, SplitEnded, Stepped
 from multilearn.interrupter import Interrupter
-from multilearn.loop import Loop
+from multilearn.listeners import Listeners
+from multilearn.loop import Course, Loop
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.position import START, Position
-from multilearn.progress import Plan
+from multilearn.progress import Plan, Progress
 from multilearn.protocols import HostOutput, Record, StepOutput
+from multilearn.renderers import SilentRenderer
+from multilearn.reporting import Reporter
 
 
 class OnDevice:
@@ -103,6 +109,8 @@ class Saves:
         self.saved.append(str(position))
         return True
 
+    def completed(self, history: Any) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -116,6 +124,10 @@ class Setting:
     accumulation: int = 1
     position: Position = START
     update: int = 0
+    rule: Any = None
+    seconds: float = 0.0
+    every: SaveInterval | None = None
+    policy: Any = "stop"
     then: Any = None
     events: list[Any] = field(default_factory=list)
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
@@ -130,20 +142,19 @@ class Setting:
         loaders = {Split.TRAIN: Batches(self.train)}
         if self.valid:
             loaders[Split.VALID] = Batches(self.valid)
+        store = MetricStore({Split.TRAIN: [Loss()], Split.VALID: [Loss()]})
+        listeners = Listeners((toy.Recorded(self._emit),), SilentRenderer())
+        progress = Progress(self.position, self.update, seconds=None if self.rule is None else self.seconds)
         return Loop(
             engine=self.engine,
             scheduler=self.scheduler,
             loaders=loaders,
-            store=MetricStore({Split.TRAIN: [Loss()], Split.VALID: [Loss()]}),
-            shown=self.shown,
-            emit=self._emit,
-            flush=lambda: None,
+            reporter=Reporter(self.engine, store, listeners, self.shown, self.policy, progress),
             checkpointer=self.saves,
             interrupter=self.interrupter,
             plan=Plan(0, self.accumulation, len(self.train), None),
-            epochs=self.epochs,
-            position=self.position,
-            update=self.update,
+            course=Course(self.epochs, self.rule, self.every),
+            progress=progress,
         )
 
     def _emit(self, event: Any) -> None:
@@ -169,7 +180,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         state.now += state.tick
         return state.now
 
-    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=monotonic))
+    for module in (loop_module, reporting):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=monotonic))
     return state
 
 
@@ -205,7 +217,7 @@ def test_the_scheduler_is_asked_once_per_update_counted_from_0(window: int, upda
     setting = Setting(losses(*range(5)), losses(1), epochs=3, accumulation=window)
     loop = setting.run()
     assert setting.scheduler.asked == list(range(3 * updates))
-    assert loop.update == 3 * updates
+    assert loop.progress.update == 3 * updates
 
 
 def test_every_batch_of_a_window_is_given_the_rate_of_its_update() -> None:
@@ -217,7 +229,7 @@ def test_every_batch_of_a_window_is_given_the_rate_of_its_update() -> None:
 def test_a_resumed_loop_goes_on_with_the_updates_where_they_were() -> None:
     setting = Setting(losses(*range(4)), epochs=2, position=Position(1, 3), update=3)
     loop = setting.loop()
-    loop.store.begin(Split.TRAIN)  # what a restored store has done
+    loop.reporter.store.begin(Split.TRAIN)  # what a restored store has done
     loop.run()
     assert setting.scheduler.asked == [3, 4, 5, 6, 7]
     assert [(e.epoch, e.batch) for e in setting.of(Stepped)] == [(1, 4), (2, 1), (2, 2), (2, 3), (2, 4)]
@@ -288,7 +300,7 @@ def test_the_epoch_value_is_the_mean_weighted_by_the_counts_and_not_that_of_the_
     assert valid.readings["Loss"].value == pytest.approx((2 + 1.5) / 2, rel=1e-15)
     assert train.readings["Loss"].count == 17
     assert valid.readings["Loss"].count == 2
-    assert loop.store.history.values(Split.TRAIN, "Loss") == {1: train.readings["Loss"].value}
+    assert loop.reporter.store.history.values(Split.TRAIN, "Loss") == {1: train.readings["Loss"].value}
 
 
 def test_every_batch_says_the_exact_value_of_the_epoch_so_far() -> None:
@@ -308,7 +320,7 @@ def test_metrics_that_were_not_registered_are_measured_and_not_shown() -> None:
     loop = setting.run()
     assert [dict(event.readings) for event in setting.of(Stepped)] == [{}, {}]
     assert [dict(event.readings) for event in setting.of(SplitEnded)] == [{}, {}]
-    assert loop.store.history.values(Split.VALID, "Loss") == {1: 2.0}
+    assert loop.reporter.store.history.values(Split.VALID, "Loss") == {1: 2.0}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -343,7 +355,7 @@ def test_a_stop_ends_the_batch_and_saves_inside_the_epoch() -> None:
 
     setting.engine = StopsAtTwo()
     loop = setting.run()
-    assert loop.position == Position(1, 2)
+    assert loop.progress.position == Position(1, 2)
     assert setting.saves.saved == ["1.2"]
     assert setting.engine.evaluated == 0
     assert [event.batch for event in setting.of(Stepped)] == [1, 2]
@@ -362,7 +374,7 @@ def test_a_stop_waits_for_the_open_window(at: int, position: str) -> None:
 
     setting.engine = Stops()
     loop = setting.run()
-    assert str(loop.position) == position
+    assert str(loop.progress.position) == position
     assert setting.saves.saved == [position]
     assert setting.engine.updates[-1]
 
@@ -377,7 +389,7 @@ def test_a_stop_in_validation_is_placed_at_the_end_of_training() -> None:
 
     setting.engine = Stops()
     loop = setting.run()
-    assert loop.position == Position(1, 3)
+    assert loop.progress.position == Position(1, 3)
     assert setting.engine.evaluated == 1
     assert setting.saves.saved == ["1.3"]
     assert [event.split for event in setting.of(SplitEnded)] == ["train"]
@@ -396,14 +408,14 @@ def test_a_stop_while_the_end_of_an_epoch_is_being_saved_is_never_without_a_chec
 
     setting.saves = SavesNothing(every_epoch=False)
     loop = setting.run()
-    assert setting.saves.saved == [str(loop.position)]
+    assert setting.saves.saved == [str(loop.progress.position)]
 
 
 def test_a_stop_by_a_listener_at_the_end_of_an_epoch_saves_that_epoch() -> None:
     setting = Setting(losses(1, 2), epochs=5, saves=Saves(every_epoch=False))
     setting.then = lambda event: isinstance(event, EpochEnded) and setting.interrupter.stop("enough")
     loop = setting.run()
-    assert loop.position == Position(1)
+    assert loop.progress.position == Position(1)
     assert setting.saves.saved == ["1"]
 
 
@@ -411,7 +423,7 @@ def test_a_run_that_is_to_stop_before_it_begins_does_nothing() -> None:
     setting = Setting(losses(1, 2))
     setting.interrupter.stop("enough")
     loop = setting.run()
-    assert loop.position == START
+    assert loop.progress.position == START
     assert setting.events == []
     assert setting.engine.steps == []
 

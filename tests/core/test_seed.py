@@ -75,9 +75,8 @@ def test_the_variable_wins_over_the_script_and_the_log_says_so(tmp_path: Path, m
     assert '"seed": 19' in (tmp_path / "19/experiment.json").read_text()
     monkeypatch.delenv("MULTILEARN_SEED")
     ml.set_seed(19)
-    toy.builder(tmp_path / "asked", 1).build(toy.task(), learner._subject.optimizer, learner._subject.scheduler).fit(
-        toy.train_loader()
-    )
+    subject = learner._run.subject
+    toy.builder(tmp_path / "asked", 1).build(toy.task(), subject.optimizer, subject.scheduler).fit(toy.train_loader())
     assert toy.metric_files(tmp_path / "19") == toy.metric_files(tmp_path / "asked")
     assert "seed 19 (set_seed)" in (tmp_path / "asked/experiment.log").read_text()
 

@@ -46,7 +46,7 @@ def test_a_metric_that_was_only_ever_nan_is_shown() -> None:
     assert text.splitlines()[-1].split() == ["Loss", "NaN", "NaN", "NaN", "NaN"]
 
 
-def test_texts_are_left_out_and_metrics_without_an_epoch_shown_empty() -> None:
+def test_texts_without_a_value_are_left_out_and_metrics_without_an_epoch_shown_empty() -> None:
     infos = {Split.TRAIN: [MetricInfo("Words", numeric=False)], Split.VALID: [MetricInfo("Loss")]}
     text = summary(History(), infos, directory=Path("r"), epochs=0, reason="SIGINT")
     assert "Words" not in text and "train" not in text
@@ -59,3 +59,16 @@ def test_other_blocks_can_be_asked_for() -> None:
         history(Loss=[0.0, 1.0]), {Split.TRAIN: [MetricInfo("Loss")]}, directory=Path("r"), epochs=2, blocks="_#"
     )
     assert text.endswith("_#") and text.isascii()
+
+
+def test_texts_have_their_last_value_and_a_matrix_is_a_table() -> None:
+    infos = {Split.VALID: [MetricInfo("Cells", "matrix", False), MetricInfo("Words", "", False)]}
+    texts = {Split.VALID: {"Cells": "cat: 5 1; dog: 0 4", "Words": "two words"}}
+    text = summary(History(), infos, directory=Path("r"), epochs=1, texts=texts)
+    assert text.split("\n\n")[1:] == [
+        "  valid  Cells, last epoch: a row for each target, a column for each prediction\n"
+        "         cat  dog\n"
+        "    cat    5    1\n"
+        "    dog    0    4",
+        "  valid  Words  two words",
+    ]

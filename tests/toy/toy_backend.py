@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,17 @@ from multilearn.outputs import ClassificationOutput
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, LRScheduler, Record, StepOutput, Subject
 from multilearn.schedulers import Constant
 
-__all__ = ["STREAM", "Momentum", "SoftmaxModel", "SoftmaxRegression", "Stream", "ToyBackend", "ToyDevice", "ToyEngine"]
+__all__ = [
+    "STREAM",
+    "Momentum",
+    "SoftmaxModel",
+    "SoftmaxRegression",
+    "Stream",
+    "ToyBackend",
+    "ToyDevice",
+    "ToyEngine",
+    "ToyEvalEngine",
+]
 
 OPS = NumpyOps()
 
@@ -104,9 +115,10 @@ class ToyEngine:
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         output, gradient = self._task.forward(batch, training=True)
-        self._open = {name: total + gradient[name] * output.count for name, total in self._open.items()}
-        self._weight += output.count
-        if update:
+        if np.isfinite(output.loss) or not self._options.skip_non_finite:
+            self._open = {name: total + gradient[name] * output.count for name, total in self._open.items()}
+            self._weight += output.count
+        if update and self._weight:
             self._apply(lr)
         return StepOutput({metric.name: metric.measure(OPS, output) for metric in self._options.train_metrics})
 
@@ -129,6 +141,9 @@ class ToyEngine:
         self._velocity, self._updates = _arrays(record["optim"]["velocity"]), record["optim"]["updates"]
         STREAM.seed, STREAM.drawn = record["random"]["seed"], record["random"]["drawn"]
 
+    def finish(self) -> None:
+        """No averages are kept."""
+
     def release(self) -> None:
         if not self._model.busy:
             raise RuntimeError("an engine is released once")
@@ -143,6 +158,36 @@ class ToyEngine:
 
     def _zeros(self) -> dict[str, np.ndarray]:
         return {name: np.zeros_like(array) for name, array in self._model.weights.items()}
+
+
+class ToyEvalEngine:
+    """See `EvalEngine`: a checkpoint's arrays are in a model of its own."""
+
+    def __init__(self, task: Any, options: EngineOptions) -> None:
+        self._task, self._options = copy.deepcopy(task), options
+
+    def eval_step(self, batch: Batch) -> StepOutput:
+        output = self._task.step(batch, training=False)
+        return StepOutput({metric.name: metric.measure(OPS, output) for metric in self._options.eval_metrics})
+
+    def predict_step(self, batch: Batch) -> np.ndarray:
+        return self._task.model(batch[0] if isinstance(batch, tuple) else batch)
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        return [HostOutput(output.measures) for output in outputs]
+
+    def to_host(self, predicted: np.ndarray) -> np.ndarray:
+        return predicted
+
+    def record(self) -> Record:
+        return _tensors(self._task.model.weights)
+
+    def restore(self, model: Record) -> None:
+        require_match(self.record(), model, "the model")
+        self._task.model.weights = _arrays(model)
+
+    def release(self) -> None:
+        """Nothing was changed."""
 
 
 class ToyBackend:
@@ -178,6 +223,9 @@ class ToyBackend:
                     f"Labels must be class ids from 0 to {classes - 1}.", received=f"{labels.max()}", remedy="Count."
                 )
         return ToyEngine(subject, options)
+
+    def eval_engine(self, model: Any, examples: Sequence[Example], options: EngineOptions) -> ToyEvalEngine:
+        return ToyEvalEngine(model, options)
 
 
 def _tensors(arrays: Mapping[str, np.ndarray]) -> Record:

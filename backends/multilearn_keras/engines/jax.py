@@ -1,9 +1,8 @@
-"""The engine on JAX: jitted steps over a state that is kept outside the model object and donated from step to step."""
+"""The engines on JAX: jitted steps; what is trained is kept outside the model object and donated from step to step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,49 +10,86 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from multilearn.data import mapped
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, Record, StepOutput
-from multilearn_keras.engines.engine import KerasEngine
+from multilearn_keras.engines.engine import KerasEngine, sum_dtype
+from multilearn_keras.engines.evaluation import KerasEvalEngine
+from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.tasks import CompiledModel
+from multilearn_keras.variables import variables
 
-__all__ = ["JaxEngine"]
+__all__ = ["JaxEngine", "JaxEvalEngine"]
 
 
 class _State(NamedTuple):
-    """Values in the order of the engine's variables; `sums` and `weight` are the accumulated gradient."""
+    """Values in the order of the engine's variables; `sums` and `weight` are the accumulated gradient.
+
+    `taken`: whether any batch of the window was usable.
+    """
 
     trained: list[jax.Array]
     kept: list[jax.Array]
     optimizer: list[jax.Array]
     sums: list[jax.Array] | None
     weight: jax.Array
+    taken: jax.Array
 
 
-class JaxEngine(KerasEngine):
+class _OnJax(OpenedModel):
+    """Copies to the host, and a look at a batch that computes nothing."""
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        return [HostOutput(measures) for measures in jax.device_get([output.measures for output in outputs])]
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
+        if isinstance(self._task, CompiledModel) or not self._options.capture:
+            # Keras makes variables for a compiled loss at its first call, which must not be a traced one
+            super()._probe(batch, metrics)
+            return
+        found = list(variables(self._task).values())
+
+        def evaluated(values: list[jax.Array], batch: Batch) -> Any:
+            return self._evaluated(batch, metrics, list(zip(found, values, strict=True)))
+
+        jax.eval_shape(evaluated, [variable.value for variable in found], batch)
+
+
+class JaxEngine(_OnJax, KerasEngine):
     """While it runs, the model object holds the values it was made with; `release` puts the trained ones in."""
 
     _now: _State
 
     def _set_up(self) -> None:
         self._rate_at = [id(variable) for variable in self._optimizer.variables].index(id(self._rate))
-        self._train = jax.jit(self._train_on, static_argnames="update", donate_argnums=0)
-        self._eval = jax.jit(self._evaluate_on)
+        self._statistics_at = {id(variable) for variable in self._statistics}
+        self._train: Any = self._train_on
+        self._eval: Any = self._evaluate_on
+        if self._options.capture:
+            donated = () if self._options.shared else 0
+            self._train = jax.jit(self._train_on, static_argnames="update", donate_argnums=donated)
+            self._eval = jax.jit(self._evaluate_on)
         self._pull()
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            self._now, measures = self._train(self._now, self._prepared(batch), np.float32(lr), update=update)
+            self._now, measures = self._train(self._current(), self._prepared(batch), np.float32(lr), update=update)
+            if self._options.shared:
+                for variable, value in (*_both(self._trained, self._now.trained), *_both(self._kept, self._now.kept)):
+                    variable.assign(value)
         return StepOutput(measures)
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            return StepOutput(self._eval(self._now.trained, self._now.kept, self._prepared(batch)))
-
-    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
-        return [HostOutput(measures) for measures in jax.device_get([output.measures for output in outputs])]
+            now = self._current()
+            return StepOutput(self._eval(now.trained, now.kept, self._prepared(batch)))
 
     def restore(self, record: Record) -> None:
         super().restore(record)
+        self._pull()
+
+    def finish(self) -> None:
+        super().finish()
         self._pull()
 
     def release(self) -> None:
@@ -63,15 +99,18 @@ class JaxEngine(KerasEngine):
                 variable.assign(value)
 
     def _train_on(self, state: _State, batch: Batch, lr: Any, update: bool) -> tuple[_State, Any]:
-        gradients, (kept, count, measures) = jax.grad(self._loss, has_aux=True)(state.trained, state, batch)
-        if state.sums is not None:
-            sums = [
-                total + gradient * count.astype(gradient.dtype)
-                for total, gradient in zip(state.sums, gradients, strict=True)
+        gradients, (kept, loss, count, measures) = jax.grad(self._loss, has_aux=True)(state.trained, state, batch)
+        usable = None
+        if self._options.skip_non_finite:
+            usable = self._usable(loss, gradients)
+            kept = [
+                jnp.where(usable, new, old) if id(variable) in self._statistics_at else new
+                for variable, new, old in zip(self._kept, kept, state.kept, strict=True)
             ]
-            state = state._replace(sums=sums, weight=state.weight + count)
         state = state._replace(kept=kept)
-        return (self._updated(state, gradients, lr) if update else state), measures
+        if state.sums is not None:
+            state = self._added(state, state.sums, gradients, count, usable)
+        return (self._updated(state, gradients, lr, usable) if update else state), measures
 
     def _loss(self, trained: list[Any], state: _State, batch: Batch) -> tuple[Any, Any]:
         mapping = [
@@ -84,35 +123,47 @@ class JaxEngine(KerasEngine):
             loss = self._optimizer.scale_loss(output.loss)
             measures = self._measured(self._options.train_metrics, output)
         kept = [scope.get_current_value(variable) for variable in self._kept]
-        return loss, (kept, jnp.asarray(output.count, jnp.float32), measures)
+        return loss, (kept, output.loss, jnp.asarray(output.count, jnp.float32), measures)
 
-    def _updated(self, state: _State, gradients: list[Any], lr: Any) -> _State:
-        sums, weight = state.sums, state.weight
+    def _added(self, state: _State, sums: list[Any], gradients: list[Any], count: Any, usable: Any) -> _State:
+        added = [gradient.astype(total.dtype) * count.astype(total.dtype) for total, gradient in _both(sums, gradients)]
+        taken = state.taken
+        if usable is not None:
+            # not a product with zero: that of NaN is NaN
+            added = [jnp.where(usable, each, 0) for each in added]
+            count, taken = jnp.where(usable, count, 0), taken | usable
+        return state._replace(
+            sums=[total + each for total, each in _both(sums, added)], weight=state.weight + count, taken=taken
+        )
+
+    def _updated(self, state: _State, gradients: list[Any], lr: Any, usable: Any) -> _State:
+        sums, weight, taken = state.sums, state.weight, state.taken
         if sums is not None:
             # nothing counted at all: the sums are zero, and so is the mean
             divisor = jnp.where(weight == 0, 1.0, weight)
-            gradients = [total / divisor.astype(total.dtype) for total in sums]
-            sums, weight = [jnp.zeros_like(total) for total in sums], jnp.zeros_like(weight)
+            gradients = [
+                (total / divisor.astype(total.dtype)).astype(old.dtype) for total, old in _both(sums, state.trained)
+            ]
+            usable = None if usable is None else taken
+            sums, weight, taken = [jnp.zeros_like(total) for total in sums], jnp.zeros_like(weight), taken & False
         optimizer = list(state.optimizer)
         optimizer[self._rate_at] = jnp.asarray(lr, optimizer[self._rate_at].dtype)
         trained, optimizer = self._optimizer.stateless_apply(optimizer, gradients, state.trained)
-        return _State(list(trained), state.kept, list(optimizer), sums, weight)
+        if usable is not None:
+            trained = [jnp.where(usable, new, old) for new, old in _both(trained, state.trained)]
+            optimizer = [jnp.where(usable, new, old) for new, old in _both(optimizer, state.optimizer)]
+        return _State(list(trained), state.kept, list(optimizer), sums, weight, taken)
 
     def _evaluate_on(self, trained: list[Any], kept: list[Any], batch: Batch) -> Any:
-        return self._evaluated_with(trained, kept, batch, self._options.eval_metrics)
+        values = [*_both(self._trained, trained), *_both(self._kept, kept)]
+        return self._evaluated(batch, self._options.eval_metrics, values)
 
-    def _evaluated_with(self, trained: Any, kept: Any, batch: Batch, metrics: Sequence[Metric]) -> Any:
-        mapping = [*zip(self._trained, trained, strict=True), *zip(self._kept, kept, strict=True)]
-        with keras.StatelessScope(mapping, collect_losses=True):
-            return self._measured(metrics, self._task.step(batch, False))
-
-    def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
-        if isinstance(self._task, CompiledModel):
-            # Keras makes variables for a compiled loss at its first call, which must not be a traced one
-            self._evaluated(batch, metrics)
-        else:
-            trained, kept = ([v.value for v in group] for group in (self._trained, self._kept))
-            jax.eval_shape(partial(self._evaluated_with, metrics=metrics), trained, kept, batch)
+    def _current(self) -> _State:
+        """The state that a step begins with: where it is shared, with what other engines made of the model."""
+        if not self._options.shared:
+            return self._now
+        trained, kept = ([variable.value for variable in group] for group in (self._trained, self._kept))
+        return self._now._replace(trained=trained, kept=kept)
 
     def _pull(self) -> None:
         """The state as real copies of the variables' values, which the first step may donate."""
@@ -120,14 +171,45 @@ class JaxEngine(KerasEngine):
             [jnp.array(variable.value, copy=True) for variable in group]
             for group in (self._trained, self._kept, self._optimizer.variables)
         )
-        sums = [jnp.zeros_like(value) for value in trained] if self._options.accumulate else None
-        self._now = _State(trained, kept, optimizer, sums, jnp.zeros((), jnp.float32))
+        sums = None
+        if self._options.accumulate:
+            sums = [jnp.zeros(value.shape, sum_dtype(value.dtype)) for value in trained]
+        self._now = _State(trained, kept, optimizer, sums, jnp.zeros((), jnp.float32), jnp.zeros((), bool))
 
     def _pairs(self) -> list[tuple[keras.Variable, jax.Array]]:
         groups = (self._trained, self._kept, self._optimizer.variables)
-        values = (self._now.trained, self._now.kept, self._now.optimizer)
+        now = self._current()
+        values = (now.trained, now.kept, now.optimizer)
         return [pair for group, found in zip(groups, values, strict=True) for pair in zip(group, found, strict=True)]
 
     def _values_of(self, variables: Mapping[str, keras.Variable]) -> Mapping[str, Any]:
         values = {id(variable): value for variable, value in self._pairs()}
         return {key: values[id(variable)] for key, variable in variables.items()}
+
+
+class JaxEvalEngine(_OnJax, KerasEvalEngine):
+    """The values go into the jitted steps as arguments."""
+
+    def _set_up(self) -> None:
+        self._eval: Any = self._evaluate_on
+        self._predict: Any = self._predict_on
+        if self._options.capture:
+            self._eval, self._predict = jax.jit(self._evaluate_on), jax.jit(self._predict_on)
+
+    def eval_step(self, batch: Batch) -> StepOutput:
+        with self._on_device():
+            return StepOutput(self._eval(self._values, self._prepared(batch)))
+
+    def predict_step(self, batch: Batch) -> Any:
+        with self._on_device():
+            return self._predict(self._values, mapped(self._host, self._inputs(batch)))
+
+    def _evaluate_on(self, values: list[Any], batch: Batch) -> Any:
+        return self._evaluated(batch, self._options.eval_metrics, self._pairs(values))
+
+    def _predict_on(self, values: list[Any], inputs: Any) -> Any:
+        return self._predicted(inputs, self._pairs(values))
+
+
+def _both(one: Sequence[Any], other: Sequence[Any]) -> list[tuple[Any, Any]]:
+    return list(zip(one, other, strict=True))

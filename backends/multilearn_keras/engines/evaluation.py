@@ -1,0 +1,98 @@
+"""A model that is not being trained: evaluated, and asked for predictions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from multilearn.checkpoint import require_match
+from multilearn.data import mapped
+from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput
+from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.tasks import unpack
+from multilearn_keras.transfer import record_of, specification, to_device
+from multilearn_keras.variables import flatten, variables
+
+__all__ = ["KerasEvalEngine", "ModelAlone"]
+
+
+@dataclass(frozen=True)
+class ModelAlone:
+    """A model without a loss: it can predict."""
+
+    model: keras.Model
+
+
+class KerasEvalEngine(OpenedModel, ABC):
+    """The model object is left alone: what `restore` takes over is held beside it."""
+
+    def __init__(self, task: Any, examples: Sequence[Example], options: EngineOptions) -> None:
+        super().__init__(task, options)
+        with self._on_device():
+            if options.eval_metrics:
+                self._open(examples)
+            else:
+                self._open_inputs(examples[0].batch)
+            self._state = variables(task)
+            self._values = [variable.value for variable in self._state.values()]
+            if options.eval_metrics:
+                for example in examples:
+                    self._try(example.batch, options.eval_metrics)
+            self._set_up()
+
+    @abstractmethod
+    def _set_up(self) -> None:
+        """Make what the steps of this framework need: called again when there are other values."""
+
+    @abstractmethod
+    def eval_step(self, batch: Batch) -> StepOutput: ...
+
+    @abstractmethod
+    def predict_step(self, batch: Batch) -> Any: ...
+
+    def to_host(self, predicted: Any) -> Any:
+        return mapped(ops.convert_to_numpy, predicted)
+
+    def record(self) -> Record:
+        return record_of(self._state, dict(zip(self._state, self._values, strict=True)))
+
+    def restore(self, model: Record) -> None:
+        require_match(specification(self._state), model, "the model")
+        received = flatten(model)
+        with self._on_device():
+            self._values = [to_device(variable, received[key]) for key, variable in self._state.items()]
+            self._set_up()
+
+    def release(self) -> None:
+        """Nothing was changed."""
+
+    def _pairs(self, values: Sequence[Any]) -> list[tuple[keras.Variable, Any]]:
+        return list(zip(self._state.values(), values, strict=True))
+
+    def _open_inputs(self, batch: Batch) -> None:
+        if hasattr(self._task, "predict"):
+            self._tried(
+                lambda: self._predicted(self._few(batch), ()),
+                "The task's predict must accept the first batch.",
+                "Build the model before, or compare the batch with what predict unpacks.",
+            )
+        else:
+            self._build_on(mapped(self._host, self._inputs(batch)))
+        self._check_model()
+
+    def _inputs(self, batch: Batch) -> Any:
+        """What of a batch is looked at for a prediction: all of it only by a task that has its own `predict`."""
+        if hasattr(self._task, "predict"):
+            return batch
+        return self._task.inputs(batch) if hasattr(self._task, "inputs") else unpack(batch)[0]
+
+    def _predicted(self, inputs: Any, values: Sequence[Any]) -> Any:
+        """What the model says; whatever it assigns on the way is dropped."""
+        own = getattr(self._task, "predict", None)
+        with keras.StatelessScope(values):
+            return self._model(inputs, training=False) if own is None else own(inputs)

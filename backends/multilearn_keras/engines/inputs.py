@@ -1,0 +1,37 @@
+"""Batches from the host, in the types that a model takes on every framework."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from multilearn.errors import DataError
+
+__all__ = ["host_array"]
+
+_INT32 = np.iinfo(np.int32)
+
+
+def host_array(leaf: Any, floats: str) -> Any:
+    """`leaf` with floating-point numbers as `floats` and whole ones in at most 32 bits; a framework's tensor as it is.
+
+    Raises `DataError` for whole numbers that do not fit.
+    """
+    if keras.ops.is_tensor(leaf):
+        return leaf
+    array = np.asarray(leaf)
+    # no framework takes numbers in the byte order of another machine
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind == "f":
+        return array.astype(floats, copy=False)
+    if array.dtype.kind in "iu" and not np.can_cast(array.dtype, np.int32):
+        if array.size and (array.min() < _INT32.min or array.max() > _INT32.max):
+            raise DataError(
+                "Whole numbers in a batch must fit into 32 bits: JAX has no others.",
+                received=f"values from {array.min()} to {array.max()}",
+                remedy="Number the categories from 0, or convert the values to float.",
+            )
+        return array.astype(np.int32)
+    return array.astype(np.int32) if array.dtype == np.uint16 else array

@@ -1,0 +1,140 @@
+"""A model on its device: built on the first batch, with task, metrics and data looked at before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import keras
+from keras import ops
+
+from multilearn.data import mapped
+from multilearn.errors import DataError, MultilearnError
+from multilearn.metrics import Metric
+from multilearn.outputs import Output
+from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, StepOutput
+from multilearn_keras.array_ops import KerasOps
+from multilearn_keras.devices import check_lives_on, resolve
+from multilearn_keras.engines.inputs import host_array
+
+__all__ = ["OpenedModel"]
+
+_PROBED = 2
+_REMEDY = "Compare the shapes of the batch with the model's Input and output."
+
+
+class OpenedModel:
+    """What training and evaluating a model have in common."""
+
+    def __init__(self, task: Any, options: EngineOptions) -> None:
+        self._task = task
+        self._options = options
+        self._ops = KerasOps()
+        # what Keras keeps the weights in; in half precision its layers do the casting
+        kept = getattr(self._model, "variable_dtype", None)
+        self._float = kept if kept in ("float32", "float64") else "float32"
+        self._scope_name = None if options.device is None else str(resolve(options.device))
+        self._output_shape: Any = (None,)
+
+    @property
+    def _model(self) -> keras.Model:
+        return self._task.model
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        return [HostOutput(mapped(ops.convert_to_numpy, output.measures)) for output in outputs]
+
+    def _on_device(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._scope_name is None else keras.device(self._scope_name)
+
+    def _measured(self, metrics: Sequence[Metric], output: Output) -> dict[str, dict[str, Any]]:
+        return {metric.name: dict(metric.measure(self._ops, output)) for metric in metrics}
+
+    def _evaluated(self, batch: Batch, metrics: Sequence[Metric], values: Sequence[Any]) -> dict[str, dict[str, Any]]:
+        """The measures of a batch; whatever the model assigns on the way (seeds, statistics) is dropped.
+
+        `values`: pairs of a variable and the value it is to have.
+        """
+        with keras.StatelessScope(values, collect_losses=True):
+            return self._measured(metrics, self._task.step(batch, False))
+
+    def _prepared(self, batch: Batch) -> Batch:
+        """A batch of host arrays in the types the model takes, after a look at its labels."""
+        self._check(batch)
+        return mapped(self._host, batch)
+
+    def _host(self, leaf: Any) -> Any:
+        return host_array(leaf, self._float)
+
+    def _open(self, examples: Sequence[Example]) -> None:
+        """Build the model where it is not yet, and look at the labels of all examples."""
+        self._output_shape = self._build(mapped(self._host, examples[0].batch))
+        self._check_model()
+        for example in examples:
+            self._check(example.batch if example.whole is None else example.whole)
+
+    def _check_model(self) -> None:
+        if self._scope_name is not None and self._model.variables:
+            check_lives_on(self._model.variables[0], self._scope_name)
+
+    def _check(self, batch: Batch) -> None:
+        check = getattr(self._task, "check", None)
+        if check is not None:
+            check(batch, self._output_shape)
+
+    def _build(self, batch: Batch) -> Any:
+        """Build the model where it is not yet, and say the shape of its output, nested as the model nests it.
+
+        Only a task with `inputs` says what of a batch goes into the model; another one's step is run as it is.
+        """
+        if hasattr(self._task, "inputs"):
+            return self._build_on(self._task.inputs(batch))
+        if not self._model.built:
+            # not in a stateless scope, which has no values yet for what the model's regularizers are about
+            self._tried(
+                lambda: self._task.step(self._few(batch), False),
+                "The step of the task must accept the first batch.",
+                "Build the model before, or compare the batch with what the step unpacks.",
+            )
+        return (None,)
+
+    def _build_on(self, x: Any) -> Any:
+        symbolic = mapped(lambda a: keras.KerasTensor(a.shape, keras.backend.standardize_dtype(a.dtype)), x)
+        try:
+            output = self._model(symbolic, training=False)
+        except Exception:
+            # a model that cannot be called symbolically says in its own words what is wrong with the batch
+            output = self._try_model(x)
+        return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), output)
+
+    def _try_model(self, x: Any) -> Any:
+        try:
+            with keras.StatelessScope():
+                return self._model(self._few(x), training=False)
+        except Exception as error:
+            shapes = keras.tree.map_structure(lambda a: tuple(a.shape), x)
+            raise DataError(
+                "The model must accept the inputs of the first batch.",
+                received=f"inputs of shape {shapes}, and the model said: {error}",
+                remedy="Compare them with the model's Input.",
+            ) from error
+
+    def _few(self, batch: Batch) -> Batch:
+        return mapped(lambda leaf: ops.convert_to_tensor(self._host(leaf[:_PROBED])), batch)
+
+    def _try(self, batch: Batch, metrics: Sequence[Metric]) -> None:
+        """Evaluate a few items, so that what does not fit shows before anything is written."""
+        few = self._few(batch)
+        self._tried(lambda: self._probe(few, metrics), "Task, metrics and batch must fit together.", _REMEDY)
+
+    def _tried(self, attempt: Callable[[], Any], rule: str, remedy: str) -> None:
+        try:
+            attempt()
+        except MultilearnError:
+            raise
+        except Exception as error:
+            raise DataError(rule, received=f"{type(error).__name__}: {error}", remedy=remedy) from error
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
+        # Keras looks for the variables that are regularized in the scope, and nowhere else
+        self._evaluated(batch, metrics, [(variable, variable.value) for variable in self._model.trainable_variables])

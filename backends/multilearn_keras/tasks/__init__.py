@@ -1,0 +1,53 @@
+"""What is trained: a Keras model, and what a batch means to it.
+
+A task of one's own is any object with a `model` and a `step`, which returns an `Output`: the loss, what it is a mean
+over, and whatever metrics are to measure. An autoencoder with two losses:
+
+    @dataclass(frozen=True)
+    class AutoencoderOutput(Output):
+        restoring: Any  # 0-d
+        sparsity: Any  # 0-d
+
+    class Autoencoder:
+        def __init__(self, encoder, decoder):
+            self.encoder, self.decoder = encoder, decoder
+            self.model = keras.Sequential([encoder, decoder])
+
+        def step(self, batch, training):
+            code = self.encoder(batch, training=training)
+            restored = self.decoder(code, training=training)
+            restoring = keras.ops.mean(keras.ops.square(batch - restored))
+            sparsity = keras.ops.mean(keras.ops.abs(code))
+            return AutoencoderOutput(restoring + 0.01 * sparsity, keras.ops.shape(batch)[0], restoring, sparsity)
+
+* `step` is traced by the framework's compiler: pure in the batch, `training` and Keras variables, without Python side
+  effects and without branches on values. A counter is a `keras.Variable` in an attribute of the task; what a step
+  assigns in training is kept and recorded, what it assigns in evaluation is dropped.
+* A batch is whatever the loader yields, with its arrays as tensors: a task reads it as it likes.
+* `loss` must be a mean over `count`, or accumulated gradients and the epoch's mean are not what they are said to be.
+  Layer losses (`model.losses`) are the task's to add.
+* What the model trains are the trainable variables of `model`; other layers in attributes of the task are recorded.
+
+Two more methods may be there:
+
+* `inputs(batch)`: what of a batch goes into `model`, which is then built before the first step, and predicts;
+* `check(batch, shape)`: a look at a batch of numpy arrays before it goes to the device, which raises `DataError`;
+  `shape` is that of the model's output, (None, ...), nested as the model nests it, or `(None,)` without `inputs`.
+"""
+
+from multilearn_keras.tasks.classification import Classification
+from multilearn_keras.tasks.compiled import CompiledModel
+from multilearn_keras.tasks.multi_label import MultiLabelClassification
+from multilearn_keras.tasks.regression import Regression
+from multilearn_keras.tasks.sequences import LanguageModel, SequenceClassification
+from multilearn_keras.tasks.supervised import unpack
+
+__all__ = [
+    "Classification",
+    "CompiledModel",
+    "LanguageModel",
+    "MultiLabelClassification",
+    "Regression",
+    "SequenceClassification",
+    "unpack",
+]

@@ -1,0 +1,104 @@
+"""A compiled Keras model, trained as Keras would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+from keras.src.backend.common.masking import get_keras_mask
+
+from multilearn.outputs import ClassificationOutput, MultiLabelOutput, Output, RegressionOutput, SeveralOutputs
+from multilearn_keras.activations import refuse_activated
+from multilearn_keras.labels import check_ids, check_items, check_shares, check_targets
+from multilearn_keras.losses import (
+    counted,
+    divisor,
+    from_logits_of,
+    ignored_by,
+    is_binary,
+    is_categorical,
+    item_weights,
+    own,
+    takes_class_ids,
+    understood,
+)
+from multilearn_keras.tasks.named import named
+from multilearn_keras.tasks.supervised import Supervised, both_forms, unpack
+
+__all__ = ["CompiledModel"]
+
+
+class CompiledModel(Supervised):
+    """A compiled Keras model as it is: its own loss, loss weights, regularizers and sample weights.
+
+    What a step hands to the metrics follows from the loss: a `ClassificationOutput` for a categorical cross-entropy, a
+    `MultiLabelOutput` for a binary one (with targets that are 1 above 0.5), else a `RegressionOutput`. A model with
+    several outputs gives `SeveralOutputs` with such a one for each, by the key of a dict of outputs or the name of the
+    output's layer; its loss counts items.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        several = model.loss is None or isinstance(model.loss, (dict, list, tuple))
+        super().__init__(model, None if several else understood(model.loss))
+        if self.loss is not None and from_logits_of(self.loss):
+            refuse_activated(model)
+
+    def step(self, batch: Any, training: bool) -> Output:
+        x, y, weight = unpack(batch)
+        predictions = self.model(x, training=training)
+        # not compute_loss: one that is overridden may know no `training`, and Keras sees to that here
+        loss = self.model._compute_loss(x, y, predictions, own(weight), training)
+        if isinstance(predictions, (dict, list, tuple)):
+            items = ops.shape(keras.tree.flatten(predictions)[0])[0]
+            parts = {
+                name: _output(own_loss(target, prediction, sample_weight=own(w)), own_loss, prediction, target, w)
+                for name, (own_loss, prediction, target, w) in named(self.model, predictions, y, weight).items()
+            }
+            return SeveralOutputs(loss, items, parts)
+        if self.loss is None:
+            return Output(loss, ops.shape(predictions)[0])
+        return _output(loss, self.loss, predictions, y, weight)
+
+    def check(self, batch: Any, shape: Any) -> None:
+        """Look at a batch on the host, given the shape of the model's output. Raises `DataError`."""
+        x, y, weight = unpack(batch)
+        if not (isinstance(shape, tuple) and all(length is None or isinstance(length, int) for length in shape)):
+            check_items(x, None, None)
+            for loss, part, target, own_weight in named(self.model, shape, y, weight).values():
+                _check(x, target, own_weight, loss, part)
+        elif self.loss is None or isinstance(y, (dict, list, tuple)):
+            check_items(x, None, None)
+        else:
+            _check(x, y, weight, self.loss, shape)
+
+
+def _check(x: Any, y: Any, weight: Any, loss: keras.losses.Loss, shape: tuple[int | None, ...]) -> None:
+    y = check_targets(y)
+    check_items(x, y, weight)
+    if is_categorical(loss) and takes_class_ids(loss) and shape[-1] is not None:
+        ignored = ignored_by(loss)
+        check_ids(y, shape[-1], shape, () if ignored is None else (ignored,))
+    elif is_binary(loss) and len(shape) > 1:
+        check_shares(y, shape)
+
+
+def _output(loss: Any, kind: keras.losses.Loss, prediction: Any, y: Any, weight: Any) -> Output:
+    """One output of a model, in the form that metrics of its kind expect."""
+    if is_categorical(kind):
+        ids, _ = both_forms(y, prediction, sparse=True)
+        mask = counted(prediction, ids, kind)
+        logits = ops.reshape(prediction, (*ops.shape(ids), prediction.shape[-1]))
+        weights = item_weights(ids, mask, weight)
+        return ClassificationOutput(
+            loss, divisor(kind.reduction, ids, mask, weight), logits, ids, weights, bool(from_logits_of(kind))
+        )
+    items = prediction[..., 0] if len(prediction.shape) > 1 else prediction
+    mask = get_keras_mask(prediction)
+    count, weights = divisor(kind.reduction, items, mask, weight), item_weights(items, mask, weight)
+    if is_binary(kind) and len(prediction.shape) > 1:
+        targets = ops.cast(ops.greater(ops.cast(ops.reshape(y, ops.shape(prediction)), "float32"), 0.5), "int32")
+        return MultiLabelOutput(loss, count, prediction, targets, weights, bool(from_logits_of(kind)))
+    if len(y.shape) == len(prediction.shape) - 1 and prediction.shape[-1] == 1:
+        y = ops.expand_dims(y, -1)
+    return RegressionOutput(loss, count, prediction, y, weights)

@@ -1,0 +1,96 @@
+"""What the tasks share: a model, a loss, and batches as Keras reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from multilearn.errors import ConfigurationError, DataError
+from multilearn_keras.activations import refuse_activated
+from multilearn_keras.losses import from_logits_of, understood
+
+__all__ = ["Supervised", "agreeing", "both_forms", "single", "unpack", "with_layer_losses"]
+
+
+class Supervised:
+    """A model that is trained on batches x, (x, y) or (x, y, sample_weight)."""
+
+    def __init__(self, model: keras.Model, loss: keras.losses.Loss | None) -> None:
+        if not isinstance(model, keras.layers.Layer):
+            raise ConfigurationError(
+                "A task trains a Keras model.",
+                received=type(model).__name__,
+                remedy="Give a keras.Model or keras.Sequential object.",
+            )
+        self.model = model
+        self.loss = loss
+
+    def inputs(self, batch: Any) -> Any:
+        """What of a batch goes into the model."""
+        return unpack(batch)[0]
+
+
+def unpack(batch: Any) -> tuple[Any, Any, Any]:
+    """`(x, y, sample_weight)` of a batch as Keras reads it; what is not there is None."""
+    if not isinstance(batch, tuple):
+        return batch, None, None
+    if not 1 <= len(batch) <= 3:
+        raise DataError(
+            "A batch must be x, (x, y) or (x, y, sample_weight).",
+            received=f"a tuple of {len(batch)}",
+            remedy="Several inputs go into one dict or list: ({'a': a, 'b': b}, y).",
+        )
+    x, y, weight = (*batch, None, None)[:3]
+    return x, y, weight
+
+
+def agreeing(loss: Any, default: type[keras.losses.Loss], model: keras.Model, from_logits: bool) -> keras.losses.Loss:
+    """The loss of a task that is told whether its model outputs logits.
+
+    Raises `ConfigurationError` where the loss says otherwise, or the model ends in a softmax or sigmoid all the same.
+    """
+    found = understood(loss or default(from_logits=from_logits), from_logits)
+    if from_logits_of(found) not in (None, from_logits):
+        raise ConfigurationError(
+            "The loss and the task must agree on whether the model outputs logits.",
+            received=f"from_logits={from_logits}, and a loss with from_logits={from_logits_of(found)}",
+            remedy="Give both the same.",
+        )
+    if from_logits:
+        refuse_activated(model)
+    return found
+
+
+def single(shape: Any, task: object) -> tuple[int | None, ...]:
+    """The shape of a model's one output, (None, ...). Raises `ConfigurationError` where it has several."""
+    if isinstance(shape, tuple) and not any(isinstance(part, (tuple, list, dict)) for part in shape):
+        return shape
+    raise ConfigurationError(
+        f"A {type(task).__name__} trains a model with one output.",
+        received=f"outputs {shape}",
+        remedy="Compile the model with a loss for each output, or write a task of your own.",
+    )
+
+
+def with_layer_losses(loss: Any, model: keras.Model) -> Any:
+    """`loss` plus what the layers of the model add: regularizers, and calls of `add_loss`."""
+    for extra in model.losses:
+        # a layer may add several numbers at once
+        loss = loss + ops.sum(ops.cast(extra, loss.dtype))
+    return loss
+
+
+def both_forms(y: Any, logits: Any, sparse: bool) -> tuple[Any, Any]:
+    """Targets as class ids, (batch, ...), and in the form the loss takes."""
+    classes = logits.shape[-1]
+    if len(y.shape) == len(logits.shape) and y.shape[-1] == classes and classes > 1:
+        ids = ops.cast(ops.argmax(y, axis=-1), "int32")
+        return ids, ids if sparse else y
+    if len(y.shape) == len(logits.shape):
+        y = ops.squeeze(y, axis=-1)
+    ids = ops.cast(y, "int32")
+    if sparse:
+        return ids, ids
+    return ids, ops.cast(ops.equal(ops.expand_dims(ids, -1), ops.arange(classes, dtype="int32")), logits.dtype)

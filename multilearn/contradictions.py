@@ -1,0 +1,57 @@
+"""What a description cannot ask for: refused by `build`, before anything is written."""
+
+from __future__ import annotations
+
+from multilearn.checkpoint import DEFAULT
+from multilearn.checkpoint.strategies import best_of
+from multilearn.errors import ConfigurationError
+from multilearn.events import Split
+from multilearn.history import Monitor
+from multilearn.metrics import Loss
+from multilearn.protocols import LRScheduler
+from multilearn.settings import Settings
+
+__all__ = ["refuse_contradictions", "refuse_unmeasured"]
+
+
+def refuse_contradictions(settings: Settings) -> None:
+    """Raise `ConfigurationError` for what nothing follows, or what watches a metric that is not measured."""
+    if settings.recorder is None and settings.strategy is not DEFAULT:
+        raise ConfigurationError(
+            "A checkpointing strategy needs a checkpointer.",
+            received=f"{settings.strategy!r}, and nothing is saved",
+            remedy="Add .with_file_checkpointer().",
+        )
+    if settings.recorder is None and settings.checkpoint_every is not None:
+        raise ConfigurationError(
+            "checkpoint_every needs a checkpointer.",
+            received=f"{settings.checkpoint_every!r}, and nothing is saved",
+            remedy="Add .with_file_checkpointer().",
+        )
+    for best in best_of(settings.strategy):
+        _require_measured("KeepBest", Monitor(best.metric, best.split, best.direction), settings)
+    for what, monitor in settings.watched():
+        _require_measured(what, monitor, settings)
+
+
+def refuse_unmeasured(settings: Settings, scheduler: LRScheduler) -> None:
+    """Raise `ConfigurationError` for a schedule that watches a metric that is not measured."""
+    for what, monitor in settings.watched(scheduler):
+        _require_measured(what, monitor, settings)
+
+
+def _require_measured(what: str, monitor: Monitor, settings: Settings) -> None:
+    split = Split(monitor.split)
+    measured = [Loss.name, *(each.metric.name for each in settings.of(split) if each.metric.numeric)]
+    if split is Split.TEST:
+        raise ConfigurationError(
+            f"{what} watches the training or the validation.",
+            received=f"{monitor.metric!r} on {split}",
+            remedy='Write split="valid".',
+        )
+    if monitor.metric not in measured:
+        raise ConfigurationError(
+            f"{what} watches a numeric metric that is registered on its split, or the loss.",
+            received=f"{monitor.metric!r} on {split}, where there are: {', '.join(dict.fromkeys(measured))}",
+            remedy=f"Register it with .metric_{split}_numeric(...).",
+        )

@@ -1,0 +1,199 @@
+"""A trained model on test data: metrics, files, and a look at its predictions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from multilearn.artifacts import RunDirectory
+from multilearn.checkpoint import Recorder
+from multilearn.directory import refuse_unwritable
+from multilearn.errors import ConfigurationError
+from multilearn.events import Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
+from multilearn.listeners import Listeners
+from multilearn.loggers import FileMetricLogger, MetricLogger
+from multilearn.metrics import AnyMetric, Loss
+from multilearn.metrics.metric import of_device
+from multilearn.metrics.store import MetricStore
+from multilearn.position import START
+from multilearn.prediction import predict
+from multilearn.progress import Progress
+from multilearn.protocols import Device, EngineOptions
+from multilearn.renderers import CliRenderer, Renderer
+from multilearn.renderers.notation import shown
+from multilearn.renderers.stream import ForgivingStream
+from multilearn.reporting import Pending, Reporter
+from multilearn.requirements import as_metric, one_device, require, require_metric, require_name, which_checkpoint
+from multilearn.trained import Source, Trained, opened, placed
+
+__all__ = ["Evaluator"]
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures trained models on test data, for the run in `directory`, where `{backend}` and `{seed}` are replaced.
+
+    `metrics`: what to measure; the loss is measured in any case. `metric_loggers`: instead of a `FileMetricLogger`,
+    which writes `test/<name>/<metric>.log`; an empty list for none. `renderer`: instead of a `CliRenderer`.
+    `recorder`: of the checkpoints, where it is one of your own. `device`: `"cpu"` or `"gpu:0"`, by default the
+    framework's first. `capture=False` runs eagerly, for debugging. `summary`: print a table at the end.
+
+    >>> Evaluator("runs/digits-{backend}", metrics=[Loss()]).directory
+    'runs/digits-{backend}'
+    """
+
+    directory: str | os.PathLike[str]
+    metrics: Sequence[AnyMetric] = ()
+    metric_loggers: Sequence[MetricLogger] | None = None
+    renderer: Renderer | None = None
+    recorder: Recorder | None = None
+    device: Device | str | None = None
+    capture: bool = True
+    summary: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.directory, (str, os.PathLike)) or not os.fspath(self.directory):
+            raise ConfigurationError(
+                "An evaluation needs the path of a run's directory.",
+                received=repr(self.directory),
+                remedy="Write for instance 'runs/a'.",
+            )
+        loggers = None if self.metric_loggers is None else _several("metric_loggers", self.metric_loggers)
+        object.__setattr__(self, "directory", os.fspath(self.directory))
+        object.__setattr__(self, "metrics", tuple(map(as_metric, _several("metrics", self.metrics))))
+        object.__setattr__(self, "metric_loggers", loggers)
+        object.__setattr__(self, "device", None if self.device is None else one_device([self.device]))
+        self._refuse_unusable()
+
+    def evaluate(
+        self, model: Any, data: Any, name: str = "test", *, checkpoint: int | str | None = None
+    ) -> Mapping[str, float | str]:
+        """The exact value of each metric over all batches of `data`, by name; shares are fractions.
+
+        `model`: a task, or a compiled Keras model, trained or not; it needs no optimizer, and is left as it is.
+        `data`: a loader or a list of batches. `name`: what the evaluation is called; an earlier one of that name is
+        replaced when this one is complete. `checkpoint`: use the weights of `"latest"`, `"best"` (by validation loss),
+        an epoch, or `"3.120"` of the run, trained on whatever framework: those that were trained, also where an
+        optimizer keeps averages of them.
+
+        What does not fit is refused before anything is written: `ConfigurationError`, `DataError`, `DirectoryError`,
+        `CheckpointNotFound`, `RecordMismatch`.
+        """
+        require_name(name, "evaluation")
+        which = None if checkpoint is None else which_checkpoint(checkpoint)
+        renderer = self.renderer or CliRenderer()
+        return renderer.host(lambda: self._evaluate(model, data, name, which, renderer))
+
+    def predict(self, model: Any, data: Any, *, checkpoint: int | str | None = None) -> Iterator[Any]:
+        """`multilearn.predict` with the checkpoints, the recorder and the device of this one."""
+        return predict(
+            model,
+            data,
+            checkpoint=checkpoint,
+            directory=self.directory,
+            recorder=self.recorder,
+            device=self.device,
+            capture=self.capture,
+        )
+
+    def _evaluate(
+        self, model: Any, data: Any, name: str, which: str | None, renderer: Renderer
+    ) -> Mapping[str, float | str]:
+        path = placed(os.fspath(self.directory))
+        refuse_unwritable(path)
+        options = EngineOptions(
+            eval_metrics=of_device(self._measured()),
+            device=None if self.device is None else str(self.device),
+            capture=self.capture,
+        )
+        result = _Result()
+        loggers = (FileMetricLogger(),) if self.metric_loggers is None else tuple(self.metric_loggers)
+        with ExitStack() as stack:
+            trained = stack.enter_context(opened(model, data, options, Source(path, which, self.recorder)))
+            listeners = Listeners((result, *loggers), renderer)
+            stack.callback(listeners.close)
+            try:
+                self._measure(trained, listeners, name, path)
+            except BaseException as error:
+                listeners.failed(START, error)
+                raise
+        if self.summary:
+            self._print_summary(name, path, result.values)
+        return MappingProxyType(result.values)
+
+    def _measure(self, trained: Trained, listeners: Listeners, name: str, path: Path) -> None:
+        measured = self._measured()
+        store = MetricStore({Split.TEST: measured})
+        shown = {Split.TEST: frozenset(metric.name for metric in measured)}
+        reporter = Reporter(trained.engine, store, listeners, shown, "ignore", Progress())
+        batches = len(trained.loader) if isinstance(trained.loader, Sized) else None
+        listeners.tell(Evaluating(path, name, trained.position, batches, tuple(map(_info, measured))))
+        reporter.begin(Split.TEST)
+        for number, batch in enumerate(trained.loader.iterate(trained.seed, 1), start=1):
+            reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
+        reporter.end(Split.TEST, 1)
+        listeners.tell(Finished(START))
+
+    def _measured(self) -> tuple[AnyMetric, ...]:
+        metrics = tuple(self.metrics)
+        return metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
+
+    def _refuse_unusable(self) -> None:
+        for metric in self.metrics:
+            require_metric(metric, Split.TEST, plotted=False)
+        names = [metric.name for metric in self.metrics]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigurationError(
+                "A metric is measured once.",
+                received=f"{', '.join(sorted(twice))} twice",
+                remedy="Remove one of the two; variants of a metric need different names.",
+            )
+        for logger in self.metric_loggers or ():
+            require(logger, MetricLogger, "A metric logger must have the methods log(event), flush() and close().")
+        if self.renderer is not None:
+            require(self.renderer, Renderer, "A renderer must have the methods host(fit), render(event) and close().")
+        if self.recorder is not None:
+            require(self.recorder, Recorder, "A recorder must have an extension and the methods write and read.")
+
+    def _print_summary(self, name: str, path: Path, values: Mapping[str, float | str]) -> None:
+        infos = [_info(metric) for metric in self._measured() if metric.name in values]
+        longest = max(len(info.name) for info in infos)
+        rows = [f"  {info.name:{longest}}  {shown(values[info.name], info.unit)}" for info in infos]
+        screen = ForgivingStream(sys.stdout)
+        screen.write("\n".join([f"evaluation {name}, in {RunDirectory(path).test(name)}", *rows]) + "\n")
+        screen.flush()
+
+
+class _Result:
+    """Listens for the values at the end."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float | str] = {}
+
+    def log(self, event: Event) -> None:
+        if isinstance(event, SplitEnded):
+            self.values = {name: reading.value for name, reading in event.readings.items()}
+
+    def flush(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def _info(metric: AnyMetric) -> MetricInfo:
+    return MetricInfo(metric.name, metric.unit, metric.numeric, metric.numeric)
+
+
+def _several(what: str, given: Any) -> tuple[Any, ...]:
+    if not isinstance(given, (list, tuple)):
+        raise ConfigurationError(
+            f"{what} must be a list.", received=repr(given), remedy=f"Write {what}=[...], also for a single one."
+        )
+    return tuple(given)

@@ -1,0 +1,57 @@
+"""Who is told what happens in a run: its loggers, its renderer, and experiment.log."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+from multilearn.events import EpochEnded, Event, Finished, Saved
+from multilearn.experiment import in_words
+from multilearn.loggers import MetricLogger
+from multilearn.position import Position
+from multilearn.renderers import Renderer
+
+__all__ = ["Listeners"]
+
+_log = logging.getLogger("multilearn")
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """They are told in this order: the loggers, the renderer last. What one of them raises stops the run."""
+
+    loggers: tuple[MetricLogger, ...]
+    renderer: Renderer
+
+    def tell(self, event: Event) -> None:
+        for logger in self.loggers:
+            logger.log(event)
+        self.renderer.render(event)
+        _note(event)
+
+    def flush(self) -> None:
+        """Have the loggers make durable what they were told."""
+        for logger in self.loggers:
+            logger.flush()
+
+    def failed(self, position: Position, error: BaseException) -> None:
+        """Tell every one of them, also where one of them is what failed."""
+        for tell in (*(logger.log for logger in self.loggers), self.renderer.render):
+            with suppress(Exception):
+                tell(Finished(position, error=in_words(error)))
+
+    def close(self) -> None:
+        """Close every one of them, the last logger first, whatever any of them raises."""
+        with ExitStack() as open_ones:
+            open_ones.callback(self.renderer.close)
+            for logger in self.loggers:
+                open_ones.callback(logger.close)
+
+
+def _note(event: Event) -> None:
+    """What experiment.log tells of the run while it goes on."""
+    if isinstance(event, EpochEnded):
+        _log.info("Epoch %s is done.", event.epoch)
+    elif isinstance(event, Saved):
+        _log.info("Saving checkpoint %s.", event.position)

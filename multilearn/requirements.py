@@ -1,0 +1,100 @@
+"""Whether an argument is what a method of the builder takes."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from multilearn import backend as backends
+from multilearn.artifacts import file_name
+from multilearn.errors import ConfigurationError
+from multilearn.metrics import AnyMetric, HostMetric, Metric
+from multilearn.position import Position
+from multilearn.protocols import AdoptsMetrics, Device
+
+__all__ = ["as_metric", "at_least_one", "one_device", "require", "require_metric", "require_name", "which_checkpoint"]
+
+_LONGEST = 200
+
+
+def at_least_one(name: str, value: Any, remedy: str) -> int:
+    """`value` as a whole number of at least 1, else `ConfigurationError`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
+        raise ConfigurationError(f"{name} must be a whole number of at least 1.", received=repr(value), remedy=remedy)
+    return operator.index(value)
+
+
+def require(thing: Any, protocol: type, rule: str) -> None:
+    """Raise `ConfigurationError` if `thing` is not an object of that kind; its class is none."""
+    if isinstance(thing, type) or not isinstance(thing, protocol):
+        hint = "Make an object of it, with parentheses." if isinstance(thing, type) else "See its documentation."
+        raise ConfigurationError(rule, received=repr(thing), remedy=hint)
+
+
+def as_metric(metric: Any) -> Any:
+    """A metric of Keras' own in the adaptor that the backend has for it; anything else as it is."""
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(metric, getattr(keras, "Metric", ())):
+        return metric
+    backend = backends.load()
+    return backend.adopt_metric(metric) if isinstance(backend, AdoptsMetrics) else metric
+
+
+def require_metric(metric: AnyMetric, split: str, plotted: bool) -> None:
+    """Raise `ConfigurationError` for a metric that cannot be registered on the split, or not be plotted."""
+    if isinstance(metric, type) or not isinstance(metric, HostMetric):
+        require(metric, Metric, "A metric must have name, unit, numeric, measure, merge and entry.")
+    if plotted and not metric.numeric:
+        raise ConfigurationError(
+            "Only a numeric metric can be plotted.",
+            received=f"{metric.name}, whose values are text",
+            remedy=f"Register it with .metric_{split}(...).",
+        )
+    require_name(metric.name, "metric")
+
+
+def require_name(name: str, of: str) -> None:
+    """Raise `ConfigurationError` for a name that is empty, or too long for a file."""
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(f"The name of the {of} must be a text.", received=repr(name), remedy="Give it one.")
+    if len(file_name(name)) > _LONGEST:
+        raise ConfigurationError(
+            f"The name of the {of} becomes a file name, of at most {_LONGEST} bytes.",
+            received=f"{name[:40]!r}..., which takes {len(file_name(name))}",
+            remedy="Shorten it.",
+        )
+
+
+def one_device(devices: Sequence[Device | str]) -> str:
+    """The name of the only device that is named."""
+    names = [devices] if isinstance(devices, (str, Device)) else list(devices or ())
+    if not names:
+        raise ConfigurationError(
+            "A learner trains on a device.",
+            received=repr(devices),
+            remedy="Leave it out for the framework's first.",
+        )
+    if len(names) != 1:
+        raise ConfigurationError(
+            "A learner trains on one device: several at once are not supported yet.",
+            received=f"{len(names)} devices",
+            remedy="Give one, or leave it out for the framework's first.",
+        )
+    return str(names[0])
+
+
+def which_checkpoint(which: int | str) -> str:
+    """The name of a checkpoint as text: of an epoch, `"latest"`, `"best"`, or one inside an epoch."""
+    if isinstance(which, bool) or not isinstance(which, (int, str)):
+        raise ConfigurationError(
+            "A checkpoint is named by an epoch (int) or by text: 'latest', 'best', or '3.120' inside an epoch.",
+            received=repr(which),
+            remedy=f"Write it in quotes: {str(which)!r}." if isinstance(which, float) else "Write for instance 3.",
+        )
+    if which not in ("latest", "best") and Position.parse(str(which)).epoch < 1:
+        raise ConfigurationError(
+            "Epochs are counted from 1.", received=which, remedy="To start at the beginning, leave it out."
+        )
+    return str(which)

@@ -1,0 +1,109 @@
+"""The best weights at the end of a run: where they are, and putting them back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from multilearn.artifacts import RunDirectory
+from multilearn.checkpoint import CheckpointFolder
+from multilearn.checkpointing import BestInMemory, Checkpointer
+from multilearn.errors import CheckpointError
+from multilearn.experiment import earlier
+from multilearn.history import History, Monitor
+from multilearn.position import Position
+from multilearn.protocols import Engine, Record
+from multilearn.resuming import history_of, limits_of, load
+
+__all__ = ["lineage", "restore_best"]
+
+_log = logging.getLogger("multilearn")
+
+
+def restore_best(
+    monitor: Monitor,
+    history: History,
+    position: Position,
+    engine: Engine,
+    kept: Checkpointer,
+    folders: Sequence[CheckpointFolder],
+) -> int | None:
+    """Put the weights of the best epoch back into the engine. Returns that epoch; None where the last ones stay.
+
+    They are looked for in memory, where `kept` has them, and among the checkpoints in `folders`. Where those of the
+    best epoch are gone, the best of the others is taken, and that is said.
+    """
+    values = history.values(monitor.split, monitor.metric)
+    left, gone = set(values), list[int]()
+    while (epoch := monitor.best(history, left)) is not None:
+        value = f"the {monitor.direction} {monitor.split} {monitor.metric}, {values[epoch]:.6g}"
+        if position == Position(epoch):
+            _log.log(_level(gone), "The last weights, of epoch %d, have %s%s.", epoch, value, _without(gone))
+            return None
+        if parts := _parts(epoch, monitor, history, kept, folders, engine):
+            engine.restore({**parts, "random": parts["scheduler"]["random"]})
+            _log.log(_level(gone), "The weights of epoch %d are restored: %s%s.", epoch, value, _without(gone))
+            return epoch
+        left.discard(epoch)
+        gone.append(epoch)
+    nothing = f"{monitor.metric} of {monitor.split} has no best epoch"
+    _log.warning("The last weights stay: %s%s.", nothing if not gone else "the best are gone", _without(gone))
+    return None
+
+
+def lineage(path: Path) -> Iterator[Path]:
+    """The directory of a run, and those of the runs that it went on from, the nearest first, each once."""
+    waiting, seen = [path], set()
+    while waiting:
+        current = waiting.pop(0)
+        if current.resolve() in seen:
+            continue
+        seen.add(current.resolve())
+        yield current
+        sessions, _ = earlier(RunDirectory(current).experiment)
+        waiting += [Path(each.resumed_from["directory"]) for each in reversed(sessions) if each.resumed_from]
+
+
+def _parts(
+    epoch: int,
+    monitor: Monitor,
+    history: History,
+    kept: Checkpointer,
+    folders: Sequence[CheckpointFolder],
+    engine: Engine,
+) -> Mapping[str, Record] | None:
+    if isinstance(kept, BestInMemory) and kept.epoch == epoch:
+        return kept.parts
+    return next(_on_disk(epoch, monitor, history, folders, engine), None)
+
+
+def _on_disk(
+    epoch: int, monitor: Monitor, history: History, folders: Sequence[CheckpointFolder], engine: Engine
+) -> Iterator[Mapping[str, Record]]:
+    """The records of `epoch`, of this run and of no other that was in the same directory."""
+    past = _up_to(epoch, monitor, history)
+    for folder in folders:
+        try:
+            if Position(epoch) in folder.positions():
+                parts = load(folder, Position(epoch), limits_of(engine))
+                if _up_to(epoch, monitor, history_of(parts)) == past:
+                    yield parts
+        except CheckpointError as error:
+            _log.warning("Checkpoint %d of %s cannot be restored: %s", epoch, folder.path, error)
+
+
+def _up_to(epoch: int, monitor: Monitor, history: History) -> dict[int, str]:
+    # as text, in which NaN equals NaN
+    values = history.values(monitor.split, monitor.metric)
+    return {each: repr(value) for each, value in values.items() if each <= epoch}
+
+
+def _level(gone: Sequence[int]) -> int:
+    return logging.WARNING if gone else logging.INFO
+
+
+def _without(gone: Sequence[int]) -> str:
+    if not gone:
+        return ""
+    return f"; the weights of {'epochs' if len(gone) > 1 else 'epoch'} {', '.join(map(str, gone))} were not kept"

@@ -1,0 +1,46 @@
+"""One process at work on a run: what experiment.json and experiment.log say of it at both ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from multilearn import seed as seeds
+from multilearn.artifacts import RunDirectory
+from multilearn.experiment import Experiment, in_words
+
+if TYPE_CHECKING:
+    from multilearn.loop import Loop
+
+__all__ = ["in_session"]
+
+_log = logging.getLogger("multilearn")
+
+
+@contextmanager
+def in_session(
+    experiment: Experiment, run: RunDirectory, loop: Loop, restored: Callable[[], int | None]
+) -> Iterator[None]:
+    """While it lasts this process works on the run: written into experiment.json and experiment.log at both ends."""
+    experiment.write(run.experiment)
+    backend = experiment.sessions[-1].backend
+    origin = seeds.origin() if experiment.seed == seeds.current() else "the run's own"
+    _log.info("Training on %s, seed %s (%s), in %s.", backend, experiment.seed, origin, run.path)
+    try:
+        yield
+    except BaseException as error:
+        # the traceback goes into the log only: on the screen Python will show it
+        _log.error("The run failed at %s: %s.", loop.progress.position, type(error).__name__)
+        _log.info("This is where it failed:", exc_info=error)
+        failed = experiment.ended(outcome="failed", error=in_words(error), position=str(loop.progress.position))
+        # a full disk must not hide what made the run fail
+        with suppress(OSError):
+            failed.write(run.experiment)
+        raise
+    reason = None if loop.completed else loop.interrupter.reason
+    outcome = "completed" if reason is None else "stopped"
+    _log.info("The run is %s at %s%s.", outcome, loop.progress.position, f" ({reason})" if reason else "")
+    place = str(loop.progress.position)
+    experiment.ended(outcome=outcome, reason=reason, position=place, restored=restored()).write(run.experiment)

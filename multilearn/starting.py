@@ -1,0 +1,131 @@
+"""Where a run begins: its engine, in the state from which it goes on. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from multilearn.artifacts import RunDirectory
+from multilearn.checkpointing import SaveInterval
+from multilearn.data import go_to, require_saveable
+from multilearn.declaration import declared
+from multilearn.early_stopping import asks_for_time
+from multilearn.errors import ConfigurationError
+from multilearn.events import Split
+from multilearn.experiment import Experiment, Session, earlier, fingerprint, now, threads
+from multilearn.metrics import AnyMetric
+from multilearn.metrics.metric import of_device
+from multilearn.metrics.store import MetricStore
+from multilearn.opening import Data, spanned
+from multilearn.progress import Plan, Progress, progress_of, put_back_on_error, restore_schedule
+from multilearn.protocols import Backend, Engine, EngineOptions, LRScheduler, Subject
+from multilearn.resuming import Found, find
+from multilearn.settings import Settings
+
+__all__ = ["Run", "Start"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `build` made of a description: all that a run is, before it has data."""
+
+    settings: Settings
+    path: Path
+    backend: Backend
+    subject: Subject
+    seed: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where and with what the loop begins. `notes` is what is to be said aloud."""
+
+    run: Run
+    engine: Engine
+    found: Found
+    scheduler: LRScheduler
+    store: MetricStore
+    plan: Plan
+    progress: Progress
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, run: Run, data: Data, measured: Mapping[Split, Sequence[AnyMetric]], store: MetricStore, stack: ExitStack
+    ) -> Start:
+        """Make the engine, which `stack` releases, and bring everything to the checkpoint that was asked for."""
+        settings, batches = run.settings, data.batches[Split.TRAIN]
+        options = EngineOptions(
+            train_metrics=of_device(measured[Split.TRAIN]),
+            eval_metrics=of_device(measured[Split.VALID]),
+            accumulate=settings.accumulation > 1,
+            device=settings.device,
+            skip_non_finite=settings.nan_policy == "skip",
+            capture=settings.capture,
+        )
+        engine = run.backend.engine(run.subject, data.examples, options)
+        stack.callback(engine.release)
+        scheduler = spanned(run.subject.scheduler, settings.epochs, batches, settings.accumulation)
+        plan = Plan(run.seed, settings.accumulation, batches, getattr(scheduler, "horizon", None))
+        found = find(settings, run.path, engine)
+        notes = [*data.notes, *found.notes, *_never_due(settings.checkpoint_every, batches)]
+        if settings.recorder is not None:
+            notes += require_saveable(data.loaders[Split.TRAIN])
+        timed = settings.early_stopping is not None and asks_for_time(settings.early_stopping)
+        progress = Progress(seconds=0.0 if timed else None)
+        if found.parts:
+            schedule = found.parts["scheduler"]
+            inside = found.position.batch is not None
+            # first: what it refuses must leave the model as it is
+            with put_back_on_error(scheduler, store):
+                seed, differences = restore_schedule(schedule, plan, inside, scheduler, store)
+                progress = progress_of(schedule, found.position, timed)
+                go_to(data.loaders[Split.TRAIN], schedule.get("loader"), found.position)
+                engine.restore({**found.parts, "random": schedule["random"]})
+            plan = replace(plan, seed=seed)
+            notes += differences
+        return cls(run, engine, found, scheduler, store, plan, progress, tuple(notes))
+
+    def experiment(self, weights: str | None) -> Experiment:
+        """What experiment.json says of the run, this session included, at its beginning."""
+        run, source = self.run, self.found.source
+        session = Session(
+            started=now(),
+            backend=run.backend.name,
+            versions=dict(run.backend.versions()),
+            device=run.settings.device or str(run.backend.devices()[0]),
+            threads=threads(),
+            resumed_from=None if source is None else {"directory": str(source), "position": str(self.found.position)},
+        )
+        builder, not_data = declared(run.settings)
+        return Experiment(
+            seed=self.plan.seed,
+            builder=builder,
+            not_data=not_data,
+            subject=run.subject.description,
+            scheduler={"description": repr(self.scheduler), "updates": self.plan.horizon},
+            metrics=run.settings.describe_metrics(),
+            weights_sha256=weights,
+            sessions=(*earlier(RunDirectory(run.path).experiment)[0], session),
+        )
+
+    def initial_weights(self) -> str | None:
+        """The hash of the weights that the run began with."""
+        if self.found.source is not None:
+            return earlier(RunDirectory(self.found.source).experiment)[1]
+        try:
+            return fingerprint(self.engine.record()["model"])
+        except ConfigurationError:
+            # an optimizer whose state cannot be named in a record can still train, only not be saved
+            if self.run.settings.recorder is not None:
+                raise
+            return None
+
+
+def _never_due(every: SaveInterval | None, batches: int | None) -> list[str]:
+    if every is None or every.batches is None or batches is None or every.batches < batches:
+        return []
+    asked = f"it has {batches} batches, and checkpoint_every asks for {every.batches}"
+    return [f"Nothing is saved inside an epoch: {asked}."]

@@ -1,0 +1,87 @@
+"""A model that is looked at and not trained: opened on the first batch, with its own weights or a checkpoint's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multilearn import backend as backends
+from multilearn import seed as seeds
+from multilearn.checkpoint import Recorder, nbytes
+from multilearn.data import as_loader
+from multilearn.errors import CheckpointNotFound, DataError
+from multilearn.opening import first_example
+from multilearn.position import Position
+from multilearn.protocols import EngineOptions, EvalEngine, Loader
+from multilearn.resuming import locate
+from multilearn.settings import Resume
+
+__all__ = ["Source", "Trained", "opened", "placed"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The run whose checkpoint gives the weights, or, where `which` is None, that has none to give."""
+
+    directory: Path
+    which: str | None = None
+    recorder: Recorder | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """`position`: the checkpoint that the weights are from; None for those of the model."""
+
+    engine: EvalEngine
+    loader: Loader
+    seed: int
+    position: Position | None
+
+
+def placed(directory: str) -> Path:
+    """The directory of a run, with `{backend}` and `{seed}` replaced. Raises `BackendError` where there is none."""
+    path = directory.replace("{backend}", backends.load().name)
+    return Path(path.replace("{seed}", str(seeds.current())))
+
+
+@contextmanager
+def opened(model: Any, data: Any, options: EngineOptions, source: Source | None) -> Iterator[Trained]:
+    """The model on its device, with the weights of the checkpoint if `source` names one. Nothing is written.
+
+    Raises `DataError` where there is no batch, or one that does not fit, `CheckpointNotFound`, `RecordError` or
+    `RecordMismatch` for the checkpoint.
+    """
+    loader, seed = as_loader(data, "test"), seeds.current()
+    example = first_example(loader, seed)
+    if example is None:
+        raise DataError("The test loader must have at least one batch.", received="none", remedy="Look at the data.")
+    engine = backends.load().eval_engine(model, (example,), options)
+    try:
+        position = None if source is None or source.which is None else _restored(engine, source, source.which)
+        yield Trained(engine, loader, seed, position)
+    finally:
+        engine.release()
+
+
+def _restored(engine: EvalEngine, source: Source, which: str) -> Position:
+    located = locate(Resume(which), source.directory, source.recorder)
+    if located.position is None:
+        problems = "; ".join(located.notes) or "nothing was saved"
+        raise CheckpointNotFound(
+            "The checkpoint to evaluate must have been saved.",
+            received=f"{which!r} of {source.directory}: {problems}",
+            remedy="Check the path, or leave the checkpoint out for the weights of the model in memory.",
+        )
+    limits = {"model": nbytes(engine.record())}
+    parts = located.folder.load(located.position, limits, ("model",))
+    if "model" not in parts:
+        raise CheckpointNotFound(
+            "The checkpoint must have its part `model`.",
+            received=f"checkpoint {located.position} of {located.source} without it",
+            remedy="Take another one.",
+        )
+    engine.restore(parts["model"])
+    return located.position

@@ -1,0 +1,93 @@
+"""The pages that users read: every Python block of one runs, in order, and no public name is missing.
+
+The blocks of a page share one namespace and one empty directory. A TOML block describes a builder: it is written to
+`run.toml` there. What is no program, such as a fragment or an output, has another language, or none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import multilearn as ml
+import pytest
+
+import multilearn_keras
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\((?!\w+://)([^)#]+)(?:#[^)]*)?\)")
+
+
+def blocks(text: str) -> Iterator[tuple[int, str, str]]:
+    """The first line (from 1), the language and the content of every fenced block."""
+    lines = iter(enumerate(text.splitlines(), start=1))
+    for number, line in lines:
+        if line.startswith("```"):
+            content = []
+            for _, inner in lines:
+                if inner.startswith("```"):
+                    break
+                content.append(inner)
+            else:
+                raise AssertionError(f"the block in line {number} is not closed")
+            yield number + 1, line.removeprefix("```").strip(), "\n".join(content)
+
+
+def named(page: str) -> set[str]:
+    """What stands in code quotes on a page, word by word, or in its blocks."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    code = [*re.findall(r"`([^`\n]+)`", text), *(content for _, _, content in blocks(text))]
+    return {word for part in code for word in re.findall(r"\w+", part)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_block_of_a_page_runs_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    ran = 0
+    for line, language, content in blocks(page.read_text(encoding="utf-8")):
+        if language == "toml":
+            Path("run.toml").write_text(content, encoding="utf-8")
+        if language == "python":
+            # the empty lines before it make tracebacks name the line of the page
+            exec(compile("\n" * (line - 1) + content, page, "exec"), namespace)
+            ran += 1
+    assert ran
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere_in_the_repository(page: Path) -> None:
+    broken = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
+    assert broken == []
+
+
+def test_every_method_of_the_builder_and_of_the_learner_is_on_the_page_of_the_learner() -> None:
+    methods = {name for of in (ml.LearnerBuilder, ml.Learner) for name in vars(of) if not name.startswith("_")}
+    assert methods - named("docs/learner.md") == set()
+
+
+def test_every_metric_is_on_the_page_of_metrics() -> None:
+    assert set(ml.metrics.__all__) - named("docs/metrics.md") == set()
+
+
+def test_every_scheduler_is_on_the_page_of_schedules() -> None:
+    assert set(ml.schedulers.__all__) - named("docs/schedules.md") == set()
+
+
+@pytest.mark.parametrize("module", [ml.early_stopping, ml.checkpoint, ml.loggers, ml.renderers, ml.outputs])
+def test_every_configurable_part_is_on_some_page(module: Any) -> None:
+    classes = {name for name in module.__all__ if isinstance(getattr(module, name), type)}
+    assert classes - set().union(*(named(str(page.relative_to(ROOT))) for page in PAGES)) == set()
+
+
+def test_every_task_is_on_some_page() -> None:
+    assert set(multilearn_keras.__all__) - set().union(*(named(str(page.relative_to(ROOT))) for page in PAGES)) == set()
+
+
+def test_every_example_and_every_page_is_named_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    files = [*(ROOT / "examples").glob("*.py"), *(ROOT / "docs").glob("*.md")]
+    assert [file.name for file in files if f"{file.parent.name}/{file.name}" not in text] == []

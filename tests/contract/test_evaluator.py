@@ -1,0 +1,121 @@
+"""Trained models on test data, and their predictions, on every framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from training import assert_equal, ids, learner, numbers, state, twins
+
+import multilearn as ml
+from multilearn.errors import ConfigurationError, DataError, RecordMismatch
+from multilearn_keras import Classification
+
+QUIET = ml.renderers.SilentRenderer()
+DATA = (numbers(20, 3), ids(3, 20))
+
+
+def classifier() -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.BatchNormalization(momentum=0.5),
+            layers.Dropout(0.5),
+            layers.Dense(3, kernel_regularizer="l2"),
+        ]
+    )
+
+
+def evaluator(directory: Path) -> ml.Evaluator:
+    return ml.Evaluator(directory, [ml.metrics.Accuracy()], renderer=QUIET)
+
+
+def test_a_model_in_memory_a_checkpoint_and_keras_agree(tmp_path: Path) -> None:
+    model, other = twins(classifier)
+    run = learner(tmp_path, Classification(model), "adam", 0.05, num_epochs=2, with_file_checkpointer=())
+    run.fit(ml.DataLoader(DATA, 8, shuffle=True))
+    before = state(other)
+    in_memory = evaluator(tmp_path).evaluate(Classification(model), ml.DataLoader(DATA, 8))
+    from_disk = evaluator(tmp_path).evaluate(Classification(other), ml.DataLoader(DATA, 8), checkpoint="latest")
+    assert from_disk == in_memory
+    assert {key: value.tobytes() for key, value in state(other).items()} == {
+        key: value.tobytes() for key, value in before.items()
+    }
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    expected = model.evaluate(*DATA, batch_size=20, verbose=0, return_dict=True)
+    assert in_memory["Loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert in_memory["Accuracy"] == pytest.approx(expected["accuracy"], rel=1e-6)
+    predicted = np.concatenate(list(evaluator(tmp_path).predict(other, ml.DataLoader(DATA, 8), checkpoint=2)))
+    np.testing.assert_allclose(predicted, model.predict(DATA[0], verbose=0), rtol=1e-5, atol=1e-6)
+    assert predicted.flags.writeable
+
+
+def test_a_model_without_loss_optimizer_or_anything_to_train_can_predict_and_a_task_be_evaluated(
+    tmp_path: Path,
+) -> None:
+    model, _ = twins(lambda: keras.Sequential([keras.Input((3,)), layers.GaussianNoise(0.5), layers.Rescaling(2.0)]))
+    x = DATA[0]
+    for data in ([DATA], [x], [(x,)], ml.DataLoader(x, 20)):
+        (found,) = ml.predict(model, data)
+        np.testing.assert_array_equal(found, 2 * x)
+    values = evaluator(tmp_path).evaluate(Classification(model), [DATA])
+    assert values["Accuracy"] == pytest.approx((x.argmax(-1) == DATA[1]).mean())
+    with pytest.raises(ConfigurationError, match="not compiled"):
+        evaluator(tmp_path).evaluate(model, [DATA])
+
+
+def test_predictions_are_nested_as_the_model_nests_them() -> None:
+    def make() -> keras.Model:
+        inputs = {"a": keras.Input((3,), name="a"), "b": keras.Input((2,), name="b")}
+        joined = layers.Concatenate()([inputs["a"], inputs["b"]])
+        return keras.Model(inputs, {"z": layers.Dense(2)(joined), "more": [layers.Dense(1)(joined), inputs["b"]]})
+
+    model, _ = twins(make)
+    x = {"a": numbers(5, 3), "b": numbers(5, 2, seed=1)}
+    expected = model.predict(x, verbose=0)
+    for batch in (x, (x, ids(3, 5))):
+        (found,) = ml.predict(model, [batch])
+        assert found.keys() == expected.keys()
+        for one, other in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+class Doubled:
+    """A task that knows itself what a prediction is, of batches that are no Keras batches."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+
+    def step(self, batch: Any, training: bool) -> Any:
+        raise NotImplementedError
+
+    def predict(self, batch: Any) -> Any:
+        return {"classes": keras.ops.argmax(self.model(batch["features"]), axis=-1)}
+
+
+def test_a_task_says_itself_what_it_predicts() -> None:
+    model, _ = twins(lambda: keras.Sequential([layers.Dense(3)]))
+    x = numbers(6, 3)
+    found = list(ml.predict(Doubled(model), [{"features": x[:4]}, {"features": x[4:]}]))
+    expected = model.predict(x, verbose=0).argmax(-1)
+    np.testing.assert_array_equal(np.concatenate([each["classes"] for each in found]), expected)
+
+
+def test_what_does_not_fit_is_refused_at_the_call(tmp_path: Path) -> None:
+    model, other = twins(classifier)
+    with pytest.raises(DataError, match="inputs of the first batch"):
+        ml.predict(model, [numbers(4, 5)])
+    with pytest.raises(DataError):
+        evaluator(tmp_path).evaluate(Classification(model), [(numbers(4, 3), ids(3, 4) + 3)])
+    assert not tmp_path.joinpath("test").exists()
+    learner(tmp_path, Classification(model), "sgd", with_file_checkpointer=()).fit([DATA])
+    wide = keras.Sequential([keras.Input((3,)), layers.Dense(4)])
+    with pytest.raises(RecordMismatch):
+        ml.predict(wide, [DATA], checkpoint="latest", directory=tmp_path)
+    eager = list(ml.predict(other, [DATA], checkpoint="latest", directory=tmp_path, capture=False))
+    np.testing.assert_allclose(eager[0], model.predict(DATA[0], verbose=0), rtol=1e-5, atol=1e-6)
+    assert_equal(other, twins(classifier)[0])

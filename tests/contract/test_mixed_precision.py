@@ -1,0 +1,99 @@
+"""Half precision in the layers, single precision in the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, optimizers
+from training import assert_equal, engine_of, ids, learner, numbers, state, train, twins
+
+import multilearn as ml
+from multilearn_keras import Classification
+from multilearn_keras.variables import flatten
+
+DATA = (numbers(8, 5).astype("float64"), ids(3, 8))
+
+
+@pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
+def policy(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+def model() -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((5,)),
+            layers.Dense(4),
+            layers.BatchNormalization(),
+            layers.Dropout(0.2),
+            layers.Dense(3),
+        ]
+    )
+
+
+def run(directory: Path, trained: keras.Model, epochs: int, **more: object) -> ml.Learner:
+    made = learner(
+        directory,
+        Classification(trained),
+        optimizers.Adam(),
+        0.01,
+        num_epochs=epochs,
+        grads_accumulation=2,
+        with_file_checkpointer=(),
+        accuracy=True,
+        **more,
+    )
+    made.fit(ml.DataLoader(DATA, 4, shuffle=True))
+    return made
+
+
+def test_it_trains_and_resumes_bit_for_bit(tmp_path: Path, policy: str) -> None:
+    whole, resumed = twins(model)
+    history = run(tmp_path / "whole", whole, 2).history
+    assert run(tmp_path / "resumed", resumed, 2, checkpoint=(1, tmp_path / "whole")).history == history
+    assert_equal(resumed, whole)
+    assert np.isfinite(history["train"]["Loss"]).all()
+    assert {value.dtype for key, value in state(whole).items() if "seed" not in key} == {np.dtype("float32")}
+    folder = ml.checkpoint.CheckpointFolder(tmp_path / "whole" / "checkpoint")
+    optimizer = flatten(folder.load(folder.positions()[-1])["optim"])
+    scaled = {key: leaf.array for key, leaf in optimizer.items() if key.endswith("scale")}
+    assert scaled == ({"dynamic_scale": 2.0**15} if policy == "mixed_float16" else {})
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16"], indirect=True)
+def test_the_steps_are_those_of_keras(policy: str) -> None:
+    def plain() -> keras.Model:
+        return keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="relu"), layers.Dense(3)])
+
+    x, y = numbers(8, 3), ids(3, 8)
+    ours, theirs = twins(plain)
+    engine = engine_of(Classification(ours), optimizers.SGD(0.1), (x, y))
+    train(engine, [(x, y)] * 3, 0.1)
+    engine.release()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    theirs.compile(optimizers.SGD(0.1), loss)
+    for _ in range(3):
+        theirs.train_on_batch(x, y)
+    for key, value in state(ours).items():
+        np.testing.assert_allclose(value, state(theirs)[key], rtol=2e-2, atol=2e-3, err_msg=key)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16"], indirect=True)
+def test_a_gradient_that_overflows_makes_no_update_and_halves_the_scale(policy: str) -> None:
+    trained, untouched = twins(lambda: keras.Sequential([keras.Input((3,)), layers.Dense(3)]))
+    x, y = numbers(8, 3), ids(3, 8)
+    optimizer = optimizers.LossScaleOptimizer(optimizers.SGD(0.1), initial_scale=2.0**30)
+    engine = engine_of(Classification(trained), optimizer, (x, y), accumulate=True, skip_non_finite=True)
+    found = train(engine, [(x, y), (x, y)], 0.1, n=2)
+    assert np.isfinite(found).all()
+    slots = {key: leaf.array for key, leaf in flatten(engine.record()["optim"]).items()}
+    assert (slots["dynamic_scale"], slots["inner/iterations"]) == (2.0**29, 0)
+    engine.release()
+    assert_equal(trained, untouched)

@@ -1,0 +1,234 @@
+"""A builder as data: there and back, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import toy_experiment as toy
+from hypothesis import given
+from hypothesis import strategies as st
+
+import multilearn as ml
+from multilearn import checkpoint as ck
+from multilearn import early_stopping as es
+from multilearn import metrics
+from multilearn.errors import ConfigurationError
+
+finite = st.floats(0.001, 1e6, allow_nan=False)
+counts = st.integers(1, 9)
+splits = st.sampled_from(["train", "valid"])
+directions = st.sampled_from(["lowest", "highest"])
+names = st.sampled_from(["Loss", "Accuracy", "ünï code", 'quo"te\n'])
+
+METRICS = [
+    metrics.Loss(),
+    metrics.Accuracy(),
+    metrics.TopKAccuracy(3),
+    metrics.Precision.binary(threshold=0.25),
+    metrics.Recall.multiclass(average="weighted"),
+    metrics.FBetaScore.multilabel(beta=2.0),
+]
+
+leaf_strategies = st.one_of(
+    st.builds(ck.KeepLast, counts),
+    st.builds(ck.KeepEvery, counts),
+    st.builds(ck.KeepBest, names, split=splits, direction=directions, k=counts),
+)
+strategies = st.recursive(leaf_strategies, lambda of: st.lists(of, min_size=1, max_size=3).map(lambda s: ck.AnyOf(*s)))
+leaf_rules = st.one_of(
+    st.builds(es.NoImprovement, names, splits, directions, counts, finite, st.integers(0, 5)),
+    st.builds(es.Threshold, names, splits, directions, finite),
+    st.builds(es.TimeLimit, minutes=finite),
+)
+rules = st.recursive(
+    leaf_rules,
+    lambda of: st.tuples(st.sampled_from([es.FirstOf, es.AllOf]), st.lists(of, min_size=1, max_size=3)).map(
+        lambda pair: pair[0](*pair[1])
+    ),
+)
+
+
+@st.composite
+def builders(draw: st.DrawFn) -> ml.LearnerBuilder:
+    builder = ml.LearnerBuilder(draw(st.sampled_from(["runs/a", "runs/{backend}-{seed}", "ö/ä"])), draw(st.booleans()))
+    for metric in draw(st.lists(st.sampled_from(METRICS), unique_by=lambda metric: metric.name)):
+        methods = [builder.metrics, builder.metric_train, builder.metric_valid_numeric]
+        builder = draw(st.sampled_from(methods))(metric)
+    optional = [
+        lambda b: b.num_epochs(draw(counts)),
+        lambda b: b.grads_accumulation(draw(counts)),
+        lambda b: b.with_file_checkpointer(draw(st.sampled_from([None, ck.MpkRecorder(), ck.MpkGzRecorder("half")]))),
+        lambda b: b.with_checkpointing_strategy(draw(strategies)),
+        lambda b: b.early_stopping(draw(rules)),
+        lambda b: b.restore_best(draw(names), draw(splits), draw(directions)),
+        lambda b: b.checkpoint_every(batches=draw(counts)),
+        lambda b: b.checkpoint_every(minutes=draw(finite)),
+        lambda b: b.checkpoint(
+            draw(st.sampled_from([3, "latest", "best", "3.120"])), draw(st.sampled_from([None, "x"]))
+        ),
+        lambda b: b.nan_policy(draw(st.sampled_from(["stop", "skip", "ignore"]))),
+        lambda b: b.engine(capture=draw(st.booleans())),
+        lambda b: b.devices(["cpu"]),
+        lambda b: b.metric_loggers(),
+        lambda b: b.with_application_logger(None),
+        lambda b: b.summary(),
+    ]
+    for option in optional:
+        if draw(st.booleans()):
+            builder = option(builder)
+    return builder
+
+
+@given(builders())
+def test_a_builder_comes_back_equal_from_its_toml(
+    tmp_path_factory: pytest.TempPathFactory, builder: ml.LearnerBuilder
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "builder.toml"
+    path.write_text(builder.to_toml(), encoding="utf-8")
+    assert ml.LearnerBuilder.from_toml(path) == builder
+
+
+def read(tmp_path: Path, text: str) -> ml.LearnerBuilder:
+    path = tmp_path / "builder.toml"
+    path.write_text(text, encoding="utf-8")
+    return ml.LearnerBuilder.from_toml(path)
+
+
+def test_only_the_directory_must_be_said_and_the_rest_has_the_defaults_of_the_builder(tmp_path: Path) -> None:
+    assert read(tmp_path, 'directory = "runs/a"') == ml.LearnerBuilder("runs/a")
+
+
+def test_the_name_of_a_type_stands_for_its_defaults_and_a_metric_is_on_both_splits(tmp_path: Path) -> None:
+    text = 'directory = "a"\nmetrics = ["Accuracy"]\nfile_checkpointer = "MpkGzRecorder"'
+    described = ml.LearnerBuilder("a").metrics(metrics.Accuracy()).with_file_checkpointer()
+    assert read(tmp_path, text) == described
+
+
+@pytest.mark.parametrize(
+    ("text", "received", "remedy"),
+    [
+        ('num_epoch = 3\ndirectory = "a"', "'num_epoch'", "Did you mean 'num_epochs'?"),
+        ('directory = "a"\n[engine]\ncaptur = true', "'captur'", "Did you mean 'capture'?"),
+        ('directory = "a"\nmetrics = ["Acuracy"]', "'Acuracy'", "Did you mean 'Accuracy'?"),
+        ('directory = "a"\nmetrics = [{type = "Precision", mod = "binary"}]', "'mod'", "Did you mean 'mode'?"),
+        ('directory = "a"\nmetrics = [{type = "Loss", splits = ["vaild"]}]', "'vaild'", "Did you mean 'valid'?"),
+        ('directory = "a"\n[early_stopping]\ntype = "NoImprovment"', "'NoImprovment'", "Did you mean 'NoImprovement'?"),
+        ('directory = "a"\n[checkpoint]\nwich = "latest"', "'wich'", "Did you mean 'which'?"),
+        ('directory = "a"\n[restore_best]\nmetrik = "Loss"', "'metrik'", "Did you mean 'metric'?"),
+        (
+            'directory = "a"\n[checkpointing_strategy]\ntype = "AnyOf"\nstrategies = [{type = "KepLast"}]',
+            "'KepLast'",
+            "Did you mean 'KeepLast'?",
+        ),
+        ("num_epochs = 3", "none", 'Write directory = "runs/a".'),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_known_one(
+    tmp_path: Path, text: str, received: str, remedy: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(tmp_path, text)
+    assert f"Received: {received}." in str(caught.value)
+    assert str(caught.value).endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "num_epochs = '3'",
+        "num_epochs = 0",
+        "summary = 1",
+        "overwrite = 'yes'",
+        "nan_policy = 'skp'",
+        "devices = 'cpu'",
+        "restore_best = true",
+        "metrics = 'Loss'",
+        "metrics = ['Loss', 'Loss']",
+        "metrics = [{type = 'Loss', plotted = 'no'}]",
+        "metrics = [{splits = ['train']}]",
+        "metrics = [3]",
+        "metric_loggers = ['FileMetricLogger']",
+        "checkpoint = {directory = 'b'}",
+        "checkpoint = {which = 1.5}",
+        "checkpoint_every = {batches = 3, minutes = 1}",
+        "file_checkpointer = {type = 'MpkGzRecorder', precision = 'haf'}",
+        "early_stopping = {type = 'NoImprovement', epochs = 0}",
+        "checkpointing_strategy = {type = 'AnyOf'}",
+        "checkpointing_strategy = {type = 'AnyOf', strategies = 3}",
+    ],
+)
+def test_values_that_do_not_fit_are_refused_by_what_they_are_for(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError, match="Received: "):
+        read(tmp_path, f'directory = "a"\n{text}')
+
+
+def test_a_file_that_is_missing_or_not_toml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
+        ml.LearnerBuilder.from_toml(tmp_path / "nowhere.toml")
+    with pytest.raises(ConfigurationError, match=r"builder\.toml"):
+        read(tmp_path, "directory = [")
+
+
+@dataclass(frozen=True)
+class Mine(metrics.Loss):
+    """A metric of one's own."""
+
+    name: ClassVar[str] = "Mine"
+
+
+def test_what_is_not_data_is_refused_by_to_toml_and_named() -> None:
+    described = ml.LearnerBuilder("a").metrics(Mine()).renderer(ml.renderers.SilentRenderer())
+    with pytest.raises(ConfigurationError, match=r"metric_train\(Mine\(\)\).*renderer\(SilentRenderer\)"):
+        described.to_toml()
+
+
+def test_numbers_of_numpy_are_written_as_plain_ones() -> None:
+    described = ml.LearnerBuilder("a").num_epochs(np.int64(3)).early_stopping(es.TimeLimit(minutes=np.float32(0.5)))
+    table = tomllib.loads(described.to_toml())
+    assert (table["num_epochs"], table["early_stopping"]["minutes"]) == (3, 0.5)
+
+
+def test_the_builder_of_a_run_comes_back_from_its_experiment_json(tmp_path: Path) -> None:
+    described = (
+        ml.LearnerBuilder(tmp_path / "run")
+        .metrics(metrics.Loss())
+        .num_epochs(2)
+        .with_file_checkpointer(ck.MpkRecorder())
+        .with_checkpointing_strategy(ck.AnyOf(ck.KeepLast(1), ck.KeepBest()))
+        .early_stopping(es.FirstOf(es.NoImprovement(epochs=5), es.TimeLimit(hours=1)))
+    )
+    toy.build(described).fit(toy.train_loader(), toy.valid_loader())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ml.LearnerBuilder.from_experiment(tmp_path / "run") == described
+    table = json.loads((tmp_path / "run" / "experiment.json").read_text())["builder"]
+    assert table == tomllib.loads(described.to_toml())
+
+
+def test_a_builder_that_comes_back_may_run_elsewhere(tmp_path: Path) -> None:
+    described = ml.LearnerBuilder(tmp_path / "run").metrics(metrics.Loss())
+    toy.build(described).fit(toy.train_loader(), toy.valid_loader())
+    (tmp_path / "builder.toml").write_text(described.to_toml())
+    elsewhere = ml.LearnerBuilder(tmp_path / "other").metrics(metrics.Loss())
+    assert ml.LearnerBuilder.from_toml(tmp_path / "builder.toml", tmp_path / "other") == elsewhere
+    assert ml.LearnerBuilder.from_experiment(tmp_path / "run", tmp_path / "other") == elsewhere
+
+
+def test_what_was_not_data_is_missing_from_experiment_json_and_a_warning_says_so(tmp_path: Path) -> None:
+    described = ml.LearnerBuilder(tmp_path / "run").metrics(metrics.Loss())
+    silent = described.metric_valid(Mine()).renderer(ml.renderers.SilentRenderer())
+    toy.build(silent).fit(toy.train_loader(), toy.valid_loader())
+    with pytest.warns(UserWarning, match=r"metric_valid\(Mine\(\)\), \.renderer\(SilentRenderer\)"):
+        assert ml.LearnerBuilder.from_experiment(tmp_path / "run") == described
+
+
+def test_a_directory_without_a_run_has_no_builder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="Give the directory of a run"):
+        ml.LearnerBuilder.from_experiment(tmp_path)
