@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from multilearn import backend as backends
 from multilearn import seed as seeds
 from multilearn.application_log import Installer
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.checkpoint.formats import check_extension
 from multilearn.checkpointing import SaveInterval
-from multilearn.contradictions import refuse_contradictions, refuse_unmeasured
-from multilearn.declaration import builder_of, read_experiment, read_toml, to_toml
-from multilearn.directory import refuse_existing_run, refuse_unwritable
+from multilearn.configuration import builder_of_file, builder_of_run
+from multilearn.contradictions import refuse_contradictions, refuse_twice, refuse_unmeasured
+from multilearn.declaration import to_toml
+from multilearn.directory import placed
 from multilearn.early_stopping import StoppingRule
-from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.history import Direction, Monitor
 from multilearn.interrupter import Interrupter
@@ -31,7 +29,18 @@ from multilearn.opening import own
 from multilearn.protocols import Device
 from multilearn.renderers import Renderer
 from multilearn.reporting import NanPolicy
-from multilearn.requirements import as_metric, at_least_one, one_device, require, require_metric, which_checkpoint
+from multilearn.requirements import (
+    as_metric,
+    at_least_one,
+    one_device,
+    one_policy,
+    path_of,
+    require,
+    require_installer,
+    require_loggers,
+    require_metric,
+    which_checkpoint,
+)
 from multilearn.settings import Registered, Resume, Settings
 from multilearn.starting import Run
 
@@ -53,13 +62,7 @@ class LearnerBuilder:
     _settings: Settings
 
     def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False) -> None:
-        if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
-            raise ConfigurationError(
-                "A run needs the path of its directory.",
-                received=repr(directory),
-                remedy="Write for instance 'runs/a'.",
-            )
-        object.__setattr__(self, "_settings", Settings(os.fspath(directory), overwrite))
+        object.__setattr__(self, "_settings", Settings(path_of(directory), overwrite))
 
     def metric_train(self, metric: AnyMetric) -> LearnerBuilder:
         """Measure `metric` on the training batches: logged, and shown as text."""
@@ -80,16 +83,14 @@ class LearnerBuilder:
     def metrics(self, *metrics: AnyMetric) -> LearnerBuilder:
         """Measure each on both splits; numeric ones are plotted."""
         builder = self
-        for metric in metrics:
-            known = as_metric(metric)
+        for metric in map(as_metric, metrics):
             for split in (Split.TRAIN, Split.VALID):
-                builder = builder._with_metric(split, known, plotted=getattr(known, "numeric", False))
+                builder = builder._with_metric(split, metric, plotted=getattr(metric, "numeric", False))
         return builder
 
     def metric_loggers(self, *loggers: MetricLogger) -> LearnerBuilder:
         """Log metrics with these instead of with a `FileMetricLogger`. Without arguments, nothing is logged."""
-        for logger in loggers:
-            require(logger, MetricLogger, "A metric logger must have the methods log(event), flush() and close().")
+        require_loggers(loggers)
         return self._with(loggers=loggers)
 
     def num_epochs(self, epochs: int) -> LearnerBuilder:
@@ -126,7 +127,7 @@ class LearnerBuilder:
 
         `"latest"` where nothing was saved starts at epoch 1, and says so.
         """
-        source = None if directory is None else Path(os.fspath(directory))
+        source = None if directory is None else Path(path_of(directory))
         return self._with(resume=Resume(which_checkpoint(which), source))
 
     def devices(self, devices: Sequence[Device | str]) -> LearnerBuilder:
@@ -140,12 +141,7 @@ class LearnerBuilder:
 
     def with_application_logger(self, installer: Installer | None) -> LearnerBuilder:
         """While `fit` runs, have the context `installer(path of experiment.log)` in force; None for no such log."""
-        if installer is not None and not callable(installer):
-            raise ConfigurationError(
-                "An application logger is a function of a path that returns a context manager, or None.",
-                received=repr(installer),
-                remedy="Leave it out for the default, which writes experiment.log.",
-            )
+        require_installer(installer)
         return self._with(application_log=installer)
 
     def restore_best(
@@ -156,6 +152,7 @@ class LearnerBuilder:
         Of equal values the earlier epoch is better, NaN is never best. With a checkpointer the best epoch is kept on
         disk, whatever the strategy says, and a run that goes on does so from the last weights all the same; without
         one a copy is kept in memory. `learner.restored` is the epoch; where it is the last one, nothing is restored.
+        The weights are those that were measured: an optimizer's moving averages do not take their place.
         """
         return self._with(restore_best=Monitor(metric, split, direction))
 
@@ -184,13 +181,7 @@ class LearnerBuilder:
         the batch out of all epoch values; the learning rate goes on as if there had been an update; an epoch without
         any other batch stops the run. `"ignore"` trains with it.
         """
-        if policy not in get_args(NanPolicy):
-            raise ConfigurationError(
-                'A NaN policy is one of "stop", "skip" and "ignore".',
-                received=repr(policy),
-                remedy='To be told at once that training diverged, leave it out: that is "stop".',
-            )
-        return self._with(nan_policy=policy)
+        return self._with(nan_policy=one_policy(policy))
 
     def engine(self, *, capture: bool = True) -> LearnerBuilder:
         """How the steps are run. `capture=False`: eagerly, as they are written, for debugging; slower."""
@@ -221,15 +212,7 @@ class LearnerBuilder:
         subject = backend.adopt(model, optimizer, lr)
         refuse_unmeasured(self._settings, subject.scheduler)
         seed = seeds.current()
-        path = Path(self._settings.directory.replace("{backend}", backend.name).replace("{seed}", str(seed)))
-        refuse_unwritable(path)
-        settings = self._settings
-        if settings.resume is not None and settings.resume.is_of(path):
-            # named like another run's: what is gone on from must never be overwritten
-            settings = replace(settings, resume=Resume(settings.resume.which))
-        resumes_here = settings.resume is not None and settings.resume.directory is None
-        if not settings.overwrite and not resumes_here:
-            refuse_existing_run(path)
+        settings, path = placed(self._settings, backend.name, seed)
         return Learner(Run(settings, path, backend, replace(subject, scheduler=own(subject.scheduler)), seed))
 
     @classmethod
@@ -242,7 +225,7 @@ class LearnerBuilder:
         Raises `ConfigurationError` for a file that is none, for unknown keys (with the nearest known name), and for
         all that the methods of the builder refuse.
         """
-        return builder_of(read_toml(Path(path)) | _elsewhere(directory), cls, str(path))
+        return builder_of_file(Path(path), directory, cls)
 
     @classmethod
     def from_experiment(
@@ -253,11 +236,7 @@ class LearnerBuilder:
         `directory`: where to run instead, for the first one holds a run. What was in the builder and is not data, such
         as a metric of one's own, is missing, and a warning says so.
         """
-        path = RunDirectory(Path(run)).experiment
-        table, not_data = read_experiment(path)
-        if not_data:
-            warnings.warn(f"Not in {path}, and to be added again: {', '.join(not_data)}", stacklevel=2)
-        return builder_of(table | _elsewhere(directory), cls, str(path))
+        return builder_of_run(Path(run), directory, cls)
 
     def to_toml(self) -> str:
         """This builder as TOML, from which `from_toml` makes an equal one.
@@ -270,19 +249,10 @@ class LearnerBuilder:
     def _with_metric(self, split: Split, metric: AnyMetric, plotted: bool) -> LearnerBuilder:
         metric = as_metric(metric)
         require_metric(metric, split, plotted)
-        if any(known.metric.name == metric.name for known in self._settings.of(split)):
-            raise ConfigurationError(
-                "A metric is registered once on each split.",
-                received=f"{metric.name} twice on {split}",
-                remedy="Remove one of the two; variants of a metric need different names.",
-            )
+        refuse_twice(metric.name, split, self._settings)
         return self._with(metrics=(*self._settings.metrics, Registered(split, metric, plotted)))
 
     def _with(self, **changes: Any) -> LearnerBuilder:
         builder = LearnerBuilder(self._settings.directory)
         object.__setattr__(builder, "_settings", replace(self._settings, **changes))
         return builder
-
-
-def _elsewhere(directory: str | os.PathLike[str] | None) -> dict[str, str]:
-    return {} if directory is None else {"directory": os.fspath(directory)}

@@ -1,6 +1,8 @@
-"""What a description cannot ask for: refused by `build`, before anything is written."""
+"""What a description cannot ask for: refused before anything is written, and by `build` at the latest."""
 
 from __future__ import annotations
+
+from collections.abc import Container
 
 from multilearn.checkpoint import DEFAULT
 from multilearn.checkpoint.strategies import best_of
@@ -11,7 +13,17 @@ from multilearn.metrics import Loss
 from multilearn.protocols import LRScheduler
 from multilearn.settings import Settings
 
-__all__ = ["refuse_contradictions", "refuse_unmeasured"]
+__all__ = ["refuse_contradictions", "refuse_twice", "refuse_unmeasured", "refuse_without_data"]
+
+
+def refuse_twice(name: str, split: Split, settings: Settings) -> None:
+    """Raise `ConfigurationError` for a metric whose name another one has on that split already."""
+    if any(each.metric.name == name for each in settings.of(split)):
+        raise ConfigurationError(
+            "A metric is registered once on each split.",
+            received=f"{name} twice on {split}",
+            remedy="Remove one of the two; variants of a metric need different names.",
+        )
 
 
 def refuse_contradictions(settings: Settings) -> None:
@@ -38,6 +50,17 @@ def refuse_unmeasured(settings: Settings, scheduler: LRScheduler) -> None:
     """Raise `ConfigurationError` for a schedule that watches a metric that is not measured."""
     for what, monitor in settings.watched(scheduler):
         _require_measured(what, monitor, settings)
+
+
+def refuse_without_data(settings: Settings, scheduler: LRScheduler, splits: Container[Split]) -> None:
+    """Raise `ConfigurationError` if something watches a split that there is no data for."""
+    for what, monitor in settings.watched(scheduler):
+        if monitor.split not in splits:
+            raise ConfigurationError(
+                f"{what} watches {monitor.metric} of {monitor.split}, so it needs data for it.",
+                received="no validation loader, or an empty one",
+                remedy='Give fit a validation loader, or watch split="train".',
+            )
 
 
 def _require_measured(what: str, monitor: Monitor, settings: Settings) -> None:

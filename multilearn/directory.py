@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from multilearn.resuming import Found
     from multilearn.settings import Settings
 
-__all__ = ["holds_run", "prepare", "refuse_existing_run", "refuse_unwritable", "taken"]
+__all__ = ["holds_run", "placed", "prepare", "refuse_existing_run", "refuse_unwritable", "taken"]
 
 
 def holds_run(path: Path) -> bool:
@@ -58,6 +59,22 @@ def refuse_unwritable(path: Path) -> None:
             received=f"{path}, and {existing} is not",
             remedy="Use another directory, or change its permissions.",
         )
+
+
+def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]:
+    """The settings and the path of a run whose backend and seed are known.
+
+    Raises `DirectoryError` for a directory that cannot be written to, or holds a run that nothing is said of.
+    """
+    path = Path(settings.directory.replace("{backend}", backend).replace("{seed}", str(seed)))
+    refuse_unwritable(path)
+    resume = settings.resume
+    if resume is not None and resume.is_of(path):
+        # also where it is named like another run's: what is gone on from must never be overwritten
+        return replace(settings, resume=replace(resume, directory=None)), path
+    if not settings.overwrite:
+        refuse_existing_run(path)
+    return settings, path
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import Recorder
+from multilearn.data import length
 from multilearn.directory import refuse_unwritable
 from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
@@ -29,7 +30,15 @@ from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.notation import shown
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.reporting import Pending, Reporter
-from multilearn.requirements import as_metric, one_device, require, require_metric, require_name, which_checkpoint
+from multilearn.requirements import (
+    as_metric,
+    one_device,
+    require,
+    require_loggers,
+    require_metric,
+    require_name,
+    which_checkpoint,
+)
 from multilearn.trained import Source, Trained, opened, placed
 
 __all__ = ["Evaluator"]
@@ -132,7 +141,7 @@ class Evaluator:
         store = MetricStore({Split.TEST: measured})
         shown = {Split.TEST: frozenset(metric.name for metric in measured)}
         reporter = Reporter(trained.engine, store, listeners, shown, "ignore", Progress())
-        batches = len(trained.loader) if isinstance(trained.loader, Sized) else None
+        batches = length(trained.loader)
         listeners.tell(Evaluating(path, name, trained.position, batches, tuple(map(_info, measured))))
         reporter.begin(Split.TEST)
         for number, batch in enumerate(trained.loader.iterate(trained.seed, 1), start=1):
@@ -154,8 +163,7 @@ class Evaluator:
                 received=f"{', '.join(sorted(twice))} twice",
                 remedy="Remove one of the two; variants of a metric need different names.",
             )
-        for logger in self.metric_loggers or ():
-            require(logger, MetricLogger, "A metric logger must have the methods log(event), flush() and close().")
+        require_loggers(self.metric_loggers or ())
         if self.renderer is not None:
             require(self.renderer, Renderer, "A renderer must have the methods host(fit), render(event) and close().")
         if self.recorder is not None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from multilearn.errors import ConfigurationError
+
 __all__ = ["Interrupter", "stopping_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -37,7 +39,14 @@ class Interrupter:
         return self._reason
 
     def stop(self, reason: str) -> None:
-        """Ask the run to stop after the batch it is at. Safe from any thread and from a signal handler."""
+        """Ask the run to stop after the batch it is at. Safe from any thread and from a signal handler.
+
+        Raises `ConfigurationError` for a reason that is no text.
+        """
+        if not isinstance(reason, str) or not reason.strip():
+            raise ConfigurationError(
+                "A run is stopped for a reason, in words.", received=repr(reason), remedy="Say for instance 'enough'."
+            )
         if self.reason is None:
             self._reason = reason
 

@@ -13,6 +13,7 @@ from typing import Any
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.checkpointing import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
+from multilearn.contradictions import refuse_without_data
 from multilearn.directory import prepare, taken
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
@@ -110,7 +111,7 @@ class Learner:
         directory = RunDirectory(self._run.path)
         with ExitStack() as stack:
             data = examine(train, valid, self._run.seed, stack)
-            self._settings.refuse_unmeasured(data.loaders, self._run.subject.scheduler)
+            refuse_without_data(self._settings, self._run.subject.scheduler, data.loaders)
             start = Start.of(self._run, data, self._measured(), self._store, stack)
             weights = start.initial_weights()
             stack.enter_context(taken(directory))

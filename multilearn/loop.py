@@ -171,10 +171,10 @@ class Loop:
             self._stop(limit, self.progress.position.finished_epochs)
 
     def _ask(self, epoch: int) -> None:
-        """Ask for the stop when the rule has a reason after `epoch`."""
+        """Ask for the stop when the rule has a reason after `epoch`, and it is not the last."""
+        if self.progress.seconds is not None:
+            self.progress.seconds = time.monotonic() - self._began
         if self.course.rule is not None and not self.completed:
-            if self.progress.seconds is not None:
-                self.progress.seconds = time.monotonic() - self._began
             self._stop(self.course.rule, epoch)
 
     def _ask_at_once(self, rule: StoppingRule) -> None:

@@ -14,7 +14,7 @@ _WRITTEN = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([1-9][0-9]{0,17}))?", re.ASCII
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What has been done: all of `epoch`, or the first `batch` batches of its training.
+    """What has been done: all of `epoch` (0: nothing yet), or the first `batch` batches of its training.
 
     Positions are ordered as they are passed: `3.120 < 3.400 < 3 < 4.1`. Written `"3"` and `"3.120"`,
     in the names of checkpoint files and in `.checkpoint("3.120")`.

@@ -93,6 +93,7 @@ class Task(Protocol):
     """What is trained: a model, and what one batch means to it.
 
     `step` is traced by the framework's compiler: pure in the batch, `training` and the framework's variables.
+    What a task may have besides (`inputs`, `check`, `predict`) is said in `multilearn_keras.tasks`.
     """
 
     @property

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import operator
+import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex, get_args
 
 from multilearn import backend as backends
+from multilearn.application_log import Installer
 from multilearn.artifacts import file_name
 from multilearn.errors import ConfigurationError
+from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
 from multilearn.position import Position
 from multilearn.protocols import AdoptsMetrics, Device
+from multilearn.reporting import NanPolicy
 
-__all__ = ["as_metric", "at_least_one", "one_device", "require", "require_metric", "require_name", "which_checkpoint"]
+__all__ = [
+    "as_metric",
+    "at_least_one",
+    "one_device",
+    "one_policy",
+    "path_of",
+    "require",
+    "require_installer",
+    "require_loggers",
+    "require_metric",
+    "require_name",
+    "which_checkpoint",
+]
 
 _LONGEST = 200
 
@@ -31,6 +47,52 @@ def require(thing: Any, protocol: type, rule: str) -> None:
     if isinstance(thing, type) or not isinstance(thing, protocol):
         hint = "Make an object of it, with parentheses." if isinstance(thing, type) else "See its documentation."
         raise ConfigurationError(rule, received=repr(thing), remedy=hint)
+
+
+def path_of(directory: str | os.PathLike[str]) -> str:
+    """The path of the directory of a run, as text."""
+    path = os.fspath(directory) if isinstance(directory, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path:
+        raise ConfigurationError(
+            "A run needs the path of its directory.",
+            received=repr(directory),
+            remedy="Write for instance 'runs/a'.",
+        )
+    return path
+
+
+def one_policy(policy: NanPolicy) -> NanPolicy:
+    """One of the NaN policies there are."""
+    if policy not in get_args(NanPolicy):
+        raise ConfigurationError(
+            'A NaN policy is one of "stop", "skip" and "ignore".',
+            received=repr(policy),
+            remedy='To be told at once that training diverged, leave it out: that is "stop".',
+        )
+    return policy
+
+
+def require_installer(installer: Installer | None) -> None:
+    """Raise `ConfigurationError` for what cannot install an application log."""
+    if installer is not None and not callable(installer):
+        raise ConfigurationError(
+            "An application logger is a function of a path that returns a context manager, or None.",
+            received=repr(installer),
+            remedy="Leave it out for the default, which writes experiment.log.",
+        )
+
+
+def require_loggers(loggers: Sequence[MetricLogger]) -> None:
+    """Raise `ConfigurationError` for what is no metric logger, or would write the same lines twice."""
+    for logger in loggers:
+        require(logger, MetricLogger, "A metric logger must have the methods log(event), flush() and close().")
+    for number, logger in enumerate(loggers):
+        if any(logger is each or type(logger) is type(each) is FileMetricLogger for each in loggers[:number]):
+            raise ConfigurationError(
+                "A metric logger is given once, and so is the one that writes the files of the run.",
+                received=f"{type(logger).__name__} twice",
+                remedy="Remove one of the two.",
+            )
 
 
 def as_metric(metric: Any) -> Any:
@@ -87,13 +149,18 @@ def one_device(devices: Sequence[Device | str]) -> str:
 
 def which_checkpoint(which: int | str) -> str:
     """The name of a checkpoint as text: of an epoch, `"latest"`, `"best"`, or one inside an epoch."""
-    if isinstance(which, bool) or not isinstance(which, (int, str)):
+    if isinstance(which, SupportsIndex) and not isinstance(which, bool):
+        which = operator.index(which)
+    if which in ("latest", "best"):
+        return str(which)
+    a_word = isinstance(which, str) and not which[:1].isdigit()
+    if isinstance(which, bool) or not isinstance(which, (int, str)) or a_word:
         raise ConfigurationError(
             "A checkpoint is named by an epoch (int) or by text: 'latest', 'best', or '3.120' inside an epoch.",
             received=repr(which),
             remedy=f"Write it in quotes: {str(which)!r}." if isinstance(which, float) else "Write for instance 3.",
         )
-    if which not in ("latest", "best") and Position.parse(str(which)).epoch < 1:
+    if Position.parse(str(which)).epoch < 1:
         raise ConfigurationError(
             "Epochs are counted from 1.", received=which, remedy="To start at the beginning, leave it out."
         )

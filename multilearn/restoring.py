@@ -14,9 +14,11 @@ from multilearn.experiment import earlier
 from multilearn.history import History, Monitor
 from multilearn.position import Position
 from multilearn.protocols import Engine, Record
-from multilearn.resuming import history_of, limits_of, load
+from multilearn.resuming import history_of, in_half_precision, items, limits_of, read
 
 __all__ = ["lineage", "restore_best"]
+
+_ROUNDED = "The weights of epoch %d were stored in half precision: they are not quite those measured."
 
 _log = logging.getLogger("multilearn")
 
@@ -86,8 +88,11 @@ def _on_disk(
     for folder in folders:
         try:
             if Position(epoch) in folder.positions():
-                parts = load(folder, Position(epoch), limits_of(engine))
+                found = read(folder, Position(epoch), limits_of(engine))
+                parts = items(found)
                 if _up_to(epoch, monitor, history_of(parts)) == past:
+                    if in_half_precision(found):
+                        _log.warning(_ROUNDED, epoch)
                     yield parts
         except CheckpointError as error:
             _log.warning("Checkpoint %d of %s cannot be restored: %s", epoch, folder.path, error)

@@ -16,7 +16,7 @@ from multilearn.position import START, Position
 from multilearn.protocols import Engine, Record, Weighed
 from multilearn.settings import Resume, Settings
 
-__all__ = ["Found", "Located", "find", "history_of", "limits_of", "load", "locate"]
+__all__ = ["Found", "Located", "find", "history_of", "in_half_precision", "items", "limits_of", "locate", "read"]
 
 
 _SCHEDULE_LIMIT = 64 << 20
@@ -66,12 +66,11 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
             received=f"num_epochs({settings.epochs}) and the checkpoint {position}",
             remedy=f"Ask for {position.epoch} or more, or go on from an earlier checkpoint.",
         )
-    found = _read(located.folder, position, limits_of(engine))
-    parts = {part: contents.item for part, contents in found.items()}
+    found = read(located.folder, position, limits_of(engine))
     notes = [*located.notes, f"Going on from checkpoint {position} of {source}."]
-    if found["model"].metadata.get("precision") == "half":
+    if in_half_precision(found):
         notes.append("Its weights were stored in half precision: the rest will differ from an uninterrupted run.")
-    return Found(position, parts, source, tuple(notes))
+    return Found(position, items(found), source, tuple(notes))
 
 
 def locate(resume: Resume, path: Path, recorder: Recorder | None = None) -> Located:
@@ -94,12 +93,8 @@ def limits_of(engine: Engine) -> dict[str, int]:
     return {"model": needed, "optim": needed, "scheduler": max(needed, _SCHEDULE_LIMIT)}
 
 
-def load(folder: CheckpointFolder, position: Position, limits: Mapping[str, int] | None = None) -> dict[str, Record]:
-    """The three parts of a checkpoint. Raises `RecordError` where one is missing or damaged."""
-    return {part: contents.item for part, contents in _read(folder, position, limits).items()}
-
-
-def _read(folder: CheckpointFolder, position: Position, limits: Mapping[str, int] | None) -> dict[str, Contents]:
+def read(folder: CheckpointFolder, position: Position, limits: Mapping[str, int] | None = None) -> dict[str, Contents]:
+    """What is in the three parts of a checkpoint. Raises `RecordError` where one is missing or damaged."""
     parts = folder.read(position, limits)
     if missing := {"model", "optim", "scheduler"} - parts.keys():
         raise RecordError(
@@ -108,6 +103,16 @@ def _read(folder: CheckpointFolder, position: Position, limits: Mapping[str, int
             remedy="Go on from another one.",
         )
     return parts
+
+
+def items(found: Mapping[str, Contents]) -> dict[str, Record]:
+    """The records alone, by part."""
+    return {part: contents.item for part, contents in found.items()}
+
+
+def in_half_precision(found: Mapping[str, Contents]) -> bool:
+    """Whether the weights of a checkpoint were rounded when they were written."""
+    return found["model"].metadata.get("precision") == "half"
 
 
 def history_of(parts: Mapping[str, Record]) -> History:
@@ -156,7 +161,7 @@ def _best(folder: CheckpointFolder, source: Path) -> tuple[Position, tuple[str, 
     latest, skipped = folder.latest_intact()
     if latest is None:
         raise _missing("best", folder, source)
-    history = history_of(load(folder, latest))
+    history = history_of(items(read(folder, latest)))
     intact = [p.epoch for p in folder.positions() if p.batch is None and folder.problem(p) is None]
     best = Monitor().best(history, intact)
     if best is None:

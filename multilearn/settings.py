@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, 
 from multilearn.checkpoint.strategies import best_of
 from multilearn.checkpointing import SaveInterval
 from multilearn.early_stopping import StoppingRule, watched_by
-from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
 from multilearn.history import Monitor
 from multilearn.interrupter import Interrupter
@@ -96,16 +95,6 @@ class Settings:
         if self.early_stopping is not None:
             for monitor in watched_by(self.early_stopping):
                 yield "early_stopping", monitor
-
-    def refuse_unmeasured(self, splits: Container[Split], scheduler: LRScheduler) -> None:
-        """Raise `ConfigurationError` if something watches a split that there is no data for."""
-        for what, monitor in self.watched(scheduler):
-            if monitor.split not in splits:
-                raise ConfigurationError(
-                    f"{what} watches {monitor.metric} of {monitor.split}, so it needs data for it.",
-                    received="no validation loader, or an empty one",
-                    remedy='Give fit a validation loader, or watch split="train".',
-                )
 
     def describe_metrics(self) -> tuple[Mapping[str, Any], ...]:
         """What readers of metric files need to know of each metric, for `experiment.json`."""

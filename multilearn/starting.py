@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
-from multilearn.checkpointing import SaveInterval
+from multilearn.checkpoint import DEFAULT
+from multilearn.checkpoint.strategies import best_of
 from multilearn.data import go_to, require_saveable
 from multilearn.declaration import declared
 from multilearn.early_stopping import asks_for_time
@@ -70,7 +71,7 @@ class Start:
         scheduler = spanned(run.subject.scheduler, settings.epochs, batches, settings.accumulation)
         plan = Plan(run.seed, settings.accumulation, batches, getattr(scheduler, "horizon", None))
         found = find(settings, run.path, engine)
-        notes = [*data.notes, *found.notes, *_never_due(settings.checkpoint_every, batches)]
+        notes = [*data.notes, *found.notes, *_in_vain(settings, data)]
         if settings.recorder is not None:
             notes += require_saveable(data.loaders[Split.TRAIN])
         timed = settings.early_stopping is not None and asks_for_time(settings.early_stopping)
@@ -124,8 +125,16 @@ class Start:
             return None
 
 
-def _never_due(every: SaveInterval | None, batches: int | None) -> list[str]:
-    if every is None or every.batches is None or batches is None or every.batches < batches:
-        return []
-    asked = f"it has {batches} batches, and checkpoint_every asks for {every.batches}"
-    return [f"Nothing is saved inside an epoch: {asked}."]
+def _in_vain(settings: Settings, data: Data) -> Iterator[str]:
+    """What was asked for and comes to nothing with these data."""
+    every, batches = settings.checkpoint_every, data.batches[Split.TRAIN]
+    if every is not None and every.batches is not None and batches is not None:
+        asked = f"checkpoint_every asks for {every.batches}"
+        if every.batches >= batches:
+            yield f"Nothing is saved inside an epoch: it has {batches} batches, and {asked}."
+        elif settings.accumulation >= batches:
+            yield f"Nothing is saved inside an epoch: its {batches} batches are one update, and {asked}."
+    if settings.strategy is not DEFAULT:
+        for best in best_of(settings.strategy):
+            if best.split not in data.loaders:
+                yield f"KeepBest keeps nothing: there is no data of {best.split}, of which it watches {best.metric}."

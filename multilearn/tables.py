@@ -70,7 +70,8 @@ def thing_of(table: Any, role: Role, where: str) -> Any:
         if kind.__dataclass_params__.init:  # type: ignore[attr-defined]  # no stub tells of it
             return kind(**values)
         # one that takes several of its kind, such as AnyOf
-        return kind(*(each for value in values.values() for each in (value if isinstance(value, tuple) else [value])))
+        several = (each for value in values.values() for each in (value if isinstance(value, tuple) else [value]))
+        return kind(*(thing_of(each, role, where) if isinstance(each, str) else each for each in several))
     except (ConfigurationError, TypeError) as error:
         raise ConfigurationError(f"{where} ({name}): {error}") from error
 

@@ -21,7 +21,7 @@ import keras
 
 from multilearn.checkpoint import atomic
 from multilearn.errors import ConfigurationError, RecordError, RecordMismatch
-from multilearn_keras.transfer import assign, to_host
+from multilearn_keras.transfer import assign, derive_anew, to_host
 
 __all__ = ["KERAS_FILES", "load_keras_file", "mismatch", "save_model"]
 
@@ -192,6 +192,7 @@ def _load(model: keras.Model, path: Path, said: Path) -> None:
     except Exception as error:
         for variable, tensor in weights:
             assign(variable, tensor)
+        derive_anew(model)
         raise _broken(said, error) from error
     finally:
         for variable, tensor in slots:

@@ -36,9 +36,9 @@ _OPS = KerasOps()
 def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
     """The Keras loss that an object, a name or a function stands for; a name or a function is told `from_logits`.
 
-    Raises `ConfigurationError` where it is not reduced to one number.
+    Raises `ConfigurationError` for what Keras does not know as a loss, and where it is not reduced to one number.
     """
-    found = keras.losses.get(loss)
+    found = _found(loss)
     if not isinstance(found, keras.losses.Loss):
         asks = from_logits is not None and "from_logits" in inspect.signature(found).parameters
         # averaged as Keras does with a plain function of (y_true, y_pred)
@@ -53,6 +53,17 @@ def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
             remedy="Leave the reduction at its default, 'sum_over_batch_size'.",
         )
     return found
+
+
+def _found(loss: Any) -> Any:
+    try:
+        return keras.losses.get(loss)
+    except ValueError as error:
+        raise ConfigurationError(
+            "The loss must be one of Keras: an object, its name, or a function of (y_true, y_pred).",
+            received=repr(loss),
+            remedy="Write for instance keras.losses.MeanSquaredError(), or 'mse'.",
+        ) from error
 
 
 def is_categorical(loss: keras.losses.Loss) -> bool:
@@ -111,14 +122,15 @@ def own(weight: Any) -> Any:
     return mapped(lambda w: ops.copy(ops.cast(w, "float32")), weight)
 
 
-def spread(weight: Any, items: Any) -> Any:
-    """`own(weight)`, with as many axes as `items`, (batch, ...): Keras lines up the last axes, not the first."""
+def spread(weight: Any, items: Any, mask: Any) -> Any:
+    """`weight` in float32, with as many axes as `items`, (batch, ...): Keras lines up the last axes, not the first.
+
+    Where there is a mask it has the whole shape of `items`, as on torch Keras multiplies the mask into it in place.
+    """
     if weight is None:
         return None
-    weight = own(weight)
-    while len(weight.shape) < len(items.shape):
-        weight = ops.expand_dims(weight, -1)
-    return weight
+    weight = _lined_up(weight, items)
+    return weight if mask is None else ops.multiply(weight, ops.ones_like(items, dtype="float32"))
 
 
 def divisor(reduction: str, items: Any, mask: Any, weight: Any) -> Any:
@@ -144,10 +156,15 @@ def item_weights(items: Any, mask: Any, weight: Any) -> Any:
     total = ops.ones_like(items, dtype="float32")
     for factor in (mask, weight):
         if factor is not None:
-            factor = ops.cast(factor, "float32")
-            while len(factor.shape) > len(items.shape):
-                factor = ops.squeeze(factor, axis=-1)
-            while len(factor.shape) < len(items.shape):
-                factor = ops.expand_dims(factor, -1)
-            total = ops.multiply(total, factor)
+            total = ops.multiply(total, _lined_up(factor, items))
     return total
+
+
+def _lined_up(factor: Any, items: Any) -> Any:
+    """In float32, with as many axes as `items`: what is missing, or one too many, are axes of length 1 at the end."""
+    factor = ops.cast(factor, "float32")
+    while len(factor.shape) > len(items.shape):
+        factor = ops.squeeze(factor, axis=-1)
+    while len(factor.shape) < len(items.shape):
+        factor = ops.expand_dims(factor, -1)
+    return factor

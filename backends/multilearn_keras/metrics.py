@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
@@ -37,7 +38,8 @@ class KerasMetric:
 
     Its name is its class with the arguments that are not as by default, or the name that you gave it. It computes on
     the host's processor, from predictions and targets that are fetched in full.
-    Raises `ConfigurationError` for what is no metric of targets and predictions, or results in more than one number.
+    Raises `ConfigurationError` for what is no metric of targets and predictions, and, for most not before the first
+    batch, for what results in more than one number.
     """
 
     metric: keras.metrics.Metric
@@ -68,6 +70,9 @@ class KerasMetric:
     def __hash__(self) -> int:
         return hash(self.name)
 
+    def __deepcopy__(self, memo: Any) -> KerasMetric:
+        return KerasMetric(self.metric, self.targets)
+
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         return measured_inputs(ops, output, self.metric, self.targets, self.name)
 
@@ -82,11 +87,8 @@ class KerasMetric:
         functions.initial(state["sample"])
         result = keras.tree.flatten(functions.result(state["variables"]))
         if len(result) != 1 or np.size(result[0]) != 1:
-            raise ConfigurationError(
-                f"The Keras metric {self.name} must result in one number.",
-                received=f"{len(result)} results" if len(result) != 1 else f"an array of shape {np.shape(result[0])}",
-                remedy="Give it an average, such as average='macro', or a single threshold.",
-            )
+            one = len(result) == 1
+            raise _several(self.name, f"an array of shape {np.shape(result[0])}" if one else f"{len(result)} results")
         return Entry(float(np.reshape(result[0], ())))
 
     def _identity(self) -> tuple[Any, ...]:
@@ -105,12 +107,9 @@ class _Functions:
         parameters = inspect.signature(metric.update_state).parameters
         kinds = {parameter.kind for parameter in parameters.values()}
         self._weighted = "sample_weight" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
-        self._update: Callable[..., Any] = metric.stateless_update_state
-        self._result: Callable[..., Any] = metric.stateless_result
-        if keras.backend.backend() == "jax":
-            import jax
-
-            self._update, self._result = jax.jit(self._update), jax.jit(self._result)
+        compiled = _compiler()
+        self._update: Callable[..., Any] = compiled(metric.stateless_update_state)
+        self._result: Callable[..., Any] = compiled(metric.stateless_result)
 
     def initial(self, sample: Measured) -> list[Array]:
         """The values at the beginning. Some metrics make their variables when they see the first item: `sample`."""
@@ -147,6 +146,19 @@ class _Functions:
         return {name: ops.convert_to_tensor(np.asarray(array)) for name, array in arguments.items()}
 
 
+def _compiler() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """What makes a function of arrays quick: op by op, TensorFlow and JAX would take most of a training step."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return partial(tf.function, autograph=False, reduce_retracing=True)
+    return lambda function: function
+
+
 def _own(metric: keras.metrics.Metric) -> keras.metrics.Metric:
     """Another one like it, where Keras knows how to make it; some keep what they learned of the first item's shape."""
     wraps_function = type(metric) is keras.metrics.MeanMetricWrapper
@@ -166,6 +178,16 @@ def _require_comparing(metric: Any) -> None:
             received=type(metric).__name__,
             remedy="For the mean of a number of your task's output, use multilearn.metrics.Mean.",
         )
+    if isinstance(metric, keras.metrics.FBetaScore) and metric.average is None:
+        raise _several(type(metric).__name__, "average=None: one for each class")
+
+
+def _several(name: str, received: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The Keras metric {name} must result in one number.",
+        received=received,
+        remedy="Give it an average, such as average='macro', or a single threshold.",
+    )
 
 
 def _name(metric: keras.metrics.Metric) -> str:

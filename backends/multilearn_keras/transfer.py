@@ -17,7 +17,7 @@ from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordMismatch
 from multilearn_keras.variables import nest
 
-__all__ = ["assign", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
+__all__ = ["assign", "derive_anew", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
 
 Array = np.ndarray[Any, Any]
 
@@ -54,6 +54,13 @@ def assign(variable: keras.Variable, tensor: HostTensor) -> None:
     Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has.
     """
     variable.assign(to_device(variable, tensor))
+
+
+def derive_anew(model: keras.Model) -> None:
+    """After its weights were assigned: what layers keep beside them, as a Normalization the scale that it applies."""
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
 
 
 def record_of(variables: Mapping[str, keras.Variable], values: Mapping[str, Any] | None = None) -> dict[str, Any]:

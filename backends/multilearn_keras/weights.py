@@ -21,7 +21,7 @@ from multilearn.resuming import locate
 from multilearn.settings import Resume
 from multilearn.trained import placed
 from multilearn_keras.keras_files import KERAS_FILES, load_keras_file, mismatch
-from multilearn_keras.transfer import assign, is_seed_state, specification, to_device
+from multilearn_keras.transfer import assign, derive_anew, is_seed_state, specification, to_device
 from multilearn_keras.variables import flatten, variables, variables_of
 
 __all__ = ["load_weights"]
@@ -70,6 +70,7 @@ def load_weights(
     limit = nbytes(specification(held))
     contents = _of_run(path, which, recorder, limit) if path.is_dir() else _of_file(path, recorder, limit)
     _assign(_tensors(contents, path), held, path)
+    derive_anew(keras_model)
 
 
 def _of_run(path: Path, which: int | str, recorder: Recorder | None, limit: int) -> Contents:

@@ -38,6 +38,8 @@ class CheckpointFolder:
     recorder: Recorder = field(default_factory=MpkGzRecorder)
 
     def __post_init__(self) -> None:
+        # a text is a path, too
+        object.__setattr__(self, "path", Path(self.path))
         check_extension(self.recorder)
 
     def positions(self) -> list[Position]:

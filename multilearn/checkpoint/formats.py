@@ -55,7 +55,8 @@ def read_file(path: str | os.PathLike[str], recorder: Recorder | None = None, li
     """The record in a file of any built-in format, or of `recorder`'s.
 
     `limit`: how many uncompressed bytes it may have (see `nbytes`); by default what a file of its size can hold, and at
-    most half of this machine's memory. Raises `RecordError` for a file that is no intact record.
+    most half of this machine's memory. Raises `RecordError` for a file that is no intact record, `OSError` for one that
+    cannot be opened.
     """
     path = Path(path)
     reading = recorder_of(path.name, recorder)

@@ -13,11 +13,13 @@ from multilearn.checkpoint.gzip_stream import GzipReader, GzipWriter
 from multilearn.checkpoint.heading import check_heading, heading
 from multilearn.checkpoint.precision import Precision, applies, check_precision
 from multilearn.checkpoint.recorder import Contents, Readable, Writable
+from multilearn.errors import ConfigurationError
 from multilearn.protocols import Record
 
 __all__ = ["MpkGzRecorder", "MpkRecorder"]
 
-CHUNK = 1 << 30  # a msgpack byte string ends at 4 GiB
+CHUNK = 1 << 30
+_LONGEST = (1 << 32) - 1  # a msgpack byte string ends at 4 GiB
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class MpkRecorder:
     evaluate with, but what goes on from such a checkpoint does not equal the uninterrupted run, and the weights that
     `.restore_best` reads from one are rounded. The state of the optimizer and of random streams never is, nor a tensor
     with values beyond 65504, of which a warning tells.
-    `chunk`: how many bytes of a tensor go into one byte string; a larger tensor is a list of several.
+    `chunk`: how many bytes of a tensor go into one byte string, below 2^32; a larger tensor is a list of several.
 
     >>> MpkRecorder(precision="half").extension
     'mpk'
@@ -42,6 +44,12 @@ class MpkRecorder:
 
     def __post_init__(self) -> None:
         check_precision(self.precision)
+        if type(self.chunk) is not int or not 0 < self.chunk <= _LONGEST:
+            raise ConfigurationError(
+                "The chunk of a recorder is a whole number of bytes from 1 to below 4 GiB.",
+                received=repr(self.chunk),
+                remedy="Leave it out for 1 GiB.",
+            )
 
     def write(self, file: Writable, item: Record, metadata: Mapping[str, Any]) -> int:
         half = applies(self.precision, metadata)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, SupportsIndex, runtime_checkable
 
 from multilearn.errors import ConfigurationError
 from multilearn.history import Direction, History, Monitor
@@ -32,7 +33,7 @@ class KeepLast:
     n: int = 1
 
     def __post_init__(self) -> None:
-        _require_count("KeepLast(n)", self.n)
+        object.__setattr__(self, "n", _count("KeepLast(n)", self.n))
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
         return frozenset(sorted(set(epochs))[-self.n :])
@@ -49,7 +50,7 @@ class KeepEvery:
     n: int
 
     def __post_init__(self) -> None:
-        _require_count("KeepEvery(n)", self.n)
+        object.__setattr__(self, "n", _count("KeepEvery(n)", self.n))
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
         return frozenset(epoch for epoch in epochs if epoch % self.n == 0)
@@ -68,7 +69,7 @@ class KeepBest:
     k: int = 1
 
     def __post_init__(self) -> None:
-        _require_count("KeepBest(k=...)", self.k)
+        object.__setattr__(self, "k", _count("KeepBest(k=...)", self.k))
         object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
@@ -118,13 +119,15 @@ def best_of(strategy: CheckpointStrategy) -> Iterator[KeepBest]:
             yield from best_of(each)
 
 
-def _require_count(what: str, number: object) -> None:
-    if type(number) is not int or number < 1:
+def _count(what: str, number: SupportsIndex) -> int:
+    """`number` as a plain int of at least 1."""
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex) or operator.index(number) < 1:
         raise ConfigurationError(
             f"The number in {what} is a whole one of at least 1.",
             received=repr(number),
             remedy="To keep no checkpoint, use no checkpointer.",
         )
+    return operator.index(number)
 
 
 DEFAULT = AnyOf(KeepLast(2), KeepBest())

@@ -50,7 +50,7 @@ def as_loader(data: Any, split: str) -> Loader:
         return tf_batches(data)
     if hasattr(data, "on_epoch_end") and hasattr(data, "__getitem__") and hasattr(data, "num_batches"):
         return PyDatasetBatches(data)
-    if _is_no_batches(data):
+    if _is_no_batches(data) or isinstance(data, type):
         raise _refusal(data, split)
     if hasattr(data, "to_iter_dataset") and hasattr(data, "__getitem__"):
         return Streamed(data, lambda epoch: _numbered(data, epoch), repeatable=True)
@@ -58,7 +58,7 @@ def as_loader(data: Any, split: str) -> Loader:
         return _of_iterator(data)
     if hasattr(data, "__iter__"):
         return Streamed(data, lambda _: iter(data))
-    if callable(data) and not isinstance(data, type):
+    if callable(data):
         return Streamed(data, lambda _: iter(data()))
     raise _refusal(data, split)
 

@@ -29,11 +29,9 @@ def host_array(leaf: Any) -> Array:
     try:
         array = _numpy(leaf)
     except Exception as error:
-        raise DataError(
-            "What a loader hands out must be arrays, or nested tuples, lists and dicts of arrays.",
-            received=f"{type(leaf).__name__}: {error}",
-            remedy="Convert it with numpy.asarray, a sparse or ragged one to a dense one first.",
-        ) from error
+        raise _no_array(f"{type(leaf).__name__}: {error}") from error
+    if array.dtype == object and not isinstance(leaf, np.ndarray):
+        raise _no_array(type(leaf).__name__)
     # numpy knows the narrow floats of ml_dtypes as void types with a name
     return array.astype(np.float32) if array.dtype.kind == "V" and "float" in array.dtype.name else array
 
@@ -54,6 +52,8 @@ def hosted(batch: Any) -> Any:
 
     Lists of numbers are arrays, None stays None.
     """
+    if batch is None:
+        raise _no_array("None in place of a batch")
     if isinstance(batch, list) and _holds_arrays(batch):
         return tuple(_hosted(part) for part in batch)
     return _hosted(batch)
@@ -67,6 +67,14 @@ def fresh(batch: Any) -> Any:
     return mapped(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, hosted(batch))
 
 
+def _no_array(received: str) -> DataError:
+    return DataError(
+        "What a loader hands out must be arrays, or nested tuples, lists and dicts of arrays.",
+        received=received,
+        remedy="Convert it with numpy.asarray, a sparse or ragged one to a dense one first; encode text.",
+    )
+
+
 def _hosted(nested: Any) -> Any:
     if nested is None:
         return None
@@ -76,7 +84,7 @@ def _hosted(nested: Any) -> Any:
         return type(nested)(*(_hosted(value) for value in nested))
     if isinstance(nested, tuple) or (isinstance(nested, list) and _holds_arrays(nested)):
         return type(nested)(_hosted(value) for value in nested)
-    return host_array(nested)
+    return require_numbers(host_array(nested), "an array")
 
 
 def _holds_arrays(nested: list[Any]) -> bool:

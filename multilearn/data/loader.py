@@ -85,9 +85,10 @@ class DataLoader:
         self._source = source_of(data)
         self._shuffle = shuffle
         self._drop_last = drop_last
-        arrays = isinstance(self._source, Columns)
         self._maker = BatchMaker(None if isinstance(self._source, Columns) else self._source.dataset, transform)
-        self._gathers = arrays and transform is None
+        self._gathers = isinstance(self._source, Columns) and transform is None
+        if isinstance(self._source, Columns) and self._gathers:
+            self._source.require_numbers()
         self._processes = workers == "process" and self._workers > 0 and not self._gathers
         self._crew: Crew | None = None
         self._users = 0

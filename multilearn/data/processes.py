@@ -95,7 +95,9 @@ class _Process:
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             raise self._died(task) from error
         if isinstance(reply, Failure):
-            raise _error(reply) from _cause(reply)
+            raised, cause = _error(reply), _cause(reply)
+            (cause or raised).add_note(f"In the worker process:\n{reply.trace}")
+            raise raised from cause
         return reply
 
     def close(self) -> None:
@@ -162,7 +164,6 @@ def _cause(failure: Failure) -> BaseException | None:
         cause: BaseException = pickle.loads(failure.error)
     except Exception:
         return None
-    cause.add_note(f"In the worker process:\n{failure.trace}")
     return cause
 
 

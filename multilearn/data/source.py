@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from multilearn.data.host import host_array, is_tensor
+from multilearn.data.host import host_array, is_tensor, require_numbers
 from multilearn.data.structure import leaves, mapped
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
@@ -32,7 +33,16 @@ class Columns:
     def gathered(self, items: np.ndarray[Any, Any] | slice) -> Batch:
         """The items in memory of their own, whatever the arrays are in: nobody writes into the user's data."""
         copied = isinstance(items, slice)
-        return mapped(lambda array: host_array(np.array(array[items]) if copied else array[items]), self.arrays)
+        batch = mapped(lambda array: host_array(np.array(array[items]) if copied else array[items]), self.arrays)
+        for _, array in leaves(self.arrays):
+            if isinstance(array, np.memmap):
+                _unmap_pages(array)
+        return batch
+
+    def require_numbers(self) -> None:
+        """Raise `DataError` for text and what else nobody can train on as it is."""
+        for path, array in leaves(self.arrays):
+            require_numbers(host_array(np.empty(0, array.dtype)), path)
 
     def whole(self) -> Batch | None:
         """All items as one batch, not copied; None where reading its labels would mean to read a large file."""
@@ -74,6 +84,16 @@ def source_of(data: Any) -> Columns | Items:
             )
         return Items(data)
     return Columns(data)
+
+
+def _unmap_pages(array: np.memmap[Any, Any]) -> None:
+    """The pages that were read stay in the system's cache, but this process holds none of them any more."""
+    root: Any = array
+    while isinstance(root, np.ndarray):
+        root = root.base
+    # what was written into a private mapping is nowhere else
+    if isinstance(root, mmap.mmap) and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        root.madvise(mmap.MADV_DONTNEED)
 
 
 def _refuse_batches(data: Any) -> None:

@@ -34,7 +34,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a worker answers in place of a batch."""
+    """What a worker answers in place of a batch; `error`: what it met, None where that cannot be sent."""
 
     message: str
     trace: str
@@ -86,14 +86,15 @@ def _made(make: Any, task: Any) -> Any:
 
 
 def _failure(error: BaseException, in_setup: bool = False) -> Failure:
-    cause = error if in_setup else error.__cause__ or error
-    try:
-        sent = pickle.dumps(cause)
-        pickle.loads(sent)
-    except Exception:
-        sent = None
+    cause = error if in_setup else error.__cause__
+    sent = None
+    if cause is not None:
+        with suppress(Exception):
+            pickled = pickle.dumps(cause)
+            pickle.loads(pickled)
+            sent = pickled
     message = f"{type(error).__name__}: {error}" if in_setup else str(error)
-    return Failure(message, "".join(traceback.format_exception(cause)), sent, in_setup)
+    return Failure(message, "".join(traceback.format_exception(cause or error)), sent, in_setup)
 
 
 def _import_script(setup: Setup) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 from multilearn.early_stopping.numbers import is_number
 from multilearn.errors import ConfigurationError
@@ -18,9 +20,10 @@ class NoImprovement:
 
     The first value that is a number is an improvement, and after it every value that is lower (or higher, as
     `direction` says) than that of the last improvement by more than `min_delta`; an equal one is none, and NaN never
-    is. No run is stopped in its first `warmup` epochs, but they are looked at: what was best in them has to be beaten,
-    and a run without improvement since then stops in the first epoch after them. An epoch in which the metric has no
-    value counts neither way.
+    is. The very first epoch has nothing to improve on: it is not counted as one without, even where it is NaN.
+    No run is stopped in its first `warmup` epochs, but they are looked at: what was best in them has to be beaten, and
+    a run without improvement since then stops in the first epoch after them. An epoch in which the metric has no value
+    counts neither way.
 
     So counts burn-train (`NoImprovementSince`), and Keras' `EarlyStopping` with `patience=epochs`, with two
     differences: Keras forgets the epochs up to its `start_from_epoch` and begins to wait after them, and for it
@@ -41,8 +44,9 @@ class NoImprovement:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
-        _require_count("epochs", self.epochs, 1, "To stop as soon as one epoch is not better, write epochs=1.")
-        _require_count("warmup", self.warmup, 0, "To have no warm-up, leave it out.")
+        epochs = _count("epochs", self.epochs, 1, "To stop as soon as one epoch is not better, write epochs=1.")
+        object.__setattr__(self, "epochs", epochs)
+        object.__setattr__(self, "warmup", _count("warmup", self.warmup, 0, "To have no warm-up, leave it out."))
         if not is_number(self.min_delta) or not 0 <= self.min_delta < math.inf:
             raise ConfigurationError(
                 "min_delta of NoImprovement must be a finite number, 0 or more.",
@@ -69,10 +73,12 @@ class NoImprovement:
         return value + self.min_delta < best if self.direction == "lowest" else value - self.min_delta > best
 
 
-def _require_count(name: str, number: object, least: int, remedy: str) -> None:
-    if type(number) is not int or number < least:
+def _count(name: str, number: SupportsIndex, least: int, remedy: str) -> int:
+    """`number` as a plain int of at least `least`."""
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex) or operator.index(number) < least:
         raise ConfigurationError(
             f"{name} of NoImprovement must be a whole number of at least {least}.",
             received=repr(number),
             remedy=remedy,
         )
+    return operator.index(number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +53,12 @@ def format_final(value: float | str) -> str:
     return f"{_format_value(value)},{_FINAL}"
 
 
-def read_metric_file(path: Path) -> MetricFile:
+def read_metric_file(path: str | os.PathLike[str]) -> MetricFile:
     """What `path` holds. A last line without its newline was torn by a kill and does not count.
 
-    Raises `RecordError`, naming file and line, if any other line is not of the format.
+    Raises `RecordError`, naming file and line, if any other line is not of the format, `OSError` if there is no file.
     """
-    *lines, _torn = path.read_bytes().split(b"\n")
+    *lines, _torn = Path(path).read_bytes().split(b"\n")
     values: list[float | str] = []
     counts: list[float | int | None] = []
     final: float | str | None = None

@@ -26,7 +26,7 @@ def edit_distances(references: Sequence[Array], hypotheses: Sequence[Array]) -> 
     Row by row for all pairs at once: the longest reference decides how many rows there are.
 
     >>> edit_distances([np.array([1, 2, 3]), np.array([5])], [np.array([1, 3]), np.array([], int)]).tolist()
-    [2, 1]
+    [1, 1]
     """
     lengths, reference = _padded(references)
     widths, hypothesis = _padded(hypotheses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,7 @@ def test_the_name_is_the_class_and_its_arguments_however_many_there_were_before(
     )
     assert KerasMetric(keras.metrics.Recall(name="found")).name == "found"
     assert KerasMetric(keras.metrics.AUC()) == KerasMetric(keras.metrics.AUC())
+    assert copy.deepcopy(KerasMetric(keras.metrics.AUC())) == KerasMetric(keras.metrics.AUC())
     assert KerasMetric(keras.metrics.AUC()) != KerasMetric(keras.metrics.AUC(curve="PR"))
 
 
@@ -229,6 +231,9 @@ def test_targets_are_given_in_the_form_that_is_asked_for() -> None:
 
 
 def test_more_than_one_result_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    run = learner(tmp_path / "run", Classification(classifier()), "sgd", 0.1, metrics=keras.metrics.F1Score())
+    with pytest.raises(ConfigurationError, match="average='macro'"):
+        KerasMetric(keras.metrics.F1Score())
+    several = keras.metrics.Precision(thresholds=[0.2, 0.7])
+    run = learner(tmp_path / "run", Classification(classifier()), "sgd", 0.1, metrics=several)
     with pytest.raises(ConfigurationError, match="average='macro'"):
         run.fit(ml.DataLoader((X, Y), 8))

@@ -127,7 +127,7 @@ def test_probabilities_of_labels_and_other_losses() -> None:
         (np.full((6, 3), 0.5), "0 or 1.*smooth"),
         (np.full((6, 3), -1), "0 or 1"),
         (np.full((6, 3), np.nan), "0 or 1"),
-        (np.full((6, 3), "yes"), "0 or 1.*type"),
+        (np.full((6, 3), "yes"), "an array of type"),
         (np.zeros((6,), int), r"shape of the model's output, \(batch, 3\).*shape \(batch\)"),
         (np.zeros((6, 2), int), r"\(batch, 3\).*\(batch, 2\)"),
         ({"a": np.zeros((6, 3))}, "y one array"),
@@ -207,6 +207,24 @@ def test_padding_and_a_mask_of_the_model_both_leave_out() -> None:
     found = seen(SequenceClassification(model, padding=-1), (x, y))
     each = cross_entropy(keras.ops.convert_to_numpy(model(x)), np.where(counted, y, 0))
     assert (found["loss"], found["count"]) == (pytest.approx(each[counted].mean(), rel=1e-5), counted.sum())
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+def test_a_weight_for_each_text_is_that_of_its_tokens_that_are_no_padding(reduction: str) -> None:
+    x, y = padded_texts(), ids(3, 8, 6)
+    y[:3, 0] = -1
+    model = twins(embedded)[0]
+    weight = np.random.default_rng(1).uniform(0.5, 2, 8).astype("float32")
+    each = cross_entropy(keras.ops.convert_to_numpy(model(x)), np.maximum(y, 0)) * weight[:, None]
+    counted = (x != 0) & (y != -1)
+    weights = np.where(counted, weight[:, None], 0)
+    divisor = counted.sum() if reduction == "sum_over_batch_size" else weights.sum()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+    for given in (weight, weight[:, None]):
+        found = seen(SequenceClassification(model, loss, padding=-1), (x, y, given), "weights")
+        assert found["loss"] == pytest.approx(each[counted].sum() / divisor, rel=1e-5)
+        assert found["count"] == pytest.approx(divisor, rel=1e-6)
+        np.testing.assert_allclose(found["weights"], weights, rtol=1e-6)
 
 
 def test_accumulated_padded_batches_equal_their_joint_batch_and_a_batch_of_padding_changes_nothing() -> None:

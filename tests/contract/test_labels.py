@@ -41,7 +41,7 @@ WRONG_LABELS = {
     "fractions": (with_last(0.5, "float32"), "whole numbers.*Regression"),
     "not a number": (with_last(np.nan, "float32"), "whole numbers"),
     "infinite": (with_last(np.inf, "float32"), "from 0 to 2|whole numbers"),
-    "text": (Y.astype("str"), "whole numbers"),
+    "text": (Y.astype("str"), "made of numbers"),
     "truth values": (Y > 0, "whole numbers"),
     "too many columns": (np.zeros((40, 4), "float32"), r"class ids of shape \(batch\)"),
     "a sequence": (np.zeros((40, 3, 3), "int32"), r"class ids of shape \(batch\)"),
@@ -114,6 +114,8 @@ WRONG_INPUTS = {
     "another width": ((numbers(40, 5), Y), r"\(.*5\)"),
     "another rank": ((numbers(40, 4, 4, 4), Y), "4, 4"),
     "another name": (({"left": X, "right": X}, Y), "left"),
+    "text": ((X.astype("str"), Y), "made of numbers.*<U"),
+    "dates": ((X.astype("int64").astype("datetime64[s]"), Y), "made of numbers.*datetime64"),
 }
 
 
@@ -198,6 +200,13 @@ def test_task_and_loss_agree_on_logits() -> None:
 def test_a_loss_that_is_not_one_number_is_refused(reduction: Any) -> None:
     with pytest.raises(ConfigurationError, match="one number"):
         Regression(flat(), keras.losses.MeanSquaredError(reduction=reduction))
+
+
+@pytest.mark.parametrize("loss", ["mea", 3, object()])
+def test_what_is_no_loss_is_refused(loss: Any) -> None:
+    for task in (Regression, Classification):
+        with pytest.raises(ConfigurationError, match=r"The loss.*Keras.*Received: .*(mea|3|object)"):
+            task(flat(), loss)
 
 
 @pytest.mark.parametrize("given", [flat, layers.Dense, 3, "model"], ids=["a function", "a class", "a number", "a text"])

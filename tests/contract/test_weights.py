@@ -341,3 +341,21 @@ def test_a_run_goes_on_from_starting_weights(trained, tmp_path):
     for name, each in (("one", one), ("other", other)):
         learner(tmp_path / name, Classification(each), "sgd", 0.1).fit(batches())
     assert_equal(one, other)
+
+
+def test_a_normalization_computes_with_the_statistics_that_were_loaded(tmp_path):
+    """Keras' layer keeps what it calculates with beside its weights."""
+
+    def made(shift: float) -> Classification:
+        scaled = layers.Normalization()
+        scaled.adapt(numbers(20, 3) + np.float32(shift))
+        return Classification(keras.Sequential([keras.Input((3,)), scaled, layers.Dense(2)]))
+
+    x, run, saved = numbers(6, 3), tmp_path / "run", made(0)
+    learner(run, saved, "sgd", 0.1, with_file_checkpointer=()).fit([(x, ids(2, 6))])
+    expected = keras.ops.convert_to_numpy(saved.model(x))
+    loaded, resumed = made(5), made(5)
+    load_weights(loaded, run)
+    learner(run, resumed, "sgd", 0.1, checkpoint="latest").fit([(x, ids(2, 6))])
+    for task in (loaded, resumed):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(task.model(x)), expected, rtol=1e-6)

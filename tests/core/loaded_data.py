@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,48 +33,41 @@ class FailingAt(Squares):
         return super().__getitem__(index)
 
 
-class DyingAt(Squares):
-    """Whoever loads its item 5 dies as when memory runs out."""
+class Odd(Exception):
+    """Cannot be unpickled: it has two arguments and keeps one."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one + other)
+
+
+class Troubled(FailingAt):
+    """Item 5 is missing, 6 fails with an error that cannot be sent, and 7 is the end, as where memory runs out."""
 
     def __getitem__(self, index: int) -> Any:
-        if index == 5:
+        if index == 6:
+            raise Odd("odd", "ly")
+        if index == 7:
             os.kill(os.getpid(), 9)
         return super().__getitem__(index)
 
 
-class Chatty(Squares):
-    """Prints, which must not get into what is sent."""
+@dataclass
+class Witness:
+    """Items that tell who made them, what the global generators gave, and of a file that is mapped into memory."""
 
-    def __getitem__(self, index: int) -> Any:
-        print("loading", index)
-        return super().__getitem__(index)
+    path: Path
 
-
-class Drawing(Squares):
-    """Items out of the global generators."""
-
-    def __getitem__(self, index: int) -> Any:
-        return random.random(), np.random.rand()
-
-
-class InFile:
-    """Rows of a file that is mapped into memory, but for the first; `opened` is noted where it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.rows = np.load(path, mmap_mode="r")[1:]
+    def __post_init__(self) -> None:
+        self.rows = np.load(self.path, mmap_mode="r")[1:]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Any:
-        return self.rows[index] * 1, int(isinstance(self.rows, np.memmap))
+        drawn = random.random(), np.random.rand()
+        return {"pid": os.getpid(), "drawn": drawn, "row": self.rows[index] * 1, "mapped": type(self.rows) is np.memmap}
 
 
 def jittered(item: Any, rng: np.random.Generator) -> Any:
     x, y = item
     return x + rng.normal(size=np.shape(x)), y
-
-
-def whoever(item: Any) -> Any:
-    """The process that made it."""
-    return os.getpid()

@@ -17,7 +17,7 @@ import multilearn as ml
 from multilearn.checkpoint import AnyOf, KeepBest, KeepLast, MpkGzRecorder
 from multilearn.early_stopping import FirstOf, NoImprovement
 from multilearn.errors import BackendError, ConfigurationError, DirectoryError, MultilearnError
-from multilearn.loggers import MemoryMetricLogger
+from multilearn.loggers import FileMetricLogger, MemoryMetricLogger
 from multilearn.metrics import Accuracy, Entry, Loss
 from multilearn.renderers import SilentRenderer
 
@@ -67,9 +67,9 @@ METHODS: dict[str, Callable[[Builder], Builder]] = {
 }
 
 
-def test_every_method_but_build_is_tried_here() -> None:
+def test_every_method_that_describes_is_tried_here() -> None:
     public = {name for name in vars(Builder) if not name.startswith("_")}
-    assert public - {"build"} == set(METHODS)
+    assert public - {"build", "from_experiment", "from_toml", "to_toml"} == set(METHODS)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -172,7 +172,7 @@ REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
     "a negative checkpoint": (lambda b: b.checkpoint(-1), "named by its epoch"),
     "checkpoint true": (lambda b: b.checkpoint(True), "named by an epoch"),
     "checkpoint None": (lambda b: b.checkpoint(None), "named by an epoch"),
-    "an unknown word": (lambda b: b.checkpoint("newest"), "Received: 'newest'"),
+    "an unknown word": (lambda b: b.checkpoint("newest"), r"'latest', 'best'.*Received: 'newest'"),
     "a path as a checkpoint": (lambda b: b.checkpoint("../3"), r"Received: '\.\./3'"),
 }
 
@@ -455,3 +455,16 @@ def test_a_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="of at most 200 bytes"):
         toy.builder(tmp_path / "run").metric_train(Long())
+
+
+def test_a_logger_is_told_once(tmp_path: Path) -> None:
+    memory = MemoryMetricLogger()
+    with pytest.raises(ConfigurationError, match=r"given once.*MemoryMetricLogger twice"):
+        toy.builder(tmp_path).metric_loggers(memory, FileMetricLogger(), memory)
+    with pytest.raises(ConfigurationError, match=r"given once.*FileMetricLogger twice"):
+        toy.builder(tmp_path).metric_loggers(FileMetricLogger(), memory, FileMetricLogger())
+    toy.builder(tmp_path).metric_loggers(MemoryMetricLogger(), MemoryMetricLogger(), FileMetricLogger())
+
+
+def test_numbers_of_numpy_name_a_checkpoint() -> None:
+    assert Builder("runs/a").checkpoint(np.int64(3)) == Builder("runs/a").checkpoint(3)

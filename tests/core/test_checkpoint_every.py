@@ -162,6 +162,15 @@ def test_an_interval_that_no_epoch_reaches_is_said(tmp_path: Path, caplog: pytes
     assert said in caplog.messages
 
 
+def test_an_interval_that_no_accumulation_window_ends_after_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    described = toy.builder(tmp_path / "run", 1).grads_accumulation(6)
+    assert saved(described.checkpoint_every(batches=2)) == ["1"]
+    said = "Nothing is saved inside an epoch: its 5 batches are one update, and checkpoint_every asks for 2."
+    assert said in caplog.messages
+
+
 def test_with_a_strategy_that_keeps_every_epoch_none_is_left_at_the_end(tmp_path: Path) -> None:
     toy.fit(toy.builder(tmp_path / "run").checkpoint_every(batches=1).with_checkpointing_strategy(KeepLast(1)))
     assert toy.checkpoints(tmp_path / "run") == ["3"]

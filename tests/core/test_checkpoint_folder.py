@@ -367,3 +367,10 @@ def test_a_failed_atomic_write_leaves_the_old_content_and_no_litter(tmp_path, mo
         assert list(tmp_path.iterdir()) == [path]
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_a_folder_is_named_by_a_path_or_by_its_text(tmp_path):
+    by_text = CheckpointFolder(str(tmp_path / "checkpoint"))
+    by_text.save(P("1"), state(1))
+    assert CheckpointFolder(tmp_path / "checkpoint").load(P("1")) == state(1)
+    assert by_text == CheckpointFolder(tmp_path / "checkpoint")

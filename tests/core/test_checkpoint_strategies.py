@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
+import toy_experiment as toy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,3 +172,20 @@ def test_strategies_are_values():
     assert eval(repr(described)) == described
     assert repr(AnyOf(KeepLast(2))) == "AnyOf(KeepLast(n=2))"
     assert all(isinstance(each, CheckpointStrategy) for each in (KeepLast(1), KeepEvery(1), KeepBest(), DEFAULT))
+
+
+def test_a_best_epoch_of_a_split_without_data_is_kept_by_nothing_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy.build(toy.builder(tmp_path / "default")).fit(toy.train_loader())
+    assert caplog.messages == []
+    described = toy.builder(tmp_path / "run").with_checkpointing_strategy(AnyOf(KeepBest(), KeepEvery(2)))
+    toy.build(described).fit(toy.train_loader())
+    assert toy.checkpoints(tmp_path / "run") == ["2"]
+    assert "KeepBest keeps nothing: there is no data of valid, of which it watches Loss." in caplog.messages
+
+
+def test_a_number_of_numpy_is_a_number() -> None:
+    assert KeepLast(np.int64(2)) == KeepLast(2)
+    assert repr(KeepBest(k=np.int64(2))) == repr(KeepBest(k=2))
+    assert type(KeepEvery(np.int32(3)).n) is int

@@ -169,6 +169,20 @@ def test_arrays_of_different_lengths_are_refused_and_named() -> None:
         ml.DataLoader(({"a": np.arange(3), "b": np.arange(4)}, np.arange(3)), 2)
 
 
+def test_text_that_nobody_encodes_is_refused() -> None:
+    texts = np.array(["one", "two"]), np.arange(2)
+    with pytest.raises(DataError, match=r"made of numbers. Received: data\[0\] of type <U3"):
+        ml.DataLoader(texts, 2)
+    ((x, _),) = ml.DataLoader(texts, 2, transform=lambda item: (len(item[0]), item[1]))
+    assert x.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("batch", [None, ("text", 1), [object()], (np.array([None]), 1)], ids=repr)
+def test_a_batch_that_holds_no_numbers_is_refused(batch: Any) -> None:
+    with pytest.raises(DataError, match=r"must be arrays|made of numbers"):
+        next(as_loader([batch], "training").iterate(0, 1))
+
+
 @pytest.mark.parametrize("data", [np.float32(3), 3, (np.arange(3), 5), np.array([[1], [2, 3]], object), "text"])
 def test_what_has_no_items_or_no_number_type_is_refused(data: Any) -> None:
     with pytest.raises(DataError, match="items as its first axis"):
@@ -188,7 +202,7 @@ def test_no_items_make_no_batches() -> None:
 
 
 def test_a_list_of_ready_batches_is_a_loader_in_its_own_order() -> None:
-    batches = [("x", 1), ("y", 2), ("z", 3)]
+    batches = [(1.5, 1), (2.5, 2), (3.5, 3)]
     loader = as_loader(batches, "training")
     assert isinstance(loader, Batches) and isinstance(loader, Loader)
     assert len(loader) == 3
@@ -207,7 +221,7 @@ def test_whatever_iterates_by_seed_epoch_and_start_is_a_loader() -> None:
     assert as_loader(mine, "training") is mine
 
 
-@pytest.mark.parametrize("data", [(np.arange(3), np.arange(3)), {"x": np.arange(3)}, np.arange(3), "abc", 7])
+@pytest.mark.parametrize("data", [(np.arange(3), np.arange(3)), {"x": np.arange(3)}, np.arange(3), "abc", 7, dict])
 def test_anything_else_is_refused_and_the_split_named(data: Any) -> None:
     with pytest.raises(DataError, match=r"The validation data must be a loader.*Received: \w+.*DataLoader"):
         as_loader(data, "validation")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,24 @@ class _Place:
         self._next = json.loads(state)["next"]
 
 
+class Numbered:
+    """As Grain's `MapDataset`: its batches have numbers, which go on from epoch to epoch; it has no state to save."""
+
+    def __init__(self, at: Callable[[int], object] = lambda position: None) -> None:
+        self._at = at
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, number: int) -> Any:
+        self._at(number)
+        x, y = batch(number % COUNT)
+        return x + np.float32(0.01 * number), y
+
+    def to_iter_dataset(self) -> Any:
+        raise NotImplementedError
+
+
 class Epochs(Repeated):
     """Its order is a function of the epoch that it was told."""
 
@@ -115,7 +134,9 @@ def assert_equal(batches: Any, expected: Any) -> None:
             np.testing.assert_array_equal(array, same)
 
 
-@pytest.mark.parametrize("make", [lambda: [*generated()], lambda: generated, Repeated, Places], ids=["list", "function", "object", "loader"])
+@pytest.mark.parametrize(
+    "make", [lambda: [*generated()], lambda: generated, Repeated, Places], ids=["list", "function", "object", "loader"]
+)
 def test_what_can_be_gone_through_again_is_a_loader(make: Callable[[], Any]) -> None:
     loader = as_loader(make(), "training")
     assert isinstance(loader, Loader)
@@ -131,7 +152,9 @@ def test_the_length_is_known_where_the_source_knows_it() -> None:
     assert length(as_loader(Places(), "training")) is None
 
 
-@pytest.mark.parametrize("make", [generated, Stream, lambda: iter([*generated()])], ids=["generator", "stream", "iterator"])
+@pytest.mark.parametrize(
+    "make", [generated, Stream, lambda: iter([*generated()])], ids=["generator", "stream", "iterator"]
+)
 def test_a_look_at_the_first_batch_takes_it_from_nobody(make: Callable[[], Any]) -> None:
     loader = as_loader(make(), "training")
     for _ in range(3):
@@ -215,15 +238,29 @@ def stopped_and_resumed(directory: Path, make: Callable[..., Any], stop_at: int,
     return toy.fit(described.checkpoint("latest"), make())
 
 
-@pytest.mark.parametrize("make", [Stream, Places])
-@pytest.mark.parametrize("stop_at", [2, 3, 4, 6, 9])
-def test_a_loader_with_a_state_goes_on_from_it_bit_for_bit(tmp_path: Path, make: Any, stop_at: int) -> None:
-    described = toy.builder(tmp_path / "whole").with_checkpointing_strategy(KeepLast(100))
-    expected = toy.fit(described, make())
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Any]:
+    """The directory of a whole run over a source, and the weights that it ended with; each is trained once."""
+
+    @cache
+    def trained(make: Any) -> tuple[Path, Any]:
+        directory = tmp_path_factory.mktemp("whole") / "run"
+        described = toy.builder(directory).with_checkpointing_strategy(KeepLast(100))
+        return directory, toy.weights(toy.fit(described, make()))
+
+    return trained
+
+
+@pytest.mark.parametrize("make", [Stream, Places, Numbered])
+@pytest.mark.parametrize("stop_at", [2, 3, 4, 9])
+def test_a_loader_with_a_state_or_numbers_goes_on_from_it_bit_for_bit(
+    tmp_path: Path, uninterrupted: Callable[[Any], Any], make: Any, stop_at: int
+) -> None:
+    whole, expected = uninterrupted(make)
     learner = stopped_and_resumed(tmp_path / "run", make, stop_at)
-    assert toy.weights(learner) == toy.weights(expected)
-    assert toy.metric_files(tmp_path / "run") == toy.metric_files(tmp_path / "whole")
-    assert toy.checkpoint_files(tmp_path / "run").items() >= toy.checkpoint_files(tmp_path / "whole").items()
+    assert toy.weights(learner) == expected
+    assert toy.metric_files(tmp_path / "run") == toy.metric_files(whole)
+    assert toy.checkpoint_files(tmp_path / "run").items() >= toy.checkpoint_files(whole).items()
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
@@ -302,7 +339,9 @@ def test_plain_states_come_back_as_they_were() -> None:
     assert again.dtype == array.dtype and again.tolist() == array.tolist() and again.flags.writeable
 
 
-@pytest.mark.parametrize("state", [{1, 2}, object(), np.array([None]), {"f": len}], ids=["set", "object", "array", "function"])
+@pytest.mark.parametrize(
+    "state", [{1, 2}, object(), np.array([None]), {"f": len}], ids=["set", "object", "array", "function"]
+)
 def test_a_state_that_is_no_plain_data_is_refused(state: Any) -> None:
     with pytest.raises(ConfigurationError, match="plain data"):
         to_text(state)

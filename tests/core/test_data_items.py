@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import threading
+import types
 from collections import namedtuple
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loaded_data import Chatty, Drawing, DyingAt, FailingAt, InFile, Squares, jittered, whoever
+from loaded_data import FailingAt, Squares, Troubled, Witness, jittered
 
 import multilearn as ml
 from multilearn.data import permutation
@@ -37,6 +39,12 @@ def assert_equal(batches: Any, expected: Any) -> None:
         for array, same in zip(batch, wanted, strict=True):
             assert array.dtype == same.dtype
             np.testing.assert_array_equal(array, same)
+
+
+def mapped_memory() -> int:
+    """How many bytes of files this process has in memory."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile:")]
+    return 1024 * int(line.split()[1])
 
 
 def children() -> set[str]:
@@ -131,16 +139,6 @@ def test_the_streams_of_items_epochs_and_seeds_are_all_different() -> None:
     assert len({derived_seed(s, e, n) for s in (1, 2) for e in (1, 2) for n in range(50)}) == 200
 
 
-def test_draws_from_global_generators_are_repeatable_and_move_nobody_elses() -> None:
-    ml.set_seed(3)
-    before = np.random.get_state()[1].tolist()
-    here, there = ([*ml.DataLoader(Drawing(9), 4, **way).iterate(5, 2)] for way in ({}, {"num_workers": 1}))
-    assert np.random.get_state()[1].tolist() == before
-    assert_equal(here, there)
-    assert len({float(x) for batch in here for x in batch[0]}) == 9
-    assert here[0][0][0] != next(ml.DataLoader(Drawing(9), 4).iterate(5, 3))[0][0]
-
-
 def test_streams_are_put_back_after_an_error_too() -> None:
     ml.set_seed(3)
     before = np.random.get_state()[1].tolist()
@@ -171,7 +169,7 @@ def test_no_more_than_prefetch_batches_are_made_ahead(way: dict[str, Any]) -> No
     assert sorted(made) == list(range(20))
 
 
-@pytest.mark.parametrize("way", WAYS, ids=repr)
+@pytest.mark.parametrize("way", IN_THIS_PROCESS, ids=repr)
 def test_an_item_that_does_not_load_is_named_and_what_it_met_is_the_cause(way: dict[str, Any]) -> None:
     batches = ml.DataLoader(FailingAt(9), 2, **way).iterate(1, 1)
     assert [next(batches)[1].tolist() for _ in range(2)] == [[0, 1], [4, 9]]
@@ -202,26 +200,69 @@ def test_items_that_are_not_alike_are_refused_by_name(items: list[Any], said: st
         list(ml.DataLoader(items, 2))
 
 
-def test_a_process_that_is_killed_is_an_error_and_does_not_hang() -> None:
-    loader = ml.DataLoader(DyingAt(9), 2, num_workers=1)
-    with pytest.raises(DataError, match=r"worker process must live.*signal 9\) at batch 2, items \[4, 5\]"):
-        list(loader.iterate(1, 1))
-    assert children() == set()
-
-
-def test_what_data_prints_is_not_taken_for_a_batch(capfd: pytest.CaptureFixture[str]) -> None:
-    assert_equal(ml.DataLoader(Chatty(3), 2, num_workers=1), ml.DataLoader(Squares(3), 2))
-    assert "loading 2" in capfd.readouterr().err
-
-
-def test_several_processes_work_and_none_is_this_one() -> None:
-    loader = ml.DataLoader(Squares(8), 1, num_workers=2, transform=whoever)
+def test_an_error_in_a_process_has_its_item_and_traceback_and_a_kill_does_not_hang() -> None:
+    loader = ml.DataLoader(Troubled(9), 1, num_workers=1)
     with loader.kept_working():
-        epochs = [{int(batch[0]) for batch in loader.iterate(1, epoch)} for epoch in (1, 2, 3)]
-        everyone = set.union(*epochs)
-        assert os.getpid() not in everyone and len(everyone) <= 2
-        assert {str(pid) for pid in everyone} <= children()
+        batches = loader.iterate(1, 1, 4)
+        assert next(batches)[1].tolist() == [16]
+        with pytest.raises(DataError, match=r"could not load item 5, in batch 5. Received: KeyError: 'five'") as raised:
+            next(batches)
+        assert isinstance(raised.value.__cause__, KeyError)
+        assert "raise KeyError" in raised.value.__cause__.__notes__[0]
+        with pytest.raises(DataError, match=r"item 6, in batch 6. Received: Odd: oddly") as raised:
+            next(loader.iterate(1, 1, 6))
+        assert raised.value.__cause__ is None and "raise Odd" in raised.value.__notes__[0]
+        with pytest.raises(DataError, match=r"worker process must live.*signal 9\) at batch 7, items \[7\]"):
+            next(loader.iterate(1, 1, 7))
     assert children() == set()
+
+
+@dataclass(frozen=True)
+class Witnessed:
+    """Two epochs out of two processes, which processes there were, and are, and the same epochs made here."""
+
+    elsewhere: list[list[Any]]
+    here: list[list[Any]]
+    during: set[str]
+    afterwards: set[str]
+
+
+@pytest.fixture(scope="module")
+def witnessed(tmp_path_factory: pytest.TempPathFactory) -> Witnessed:
+    path = tmp_path_factory.mktemp("data") / "rows.npy"
+    np.save(path, np.arange(40, dtype=np.int32).reshape(10, 4))
+    away, own = (ml.DataLoader(Witness(path), 2, num_workers=count) for count in (2, 0))
+    with away.kept_working():
+        elsewhere = [list(away.iterate(5, epoch)) for epoch in (1, 2)]
+        during = children()
+    return Witnessed(elsewhere, [list(own.iterate(5, epoch)) for epoch in (1, 2)], during, children())
+
+
+def test_several_processes_work_from_epoch_to_epoch_and_none_is_this_one(witnessed: Witnessed) -> None:
+    everyone = {str(pid) for epoch in witnessed.elsewhere for batch in epoch for pid in batch["pid"]}
+    assert everyone <= witnessed.during and len(witnessed.during) == 2
+    assert str(os.getpid()) not in everyone
+    assert witnessed.afterwards == set()
+
+
+def test_draws_from_global_generators_are_the_same_wherever_they_are_made(witnessed: Witnessed) -> None:
+    for one, other in zip(witnessed.elsewhere, witnessed.here, strict=True):
+        assert_equal([batch["drawn"] for batch in one], [batch["drawn"] for batch in other])
+    draws = [float(x) for epoch in witnessed.here for batch in epoch for column in batch["drawn"] for x in column]
+    assert len(set(draws)) == len(draws)
+
+
+def test_draws_from_global_generators_move_nobody_elses() -> None:
+    ml.set_seed(3)
+    before = np.random.get_state()[1].tolist()
+    list(ml.DataLoader(Squares(4), 2, transform=lambda item: np.random.rand()).iterate(5, 2))
+    assert np.random.get_state()[1].tolist() == before
+
+
+def test_a_dataset_on_a_file_is_sent_to_processes_without_its_content(witnessed: Witnessed) -> None:
+    first = witnessed.elsewhere[0][0]
+    assert first["row"].tolist() == [[4, 5, 6, 7], [8, 9, 10, 11]]
+    assert first["mapped"].tolist() == [True, True]
 
 
 @pytest.mark.parametrize("way", WAYS[1:], ids=repr)
@@ -255,6 +296,7 @@ class Mine:
     def __len__(self):
         return 4
     def __getitem__(self, index):
+        print("loading", index)
         return float(index)
 
 def main():
@@ -271,16 +313,20 @@ def test_a_script_may_define_its_dataset_if_importing_it_does_not_train(
     script.write_text(SCRIPT + guard)
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=60)
     if "if" in guard:
-        assert (done.returncode, done.stdout, done.stderr) == (0, "[[0.0, 1.0], [2.0, 3.0]]\n", "")
+        # what data prints is not taken for a batch, and gets into no output
+        expected = 0, "[[0.0, 1.0], [2.0, 3.0]]\n", "".join(f"loading {index}\n" for index in range(4))
+        assert (done.returncode, done.stdout, done.stderr) == expected
     else:
         assert done.returncode == 1
         assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]
 
 
-def test_what_is_defined_at_the_prompt_cannot_be_sent(environment: dict[str, str]) -> None:
-    command = [sys.executable, "-c", f"{SCRIPT}main()"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert "at the prompt" in done.stderr.splitlines()[-1]
+def test_what_is_defined_at_the_prompt_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", prompt)
+    exec(SCRIPT, vars(prompt))
+    with pytest.raises(ConfigurationError, match="at the prompt"):
+        next(ml.DataLoader(prompt.Mine(), 2, num_workers=1).iterate(1, 1))
 
 
 @pytest.fixture
@@ -310,10 +356,19 @@ def test_labels_in_a_large_file_are_not_read_beforehand(tmp_path: Path) -> None:
     assert next(loader.iterate(1, 1))[1].shape == (4, 256)
 
 
-def test_a_dataset_on_a_file_is_sent_to_processes_without_its_content(file: Path) -> None:
-    (rows, in_file), *_ = ml.DataLoader(InFile(file), 3, num_workers=1)
-    assert rows.tolist() == [[4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]
-    assert in_file.tolist() == [1, 1, 1]
+def test_the_pages_of_a_file_that_was_read_are_given_back(tmp_path: Path) -> None:
+    """16 MiB are read, and the process holds next to nothing of them."""
+    rows = np.memmap(tmp_path / "rows", np.uint8, "w+", shape=(1 << 12, 1 << 12))
+    before = mapped_memory()
+    assert sum(len(batch) for batch in ml.DataLoader(rows, 256)) == 1 << 12
+    assert mapped_memory() - before < 4 << 20
+
+
+def test_what_is_written_into_a_private_copy_of_a_file_stays_there(file: Path) -> None:
+    rows = np.load(file, mmap_mode="c")
+    rows[0, 0] = 7
+    for _ in range(2):
+        assert next(iter(ml.DataLoader(rows, 4)))[0].tolist() == [7, 1, 2, 3]
 
 
 def test_nobody_who_writes_into_a_batch_changes_the_data() -> None:

@@ -111,6 +111,15 @@ def test_the_name_of_a_type_stands_for_its_defaults_and_a_metric_is_on_both_spli
     assert read(tmp_path, text) == described
 
 
+def test_the_name_of_a_type_stands_for_its_defaults_also_among_several(tmp_path: Path) -> None:
+    rules = read(tmp_path, 'directory = "a"\nearly_stopping = {type = "FirstOf", rules = ["NoImprovement"]}')
+    assert rules == ml.LearnerBuilder("a").early_stopping(es.FirstOf(es.NoImprovement()))
+    kept = read(tmp_path, 'directory = "a"\ncheckpointing_strategy = {type = "AnyOf", strategies = ["KeepBest"]}')
+    assert kept == ml.LearnerBuilder("a").with_checkpointing_strategy(ck.AnyOf(ck.KeepBest()))
+    with pytest.raises(ConfigurationError, match="Did you mean 'NoImprovement'"):
+        read(tmp_path, 'directory = "a"\nearly_stopping = {type = "AllOf", rules = ["NoImprovment"]}')
+
+
 @pytest.mark.parametrize(
     ("text", "received", "remedy"),
     [
@@ -157,6 +166,8 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(
         "metric_loggers = ['FileMetricLogger']",
         "checkpoint = {directory = 'b'}",
         "checkpoint = {which = 1.5}",
+        "checkpoint = {which = 'latest', directory = 3}",
+        "metrics = [{type = 'Loss', splits = []}]",
         "checkpoint_every = {batches = 3, minutes = 1}",
         "file_checkpointer = {type = 'MpkGzRecorder', precision = 'haf'}",
         "early_stopping = {type = 'NoImprovement', epochs = 0}",

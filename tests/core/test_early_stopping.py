@@ -247,6 +247,7 @@ RULES = [
 
 
 def test_numbers_are_kept_as_those_of_python() -> None:
+    assert repr(NoImprovement(epochs=np.int64(2), warmup=np.int8(1))) == repr(NoImprovement(epochs=2, warmup=1))
     assert repr(Threshold(value=np.float32(0.5))) == repr(Threshold(value=0.5))
     assert repr(TimeLimit(np.float64(2))) == "TimeLimit(seconds=2.0, minutes=0.0, hours=0.0)"
 

@@ -48,6 +48,18 @@ def test_the_values_are_those_over_all_items_and_the_loss_is_among_them(tmp_path
     assert values == {"Accuracy": pytest.approx(accuracy), "Loss": pytest.approx(loss, rel=1e-6)}
 
 
+def test_batches_may_come_from_a_generator_and_nobody_knows_how_many(tmp_path: Path) -> None:
+    ml.set_seed(1)
+    x, y = arrays(11)
+    trained, recorded = task(), Recorded()
+    batches = ((x[start : start + 4], y[start : start + 4]) for start in (0, 4, 8))
+    values = evaluator(tmp_path, metric_loggers=[recorded]).evaluate(trained, batches)
+    assert values == evaluator(tmp_path).evaluate(trained, loader())
+    assert next(event for event in recorded.events if isinstance(event, Evaluating)).batches is None
+    stream = (x[start : start + 4] for start in (0, 4, 8))
+    np.testing.assert_array_equal(np.concatenate(list(ml.predict(trained, stream))), trained.model(x))
+
+
 def test_the_files_have_a_line_for_each_batch_and_the_exact_value_at_the_end(tmp_path: Path) -> None:
     ml.set_seed(1)
     trained = task()
@@ -150,7 +162,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path)
     with pytest.raises(CheckpointNotFound, match="where there are: none"):
         described.evaluate(task(), loader(), checkpoint=3)
     for checkpoint in (0, 1.5, "newest"):
-        with pytest.raises(ValueError, match="checkpoint|Epochs"):
+        with pytest.raises(ValueError, match=r"checkpoint|Epochs"):
             described.evaluate(task(), loader(), checkpoint=checkpoint)  # type: ignore[arg-type]
     for name in ("", "  ", "x" * 201, 3):
         with pytest.raises(ConfigurationError, match="name of the evaluation"):
@@ -237,7 +249,7 @@ def test_the_latest_evaluation_is_kept_in_memory(tmp_path: Path) -> None:
 def test_predictions_come_batch_by_batch_one_ahead(tmp_path: Path) -> None:
     ml.set_seed(1)
     trained = task()
-    x, y = arrays(11)
+    x, _ = arrays(11)
     asked: list[int] = []
 
     class Watching:

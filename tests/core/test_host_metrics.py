@@ -222,7 +222,7 @@ def test_the_speed_of_an_epoch_accounts_for_its_whole_time(tmp_path: Path) -> No
 
 
 def test_they_change_nothing_of_what_is_trained_and_equal_runs_are_equal(tmp_path: Path) -> None:
-    plain, measured, again = (
+    plain, measured, _ = (
         toy.fit(make(tmp_path / name))
         for name, make in (("plain", toy.builder), ("measured", builder), ("again", builder))
     )

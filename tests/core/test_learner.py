@@ -187,6 +187,7 @@ def test_experiment_json_says_what_was_declared(tmp_path: Path) -> None:
         "unit": "",
         "numeric": True,
         "plotted": True,
+        "repeatable": True,
         "splits": ["train", "valid"],
     }
     (session,) = said["sessions"]

@@ -121,3 +121,8 @@ def _read(folder: Path, content: bytes) -> MetricFile:
     path = folder / "Loss.log"
     path.write_bytes(content)
     return read_metric_file(path)
+
+
+def test_a_file_is_named_by_a_path_or_by_its_text(tmp_path: Path) -> None:
+    (tmp_path / "Loss.log").write_text("0.5,2\n0.5,final\n")
+    assert read_metric_file(str(tmp_path / "Loss.log")) == MetricFile((0.5,), (2,), 0.5)

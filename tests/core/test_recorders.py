@@ -92,6 +92,12 @@ def test_a_run_whose_recorder_nobody_else_knows_says_what_to_do(tmp_path):
         toy.fit(saving(tmp_path, MpkGzRecorder(), 2).checkpoint("latest"))
 
 
+@pytest.mark.parametrize("chunk", [0, -1, 1.5, True, "1", 2**32])
+def test_the_byte_strings_of_a_record_have_a_length_that_the_format_has(chunk):
+    with pytest.raises(ConfigurationError, match=r"chunk.*4 GiB"):
+        MpkGzRecorder(chunk=chunk)
+
+
 @pytest.mark.parametrize("recorder", [MpkGzRecorder, MpkRecorder, SafetensorsRecorder])
 def test_half_precision_rounds_the_model_only_and_a_resume_says_so(tmp_path, recorder, caplog):
     full = toy.fit(saving(tmp_path / "full", recorder(), 2))

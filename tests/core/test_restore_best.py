@@ -216,3 +216,14 @@ def test_without_data_for_its_split_it_is_refused_before_anything_is_written(tmp
     with pytest.raises(ConfigurationError, match=r"restore_best watches Loss of valid.*no validation loader"):
         learner.fit(toy.train_loader())
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_were_stored_in_half_precision_are_said_to_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    half = ml.checkpoint.MpkGzRecorder(precision="half")
+    learner, weights = run(described(tmp_path / "run").with_file_checkpointer(half), LOSSES)
+    assert learner.restored == 2
+    restored, measured = (np.frombuffer(each, np.float32) for each in (toy.weights(learner), weights.after[2]))
+    assert np.array_equal(restored, measured.astype(np.float16).astype(np.float32))
+    assert "The weights of epoch 2 were stored in half precision: they are not quite those measured." in caplog.messages

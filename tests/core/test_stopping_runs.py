@@ -42,7 +42,10 @@ def test_a_rule_ends_the_run_after_its_epoch_which_is_saved_and_says_why(
     assert (found["outcome"], found["reason"], found["position"]) == ("stopped", REASON, "4")
     assert f"The run is stopped at 4 ({REASON})." in (run / "experiment.log").read_text()
     out = capsys.readouterr().out
-    assert f'stopped after epoch 4: {REASON}; .checkpoint("latest"), under another rule or none, goes on from here\n' in out
+    assert (
+        f'stopped after epoch 4: {REASON}; .checkpoint("latest"), under another rule or none, goes on from here\n'
+        in out
+    )
     assert f"  epochs     4 done, stopped: {REASON}\n" in out
 
 
@@ -182,3 +185,23 @@ def test_without_data_for_its_split_a_rule_is_refused_before_anything_is_written
     with pytest.raises(ConfigurationError, match=r"early_stopping watches Loss of valid.*no validation loader"):
         learner.fit(toy.train_loader())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_time_limit_counts_the_last_epoch_of_a_session_too(tmp_path: Path, clock: SimpleNamespace) -> None:
+    builder = toy.builder(tmp_path / "run").early_stopping(TimeLimit(15))
+    one = ml.DataLoader(toy.arrays(8), 8)
+    toy.fit(builder.num_epochs(1), slow(clock, one))
+    learner = toy.fit(builder.num_epochs(5).checkpoint("latest"), slow(clock, one))
+    assert learner.stopped_by == "the time limit of 15 s is over: the run took 20.0 s"
+
+
+@pytest.mark.parametrize("reason", [True, "", "  ", 3])
+def test_a_reason_is_told_in_words(tmp_path: Path, reason: Any) -> None:
+    class Own:
+        def reason(self, history: Any, epoch: int, elapsed: float) -> Any:
+            return reason
+
+    with pytest.raises(ConfigurationError, match="in words"):
+        ml.Interrupter().stop(reason)
+    with pytest.raises(ConfigurationError, match="in words"):
+        toy.told(toy.builder(tmp_path / "run", 5).early_stopping(Own()), LOSSES)

@@ -17,31 +17,34 @@ from multilearn.metrics import Loss
 from multilearn.protocols import EngineOptions, Example
 from multilearn_keras import Classification
 
-# The smallest images that each one takes, 32 at least. On those MobileNetV3 normalises two numbers at a time, layer
-# after layer, and Keras compiled and Keras run eagerly are 3 % apart after five updates: there are more at 96.
+# The smallest images that each one takes, and 32 at least. Where batch normalisations are left with two numbers at a
+# time, Keras' variance on torch, a difference of two means, can become negative and the loss of its own fit NaN:
+# ResNet50, ResNet101, DenseNet169 and EfficientNetV2B0 get larger images. NASNet is not to be had on torch.
 SIZES = {
     "ConvNeXtTiny": 32,
     "DenseNet121": 32,
-    "DenseNet169": 32,
+    "DenseNet169": 64,
     "EfficientNetB0": 32,
     "EfficientNetB1": 32,
-    "EfficientNetV2B0": 32,
+    "EfficientNetB2": 32,
+    "EfficientNetV2B0": 64,
     "EfficientNetV2B1": 32,
     "InceptionResNetV2": 75,
     "InceptionV3": 75,
     "MobileNet": 32,
     "MobileNetV2": 32,
-    "MobileNetV3Large": 96,
-    "MobileNetV3Small": 96,
-    "NASNetMobile": 32,
-    "ResNet101": 32,
+    "MobileNetV3Large": 32,
+    "MobileNetV3Small": 32,
+    "ResNet101": 64,
     "ResNet101V2": 32,
-    "ResNet50": 32,
+    "ResNet50": 64,
     "ResNet50V2": 32,
     "VGG16": 32,
     "VGG19": 32,
     "Xception": 71,
 }
+# Keras compiled and Keras run eagerly are 3 % apart here after five updates on TensorFlow: both are run eagerly.
+CHAOTIC = ("MobileNetV3Large", "MobileNetV3Small")
 CLASSES, BATCH, UPDATES = 5, 2, 5
 RATE = 1e-4
 TOLERANCE = 1e-5
@@ -82,8 +85,9 @@ def test_five_updates_equal_those_of_keras(name: str) -> None:
     theirs, running = made(name), Running()
     before = trained(theirs)
     jit = keras.backend.backend() == "jax"
+    eager = name in CHAOTIC and not jit
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    theirs.compile(keras.optimizers.SGD(RATE), loss, jit_compile=jit)
+    theirs.compile(keras.optimizers.SGD(RATE), loss, jit_compile=jit, run_eagerly=eager)
     theirs.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[running])
     moved = trained(theirs) - before
 
@@ -91,7 +95,8 @@ def test_five_updates_equal_those_of_keras(name: str) -> None:
     batches = [(x[at : at + BATCH], y[at : at + BATCH]) for at in range(0, len(x), BATCH)]
     backend = ml.backend.load()
     subject = backend.adopt(Classification(ours), keras.optimizers.SGD(), RATE)
-    engine = backend.engine(subject, [Example(batches[0])], EngineOptions(train_metrics=(Loss(),)))
+    options = EngineOptions(train_metrics=(Loss(),), capture=not eager)
+    engine = backend.engine(subject, [Example(batches[0])], options)
     hosts = engine.fetch([engine.train_step(batch, RATE, True) for batch in batches])
     engine.release()
     losses = np.array([float(host.measures["Loss"]["loss"]) for host in hosts])

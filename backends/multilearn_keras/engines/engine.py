@@ -23,7 +23,7 @@ from multilearn_keras.optimizers import (
 )
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.streams import restore_streams, streams
-from multilearn_keras.transfer import assign, is_seed_state, record_of, specification, to_device
+from multilearn_keras.transfer import assign, derive_anew, is_seed_state, record_of, specification, to_device
 from multilearn_keras.variables import flatten, variables
 
 __all__ = ["KerasEngine", "sum_dtype"]
@@ -88,6 +88,7 @@ class KerasEngine(OpenedModel, ABC):
                 to_device(variable, tensor)
         for variable, tensor in pairs:
             assign(variable, tensor)
+        derive_anew(self._model)
         restore_streams(record["random"])
 
     def finish(self) -> None:

@@ -17,13 +17,19 @@ _INT32 = np.iinfo(np.int32)
 def host_array(leaf: Any, floats: str) -> Any:
     """`leaf` with floating-point numbers as `floats` and whole ones in at most 32 bits; a framework's tensor as it is.
 
-    Raises `DataError` for whole numbers that do not fit.
+    Raises `DataError` for whole numbers that do not fit, and for what is no number.
     """
     if keras.ops.is_tensor(leaf):
         return leaf
     array = np.asarray(leaf)
     # no framework takes numbers in the byte order of another machine
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind in "OSUMm":
+        raise DataError(
+            "A batch is made of numbers.",
+            received=f"an array of type {array.dtype}",
+            remedy="Encode it, for instance in the loader: DataLoader(..., transform=...).",
+        )
     if array.dtype.kind == "f":
         return array.astype(floats, copy=False)
     if array.dtype.kind in "iu" and not np.can_cast(array.dtype, np.int32):

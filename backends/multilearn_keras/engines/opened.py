@@ -120,12 +120,21 @@ class OpenedModel:
             ) from error
 
     def _few(self, batch: Batch) -> Batch:
-        return mapped(lambda leaf: ops.convert_to_tensor(self._host(leaf[:_PROBED])), batch)
+        return mapped(lambda leaf: self._tensor(leaf[:_PROBED]), batch)
+
+    def _tensor(self, leaf: Any) -> Any:
+        return ops.convert_to_tensor(self._host(leaf))
 
     def _try(self, batch: Batch, metrics: Sequence[Metric]) -> None:
         """Evaluate a few items, so that what does not fit shows before anything is written."""
-        few = self._few(batch)
-        self._tried(lambda: self._probe(few, metrics), "Task, metrics and batch must fit together.", _REMEDY)
+        try:
+            self._probe(self._few(batch), metrics)
+        except MultilearnError:
+            raise
+        except Exception:
+            # all of them: some models (stateful ones) take batches of one size only
+            whole = mapped(self._tensor, batch)
+            self._tried(lambda: self._probe(whole, metrics), "Task, metrics and batch must fit together.", _REMEDY)
 
     def _tried(self, attempt: Callable[[], Any], rule: str, remedy: str) -> None:
         try:

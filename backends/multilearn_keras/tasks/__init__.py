@@ -26,11 +26,12 @@ over, and whatever metrics are to measure. An autoencoder with two losses:
 * A batch is whatever the loader yields, with its arrays as tensors: a task reads it as it likes.
 * `loss` must be a mean over `count`, or accumulated gradients and the epoch's mean are not what they are said to be.
   Layer losses (`model.losses`) are the task's to add.
-* What the model trains are the trainable variables of `model`; other layers in attributes of the task are recorded.
+* What is trained are the trainable variables of `model`; other layers in attributes of the task are recorded.
 
-Two more methods may be there:
+Three more methods may be there:
 
-* `inputs(batch)`: what of a batch goes into `model`, which is then built before the first step, and predicts;
+* `inputs(batch)`: what of a batch goes into `model`, which is then built before the first step, and predicts from it;
+* `predict(batch)`: what is predicted, where that is not what `model` says of the inputs;
 * `check(batch, shape)`: a look at a batch of numpy arrays before it goes to the device, which raises `DataError`;
   `shape` is that of the model's output, (None, ...), nested as the model nests it, or `(None,)` without `inputs`.
 """

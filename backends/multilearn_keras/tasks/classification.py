@@ -15,6 +15,7 @@ from multilearn_keras.losses import (
     ignored_by,
     item_weights,
     leaving_out,
+    own,
     spread,
     takes_class_ids,
 )
@@ -49,8 +50,9 @@ class Classification(Supervised):
         ids, targets = both_forms(y, logits, sparse=takes_class_ids(self.loss))
         if self.padding is not None:
             logits, targets = leaving_out(self.padding, ids, logits, targets)
-        loss = self.loss(targets, logits, sample_weight=spread(weight, ids))
         mask = counted(logits, ids, self.loss)
+        weight = spread(weight, ids, mask)
+        loss = self.loss(targets, logits, sample_weight=own(weight))
         return ClassificationOutput(
             with_layer_losses(loss, self.model),
             divisor(self.loss.reduction, ids, mask, weight),

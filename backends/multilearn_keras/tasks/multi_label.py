@@ -10,7 +10,7 @@ from keras.src.backend.common.masking import get_keras_mask
 
 from multilearn.outputs import MultiLabelOutput
 from multilearn_keras.labels import check_items, check_labels, check_targets, check_weights
-from multilearn_keras.losses import divisor, item_weights, spread
+from multilearn_keras.losses import divisor, item_weights, own, spread
 from multilearn_keras.tasks.supervised import Supervised, agreeing, single, unpack, with_layer_losses
 
 __all__ = ["MultiLabelClassification"]
@@ -40,8 +40,9 @@ class MultiLabelClassification(Supervised):
         logits = self.model(x, training=training)
         targets = ops.cast(ops.reshape(y, ops.shape(logits)), "int32")
         items = logits[..., 0]
-        loss = self.loss(targets, logits, sample_weight=spread(weight, items))
         mask = get_keras_mask(logits)
+        weight = spread(weight, items, mask)
+        loss = self.loss(targets, logits, sample_weight=own(weight))
         return MultiLabelOutput(
             with_layer_losses(loss, self.model),
             divisor(self.loss.reduction, items, mask, weight),

@@ -10,7 +10,7 @@ from keras.src.backend.common.masking import get_keras_mask
 
 from multilearn.outputs import RegressionOutput
 from multilearn_keras.labels import check_items, check_numbers, check_targets, check_weights
-from multilearn_keras.losses import divisor, item_weights, spread, understood
+from multilearn_keras.losses import divisor, item_weights, own, spread, understood
 from multilearn_keras.tasks.supervised import Supervised, single, unpack, with_layer_losses
 
 __all__ = ["Regression"]
@@ -36,8 +36,9 @@ class Regression(Supervised):
         targets = ops.reshape(y, ops.shape(predictions))
         # a Keras loss of numbers averages over the last axis first
         items = predictions[..., 0] if len(predictions.shape) > 1 else predictions
-        loss = self.loss(targets, predictions, sample_weight=spread(weight, items))
         mask = get_keras_mask(predictions)
+        weight = spread(weight, items, mask)
+        loss = self.loss(targets, predictions, sample_weight=own(weight))
         return RegressionOutput(
             with_layer_losses(loss, self.model),
             divisor(self.loss.reduction, items, mask, weight),

@@ -19,15 +19,19 @@ class PyDatasetBatches:
     """Its batches by number, as Keras' own `fit` takes them: in order, `on_epoch_end` called after each epoch.
 
     A resumed run calls `on_epoch_end` for the epochs that it does not go through, so that a dataset that shuffles there
-    is where it was. With `workers` > 1 as many threads make `max_queue_size` batches ahead. Without them what it draws
-    from global generators is a function of seed, epoch and batch.
+    is where it was. With `workers` > 1 as many threads (never processes) make `max_queue_size` batches ahead. Without
+    them what it draws from global generators is a function of seed, epoch and batch.
     """
 
     def __init__(self, dataset: Any) -> None:
-        if dataset.num_batches is None:
+        try:
+            count = dataset.num_batches
+        except NotImplementedError:
+            count = None
+        if count is None:
             raise DataError(
                 "A PyDataset must know how many batches an epoch has.",
-                received=f"{type(dataset).__name__} with num_batches None",
+                received=f"{type(dataset).__name__}, which does not",
                 remedy="Give it a __len__.",
             )
         self._dataset = dataset

@@ -89,9 +89,9 @@ class Streamed:
             return self._saved
         way = self._now
         assert way is not None
-        ended = way.ended and batch == way.number
-        # where iterators have the state, an epoch begins with a new one
-        needed = not ended or (self._holder() is self._source and not hasattr(self._source, "set_epoch"))
+        holder, ended = self._holder(), way.ended and batch == way.number
+        # where iterators have the state, an epoch begins with a new one; what only repeats itself has none
+        needed = holder is self._source and not hasattr(self._source, "set_epoch") if ended else holder is not None
         return {"batch": batch, "ended": ended, "state": to_text(way.states[batch]) if needed else None}
 
     def restore(self, state: Record) -> None:

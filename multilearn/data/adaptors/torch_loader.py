@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from multilearn.data.host import fresh, hosted
-from multilearn.data.order import derived_seed, seeded_globals
+from multilearn.data.order import derived_seed, seed_globals, seeded_globals
 from multilearn.protocols import Batch
 
 __all__ = ["TorchBatches"]
@@ -18,9 +18,11 @@ __all__ = ["TorchBatches"]
 class TorchBatches:
     """Its batches in an order that is a function of the seed and the epoch, whatever sampler it has.
 
-    All indices of an epoch are drawn beforehand, from generators that are seeded for it, and what a resumed run skips
-    is not loaded. Without workers, random transforms are a function of seed, epoch and batch; the seed of the workers
-    is one of seed and epoch. A dataset without indices (`IterableDataset`) cannot go on inside an epoch.
+    All indices of an epoch are drawn beforehand, once, from generators that are seeded for it, and what a resumed run
+    skips is not loaded; the indices of epochs that it does not go through are drawn, for samplers with a memory of
+    their own. What a dataset draws from the global streams is a function of seed, epoch and batch, in workers too;
+    without batches of indices (`batch_size=None`) there, of seed, epoch and worker. A dataset without indices
+    (`IterableDataset`) cannot go on inside an epoch.
     """
 
     def __init__(self, loader: Any) -> None:
@@ -31,6 +33,7 @@ class TorchBatches:
         self._loader = copy.copy(loader)
         vars(self._loader)["_iterator"] = None
         self._indices = _Indices()
+        self._drawn: tuple[int, list[Any]] = 0, []
         if self.resumes_inside_epoch:
             vars(self._loader)["sampler" if loader.batch_sampler is None else "batch_sampler"] = self._indices
 
@@ -41,13 +44,14 @@ class TorchBatches:
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` from number `start` on."""
         given = self._given
-        for part in (given.batch_sampler, given.sampler, given.dataset):
-            if hasattr(part, "set_epoch"):
-                part.set_epoch(epoch)
         if self.resumes_inside_epoch:
-            sampler = given.sampler if given.batch_sampler is None else given.batch_sampler
-            with seeded_globals(seed, epoch), _seeded(_generators(given), derived_seed(seed, epoch)):
-                self._indices.rest = list(sampler)[start:]
+            if self._drawn[0] > epoch:
+                self._drawn = epoch - 1, []
+            while self._drawn[0] < epoch:
+                self._drawn = self._drawn[0] + 1, self._draw(seed, self._drawn[0] + 1)
+            self._indices.rest = self._drawn[1][start:]
+        else:
+            self._tell(epoch)
         vars(self._loader)["generator"] = sys.modules["torch"].Generator()
         self._loader.generator.manual_seed(derived_seed(seed, epoch, 1))
         iterator, number = iter(self._loader), start
@@ -61,6 +65,40 @@ class TorchBatches:
             # what nobody has stacked may be part of the dataset itself
             yield fresh(batch) if given.batch_sampler is None else hosted(batch)
             number += 1
+
+    def _draw(self, seed: int, epoch: int) -> list[Any]:
+        """What the sampler says of an epoch; indices in lists, as batches, know the seed of their batch."""
+        given = self._given
+        self._tell(epoch)
+        with seeded_globals(seed, epoch), _seeded(_generators(given), derived_seed(seed, epoch)):
+            indices = list(given.sampler if given.batch_sampler is None else given.batch_sampler)
+        if given.batch_sampler is None:
+            return indices
+        return [
+            _OfBatch(batch, derived_seed(seed, epoch, number)) if isinstance(batch, list) else batch
+            for number, batch in enumerate(indices, start=1)
+        ]
+
+    def _tell(self, epoch: int) -> None:
+        for part in (self._given.batch_sampler, self._given.sampler, self._given.dataset):
+            if hasattr(part, "set_epoch"):
+                part.set_epoch(epoch)
+
+
+class _OfBatch(list[Any]):
+    """The indices of a batch. Whoever goes through them to load it, a worker process too, begins with its seed."""
+
+    def __init__(self, indices: list[Any], seed: int) -> None:
+        super().__init__(indices)
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[Any]:
+        seed_globals(self._seed)
+        return super().__iter__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a slice is a plain list: nothing is seeded in the process that sends it
+        return _OfBatch, (self[:], self._seed)
 
 
 class _Indices:

@@ -1,0 +1,187 @@
+"""A builder as data: the table of a TOML file, which is also in experiment.json.
+
+    directory = "runs/digits-{backend}"
+    num_epochs = 10
+    summary = true
+
+    [[metrics]]
+    type = "Accuracy"           # on both splits, plotted; or splits = ["valid"], plotted = false
+
+    [file_checkpointer]
+    type = "MpkGzRecorder"
+
+    [early_stopping]
+    type = "NoImprovement"
+    epochs = 3
+
+The keys are the methods of `LearnerBuilder`, the types are classes of `multilearn`, with their parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from multilearn.artifacts import RunDirectory
+from multilearn.declaration import METRICS, RECORDERS, RULES, STRATEGIES
+from multilearn.errors import ConfigurationError
+from multilearn.events import Split
+from multilearn.tables import refuse_unknown, thing_of
+
+if TYPE_CHECKING:
+    from multilearn.builder import LearnerBuilder
+
+__all__ = ["builder_of_file", "builder_of_run"]
+
+_SPLITS = (Split.TRAIN, Split.VALID)
+
+_Make = Callable[[Any, bool], "LearnerBuilder"]
+"""Makes the empty builder, of a directory and of whether that may be overwritten."""
+
+
+def builder_of_file(path: Path, directory: str | os.PathLike[str] | None, make: _Make) -> LearnerBuilder:
+    """The builder that a TOML file describes, in `directory` where there is one."""
+    return _builder_of(_read_toml(path), directory, make, str(path))
+
+
+def builder_of_run(run: Path, directory: str | os.PathLike[str] | None, make: _Make) -> LearnerBuilder:
+    """The builder that the run in the directory `run` was declared with; warns of what is missing in it."""
+    path = RunDirectory(run).experiment
+    table, not_data = _read_experiment(path)
+    if not_data:
+        # told of the line that calls the builder's method
+        warnings.warn(f"Not in {path}, and to be added again: {', '.join(not_data)}", stacklevel=3)
+    return _builder_of(table, directory, make, str(path))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """The table in a file. Raises `ConfigurationError` for a file that is missing or not TOML."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            "A builder is read from a TOML file.", received=f"{path}: {error}", remedy="Compare it with .to_toml()."
+        ) from error
+
+
+def _read_experiment(path: Path) -> tuple[dict[str, Any], Sequence[str]]:
+    """What `declared` gave when experiment.json at `path` was written."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return dict(document["builder"]), list(document["not_data"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            "The experiment.json of a run has the builder it was declared with.",
+            received=f"{path}: {type(error).__name__}: {error}",
+            remedy="Give the directory of a run.",
+        ) from error
+
+
+def _builder_of(
+    table: Mapping[str, Any], directory: str | os.PathLike[str] | None, make: _Make, where: str
+) -> LearnerBuilder:
+    """By the builder's own methods, so that they check what they are told."""
+    table = {**table} if directory is None else {**table, "directory": directory}
+    refuse_unknown(table, ["directory", "overwrite", *_METHODS], where)
+    if "directory" not in table:
+        raise ConfigurationError(
+            f"{where} must say the directory.", received="none", remedy='Write directory = "runs/a".'
+        )
+    builder = make(table["directory"], _flag(table.get("overwrite", False), "overwrite"))
+    for key, value in table.items():
+        if key in _METHODS:
+            builder = _METHODS[key](builder, value)
+    return builder
+
+
+def _with_metrics(builder: LearnerBuilder, tables: Any) -> LearnerBuilder:
+    for number, table in enumerate(_listed(tables, "metrics")):
+        where = f"metrics[{number}]"
+        told = {"type": table} if isinstance(table, str) else dict(_table(table, where))
+        splits = _listed(told.pop("splits", _SPLITS), f"{where}.splits")
+        plotted = told.pop("plotted", None)
+        metric = thing_of(told, METRICS, where)
+        refuse_unknown(splits, [split.value for split in _SPLITS], f"{where}.splits", "name")
+        if not splits:
+            raise ConfigurationError(
+                f"{where} is measured on at least one split.",
+                received="splits = []",
+                remedy="Take the metric out, or leave out its splits for both.",
+            )
+        plotted = metric.numeric if plotted is None else _flag(plotted, f"{where}.plotted")
+        for split in splits:
+            method = f"metric_{split}_numeric" if plotted else f"metric_{split}"
+            builder = getattr(builder, method)(metric)
+    return builder
+
+
+def _with_loggers(builder: LearnerBuilder, loggers: Any) -> LearnerBuilder:
+    if loggers != []:
+        raise ConfigurationError(
+            "metric_loggers can only be empty in a table: then nothing is logged.",
+            received=repr(loggers),
+            remedy="Leave it out for files, and add others in Python.",
+        )
+    return builder.metric_loggers()
+
+
+def _without_log(builder: LearnerBuilder, wanted: Any) -> LearnerBuilder:
+    return builder if _flag(wanted, "application_logger") else builder.with_application_logger(None)
+
+
+def _with_arguments(method: str, known: Sequence[str]) -> Callable[[LearnerBuilder, Any], LearnerBuilder]:
+    def apply(builder: LearnerBuilder, arguments: Any) -> LearnerBuilder:
+        refuse_unknown(_table(arguments, method), known, method)
+        if method == "checkpoint" and "which" not in arguments:
+            raise ConfigurationError("checkpoint must say which.", received=repr(arguments), remedy='which = "latest".')
+        result: LearnerBuilder = getattr(builder, method)(**arguments)
+        return result
+
+    return apply
+
+
+_METHODS: Final[Mapping[str, Callable[[LearnerBuilder, Any], LearnerBuilder]]] = {
+    "application_logger": _without_log,
+    "checkpoint": _with_arguments("checkpoint", ("which", "directory")),
+    "checkpoint_every": _with_arguments("checkpoint_every", ("batches", "minutes")),
+    "checkpointing_strategy": lambda builder, table: builder.with_checkpointing_strategy(
+        thing_of(table, STRATEGIES, "checkpointing_strategy")
+    ),
+    "devices": lambda builder, names: builder.devices(_listed(names, "devices")),
+    "early_stopping": lambda builder, table: builder.early_stopping(thing_of(table, RULES, "early_stopping")),
+    "engine": _with_arguments("engine", ("capture",)),
+    "file_checkpointer": lambda builder, table: builder.with_file_checkpointer(
+        thing_of(table, RECORDERS, "file_checkpointer")
+    ),
+    "grads_accumulation": lambda builder, batches: builder.grads_accumulation(batches),
+    "metric_loggers": _with_loggers,
+    "metrics": _with_metrics,
+    "nan_policy": lambda builder, policy: builder.nan_policy(policy),
+    "num_epochs": lambda builder, epochs: builder.num_epochs(epochs),
+    "restore_best": _with_arguments("restore_best", ("metric", "split", "direction")),
+    "summary": lambda builder, wanted: builder.summary() if _flag(wanted, "summary") else builder,
+}
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{where} is true or false.", received=repr(value), remedy="Write it without quotes.")
+    return value
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{where} must be a table.", received=repr(value), remedy="Compare with .to_toml().")
+    return value
+
+
+def _listed(value: Any, where: str) -> Sequence[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigurationError(f"{where} must be a list.", received=repr(value), remedy="Put it into [ ].")
+    return value
