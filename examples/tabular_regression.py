@@ -14,7 +14,7 @@ from sklearn.datasets import load_diabetes
 
 from multilearn_keras import Regression
 
-EPOCHS = 60
+EPOCHS = 40
 
 
 def data():
@@ -54,7 +54,7 @@ def main():
         .with_file_checkpointer()
         .num_epochs(options.epochs or (5 if options.quick else EPOCHS))
         .summary()
-        .build(Regression(network()), keras.optimizers.AdamW(), ml.schedulers.Cosine(3e-3))
+        .build(Regression(network()), keras.optimizers.AdamW(), ml.schedulers.Cosine(5e-4))
     )
     learner.fit(ml.DataLoader(train, batch_size=32, shuffle=True), ml.DataLoader(valid, batch_size=88))
     return {"SIGINT": 130, "SIGTERM": 143}.get(learner.stopped_by, 0)

@@ -6,6 +6,7 @@ TensorFlow only, and sums of small integers stay small on some.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -37,11 +38,11 @@ class KerasOps:
         return ops.cast(ops.size(x), "int32")
 
     def argmax(self, x: Any, axis: int = -1) -> Tensor:
-        return ops.cast(ops.argmax(x, axis=axis), "int32")
+        return ops.cast(ops.argmax(_ordered(x, math.inf), axis=axis), "int32")
 
     def top_k(self, x: Any, k: int) -> Tensor:
         # top_k of the frameworks break ties differently; a stable sort of the negated values does not
-        return ops.cast(_stable_argsort(ops.negative(_fixed(x)))[..., :k], "int32")
+        return ops.cast(_stable_argsort(ops.negative(_ordered(_fixed(x), -math.inf)))[..., :k], "int32")
 
     def one_hot(self, ids: Any, classes: int) -> Tensor:
         return ops.cast(
@@ -118,6 +119,17 @@ def _product(shape: Any) -> int:
     for length in shape:
         product *= length
     return product
+
+
+def _ordered(x: Tensor, not_a_number: float) -> Tensor:
+    """Numbers that are equal where numpy says so: for Keras' `argmax` on TensorFlow and JAX, -0.0 is less than 0.0.
+
+    TensorFlow puts NaN anywhere: it stands where `not_a_number` does.
+    """
+    if keras.backend.backend() == "torch" or not keras.backend.is_float_dtype(x.dtype):
+        return x
+    x = ops.where(ops.equal(x, 0), ops.zeros_like(x), x)
+    return ops.where(ops.equal(x, x), x, not_a_number) if keras.backend.backend() == "tensorflow" else x
 
 
 def _stable_argsort(x: Tensor) -> Tensor:

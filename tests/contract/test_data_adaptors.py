@@ -119,7 +119,7 @@ def test_training_on_it_is_training_on_its_batches(make: Callable[[], Any], tmp_
     batches = list(as_loader(make(), "training").iterate(1, 1))
     for net, data in ((one, make()), (other, batches)):
         net.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        learner(tmp_path / str(net is one), net, None).fit(data)
+        learner(tmp_path / str(net is one), net, None, with_file_checkpointer=()).fit(data)
     assert_equal(one, other)
 
 
@@ -165,6 +165,53 @@ def test_what_a_torch_loader_skips_is_not_loaded() -> None:
     assert len(loaded) == 4
 
 
+class Drawing:
+    """Items out of the global generators."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Any:
+        return np.random.rand(2), np.asarray(importlib.import_module("torch").rand(()))
+
+
+def test_what_is_drawn_in_the_workers_of_a_torch_loader_is_what_is_drawn_without_them() -> None:
+    torch = needs("torch")
+
+    def drawn(workers: int, start: int = 0) -> list[list[Any]]:
+        loader = torch.utils.data.DataLoader(Drawing(), 2, num_workers=workers)
+        return [[x.tolist(), y.tolist()] for x, y in as_loader(loader, "training").iterate(7, 2, start)]
+
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    whole = drawn(0)
+    assert drawn(1, 1) == whole[1:] and len({str(each) for each in whole}) == 4
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_torch_sampler_with_a_memory_is_asked_once_for_each_epoch() -> None:
+    class Remembering:
+        def __init__(self) -> None:
+            self._stream = np.random.default_rng(3)
+
+        def __iter__(self) -> Iterator[int]:
+            return iter(self._stream.permutation(ITEMS).tolist())
+
+        def __len__(self) -> int:
+            return ITEMS
+
+    def make() -> Any:
+        return as_loader(torch_loader(sampler=Remembering(), shuffle=None), "training")
+
+    loader, other, stream = make(), make(), np.random.default_rng(3)
+    looked = next(loader.iterate(7, 1))
+    whole = [epoch(loader, number) for number in (1, 2)]
+    assert looked[1].tolist() == whole[0][0]
+    for batches in whole:
+        assert [item for batch in batches for item in batch] == stream.permutation(ITEMS).tolist()
+    assert epoch(other, 2, 3) == whole[1][3:]
+
+
 def test_a_torch_loader_over_a_stream_cannot_go_on_inside_an_epoch() -> None:
     torch = needs("torch")
 
@@ -208,6 +255,23 @@ def test_a_tf_pipeline_that_shuffles_without_a_seed_cannot_go_on_inside_an_epoch
     assert length(as_loader(told["generated"][0], "training")) is None
     with pytest.raises(DataError, match=r"epoch must end.*take\(n\)"):
         as_loader(base.batch(4).repeat(), "training")
+
+
+def test_what_a_tf_pipeline_hands_out_must_be_dense_numbers() -> None:
+    tf = needs("tensorflow")
+    for odd in (tf.sparse.from_dense(X), tf.ragged.constant([[1, 2], [3]]), tf.constant(["one", "two"])):
+        batches = as_loader(tf.data.Dataset.from_tensors((odd, Y)), "training").iterate(1, 1)
+        with pytest.raises(DataError, match=r"must be arrays.*Received: \w+\. Convert"):
+            next(batches)
+
+
+def test_a_py_dataset_must_know_its_length() -> None:
+    class Unknown(keras.utils.PyDataset):
+        def __getitem__(self, number: int) -> Any:
+            return X[:1], Y[:1]
+
+    with pytest.raises(DataError, match="must know how many batches"):
+        as_loader(Unknown(), "training")
 
 
 def test_a_py_dataset_with_workers_gives_the_same_batches() -> None:
