@@ -48,7 +48,7 @@ def as_loader(data: Any, split: str) -> Loader:
         return TorchBatches(data)
     if _is(data, "tensorflow", "data.Dataset"):
         return tf_batches(data)
-    if hasattr(data, "on_epoch_end") and hasattr(data, "__getitem__") and hasattr(data, "num_batches"):
+    if hasattr(data, "on_epoch_end") and hasattr(data, "__getitem__") and hasattr(type(data), "num_batches"):
         return PyDatasetBatches(data)
     if _is_no_batches(data) or isinstance(data, type):
         raise _refusal(data, split)

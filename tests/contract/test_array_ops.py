@@ -153,6 +153,14 @@ def test_ties_go_to_the_lower_id(rows: list[list[float]]) -> None:
     assert found.tolist() == [row.index(max(row)) for row in rows]
 
 
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_zeros_of_both_signs_are_equal_and_what_is_not_a_number_has_one_place(kind: str) -> None:
+    nan = float("nan")
+    rows = np.array([[-0.0, 0, 0], [-1, -0.0, 0], [nan, 1, 2], [0, nan, 5], [3, 1, nan], [nan, nan, nan]], kind)
+    check(OF_ONE["argmax"], rows)
+    check(OF_ONE["top_k"], rows)
+
+
 def test_results_keep_their_type_in_half_precision_and_in_large_integers() -> None:
     half = keras.ops.cast(keras.ops.convert_to_tensor(FLOATS), "bfloat16")
     for name in ("sum", "softmax", "sigmoid", "exp", "absolute", "float32"):

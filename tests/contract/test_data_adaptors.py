@@ -95,10 +95,15 @@ def test_every_epoch_has_all_items_and_another_process_gets_the_same_batches(mak
         assert sorted(item for batch in batches for item in batch) == list(range(ITEMS))
         assert [len(batch) for batch in batches] == [4, 4, 4, 4, 4, 2]
     assert make is grain_iterator or whole[0] != whole[1] != whole[2]
-    # as a run that goes on: it looks at a batch, and begins in the middle of the second epoch
+    # as a run that goes on: it looks at a batch, and begins in the middle of the first epoch or the second one
     look = other.iterate(7, 1)
     next(look)
     look.close()
+    if make is not grain_iterator:
+        again = as_loader(make(), "training")
+        next(again.iterate(7, 1))
+        go_to(again, place_of(loader, 0), Position(1, 2))
+        assert epoch(again, 1, 2) == whole[0][2:]
     if make is grain_iterator:
         # what has no numbers has a state
         batches = loader.iterate(7, 2)
@@ -246,6 +251,9 @@ def test_a_tf_pipeline_that_shuffles_without_a_seed_cannot_go_on_inside_an_epoch
         "both": (base.shuffle(9, seed=1).shuffle(9).batch(4), False),
         "racing": (base.map(lambda y: y, num_parallel_calls=2, deterministic=False).batch(4), False),
         "drawing": (base.map(lambda y: tf.random.uniform(())).batch(4), False),
+        "once more": (base.shuffle(9, seed=1).repeat(2).batch(4), False),
+        "the same again": (base.shuffle(9, seed=1, reshuffle_each_iteration=False).repeat(2).batch(4), True),
+        "in other turns": (base.repeat(2).shuffle(9, seed=1).batch(4), True),
         "files": (base.interleave(lambda y: tf.data.Dataset.from_tensors(y)).batch(4), True),
         "generated": (tf.data.Dataset.from_generator(lambda: iter([1]), output_types=tf.int32), False),
     }

@@ -177,7 +177,9 @@ def test_text_that_nobody_encodes_is_refused() -> None:
     assert x.tolist() == [3, 3]
 
 
-@pytest.mark.parametrize("batch", [None, ("text", 1), [object()], (np.array([None]), 1)], ids=repr)
+@pytest.mark.parametrize(
+    "batch", [None, ("text", 1), [object()], (np.array([None]), 1)], ids=["none", "text", "object", "array"]
+)
 def test_a_batch_that_holds_no_numbers_is_refused(batch: Any) -> None:
     with pytest.raises(DataError, match=r"must be arrays|made of numbers"):
         next(as_loader([batch], "training").iterate(0, 1))

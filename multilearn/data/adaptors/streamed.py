@@ -102,13 +102,13 @@ class Streamed:
     def _begun(self, epoch: int, start: int) -> _Pass:
         saved, self._saved = self._saved, None
         kept, self._kept = self._kept, None
-        if kept is not None and saved is None and (kept.epoch == epoch or not self._again):
+        restored = saved["state"] if saved is not None else None
+        if kept is not None and restored is None and (kept.epoch == epoch or not self._again):
             return kept
         if kept is not None:
             self._close(kept)
         if hasattr(self._source, "set_epoch"):
             self._source.set_epoch(epoch)
-        restored = saved["state"] if saved is not None else None
         if restored is not None and _accessors(self._source) is not None:
             _put(self._source, from_text(restored))
         iterator = self._opened(epoch)

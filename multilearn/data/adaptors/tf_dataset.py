@@ -18,7 +18,7 @@ def tf_batches(dataset: Any) -> Streamed:
     """The batches of a dataset. Epoch e is the e-th time that it is gone through, in a resumed run too.
 
     With `reshuffle_each_iteration` its order is another one each time; what comes out is a function of the seeds that
-    the pipeline was given. Raises `DataError` for an infinite one.
+    the pipeline was given (of a shuffle below a `.repeat()`, of how far the epochs before were gone through, too). Raises `DataError` for an infinite one.
     """
     if int(dataset.cardinality()) == _INFINITE:
         raise DataError(
@@ -44,21 +44,24 @@ def _repeatable(dataset: Any) -> bool:
     if dataset.options().deterministic is False:
         return False
     try:
-        return all(map(_keeps_order, _stages(dataset)))
+        return all(_keeps_order(stage, repeated) for stage, repeated in _stages(dataset))
     except (AttributeError, TypeError, ValueError):
         return False
 
 
-def _stages(dataset: Any) -> Iterator[Any]:
-    yield dataset
-    for source in dataset._inputs():
-        yield from _stages(source)
+def _stages(stage: Any, repeated: bool = False) -> Iterator[tuple[Any, bool]]:
+    """All of a pipeline, and whether it is gone through several times in one epoch."""
+    yield stage, repeated
+    for source in stage._inputs():
+        yield from _stages(source, repeated or "Repeat" in type(stage).__name__)
 
 
-def _keeps_order(stage: Any) -> bool:
+def _keeps_order(stage: Any, repeated: bool) -> bool:
     name = type(stage).__name__
     if "Shuffle" in name or "Random" in name:
-        return any(int(getattr(stage, seed)) for seed in ("_seed", "_seed2"))
+        # how often its seeds have moved on is then not the number of epochs
+        moves = repeated and getattr(stage, "_reshuffle_each_iteration", None) is not False
+        return not moves and any(int(getattr(stage, seed)) for seed in ("_seed", "_seed2"))
     if str(getattr(stage, "_deterministic", "default")) in ("false", "False"):
         return False
     function = getattr(stage, "_map_func", None)
