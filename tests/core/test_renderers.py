@@ -256,6 +256,29 @@ def test_a_terminal_gets_one_block_with_everything(monkeypatch: pytest.MonkeyPat
         assert part in screen.text.rpartition("train")[2]
 
 
+@pytest.mark.parametrize("more", [(), (WORDS,)])
+def test_variants_of_a_metric_are_told_apart_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, more: tuple[MetricInfo, ...]
+) -> None:
+    names = [f"AveragePrecision(multiclass, {average})" for average in ("macro", "micro")]
+    infos = *(MetricInfo(name, "share", plotted=True) for name in names), *more
+    values = {name: Reading(0.25 * at, None, 0.25 * at) for at, name in enumerate(names, 1)} | {
+        "Words": Reading("the quick brown fox jumps")
+    }
+    with terminal(monkeypatch) as screen:
+        renderer = CliRenderer(screen.stream)
+        renderer.render(started(1, metrics={Split.TRAIN: infos, Split.VALID: infos}))
+        for split in (Split.TRAIN, Split.VALID):
+            renderer.render(SplitEnded(split, 1, values))
+        renderer.render(EpochEnded(1))
+        renderer.render(Finished(Position(1)))
+        renderer.close()
+    rows = [line for line in screen.text.rsplit("train", 1)[1].splitlines() if "25.00 %" in line or "50.00 %" in line]
+    assert [" macro)" in row for row in rows] == [True, False]
+    assert [" micro)" in row for row in rows] == [False, True]
+    assert all(row.count(".00 %") == 2 and row.count(BLOCKS[3]) == 2 for row in rows)
+
+
 def test_the_terminal_is_given_back_however_the_run_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = sys.stdout, sys.stderr
     with terminal(monkeypatch) as screen:

@@ -18,7 +18,8 @@ def tf_batches(dataset: Any) -> Streamed:
     """The batches of a dataset. Epoch e is the e-th time that it is gone through, in a resumed run too.
 
     With `reshuffle_each_iteration` its order is another one each time; what comes out is a function of the seeds that
-    the pipeline was given (of a shuffle below a `.repeat()`, of how far the epochs before were gone through, too). Raises `DataError` for an infinite one.
+    the pipeline was given, and below a `.repeat()` also of how far it was gone through before, which a resumed run does
+    not repeat. Raises `DataError` for an infinite one.
     """
     if int(dataset.cardinality()) == _INFINITE:
         raise DataError(
