@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from multilearn.outputs import Output
     from multilearn.protocols import ArrayOps, Tensor
 
-__all__ = ["Mean"]
+__all__ = ["Mean", "weighed", "weighted_mean"]
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,27 @@ class Mean:
         return {"value": ops.float32(value), "count": ops.float32(output.count)}
 
     def merge(self, state: State | None, measured: Measured) -> State:
-        count = float(measured["count"])
-        # a batch in which nothing is counted says nothing, whatever its 0/0 came out as
-        total = float(measured["value"]) * count if count else 0.0
-        if state is None:
-            return {"total": total, "count": count}
-        return {"total": state["total"] + total, "count": state["count"] + count}
+        return weighed(state, measured["value"], measured["count"])
 
     def entry(self, state: State) -> Entry:
-        count = state["count"]
-        value = state["total"] / count if count else float("nan")
-        return Entry(value, int(count) if float(count).is_integer() else count)
+        return weighted_mean(state)
+
+
+def weighed(state: State | None, value: Any, count: Any) -> State:
+    """The sum over all batches of value * count, and of the count, as Python's floats."""
+    count = float(count)
+    # a batch in which nothing is counted says nothing, whatever its 0/0 came out as
+    total = float(value) * count if count else 0.0
+    if state is None:
+        return {"total": total, "count": count}
+    return {"total": state["total"] + total, "count": state["count"] + count}
+
+
+def weighted_mean(state: State) -> Entry:
+    """total / count; NaN where nothing counts."""
+    count = state["count"]
+    value = state["total"] / count if count else float("nan")
+    return Entry(value, int(count) if float(count).is_integer() else count)
 
 
 def _is_number(value: Any) -> bool:

@@ -60,7 +60,8 @@ class OfOutput:
     def caution(self, state: State) -> str | None:
         """What the metric itself says of a value that is not a number."""
         caution = getattr(self.metric, "caution", None)
-        return None if caution is None else f"{self.output} {caution(state)}"
+        reason = None if caution is None else caution(state)
+        return f"{self.output} {reason}" if reason else None
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         if not isinstance(output, SeveralOutputs):

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from typing import IO, TextIO, cast
 
 from rich.console import Console, Group, RenderableType
@@ -16,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multilearn.events import Event, Finished, MetricInfo, Split, Started
-from multilearn.renderers.notation import duration, rate, shown
+from multilearn.renderers.notation import abridged, duration, rate, shown
 from multilearn.renderers.phrases import beginning, ending
 from multilearn.renderers.progress import Progress
 from multilearn.renderers.sparkline import blocks_for, sparkline
@@ -26,8 +27,9 @@ __all__ = ["LiveBlock"]
 
 _REFRESH_SECONDS = 0.1
 _DRAWING_SHARE = 0.02
-_LONGEST_CURVE = 30
-_VALUE_WIDTH = 10
+_SHORTEST_CURVE, _LONGEST_CURVE = 5, 30
+_VALUE_WIDTH, _TEXT_WIDTH = 10, 20
+_NAME_WIDTH = 24
 
 
 class LiveBlock:
@@ -120,22 +122,31 @@ class LiveBlock:
         splits = [split for split in Split if metrics.get(split)]
         if not names:
             return Group()
-        longest = min(max(map(len, names)), 24)
+        longest = min(max(map(len, names)), self._room_for_names(splits))
         room = (self._console.width - longest) // len(splits) - _VALUE_WIDTH - 4
-        width = max(1, min(_LONGEST_CURVE, room, max(5, self._progress.started.epochs)))
+        width = max(1, min(_LONGEST_CURVE, room, max(_SHORTEST_CURVE, self._progress.started.epochs)))
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, overflow="crop", max_width=longest)
         for _split in splits:
-            table.add_column(justify="right", no_wrap=True, overflow="crop", min_width=_VALUE_WIDTH, max_width=20)
+            table.add_column(
+                justify="right", no_wrap=True, overflow="crop", min_width=_VALUE_WIDTH, max_width=_TEXT_WIDTH
+            )
             table.add_column(no_wrap=True, overflow="crop", min_width=width)
         table.add_row("", *(cell for split in splits for cell in (Text(split, style="dim"), "")))
         for name in names:
-            row: list[RenderableType] = [name]
+            row: list[RenderableType] = [abridged(name, longest)]
             for split in splits:
                 info = next((info for info in metrics[split] if info.name == name), None)
                 row += self._cells(split, info, width) if info is not None else ["", ""]
             table.add_row(*row)
         return table
+
+    def _room_for_names(self, splits: Sequence[Split]) -> int:
+        """What values and short curves leave of the line; never less than makes sense."""
+        metrics = self._progress.started.metrics
+        texts = any(not info.numeric for split in splits for info in metrics[split])
+        of_split = (_TEXT_WIDTH if texts else _VALUE_WIDTH + 1) + _SHORTEST_CURVE + 4
+        return max(_NAME_WIDTH, self._console.width - len(splits) * of_split)
 
     def _cells(self, split: Split, info: MetricInfo, width: int) -> list[RenderableType]:
         progress = self._progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["duration", "rate", "seconds", "shown"]
+__all__ = ["abridged", "duration", "rate", "seconds", "shown"]
 
 _LONGEST_TEXT = 40
 
@@ -27,6 +27,16 @@ def shown(value: float | str, unit: str = "") -> str:
         return f"{100 * value:.2f} %"
     number = f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
     return f"{number} {unit}".rstrip()
+
+
+def abridged(name: str, width: int) -> str:
+    """A name in `width` places, 8 at least: what tells variants of a metric apart stands at its end.
+
+    >>> abridged("AveragePrecision(multiclass, micro)", 24)
+    'AveragePr...lass, micro)'
+    """
+    end = width // 2
+    return name if len(name) <= width else f"{name[: width - end - 3]}...{name[-end:]}"
 
 
 def duration(time: float) -> str:

@@ -25,7 +25,8 @@ class ReduceOnPlateau:
     (As torch's `ReduceLROnPlateau(threshold_mode="abs", eps=0)`; Keras' reduces one epoch earlier.)
 
     Between epochs the rate does not change. It is a function of the recorded history alone, so a run that is resumed
-    goes on with the rate that it would have had. A learner keeps the current rate in a copy of its own.
+    goes on with the rate that it would have had. A learner counts the reductions in a copy of its own. As a part of
+    `Warmup` or `Sequential` it looks at all epochs, those before its turn included.
 
     >>> schedule = ReduceOnPlateau(0.1, factor=0.5, patience=0)
     >>> schedule.observe(2, History.from_state({"valid": {"Loss": [(1, 0.7), (2, 0.8)]}}))
@@ -42,7 +43,7 @@ class ReduceOnPlateau:
     min_delta: float = 0.0
     cooldown: int = 0
     minimum: float = 0.0
-    _current: float = field(init=False, repr=False, compare=False)
+    _reductions: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         settle(
@@ -56,16 +57,16 @@ class ReduceOnPlateau:
             minimum=rate("minimum", self.minimum),
         )
         not_above("minimum", self.minimum, "initial", self.initial, "Exchange the two.")
-        settle(self, _current=self.initial)
 
     def learning_rate(self, update: int) -> float:
-        return self._current
+        # as torch does, and not by a power: that is the same to the last bit
+        return max(math.prod([self.factor] * self._reductions, start=self.initial), self.minimum)
 
     def observe(self, epoch: int, history: History) -> None:
         """Work out the rate after `epoch` from the values of all epochs so far."""
         values = history.values(self.split, self.metric)
         sign = 1.0 if self.direction == "lowest" else -1.0
-        current, best, waited, resting = self.initial, math.inf, 0, 0
+        reductions, best, waited, resting = 0, math.inf, 0, 0
         for each in sorted(past for past in values if past <= epoch):
             value = sign * values[each]
             if value < best - self.min_delta:
@@ -75,13 +76,13 @@ class ReduceOnPlateau:
             if resting:
                 resting, waited = resting - 1, 0
             if waited > self.patience:
-                current = max(current * self.factor, self.minimum)
+                reductions += 1
                 waited, resting = 0, self.cooldown
-        settle(self, _current=current)
+        settle(self, _reductions=reductions)
 
     def state(self) -> Record:
-        return {"rate": self._current}
+        return {"reductions": self._reductions}
 
     def restore(self, state: Record) -> None:
-        # the record of another kind of schedule has no rate: then the next epoch's end works it out
-        settle(self, _current=rate("rate", state.get("rate", self.initial)))
+        # the record of another kind of schedule knows of none: then the next epoch's end works it out
+        settle(self, _reductions=at_least(0, "reductions", state.get("reductions", 0), unit="epochs"))

@@ -40,3 +40,12 @@ def test_what_has_no_such_output_is_refused() -> None:
         value(OfOutput("kind", Accuracy()), KIND)
     with pytest.raises(ConfigurationError, match="name of an output and a metric"):
         OfOutput("kind", Accuracy)
+
+
+def test_a_metric_that_has_nothing_to_say_of_a_value_stays_silent() -> None:
+    class Silent(Loss):
+        def caution(self, state: object) -> None:
+            return None
+
+    assert OfOutput("kind", Silent()).caution({}) is None
+    assert OfOutput("kind", Loss()).caution({}) is None

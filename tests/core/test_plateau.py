@@ -130,6 +130,14 @@ def run(directory: Path, epochs: int, schedule: Any, recorded: toy.Recorded, **o
     return learner
 
 
+def test_a_restored_plateau_takes_its_parameters_from_the_code() -> None:
+    before = ReduceOnPlateau(0.1, factor=0.5, patience=0)
+    before.observe(2, History.from_state({"valid": {"Loss": [(1, 0.7), (2, 0.8)]}}))
+    after = ReduceOnPlateau(0.04, factor=0.25, patience=0)
+    after.restore(before.state())
+    assert after.learning_rate(0) == 0.01
+
+
 def test_a_run_lowers_its_rate_and_one_that_is_resumed_anywhere_has_the_same_rates(tmp_path: Path) -> None:
     schedule = Warmup(PLATEAU, 3)
     whole, parts = toy.Recorded(), toy.Recorded()
