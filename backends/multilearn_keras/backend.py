@@ -97,7 +97,7 @@ def _task(model: Any) -> Any:
             _refuse_own_train_step(model.model)
             return model
         raise ConfigurationError(
-            "build() trains a task, or a compiled Keras model.",
+            "A model comes as a task, or as a compiled Keras model.",
             received=type(model).__name__,
             remedy="Write for instance Classification(model), from multilearn_keras.",
         )

@@ -119,3 +119,14 @@ def test_what_does_not_fit_is_refused_at_the_call(tmp_path: Path) -> None:
     eager = list(ml.predict(other, [DATA], checkpoint="latest", directory=tmp_path, capture=False))
     np.testing.assert_allclose(eager[0], model.predict(DATA[0], verbose=0), rtol=1e-5, atol=1e-6)
     assert_equal(other, twins(classifier)[0])
+
+
+def test_a_model_for_batches_of_one_size_is_shown_no_smaller_one(tmp_path: Path) -> None:
+    model, _ = twins(lambda: keras.Sequential([keras.Input((2, 3), batch_size=4), layers.SimpleRNN(3, stateful=True)]))
+    before = state(model)
+    x, y = numbers(4, 2, 3), ids(3, 4)
+    values = evaluator(tmp_path).evaluate(Classification(model), [(x, y)])
+    assert all(np.array_equal(value, before[key]) for key, value in state(model).items())
+    logits = model.predict(x, batch_size=4, verbose=0).astype("float64")
+    expected = (np.log(np.exp(logits).sum(-1)) - logits[np.arange(4), y]).mean()
+    assert values["Loss"] == pytest.approx(expected, rel=1e-5)

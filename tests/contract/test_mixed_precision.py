@@ -45,9 +45,7 @@ def run(directory: Path, trained: keras.Model, epochs: int, **more: object) -> m
         optimizers.Adam(),
         0.01,
         num_epochs=epochs,
-        grads_accumulation=2,
         with_file_checkpointer=(),
-        accuracy=True,
         **more,
     )
     made.fit(ml.DataLoader(DATA, 4, shuffle=True))
@@ -56,8 +54,11 @@ def run(directory: Path, trained: keras.Model, epochs: int, **more: object) -> m
 
 def test_it_trains_and_resumes_bit_for_bit(tmp_path: Path, policy: str) -> None:
     whole, resumed = twins(model)
-    history = run(tmp_path / "whole", whole, 2).history
-    assert run(tmp_path / "resumed", resumed, 2, checkpoint=(1, tmp_path / "whole")).history == history
+    # accumulating compiles twice as much: where the loss is scaled, it has more to go wrong
+    accumulated = {"grads_accumulation": 2} if policy == "mixed_float16" else {}
+    history = run(tmp_path / "whole", whole, 2, **accumulated).history
+    goes_on = run(tmp_path / "resumed", resumed, 2, checkpoint=(1, tmp_path / "whole"), **accumulated)
+    assert goes_on.history == history
     assert_equal(resumed, whole)
     assert np.isfinite(history["train"]["Loss"]).all()
     assert {value.dtype for key, value in state(whole).items() if "seed" not in key} == {np.dtype("float32")}

@@ -99,3 +99,16 @@ def test_one_update_of_decoupled_weight_decay_is_that_of_keras() -> None:
     for x, y in chunks((X, Y), 3):
         theirs.train_on_batch(x, y)
     assert_close(ours, theirs, 1e-5)
+
+
+def test_a_token_that_occurs_twice_has_the_sum_of_its_gradients() -> None:
+    model, _ = twins(lambda: keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(2, 2)]))
+    (before,) = state(model).values()
+    tokens, y = np.array([[0, 0, 1]], "int32"), numbers(1, 3, 2)
+    engine = engine_of(Regression(model), optimizers.Adam(epsilon=1e-12), (tokens, y))
+    train(engine, [(tokens, y)], 0.1)
+    engine.release()
+    off = 2 * (before[tokens] - y)[0] / y.size
+    # the first update of Adam is the rate times the gradient's sign
+    expected = before - 0.1 * np.sign([off[0] + off[1], off[2]])
+    np.testing.assert_allclose(state(model)["layers/embedding.0/embeddings"], expected, rtol=1e-4)

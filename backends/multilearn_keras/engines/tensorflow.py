@@ -91,6 +91,7 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
         found = tape.gradient(
             loss, [v.value for v in self._trained], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
+        # dense: of slices, Keras squares and clips each occurrence of a row by itself, here and nowhere else
         gradients = [tf.convert_to_tensor(g) for g in found]
         usable = None
         if self._options.skip_non_finite:
