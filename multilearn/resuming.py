@@ -172,7 +172,7 @@ def _best(folder: CheckpointFolder, source: Path) -> tuple[Position, tuple[str, 
 def _missing(which: str, folder: CheckpointFolder, source: Path) -> CheckpointNotFound:
     existing = ", ".join(str(position) for position in folder.positions()) or "none"
     return CheckpointNotFound(
-        "The checkpoint to go on from must have been saved.",
+        "The checkpoint that is asked for must have been saved.",
         received=f"{which!r} of {source}, where there are: {existing}",
         remedy='Use one of these, or "latest".',
     )
