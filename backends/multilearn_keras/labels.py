@@ -79,11 +79,10 @@ def check_labels(y: Array, shape: Shape) -> None:
             remedy="For a single label, end it in Dense(1).",
         )
     _check_shape(y, shape, "The labels", "Give a 0 or 1 for each output of the model.")
-    if y.dtype.kind not in "biuf" or not np.all((y == 0) | (y == 1)):
-        numbers = y.dtype.kind in "biuf" and y.size
+    if not _is_number(y) or not np.all((y == 0) | (y == 1)):
         raise DataError(
             "Labels must be 0 or 1.",
-            received=f"values from {y.min()} to {y.max()}" if numbers else f"type {y.dtype}",
+            received=_values(y),
             remedy="For one class out of several use Classification; the loss can smooth labels by itself.",
         )
 
@@ -91,11 +90,10 @@ def check_labels(y: Array, shape: Shape) -> None:
 def check_shares(y: Array, shape: Shape) -> None:
     """Targets of a binary cross-entropy: from 0 to 1, in the shape of the output or without a last axis of 1."""
     _check_shape(y, shape, "The targets", "Reshape the targets, or change the model's last layer.")
-    if y.dtype.kind not in "biuf" or not np.all((y >= 0) & (y <= 1)):
-        numbers = y.dtype.kind in "biuf" and y.size
+    if not _is_number(y) or not np.all((y >= 0) & (y <= 1)):
         raise DataError(
             "The targets of a binary cross-entropy must be from 0 to 1.",
-            received=f"values from {y.min()} to {y.max()}" if numbers else f"type {y.dtype}",
+            received=_values(y),
             remedy="Number the two classes 0 and 1.",
         )
 
@@ -171,3 +169,11 @@ def _check_shape(y: Array, shape: Shape, what: str, remedy: str) -> None:
 
 def _batched(shape: Shape) -> str:
     return f"({', '.join(['batch', *('any' if length is None else str(length) for length in shape[1:])])})"
+
+
+def _is_number(y: Array) -> bool:
+    return y.dtype.kind in "biuf"
+
+
+def _values(y: Array) -> str:
+    return f"values from {y.min()} to {y.max()}" if _is_number(y) and y.size else f"type {y.dtype}"
