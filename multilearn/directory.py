@@ -10,19 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multilearn import cell, walking
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.damage import damages
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import Session, earlier
 from multilearn.lock import locked
+from multilearn.loggers.going_back import go_back
+from multilearn.obstacles import clear_obstacles, refuse_obstacles
 from multilearn.position import START, Position
+from multilearn.storage import is_full, refuse_full, refused, storing
 
 if TYPE_CHECKING:
     from multilearn.resuming import Found
     from multilearn.settings import Settings
 
-__all__ = ["holds_run", "placed", "prepare", "refuse_existing_run", "refuse_unwritable", "taken"]
+__all__ = ["bring_along", "holds_run", "placed", "prepare", "refuse_existing_run", "refuse_unwritable", "taken"]
 
 
 def holds_run(path: Path) -> bool:
@@ -59,6 +64,21 @@ def refuse_unwritable(path: Path) -> None:
             received=f"{path}, and {existing} is not",
             remedy="Use another directory, or change its permissions.",
         )
+    refuse_full(path)
+
+
+def _refuse_unwritable_parts(run: RunDirectory, settings: Settings) -> None:
+    """Raise `DirectoryError` for a folder or a file of the run that this one would have to write, and cannot."""
+    parts = [run.path / Split.TRAIN, run.path / Split.VALID]
+    parts += [run.checkpoints] if settings.recorder is not None else []
+    parts += [run.log] if settings.application_log is not None else []
+    for part in parts:
+        if part.exists() and not os.access(part, os.W_OK | (os.X_OK if part.is_dir() else 0)):
+            raise DirectoryError(
+                "What a run writes in its directory must be writable.",
+                received=f"{part}, which is not",
+                remedy="Change its permissions, or use another directory.",
+            )
 
 
 def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]:
@@ -67,7 +87,14 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
     Raises `DirectoryError` for a directory that cannot be written to, or holds a run that nothing is said of.
     """
     path = Path(settings.directory.replace("{backend}", backend).replace("{seed}", str(seed)))
+    if walking.asked() is not None:
+        # nothing will be written
+        return settings, path
     refuse_unwritable(path)
+    _refuse_unwritable_parts(RunDirectory(path), settings)
+    refuse_obstacles(RunDirectory(path))
+    if holds_run(path):
+        settings = cell.going_on(settings, path, backend, seed)
     resume = settings.resume
     if resume is not None and resume.is_of(path):
         # also where it is named like another run's: what is gone on from must never be overwritten
@@ -79,12 +106,19 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
 
 @contextmanager
 def taken(run: RunDirectory) -> Iterator[None]:
-    """Make the directory and hold its lock. Raises `DirectoryError` where that is not possible."""
+    """Make the directory and hold its lock. Raises `DirectoryError` where that is not possible, `StorageError` where
+    the disk is full.
+    """
+    refuse_full(run.path)
     try:
         run.path.mkdir(parents=True, exist_ok=True)
+        if run.lock.is_dir():
+            run.lock.rmdir()
         holding = locked(run.lock)
         holding.__enter__()
     except OSError as error:
+        if is_full(error):
+            raise refused(run.path, error) from error
         raise DirectoryError(
             "The directory of a run must be writable.", received=f"{run.path}: {error}", remedy="Use another directory."
         ) from error
@@ -96,32 +130,46 @@ def taken(run: RunDirectory) -> Iterator[None]:
 
 def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
     """Bring the directory to the state from which the run begins. Returns what is to be said aloud."""
-    notes: list[str] = []
     if settings.resume is not None and settings.resume.directory is None:
-        notes = _give_up_later(run, settings, found.position)
-    elif settings.overwrite:
+        return [*clear_obstacles(run), *_go_back(run, settings, found)]
+    if settings.overwrite:
         _clear(run.path)
     else:
         refuse_existing_run(run.path)
+    return []
+
+
+def bring_along(run: RunDirectory, found: Found) -> None:
+    """Copy the metric files up to where the run begins from the directory of the run that it goes on from.
+
+    Only when experiment.json says which one that is: a process that is killed here must be able to find it again.
+    """
     if found.source not in (None, run.path):
-        _copy_metric_files(found.source, run.path, found.position)
-    return notes
+        with storing(run.path):
+            _copy_metric_files(found.source, run.path, found.position)
+        go_back(run, found.position)
 
 
-def _give_up_later(run: RunDirectory, settings: Settings, position: Position) -> list[str]:
+def _go_back(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
+    """Give up what came after the position, in a directory that is gone on in."""
     later: list[str] = []
     stay = None
+    position = found.position
+    folder, _ = CheckpointFolder(run.checkpoints, settings.recorder or MpkGzRecorder()).recovered()
+    damaged = damages(run, folder, position, found.finals()) if found.source == run.path else []
     if settings.recorder is not None:
-        folder = CheckpointFolder(run.checkpoints, settings.recorder)
+        folder.mend()
         folder.clean()
-        later += [f"checkpoint {withdrawn}" for withdrawn in folder.withdraw(position)]
-    elif kept := [each for each in CheckpointFolder(run.checkpoints).positions() if each > position]:
+        withdrawn = folder.withdraw(position)
+        later += [f"checkpoint {each}" for each in withdrawn]
+        if not withdrawn and position.finished_epochs >= settings.epochs:
+            folder.sweep()
+    elif kept := [each for each in folder.positions() if each > position]:
         stay = f"Without a checkpointer these checkpoints stay as they are: {', '.join(map(str, kept))}."
-    removed = [_remove_metric_files(run, split, position.epoch) for split in (Split.TRAIN, Split.VALID)]
-    later += [f"epoch {epoch}" for epoch in sorted({epoch for epochs in removed for epoch in epochs})]
+    later += [f"epoch {epoch}" for epoch in go_back(run, position)]
     place = "the start" if position == START else position
     given_up = f"What came after {place} is given up: {', '.join(later)}." if later else None
-    return [note for note in (given_up, stay) if note]
+    return [*damaged, *(note for note in (given_up, stay) if note)]
 
 
 def _clear(path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from multilearn import cell
 from multilearn import seed as seeds
 from multilearn.artifacts import RunDirectory
 from multilearn.experiment import Experiment, in_words
@@ -25,6 +26,7 @@ def in_session(
 ) -> Iterator[None]:
     """While it lasts this process works on the run: written into experiment.json and experiment.log at both ends."""
     experiment.write(run.experiment)
+    cell.began(run.path, loop.progress.position if experiment.sessions[-1].resumed_from else None)
     backend = experiment.sessions[-1].backend
     origin = seeds.origin() if experiment.seed == seeds.current() else "the run's own"
     _log.info("Training on %s, seed %s (%s), in %s.", backend, experiment.seed, origin, run.path)
@@ -44,3 +46,4 @@ def in_session(
     _log.info("The run is %s at %s%s.", outcome, loop.progress.position, f" ({reason})" if reason else "")
     place = str(loop.progress.position)
     experiment.ended(outcome=outcome, reason=reason, position=place, restored=restored()).write(run.experiment)
+    cell.ended(run.path, loop.progress.position, finished=reason is None or loop.by_rule)

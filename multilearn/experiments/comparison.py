@@ -2,81 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import replace
 from pathlib import Path
 
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
+from multilearn.experiments.compared import Column, Comparison, Key, Row, judged
+from multilearn.experiments.preconditions import first_difference, preconditions
 from multilearn.experiments.runs import Measured, Run, open_run
 
-__all__ = ["Column", "Comparison", "Row", "compare"]
-
-Key = tuple[Split, str]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One run: its head in the table, where it is, and what it was trained on."""
-
-    head: str
-    directory: str
-    backends: tuple[str, ...]
-    seed: int | None
-    epochs: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One metric after one epoch: a value per run, and how far apart the furthest two are.
-
-    absolute = max |a - b|, relative = max |a - b| / max(|a|, |b|) over all pairs of runs, 0 for equal values;
-    NaN equals NaN and text equals itself, anything else of them is infinitely far apart.
-    `items` is what a share is a share of, None for other metrics and where it was not logged.
-    """
-
-    split: Split
-    metric: str
-    unit: str
-    epoch: int
-    values: tuple[float | str, ...]
-    absolute: float
-    relative: float
-    items: float | None
-    within: bool
-
-    @property
-    def excess(self) -> tuple[bool, float]:
-        """Orders rows by how bad they are: by what they are judged by."""
-        return not self.within, self.relative if self.items is None else self.absolute
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What came out. `notes` are said aloud and change nothing, `obstacles` are why it is not the same experiment."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    tolerance: float
-    notes: tuple[str, ...]
-    obstacles: tuple[str, ...]
-
-    @property
-    def same(self) -> bool:
-        """All differences are within the tolerance, and nothing is missing."""
-        return not self.obstacles and all(row.within for row in self.rows)
-
-    def largest(self) -> tuple[Row, ...]:
-        """Per split and metric the row with the largest difference, the earliest on ties."""
-        worst: dict[Key, Row] = {}
-        for row in self.rows:
-            so_far = worst.setdefault((row.split, row.metric), row)
-            if row.excess > so_far.excess:
-                worst[row.split, row.metric] = row
-        return tuple(worst.values())
+__all__ = ["compare", "compare_runs", "opened", "shortened", "spelled"]
 
 
 def compare(directories: Sequence[Path], tolerance: float = 1e-4, prefix: bool = False) -> Comparison:
@@ -86,25 +23,38 @@ def compare(directories: Sequence[Path], tolerance: float = 1e-4, prefix: bool =
     `tolerance` is relative; a share may differ by one item instead. Different epochs are an obstacle unless `prefix`.
     Raises `ConfigurationError` (`DirectoryError`) for what cannot be compared.
     """
+    return compare_runs(opened(directories, tolerance), tolerance, prefix)
+
+
+def opened(directories: Sequence[Path], tolerance: float) -> tuple[Run, ...]:
+    """The runs of a comparison. Raises as `compare` does."""
     if not tolerance >= 0:
         raise ConfigurationError("The tolerance must be 0 or more.", received=tolerance)
     _check(directories)
-    runs = [open_run(path) for path in directories]
+    return tuple(open_run(path) for path in directories)
+
+
+def compare_runs(runs: Sequence[Run], tolerance: float, prefix: bool) -> Comparison:
+    """The same for runs that are open."""
     epochs = sorted(set.intersection(*(set(run.epochs) for run in runs)))
     if not epochs:
-        told = "; ".join(f"{run.path}: {_spelled(tuple(run.epochs))}" for run in runs)
+        told = "; ".join(f"{run.path}: {spelled(tuple(run.epochs))}" for run in runs)
         raise DirectoryError("The runs have no finished epoch in common.", received=told)
     rows, missing = _rows(runs, epochs, tolerance)
     if not rows:
         raise DirectoryError("The runs have no metric in common.", received="; ".join(missing))
     uneven = _uneven(runs, epochs)
-    return Comparison(
+    comparison = Comparison(
         columns=_columns(runs),
         rows=rows,
         tolerance=tolerance,
         notes=tuple(_differences(runs) + (uneven if prefix else [])),
         obstacles=tuple(missing + ([] if prefix else uneven)),
+        preconditions=preconditions(runs),
     )
+    if comparison.same:
+        return comparison
+    return replace(comparison, first_difference=first_difference(runs, tolerance) or _first_value_past(comparison))
 
 
 def _check(directories: Sequence[Path]) -> None:
@@ -130,41 +80,30 @@ def _rows(runs: Sequence[Run], epochs: Sequence[int], tolerance: float) -> tuple
             for run, each in zip(runs, measured, strict=True):
                 if each is None:
                     lacking.setdefault(str(run.path), []).append(epoch)
-        missing += [f"{path} has no {key[0]} {key[1]} in {_spelled(tuple(at))}" for path, at in lacking.items()]
+        missing += [f"{path} has no {key[0]} {key[1]} in {spelled(tuple(at))}" for path, at in lacking.items()]
     return tuple(rows), missing
 
 
 def _row(key: Key, unit: str, epoch: int, measured: Sequence[Measured], tolerance: float) -> Row:
     values = tuple(each.value for each in measured)
-    absolute = max(_absolute(a, b) for a, b in combinations(values, 2))
-    relative = max(_relative(a, b) for a, b in combinations(values, 2))
     counts = [each.items for each in measured if each.items]
     items = max(counts) if unit == "share" and len(counts) == len(measured) else None
-    # the slack is for the rounding of the two quotients, far less than an item
-    within = relative <= tolerance if items is None else absolute <= (1 + 1e-6) / items
-    return Row(*key, unit, epoch, values, absolute, relative, items, within)
+    return judged(Row(*key, unit, epoch, values, 0.0, 0.0, items, True), values, tolerance)
 
 
-def _absolute(a: float | str, b: float | str) -> float:
-    if a == b or (a != a and b != b):
-        return 0.0
-    if isinstance(a, str) or isinstance(b, str) or not (math.isfinite(a) and math.isfinite(b)):
-        return math.inf
-    return abs(a - b)
-
-
-def _relative(a: float | str, b: float | str) -> float:
-    absolute = _absolute(a, b)
-    if absolute in (0.0, math.inf):
-        return absolute
-    return absolute / max(abs(float(a)), abs(float(b)))
+def _first_value_past(comparison: Comparison) -> str | None:
+    """What differs first where no cause of it was recorded, and no batch differs."""
+    row = comparison.first_past()
+    if row is None:
+        return None
+    return f"The {row.split} {row.metric} of epoch {row.epoch} differs: {', '.join(map(str, row.values))}."
 
 
 def _uneven(runs: Sequence[Run], common: Sequence[int]) -> list[str]:
     if all(list(run.epochs) == common for run in runs):
         return []
     told = ", ".join(f"{run.path} {len(run.epochs)}" for run in runs)
-    return [f"different numbers of finished epochs ({told}): compared in {_spelled(tuple(common))} only"]
+    return [f"different numbers of finished epochs ({told}): compared in {spelled(tuple(common))} only"]
 
 
 def _differences(runs: Sequence[Run]) -> list[str]:
@@ -189,7 +128,7 @@ def _of_the_machine(runs: Sequence[Run]) -> set[str]:
 
 
 def _columns(runs: Sequence[Run]) -> tuple[Column, ...]:
-    heads = _shortened([Path(os.path.abspath(run.path)) for run in runs])
+    heads = shortened([Path(os.path.abspath(run.path)) for run in runs])
     columns = []
     for head, run in zip(heads, runs, strict=True):
         trained_on = "+".join(run.backends) or "unknown"
@@ -197,7 +136,7 @@ def _columns(runs: Sequence[Run]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _shortened(paths: Sequence[Path]) -> list[str]:
+def shortened(paths: Sequence[Path]) -> list[str]:
     """The last parts of each path, as many as it takes to tell them apart."""
     longest = max(len(path.parts) for path in paths)
     for count in range(1, longest + 1):
@@ -207,7 +146,7 @@ def _shortened(paths: Sequence[Path]) -> list[str]:
     return heads
 
 
-def _spelled(epochs: Sequence[int]) -> str:
+def spelled(epochs: Sequence[int]) -> str:
     """`"epochs 1-3, 5"`."""
     if not epochs:
         return "no epoch"

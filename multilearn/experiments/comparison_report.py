@@ -1,79 +1,150 @@
-"""A comparison as text for people, and as JSON for programs."""
+"""A comparison as text and Markdown for people, and as JSON for programs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
-from multilearn.experiments.comparison import Comparison, Row
-from multilearn.experiments.text import aligned, document, plural
+from multilearn.experiments.blocks import Block, Sentences, Table
+from multilearn.experiments.compared import Comparison, Pair, Row
+from multilearn.experiments.preconditions import Precondition
+from multilearn.experiments.text import plural
 
-__all__ = ["as_json", "as_text"]
+__all__ = ["blocks", "distance", "judgement", "plain", "states", "verdict"]
+
+_SHOWN = 60  # characters of what runs have in common; all of it is in the JSON
 
 
-def as_json(comparison: Comparison) -> str:
-    """One document; shares are fractions, and `"NaN"`, `"inf"`, `"-inf"` are strings.
+def plain(comparison: Comparison) -> dict[str, Any]:
+    """For a JSON document; shares are fractions.
 
-    `same`: the verdict; `tolerance`; `runs`: `head`, `directory`, `backends`, `seed` and finished `epochs` of each;
+    `same` and `verdict`; `tolerance`; `runs`: `head`, `directory`, `backends`, `seed` and finished `epochs` of each;
     `values`: per split, metric and epoch the `values` in the order of `runs`, the largest `absolute` and `relative`
     difference, `items` (what a share is of, else null) and whether it is `within` the tolerance; `largest`: of these
-    the worst per split and metric; `notes` and `obstacles`: sentences; the obstacles alone make `same` false.
+    the worst per split and metric; `pairs`: of every two `runs` (by index) the metric furthest apart in each of the
+    `epochs`, and the first epoch past the tolerance; `first_past`: the first value past it, or null; `preconditions`:
+    `name`, whether it `held` (null: not recorded), and the `values` of the runs; `first_difference`: a sentence or
+    null; `notes` and `obstacles`: sentences; the obstacles alone make `same` false.
     """
-    return document(
-        {
-            "same": comparison.same,
-            "tolerance": comparison.tolerance,
-            "runs": [asdict(column) for column in comparison.columns],
-            "values": [asdict(row) for row in comparison.rows],
-            "largest": [asdict(row) for row in comparison.largest()],
-            "notes": comparison.notes,
-            "obstacles": comparison.obstacles,
-        }
-    )
+    first_past = comparison.first_past()
+    return {
+        "same": comparison.same,
+        "verdict": verdict(comparison),
+        "tolerance": comparison.tolerance,
+        "runs": [asdict(column) for column in comparison.columns],
+        "values": [asdict(row) for row in comparison.rows],
+        "largest": [asdict(row) for row in comparison.largest()],
+        "pairs": [_pair(pair) for pair in comparison.pairs()],
+        "first_past": None if first_past is None else asdict(first_past),
+        "preconditions": [asdict(each) for each in comparison.preconditions],
+        "first_difference": comparison.first_difference,
+        "notes": comparison.notes,
+        "obstacles": comparison.obstacles,
+    }
 
 
-def as_text(comparison: Comparison) -> str:
-    """The table, the largest differences, what else is to be said, and last the verdict; shares in per cent."""
-    return "\n".join(
-        [
-            *_values(comparison),
-            "",
-            "largest differences",
-            *_largest(comparison),
-            "",
-            *(f"note: {note}" for note in comparison.notes),
-            *(f"but: {obstacle}" for obstacle in comparison.obstacles),
-            _verdict(comparison),
-        ]
-    )
+def blocks(comparison: Comparison) -> list[Block]:
+    """The tables, what was held in common, what else is to be said, and last the verdict; shares in per cent."""
+    between = [_pairs(comparison)] if len(comparison.columns) > 2 else []
+    explained = comparison.first_difference
+    return [
+        _values(comparison),
+        _largest(comparison),
+        *between,
+        Sentences(states(comparison.preconditions), "preconditions"),
+        Sentences(
+            [
+                *(f"note: {note}" for note in comparison.notes),
+                *(f"but: {obstacle}" for obstacle in comparison.obstacles),
+                *([] if explained is None else [f"first difference: {explained}"]),
+                verdict(comparison),
+            ]
+        ),
+    ]
 
 
-def _values(comparison: Comparison) -> list[str]:
+def verdict(comparison: Comparison) -> str:
+    """In one line."""
+    rows = comparison.rows
+    past = sum(not row.within for row in rows)
+    if comparison.same:
+        return f"same: {plural(len(rows), 'value')} within the tolerance ({judgement(comparison.tolerance)})"
+    reasons = []
+    if first := comparison.first_past():
+        where = f"first in epoch {first.epoch}: {first.split} {first.metric}"
+        told = f"{past} of {plural(len(rows), 'value')} past the tolerance ({judgement(comparison.tolerance)})"
+        reasons.append(f"{told}, {where}")
+    if comparison.obstacles:
+        reasons.append("not all of it could be compared")
+    return f"different: {'; '.join(reasons)}"
+
+
+def judgement(tolerance: float) -> str:
+    """What is allowed, in words."""
+    return f"relative {tolerance:g}, shares one item"
+
+
+def states(preconditions: Sequence[Precondition]) -> list[str]:
+    """Which held, which did not, and which are not known: a line for each of the three."""
+    held = [_common(each) for each in preconditions if each.held]
+    unknown = [each.name for each in preconditions if each.held is None]
+    broken = [f"differs: {each.name} ({' / '.join(each.values)})" for each in preconditions if each.held is False]
+    told = [*([f"held: {', '.join(held)}"] if held else []), *broken]
+    return [*told, *([f"not recorded by all: {', '.join(unknown)}"] if unknown else [])]
+
+
+def distance(row: Row) -> str:
+    """The one number that a row is judged by."""
+    absolute, relative = _distances(row)
+    return relative if row.items is None else absolute
+
+
+def _common(precondition: Precondition) -> str:
+    values = set(precondition.values)
+    value = values.pop()
+    return precondition.name if values or len(value) > _SHOWN else f"{precondition.name} ({value})"
+
+
+def _values(comparison: Comparison) -> Table:
     heads = [column.head for column in comparison.columns]
     table = [["split", "metric", "epoch", *heads, "absolute", "relative", ""]]
     for row in comparison.rows:
         values = [_value(value, row.unit) for value in row.values]
         table.append([row.split, row.metric, str(row.epoch), *values, *_distances(row), "" if row.within else "past"])
-    return aligned(table, right=range(2, len(heads) + 5))
+    return Table("", table, right=range(2, len(heads) + 5))
 
 
-def _largest(comparison: Comparison) -> list[str]:
-    table = [["split", "metric", "epoch", "absolute", "relative", "allowed", ""]]
+def _largest(comparison: Comparison) -> Table:
+    first = {(row.split, row.metric): row.epoch for row in reversed(comparison.rows) if not row.within}
+    table = [["split", "metric", "epoch", "absolute", "relative", "allowed", *(["first past"] if first else []), ""]]
     for row in comparison.largest():
         allowed = _relative(comparison.tolerance) if row.items is None else f"1 of {row.items:g}"
-        table.append([row.split, row.metric, str(row.epoch), *_distances(row), allowed, "" if row.within else "past"])
-    return aligned(table, right=range(2, 6))
+        since = [str(first.get((row.split, row.metric), ""))] if first else []
+        past = "" if row.within else "past"
+        table.append([row.split, row.metric, str(row.epoch), *_distances(row), allowed, *since, past])
+    return Table("largest differences", table, right=range(2, 7 if first else 6))
 
 
-def _verdict(comparison: Comparison) -> str:
-    past = sum(not row.within for row in comparison.rows)
-    rule = f"relative {comparison.tolerance:g}, shares one item"
-    if comparison.same:
-        return f"same: {plural(len(comparison.rows), 'value')} within the tolerance ({rule})"
-    reasons = [f"{past} of {plural(len(comparison.rows), 'value')} past the tolerance ({rule})"] if past else []
-    if comparison.obstacles:
-        reasons.append("not all of it could be compared")
-    return f"different: {'; '.join(reasons)}"
+def _pairs(comparison: Comparison) -> Table:
+    pairs = comparison.pairs()
+    heads = [column.head for column in comparison.columns]
+    table = [["epoch", *(f"{heads[pair.first]} / {heads[pair.second]}" for pair in pairs)]]
+    for at, row in enumerate(pairs[0].epochs):
+        cells = [_furthest(pair.epochs[at]) for pair in pairs]
+        table.append([str(row.epoch), *cells])
+    first = [f"epoch {pair.first_past}" if pair.first_past else "-" for pair in pairs]
+    return Table("largest difference of each pair", [*table, ["first past", *first]], right=(0,))
+
+
+def _furthest(row: Row) -> str:
+    return f"{distance(row)} {row.split} {row.metric}{'' if row.within else ', past'}"
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    epochs = [asdict(row) for row in pair.epochs]
+    return {"runs": [pair.first, pair.second], "first_past": pair.first_past, "epochs": epochs}
 
 
 def _distances(row: Row) -> list[str]:

@@ -4,21 +4,48 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["aligned", "document", "plural", "size"]
+__all__ = ["aligned", "document", "plural", "printable", "size"]
+
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+
+_LONGEST = 1000
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> list[str]:
-    """A line per row; columns two spaces apart, those whose index is in `right` flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    """A line per row; columns two spaces apart, those whose index is in `right` flush right.
+
+    What is in a cell may come from any file: it is made `printable`, and shortened to what somebody may want to read.
+    """
+    shown = [[_shortened(printable(text[: _LONGEST + 1])) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     lines = []
-    for row in rows:
+    for row in shown:
         cells = zip(row, widths, strict=True)
         padded = (text.rjust(width) if at in right else text.ljust(width) for at, (text, width) in enumerate(cells))
         lines.append((indent + "  ".join(padded)).rstrip())
     return lines
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def printable(text: str) -> str:
+    """What is left of a text that comes from a file: one line, which does nothing to a terminal.
+
+    >>> printable("a\\x1b[2J\\nb")
+    'a\\\\x1b[2J\\\\x0ab'
+    """
+    return _writable(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text))
+
+
+def _writable(text: str) -> str:
+    """Without halves of surrogate pairs, as names of files have them that are not UTF-8: JSON writes them as this."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def plural(count: int, noun: str) -> str:
@@ -40,7 +67,7 @@ def size(count: int) -> str:
 
 def document(content: Mapping[str, Any]) -> str:
     """One JSON document. Floats that JSON has no word for are the strings `"NaN"`, `"inf"` and `"-inf"`."""
-    return json.dumps(_strict(content), indent=2, ensure_ascii=False, allow_nan=False)
+    return _writable(json.dumps(_strict(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _strict(content: Any) -> Any:

@@ -41,7 +41,8 @@ def test_equal_runs_are_the_same(multilearn: Command, write_run: Write) -> None:
     write_run("runs/digits-jax", TORCH, backend="jax")
     done = multilearn("compare", "runs/digits-torch", "runs/digits-jax")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [
+    lines = done.stdout.splitlines()
+    assert lines[:15] == [
         "split  metric    epoch  digits-torch (torch)  digits-jax (jax)  absolute  relative",
         "train  Accuracy      1               50.00 %           50.00 %       0 %         0",
         "train  Accuracy      2               80.00 %           80.00 %       0 %         0",
@@ -56,8 +57,11 @@ def test_equal_runs_are_the_same(multilearn: Command, write_run: Write) -> None:
         "train  Loss          1         0         0  1.0e-04",
         "valid  Loss          1         0         0  1.0e-04",
         "",
-        "same: 6 values within the tolerance (relative 0.0001, shares one item)",
+        "preconditions",
     ]
+    assert lines[15].startswith("held: seed (42), ") and "weights at start (abababababab)" in lines[15]
+    assert lines[16].startswith("not recorded by all: ") and "data" in lines[16]
+    assert lines[17:] == ["", "same: 6 values within the tolerance (relative 0.0001, shares one item)"]
 
 
 def test_the_largest_difference_is_between_the_two_furthest_runs(multilearn: Command, write_run: Write) -> None:
@@ -144,6 +148,22 @@ def test_nan_equals_nan_and_nothing_else(
     assert (row["absolute"], row["relative"], done.returncode) == (absolute, absolute, code)
     assert "NaN" not in done.stdout.replace('"NaN"', "")
     assert multilearn("compare", "a", "b").returncode == code
+
+
+def test_the_verdict_and_the_table_say_where_the_tolerance_is_passed_first(
+    multilearn: Command, write_run: Write
+) -> None:
+    write_run("a", TORCH)
+    write_run("b", changed(train_2_Loss="0.8", train_2_Accuracy="0.1", valid_2_Loss="0.99"))
+    done = multilearn("compare", "a", "b")
+    # the accuracy is 7 of 10 items apart where 1 is allowed, the losses 1,111 and 100 times the tolerance
+    past = "3 of 6 values past the tolerance (relative 0.0001, shares one item)"
+    assert last_line(done) == f"different: {past}, first in epoch 2: train Loss"
+    lines = [line.split() for line in done.stdout.splitlines()]
+    at = lines.index(["largest", "differences"])
+    assert lines[at + 1] == ["split", "metric", "epoch", "absolute", "relative", "allowed", "first", "past"]
+    assert [line[-2:] for line in lines[at + 2 : at + 5]] == [["2", "past"]] * 3
+    assert done.stdout.splitlines()[-2].startswith("first difference: ")
 
 
 def test_different_numbers_of_epochs_are_said_aloud_and_accepted_with_prefix(

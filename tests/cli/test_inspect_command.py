@@ -99,7 +99,11 @@ def test_a_run_without_checkpoints_is_intact(multilearn: Command, write_run: Wri
     write_run("plain", FILES, metrics=[], sessions=[])
     done = multilearn("inspect", "plain")
     assert done.returncode == 0
-    assert done.stdout.splitlines()[5:] == ["sessions", "  none", "", "checkpoints", "  none", "", "intact"]
+    assert done.stdout.splitlines()[5:] == [
+        *("sessions", "  none", ""),
+        *("preconditions", f"  weights at start  {'ab' * 6}", ""),
+        *("checkpoints", "  none", "", "intact"),
+    ]
 
 
 def test_a_record_shows_its_metadata_keys_and_sizes(multilearn: Command, saved: Path) -> None:
@@ -217,3 +221,19 @@ def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+def test_what_a_run_had_before_it_and_ran_on_is_shown_as_compare_judges_it(
+    multilearn: Command, write_run: Write, session: Callable[..., dict[str, Any]]
+) -> None:
+    ran_on = {"threads": {"OMP_NUM_THREADS": "2", "XLA_FLAGS": None}, "numerics": {"tf32": False, "threads": 4}}
+    write_run("run", FILES, sessions=[session("torch", **ran_on, machine={"cpu": "x\x1b[2J"})])
+    lines = multilearn("inspect", "run").stdout.splitlines()
+    shown = [" ".join(line.split()) for line in lines[lines.index("preconditions") + 1 :]]
+    assert shown[: shown.index("")] == [
+        f"weights at start {'ab' * 6}",
+        "versions keras 3.15.1",
+        "threads OMP_NUM_THREADS 2, torch threads 4",
+        "TF32 off",
+        r"machine cpu x\x1b[2J, device cpu:0",
+    ]

@@ -24,7 +24,7 @@ PACKAGE = Path(multilearn.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 AT_IMPORT = {"numpy", "msgpack", "isal"}
-ANYWHERE = AT_IMPORT | {"psutil", "pynvml", "rich", "tomli_w", "typer"}
+ANYWHERE = AT_IMPORT | {"psutil", "pynvml", "pytest", "rich", "scipy", "tomli_w", "typer"}
 
 IMPORT_AND_REPORT = """
 import sys

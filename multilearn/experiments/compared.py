@@ -1,0 +1,152 @@
+"""What comes out of a comparison: values side by side, how far apart they are, and what is to be said of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from multilearn.events import Split
+from multilearn.experiments.preconditions import Precondition
+
+__all__ = ["Column", "Comparison", "Key", "Pair", "Row", "furthest", "judged"]
+
+Key = tuple[Split, str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One run: its head in the table, where it is, and what it was trained on."""
+
+    head: str
+    directory: str
+    backends: tuple[str, ...]
+    seed: int | None
+    epochs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric after one epoch: a value per run, and how far apart the furthest two are.
+
+    absolute = max |a - b|, relative = max |a - b| / max(|a|, |b|) over all pairs of runs, 0 for equal values;
+    NaN equals NaN and text equals itself, anything else of them is infinitely far apart.
+    `items` is what a share is a share of, None for other metrics and where it was not logged.
+    """
+
+    split: Split
+    metric: str
+    unit: str
+    epoch: int
+    values: tuple[float | str, ...]
+    absolute: float
+    relative: float
+    items: float | None
+    within: bool
+
+    @property
+    def excess(self) -> tuple[bool, float]:
+        """Orders rows by how bad they are: by what they are judged by."""
+        return not self.within, self.relative if self.items is None else self.absolute
+
+    def used(self, tolerance: float) -> float:
+        """The difference in units of what is allowed: at most 1 within the tolerance. Comparable between metrics."""
+        if self.items is not None:
+            return self.absolute * self.items
+        return self.relative / tolerance if tolerance else math.inf if self.relative else 0.0
+
+    def between(self, first: int, second: int, tolerance: float) -> Row:
+        """The same of two of the runs, judged by what all of them are judged by."""
+        return judged(self, (self.values[first], self.values[second]), tolerance)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two of the runs, by their columns: after each epoch the metric in which they are furthest apart."""
+
+    first: int
+    second: int
+    epochs: tuple[Row, ...]
+
+    @property
+    def first_past(self) -> int | None:
+        """The first epoch in which something is past the tolerance."""
+        return next((row.epoch for row in self.epochs if not row.within), None)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came out. `notes` are said aloud and change nothing, `obstacles` are why it is not the same experiment.
+
+    `preconditions`: what the runs were to have in common. `first_difference`: where they are not the same, the first
+    thing that differs, None where nothing does that was recorded.
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    tolerance: float
+    notes: tuple[str, ...]
+    obstacles: tuple[str, ...]
+    preconditions: tuple[Precondition, ...] = ()
+    first_difference: str | None = None
+
+    @property
+    def same(self) -> bool:
+        """All differences are within the tolerance, and nothing is missing."""
+        return not self.obstacles and all(row.within for row in self.rows)
+
+    def largest(self) -> tuple[Row, ...]:
+        """Per split and metric the row with the largest difference, the earliest on ties."""
+        worst: dict[Key, Row] = {}
+        for row in self.rows:
+            so_far = worst.setdefault((row.split, row.metric), row)
+            if row.excess > so_far.excess:
+                worst[row.split, row.metric] = row
+        return tuple(worst.values())
+
+    def first_past(self) -> Row | None:
+        """The value past the tolerance in the earliest epoch, of several there the worst."""
+        past = [row for row in self.rows if not row.within]
+        earliest = [row for row in past if row.epoch == min(each.epoch for each in past)]
+        return furthest(earliest, self.tolerance) if earliest else None
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """Every two of the runs."""
+        found = []
+        for first, second in combinations(range(len(self.columns)), 2):
+            by_epoch: dict[int, list[Row]] = {}
+            for row in self.rows:
+                by_epoch.setdefault(row.epoch, []).append(row.between(first, second, self.tolerance))
+            epochs = tuple(furthest(rows, self.tolerance) for _, rows in sorted(by_epoch.items()))
+            found.append(Pair(first, second, epochs))
+        return tuple(found)
+
+
+def furthest(rows: Sequence[Row], tolerance: float) -> Row:
+    """The row with the largest difference, of whatever metrics, the first on ties."""
+    return max(rows, key=lambda row: (not row.within, row.used(tolerance)))
+
+
+def judged(row: Row, values: tuple[float | str, ...], tolerance: float) -> Row:
+    """The row with other values."""
+    absolute = max(_absolute(a, b) for a, b in combinations(values, 2))
+    relative = max(_relative(a, b) for a, b in combinations(values, 2))
+    # the slack is for the rounding of the two quotients, far less than an item
+    within = relative <= tolerance if row.items is None else absolute <= (1 + 1e-6) / row.items
+    return replace(row, values=values, absolute=absolute, relative=relative, within=within)
+
+
+def _absolute(a: float | str, b: float | str) -> float:
+    if a == b or (a != a and b != b):
+        return 0.0
+    if isinstance(a, str) or isinstance(b, str) or not (math.isfinite(a) and math.isfinite(b)):
+        return math.inf
+    return abs(a - b)
+
+
+def _relative(a: float | str, b: float | str) -> float:
+    absolute = _absolute(a, b)
+    if absolute in (0.0, math.inf):
+        return absolute
+    return absolute / max(abs(float(a)), abs(float(b)))

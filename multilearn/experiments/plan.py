@@ -1,0 +1,86 @@
+"""What `multilearn run` is asked for: a script, and the backends and seeds to run it with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from multilearn import backend
+from multilearn import cell as cells
+from multilearn.errors import ConfigurationError
+from multilearn.experiments.cells import Cell, CellFiles, seeds_of
+from multilearn.seed import VARIABLE as SEED_VARIABLE
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A script, its arguments, and the cells to run it in, in this order.
+
+    `seed` is for all of them, where they have none of their own. `grid`: goes on with what is unfinished, and leaves
+    out what is finished; else every cell is run as if the script were started by hand.
+    """
+
+    script: Path
+    arguments: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    seed: int | None = None
+    grid: CellFiles | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        script: Path,
+        arguments: Sequence[str] = (),
+        backends: Sequence[str] = (),
+        seed: int | None = None,
+        seeds: Sequence[str] = (),
+    ) -> Plan:
+        """Raises `ConfigurationError` for what could not be run.
+
+        `backends` may hold lists, `"torch,jax"`; none of them means the one that this process would use. `seeds`, such
+        as `"1,2"` and `"1..3"`, make it a grid.
+        """
+        if not script.is_file():
+            raise ConfigurationError(
+                "The script to run must be a file.", received=script, remedy="Check the path and the working directory."
+            )
+        if seed is not None and seeds:
+            raise ConfigurationError(
+                "A script is run with one seed, or with several.",
+                received=f"--seed {seed} and --seeds {','.join(seeds)}",
+                remedy="Leave one of the two out.",
+            )
+        of_grid = seeds_of(seeds)
+        names = _names(backends)
+        if not seeds:
+            return cls(script, tuple(arguments), tuple(map(Cell, names)), seed)
+        grid = tuple(Cell(name, each) for each in of_grid for name in names)
+        return cls(script, tuple(arguments), grid, grid=CellFiles.of(script, arguments))
+
+    def command(self) -> list[str]:
+        """The same interpreter, unbuffered, so that lines come as they are written."""
+        return [sys.executable, "-u", str(self.script), *self.arguments]
+
+    def environment(self, cell: Cell) -> dict[str, str]:
+        """This process's environment, in which every way of choosing a backend says the cell's."""
+        chosen = {backend.VARIABLE: cell.backend, backend.KERAS_VARIABLE: cell.backend}
+        seed = self.seed if cell.seed is None else cell.seed
+        seeded = {} if seed is None else {SEED_VARIABLE: str(seed)}
+        reporting = {} if self.grid is None else {cells.VARIABLE: str(self.grid.file(cell))}
+        return {**os.environ, **chosen, **seeded, **reporting}
+
+
+def _names(backends: Sequence[str]) -> list[str]:
+    names = [name.strip() for entry in backends for name in entry.split(",")] or [backend.usable()]
+    for name in names:
+        backend.check_name(name)
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ConfigurationError(
+            "Each backend runs the script once.", received=f"{', '.join(twice)} twice", remedy="Name it once."
+        )
+    return names

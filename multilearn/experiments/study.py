@@ -1,0 +1,222 @@
+"""Runs with several seeds: for each seed the comparison of its runs, and over the seeds what came out in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+
+from multilearn.errors import DirectoryError
+from multilearn.events import Split
+from multilearn.experiments.compared import Comparison, Key, Row, furthest
+from multilearn.experiments.comparison import compare_runs, opened
+from multilearn.experiments.grouping import Grouping, grouped
+from multilearn.experiments.runs import Run
+from multilearn.experiments.statistics import EXTRA, Spread, quantile, spread
+
+__all__ = ["Difference", "Epoch", "Final", "OfSeed", "Study", "compare_grouped"]
+
+_LARGEST = 1e150  # whose square is still finite
+
+
+@dataclass(frozen=True)
+class OfSeed:
+    """The runs of one seed, by `names`; `comparison` is None where there is one run, or none that can be compared."""
+
+    seed: int | None
+    names: tuple[str, ...]
+    directories: tuple[str, ...]
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Where two of the names are furthest apart after one epoch, over all seeds and metrics."""
+
+    first: str
+    second: str
+    seed: int | None
+    row: Row
+
+
+@dataclass(frozen=True)
+class Final:
+    """A metric at the end of the runs, for each name over its seeds."""
+
+    split: Split
+    metric: str
+    unit: str
+    spreads: Mapping[str, Spread]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric at the end of the runs: `second` minus `first`, paired by seed.
+
+    `relative`: the size of its mean, relative to the larger mean of the two.
+    """
+
+    split: Split
+    metric: str
+    unit: str
+    first: str
+    second: str
+    spread: Spread
+    relative: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """What came out. `notes` are said aloud and change nothing, `obstacles` are why the runs are not the same."""
+
+    names: tuple[str, ...]
+    groups: tuple[OfSeed, ...]
+    finals: tuple[Final, ...]
+    differences: tuple[Difference, ...]
+    tolerance: float
+    notes: tuple[str, ...]
+    obstacles: tuple[str, ...]
+
+    @property
+    def compared(self) -> tuple[tuple[OfSeed, Comparison], ...]:
+        """The seeds whose runs were compared."""
+        return tuple((group, group.comparison) for group in self.groups if group.comparison is not None)
+
+    @property
+    def same(self) -> bool:
+        """Whether something was compared, and the runs of every seed are the same, and nothing is missing."""
+        same = all(comparison.same for _, comparison in self.compared)
+        return bool(self.compared) and not self.obstacles and same
+
+    def first_past(self) -> tuple[OfSeed, Row] | None:
+        """The value past the tolerance in the earliest epoch, and whose it is."""
+        found = [(group, row) for group, each in self.compared if (row := each.first_past()) is not None]
+        return min(found, key=lambda pair: pair[1].epoch, default=None)
+
+    def first_difference(self) -> tuple[OfSeed, str] | None:
+        """The first thing that differs, for the first seed whose runs are not the same."""
+        for group, comparison in self.compared:
+            if comparison.first_difference is not None:
+                return group, comparison.first_difference
+        return None
+
+    def epochs(self) -> tuple[Epoch, ...]:
+        """For every two names and every epoch, where they are furthest apart."""
+        found: dict[tuple[str, str, int], list[tuple[OfSeed, Row]]] = {}
+        for group, comparison in self.compared:
+            for pair in comparison.pairs():
+                for row in pair.epochs:
+                    key = (group.names[pair.first], group.names[pair.second], row.epoch)
+                    found.setdefault(key, []).append((group, row))
+        told = []
+        for (first, second, _), rows in found.items():
+            worst = furthest([row for _, row in rows], self.tolerance)
+            told.append(Epoch(first, second, next(group.seed for group, row in rows if row is worst), worst))
+        return tuple(told)
+
+
+def compare_grouped(
+    directories: Sequence[Path], tolerance: float = 1e-4, prefix: bool = False, ungrouped: bool = False
+) -> Comparison | Study:
+    """Compare two or more runs; where a backend has several seeds, those of one seed with each other.
+
+    `ungrouped`: all with each other in any case. `prefix`: different numbers of epochs, and seeds that not every
+    backend has, are no obstacles. Raises `ConfigurationError` (`DirectoryError`) for what cannot be compared.
+    """
+    runs = opened(directories, tolerance)
+    grouping = None if ungrouped else grouped(runs)
+    if grouping is None:
+        return compare_runs(runs, tolerance, prefix)
+    groups, unlike = [], []
+    for seed in grouping.seeds:
+        of = grouping.of(seed)
+        comparison, why = _compared(seed, list(of.values()), tolerance, prefix)
+        unlike += why
+        groups.append(OfSeed(seed, tuple(of), tuple(str(run.path) for run in of.values()), comparison))
+    missing = list(_missing(grouping))
+    values, notes = _finals(grouping, groups)
+    if not values and not any(group.comparison for group in groups):
+        raise DirectoryError("Nothing in these runs can be compared.", received="; ".join([*unlike, *notes]))
+    finals = [_final(grouping, key, of) for key, of in values.items()]
+    differences = [each for key, of in values.items() for each in _differences(grouping, key, of)]
+    if quantile(1) is None:
+        notes.append(f"no confidence intervals: SciPy is not installed (pip install '{EXTRA}')")
+    return Study(
+        grouping.names,
+        tuple(groups),
+        tuple(final for final in finals if final.spreads),
+        tuple(differences),
+        tolerance,
+        notes=tuple(notes + (missing if prefix else [])),
+        obstacles=tuple(unlike + ([] if prefix else missing)),
+    )
+
+
+def _compared(
+    seed: int | None, runs: Sequence[Run], tolerance: float, prefix: bool
+) -> tuple[Comparison | None, list[str]]:
+    if len(runs) < 2:
+        return None, [f"{run.path} has no finished epoch" for run in runs if not run.epochs]
+    try:
+        return compare_runs(runs, tolerance, prefix), []
+    except DirectoryError as error:
+        return None, [f"seed {seed}: {error}"]
+
+
+def _missing(grouping: Grouping) -> Iterator[str]:
+    for name in grouping.names:
+        lacking = [str(seed) for seed in grouping.seeds if (seed, name) not in grouping.cells]
+        if lacking:
+            yield f"no run on {name} with seed {', '.join(lacking)}"
+
+
+Values = dict[str, dict[int | None, float]]
+"""A number for each name and seed."""
+
+
+def _finals(grouping: Grouping, groups: Sequence[OfSeed]) -> tuple[dict[Key, Values], list[str]]:
+    """What every run came to: in the last epoch that all runs of its seed have finished."""
+    found: dict[Key, Values] = {}
+    ended, notes = {}, []
+    for group in groups:
+        for name, run in grouping.of(group.seed).items():
+            if not run.epochs:
+                continue
+            ended[f"{name} {group.seed}"] = at = _last(group, run)
+            for key, measured in run.epochs[at].items():
+                whose = f"{key[0]} {key[1]} of {name} with seed {group.seed}"
+                if isinstance(measured.value, str):
+                    notes.append(f"{whose} is a text: it is in no mean")
+                elif run.repeatable(key[1]) and not abs(measured.value) < _LARGEST:
+                    notes.append(f"{whose} is {measured.value:g} in the end: it is in no mean")
+                elif run.repeatable(key[1]):
+                    found.setdefault(key, {}).setdefault(name, {})[group.seed] = measured.value
+    if len(set(ended.values())) > 1:
+        told = ", ".join(f"{whose} {at}" for whose, at in ended.items())
+        notes.append(f"the runs do not end in the same epoch ({told}): each is taken as it ended")
+    return dict(sorted(found.items(), key=lambda item: list(Split).index(item[0][0]))), notes
+
+
+def _last(group: OfSeed, run: Run) -> int:
+    return max(run.epochs if group.comparison is None else (row.epoch for row in group.comparison.rows))
+
+
+def _final(grouping: Grouping, key: Key, values: Values) -> Final:
+    spreads = {name: spread(list(values[name].values())) for name in grouping.names if name in values}
+    return Final(*key, _unit(grouping, key), spreads)
+
+
+def _differences(grouping: Grouping, key: Key, values: Values) -> Iterator[Difference]:
+    for first, second in combinations([name for name in grouping.names if name in values], 2):
+        both = [seed for seed in values[first] if seed in values[second]]
+        if both:
+            paired = spread([values[second][seed] - values[first][seed] for seed in both])
+            larger = max(abs(fmean(values[name][seed] for seed in both)) for name in (first, second))
+            relative = abs(paired.mean) / larger if larger else 0.0
+            yield Difference(*key, _unit(grouping, key), first, second, paired, relative)
+
+
+def _unit(grouping: Grouping, key: Key) -> str:
+    return "share" if all(run.unit(key[1]) == "share" for run in grouping.cells.values()) else ""

@@ -1,0 +1,186 @@
+"""Runs with several seeds, compared: as text and Markdown for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+from multilearn.experiments import comparison_report
+from multilearn.experiments.blocks import Block, Sentences, Table
+from multilearn.experiments.comparison_report import distance, judgement, states
+from multilearn.experiments.statistics import Spread
+from multilearn.experiments.study import Study
+from multilearn.experiments.text import plural
+
+__all__ = ["blocks", "plain", "verdict"]
+
+_NAMED = 3  # differences in the verdict
+
+
+def plain(study: Study) -> dict[str, Any]:
+    """For a JSON document; shares are fractions.
+
+    `same`, `verdict`, `tolerance`; `backends`; `seeds`: for each its `seed`, `backends`, `directories` and
+    `comparison` (as of runs without seeds, null where nothing was compared); `epochs`: for every two backends and every
+    epoch where they are furthest apart, over the seeds; `finals`: per split and metric for each backend the `count` of
+    its seeds, `mean`, sample standard `deviation`, and the 95 % interval of the mean from `low` to `high`;
+    `differences`: the same of `second` minus `first`, paired by seed; `first_difference`, `notes` and `obstacles`.
+    """
+    first = study.first_difference()
+    return {
+        "same": study.same,
+        "verdict": verdict(study),
+        "tolerance": study.tolerance,
+        "backends": study.names,
+        "seeds": [
+            {
+                "seed": group.seed,
+                "backends": group.names,
+                "directories": group.directories,
+                "comparison": None if group.comparison is None else comparison_report.plain(group.comparison),
+            }
+            for group in study.groups
+        ],
+        "epochs": [asdict(each) for each in study.epochs()],
+        "finals": [asdict(each) for each in study.finals],
+        "differences": [asdict(each) for each in study.differences],
+        "first_difference": None if first is None else f"seed {first[0].seed}: {first[1]}",
+        "notes": study.notes,
+        "obstacles": study.obstacles,
+    }
+
+
+def blocks(study: Study) -> list[Block]:
+    """For each seed how its runs compare, the finals over the seeds, what else is to be said, and the verdict."""
+    compared = [_seeds(study), _epochs(study)] if study.compared else []
+    differences = [_differences(study)] if study.differences else []
+    return [*compared, _finals(study), *differences, _preconditions(study), Sentences(_told(study))]
+
+
+def verdict(study: Study) -> str:
+    """In one line."""
+    seeds = plural(len(study.compared), "seed")
+    rows = [row for _, comparison in study.compared for row in comparison.rows]
+    values = plural(len(rows), "value")
+    if not study.compared:
+        return f"no verdict: none of the {plural(len(study.groups), 'seed')} has two runs that can be compared"
+    if study.same:
+        return f"same: {values} of {seeds} on {', '.join(study.names)} within the tolerance ({_rule(study)})"
+    reasons = []
+    if first := study.first_past():
+        group, row = first
+        past = sum(not row.within for row in rows)
+        where = f"first in epoch {row.epoch} with seed {group.seed}: {row.split} {row.metric}"
+        reasons.append(f"{past} of {values} of {seeds} past the tolerance ({_rule(study)}), {where}")
+    if study.obstacles or any(comparison.obstacles for _, comparison in study.compared):
+        reasons.append("not all of it could be compared")
+    return f"different: {'; '.join([*reasons, *_significance(study)])}"
+
+
+def _significance(study: Study) -> list[str]:
+    judged = [each for each in study.differences if each.spread.low is not None]
+    if not judged:
+        return []
+    apart = [each for each in judged if each.spread.apart_from_zero and each.relative > study.tolerance]
+    if not apart:
+        return ["over the seeds no final metric shows a difference (95 %)"]
+    named = ", ".join(f"{each.split} {each.metric} of {each.second} and {each.first}" for each in apart[:_NAMED])
+    more = f" and {len(apart) - _NAMED} more" if len(apart) > _NAMED else ""
+    return [f"over the seeds these differ in the end (95 %): {named}{more}"]
+
+
+def _rule(study: Study) -> str:
+    return judgement(study.tolerance)
+
+
+def _seeds(study: Study) -> Table:
+    table = [["seed", "pair", "epochs", "largest difference", "first past"]]
+    for group, comparison in study.compared:
+        for pair in comparison.pairs():
+            worst = max(pair.epochs, key=lambda row: (not row.within, row.used(study.tolerance)))
+            where = f"{distance(worst)} {worst.split} {worst.metric}, epoch {worst.epoch}"
+            past = f"epoch {pair.first_past}" if pair.first_past else "-"
+            names = f"{group.names[pair.first]} / {group.names[pair.second]}"
+            table.append([str(group.seed), names, str(len(pair.epochs)), where, past])
+    return Table("for each seed", table, right=(0, 2))
+
+
+def _epochs(study: Study) -> Table:
+    found = {(each.first, each.second, each.row.epoch): each for each in study.epochs()}
+    pairs = [pair for pair in combinations(study.names, 2) if any(key[:2] == pair for key in found)]
+    table = [["epoch", *(" / ".join(pair) for pair in pairs)]]
+    for epoch in sorted({epoch for _, _, epoch in found}):
+        cells = []
+        for first, second in pairs:
+            each = found.get((first, second, epoch))
+            past = "" if each is None or each.row.within else ", past"
+            told = "" if each is None else f"{each.row.split} {each.row.metric}, seed {each.seed}{past}"
+            cells.append("-" if each is None else f"{distance(each.row)} {told}")
+        table.append([str(epoch), *cells])
+    return Table("largest difference over the seeds", table, right=(0,))
+
+
+def _finals(study: Study) -> Table:
+    count = max((spread.count for final in study.finals for spread in final.spreads.values()), default=0)
+    table = [["split", "metric", *study.names]]
+    for final in study.finals:
+        cells = [
+            _mean(final.spreads[name], final.unit, count) if name in final.spreads else "-" for name in study.names
+        ]
+        table.append([final.split, final.metric, *cells])
+    return Table(f"in the end, mean ± standard deviation over {plural(count, 'seed')}", table)
+
+
+def _differences(study: Study) -> Table:
+    table = [["split", "metric", "difference", "mean", "from", "to", "seeds"]]
+    for each in study.differences:
+        found = each.spread
+        numbers = [_signed(number, each.unit) for number in (found.mean, found.low, found.high)]
+        table.append([each.split, each.metric, f"{each.second} - {each.first}", *numbers, str(found.count)])
+    title = "differences in the end, paired by seed, with the 95 % interval of their mean"
+    return Table(title, table, right=(3, 4, 5, 6))
+
+
+def _preconditions(study: Study) -> Sentences:
+    """What held for all seeds is said once, what did not for each seed."""
+    held: dict[str, list[bool | None]] = {}
+    for _, comparison in study.compared:
+        for each in comparison.preconditions:
+            held.setdefault(each.name, []).append(each.held)
+    lines = []
+    if always := [name for name, each in held.items() if all(each)]:
+        lines.append(f"held for every seed: {', '.join(always)}")
+    for group, comparison in study.compared:
+        broken = states([each for each in comparison.preconditions if each.held is False])
+        lines += [f"seed {group.seed}, {line}" for line in broken]
+    if unknown := [name for name, each in held.items() if None in each and False not in each]:
+        lines.append(f"not recorded by all: {', '.join(unknown)}")
+    return Sentences(lines, "preconditions")
+
+
+def _told(study: Study) -> list[str]:
+    by_seed = [(group.seed, comparison) for group, comparison in study.compared]
+    notes = [*(f"seed {seed}: {note}" for seed, each in by_seed for note in each.notes), *study.notes]
+    obstacles = [*(f"seed {seed}: {why}" for seed, each in by_seed for why in each.obstacles), *study.obstacles]
+    first = study.first_difference()
+    return [
+        *(f"note: {note}" for note in notes),
+        *(f"but: {obstacle}" for obstacle in obstacles),
+        *([] if first is None else [f"first difference: seed {first[0].seed}: {first[1]}"]),
+        verdict(study),
+    ]
+
+
+def _mean(spread: Spread, unit: str, of: int) -> str:
+    scale, digits = (100, ".2f") if unit == "share" else (1, "#.5g")
+    text = f"{scale * spread.mean:{digits}}"
+    if spread.deviation is not None:
+        text += f" ± {scale * spread.deviation:#.2g}"
+    return f"{text}{' %' if unit == 'share' else ''}" + (f" ({spread.count} of {of})" if spread.count < of else "")
+
+
+def _signed(number: float | None, unit: str) -> str:
+    if number is None:
+        return "-"
+    return f"{100 * number:+.2g} %" if unit == "share" else f"{number:+.2g}"
