@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from multilearn.checkpoint import HostTensor, write_atomically
+from multilearn.checkpoint import write_atomically
+from multilearn.checkpoint.regular import read_whole
+from multilearn.checkpoint.strict_json import parsed
+from multilearn.errors import DirectoryError
+from multilearn.evidence import Weights
 
-__all__ = ["Experiment", "Session", "earlier", "fingerprint", "in_words", "now", "threads"]
+__all__ = ["Experiment", "Session", "earlier", "in_words", "now", "read_document"]
 
 VERSION = 1
+_LIMIT = 64 << 20
+"""Bytes: a thousand times what a large model needs."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,19 @@ class Session:
     """One process at work on a run. `ended` is None while it is, and stays so if it is killed.
 
     `outcome`: `completed`, `stopped` (for `reason`) or `failed` (with `error`); `position`: how far it came;
-    `restored`: the epoch whose weights `fit` returned, None where those were the last ones.
+    `restored`: the epoch whose weights `fit` returned, None where those were the last ones. What it ran on, and with
+    which data: see `evidence`. `others`: what another version of this library wrote besides.
     """
 
-    started: str
-    backend: str
-    versions: Mapping[str, str]
-    device: str
-    threads: Mapping[str, str]
+    started: str = ""
+    backend: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    threads: Mapping[str, Any] = field(default_factory=dict)
+    numerics: Mapping[str, Any] = field(default_factory=dict)
+    loaders: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
     resumed_from: Mapping[str, str] | None = None
     ended: str | None = None
     outcome: str | None = None
@@ -39,12 +47,25 @@ class Session:
     error: str | None = None
     position: str | None = None
     restored: int | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Session:
+        """Of any version: what is missing has its default, and what is not known is kept."""
+        names = {each.name for each in fields(cls)} - {"others"}
+        known = {name: value for name, value in entry.items() if name in names and _fits(name, value)}
+        return cls(**known, others={name: value for name, value in entry.items() if name not in names})
+
+    def to_entry(self) -> dict[str, Any]:
+        """As it is written."""
+        entry = asdict(self)
+        return {**entry.pop("others"), **entry}
 
 
 @dataclass(frozen=True)
 class Experiment:
     """The content of experiment.json. `builder` is the table of what was declared, `not_data` what else the builder was
-    told, in words; `weights_sha256` is that of the initial weights, None if they are not known."""
+    told, in words; `weights` are the hashes of the initial ones."""
 
     seed: int
     builder: Mapping[str, Any]
@@ -52,12 +73,15 @@ class Experiment:
     subject: Mapping[str, Any]
     scheduler: Mapping[str, Any]
     metrics: tuple[Mapping[str, Any], ...]
-    weights_sha256: str | None = None
+    weights: Weights = field(default_factory=Weights)
     sessions: tuple[Session, ...] = field(default=())
 
     def to_json(self) -> str:
         document = {"version": VERSION, **asdict(self)}
         document |= document.pop("subject")
+        del document["weights"]
+        document |= {"weights_sha256": self.weights.sha256, "weights_crc32": dict(self.weights.crc32)}
+        document["sessions"] = [session.to_entry() for session in self.sessions]
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
     def ended(self, **facts: Any) -> Experiment:
@@ -75,14 +99,26 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def earlier(path: Path) -> tuple[tuple[Session, ...], str | None]:
-    """The sessions and the hash of the initial weights that experiment.json tells of; none if it is not readable."""
+def read_document(path: Path) -> dict[str, Any]:
+    """What an experiment.json of any version holds. Raises `DirectoryError` if it is not readable, or no object."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        sessions = tuple(Session(**session) for session in document["sessions"])
-        return sessions, document.get("weights_sha256")
-    except (OSError, ValueError, KeyError, TypeError):
-        return (), None
+        document = parsed(read_whole(path, _LIMIT))
+    except (OSError, ValueError, MemoryError) as error:
+        raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
+    if not isinstance(document, dict):
+        raise DirectoryError(f"{path} must hold an object.", received=type(document).__name__)
+    return document
+
+
+def earlier(path: Path) -> tuple[tuple[Session, ...], Weights]:
+    """The sessions and the hashes of the initial weights that experiment.json tells of; none if it is not readable."""
+    try:
+        document = read_document(path)
+    except DirectoryError:
+        return (), Weights()
+    entries = document.get("sessions")
+    sessions = entries if isinstance(entries, list) else []
+    return tuple(Session.read(entry) for entry in sessions if isinstance(entry, dict)), Weights.read(document)
 
 
 def in_words(error: BaseException) -> str:
@@ -90,24 +126,12 @@ def in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def threads() -> dict[str, str]:
-    """The settings of the environment that change how sums are split over threads, and so their rounding."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
-    return {name: os.environ[name] for name in names if name in os.environ} | {"cpus": str(os.cpu_count())}
-
-
-def fingerprint(weights: Mapping[str, Any]) -> str:
-    """The sha256 of a nested record of tensors, in the order of their paths: path, type, shape, little-endian bytes."""
-    digest = hashlib.sha256()
-    for path, tensor in sorted(_tensors(weights), key=itemgetter(0)):
-        digest.update(f"{path} {tensor}\n".encode())
-        digest.update(tensor.raw.data)
-    return digest.hexdigest()
-
-
-def _tensors(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, HostTensor]]:
-    for key, value in nested.items():
-        if isinstance(value, HostTensor):
-            yield f"{path}{key}", value
-        else:
-            yield from _tensors(value, f"{path}{key}/")
+def _fits(name: str, value: Any) -> bool:
+    """Whether a field of a session can have this value."""
+    if name == "resumed_from":
+        place = [value.get("directory"), value.get("position")] if isinstance(value, dict) else [value]
+        return value is None or all(isinstance(part, str) and "\0" not in part for part in place)
+    default = getattr(Session(), name)
+    if isinstance(default, (str, dict)):
+        return isinstance(value, type(default))
+    return value is None or isinstance(value, int if name == "restored" else str)

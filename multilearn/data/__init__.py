@@ -3,14 +3,16 @@
 from multilearn.data.batches import Batches, as_loader, kept_working, length
 from multilearn.data.loader import DataLoader
 from multilearn.data.order import permutation
-from multilearn.data.places import closing_after, go_to, place_of, require_saveable
+from multilearn.data.places import Resting, closing_after, draws_globally, go_to, place_of, require_saveable
 from multilearn.data.structure import leaves, mapped
 
 __all__ = [
     "Batches",
     "DataLoader",
+    "Resting",
     "as_loader",
     "closing_after",
+    "draws_globally",
     "go_to",
     "kept_working",
     "leaves",

@@ -20,15 +20,15 @@ class Batches:
     """A sequence of ready batches, in its own order in every epoch."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
-        self._batches = batches
+        self.batches = batches
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self.batches)
 
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Copies of the batches from number `start` (from 0) on, whatever seed and epoch."""
-        for number in range(start, len(self._batches)):
-            yield fresh(self._batches[number])
+        for number in range(start, len(self.batches)):
+            yield fresh(self.batches[number])
 
 
 def as_loader(data: Any, split: str) -> Loader:

@@ -82,13 +82,13 @@ class DataLoader:
         least = 1 if self._workers else 0
         ahead = 2 * self._workers if prefetch is None else prefetch
         self._ahead = _whole_number(ahead, "prefetch", least, "Workers make at least one batch ahead; 0 is for none.")
-        self._source = source_of(data)
+        self.source = source_of(data)
         self._shuffle = shuffle
         self._drop_last = drop_last
-        self._maker = BatchMaker(None if isinstance(self._source, Columns) else self._source.dataset, transform)
-        self._gathers = isinstance(self._source, Columns) and transform is None
-        if isinstance(self._source, Columns) and self._gathers:
-            self._source.require_numbers()
+        self._maker = BatchMaker(None if isinstance(self.source, Columns) else self.source.dataset, transform)
+        self._gathers = isinstance(self.source, Columns) and transform is None
+        if isinstance(self.source, Columns) and self._gathers:
+            self.source.require_numbers()
         self._processes = workers == "process" and self._workers > 0 and not self._gathers
         self._crew: Crew | None = None
         self._users = 0
@@ -96,8 +96,8 @@ class DataLoader:
     def __len__(self) -> int:
         """How many batches there are in an epoch."""
         if self._drop_last:
-            return len(self._source) // self._batch_size
-        return -(-len(self._source) // self._batch_size)
+            return len(self.source) // self._batch_size
+        return -(-len(self.source) // self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the first epoch, under the seed in force: for a look at them."""
@@ -132,12 +132,22 @@ class DataLoader:
                 crew, self._crew = self._crew, None
                 crew.close()
 
+    def options(self) -> dict[str, Any]:
+        """What makes batches of the items: `batch_size`, `shuffle`, `drop_last`, and what the `transform` is called."""
+        made = self._maker.transform
+        return {
+            "batch_size": self._batch_size,
+            "shuffle": self._shuffle,
+            "drop_last": self._drop_last,
+            "transform": None if made is None else getattr(made, "__qualname__", type(made).__name__),
+        }
+
     def whole(self) -> Batch | None:
         """All items as one batch, not copied, to check their labels; None where that would mean to load them."""
-        return self._source.whole() if self._gathers and isinstance(self._source, Columns) else None
+        return self.source.whole() if self._gathers and isinstance(self.source, Columns) else None
 
     def _tasks(self, seed: int, epoch: int, start: int) -> Iterator[Task]:
-        count = len(self._source)
+        count = len(self.source)
         order = permutation(count, seed, epoch) if self._shuffle else None
         for number in range(start, len(self)):
             first = number * self._batch_size
@@ -153,12 +163,12 @@ class DataLoader:
         return Crew(lambda task: make(self._with_columns(task)), threads, processes)
 
     def _gathered(self, task: Task) -> Batch:
-        assert isinstance(self._source, Columns)
-        return self._source.gathered(task.items)
+        assert isinstance(self.source, Columns)
+        return self.source.gathered(task.items)
 
     def _with_columns(self, task: Task) -> Task:
         # arrays are not sent to other processes as a whole: the items of a batch are
-        return replace(task, columns=self._gathered(task)) if isinstance(self._source, Columns) else task
+        return replace(task, columns=self._gathered(task)) if isinstance(self.source, Columns) else task
 
 
 def _whole_number(value: Any, name: str, least: int, remedy: str) -> int:

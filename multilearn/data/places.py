@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from multilearn.data.adaptors import Streamed
+from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
+from multilearn.data.batches import Batches
+from multilearn.data.loader import DataLoader
 from multilearn.errors import ConfigurationError
 from multilearn.position import Position
 from multilearn.protocols import Batch, Loader, Record, StatefulLoader
 
-__all__ = ["closing_after", "go_to", "place_of", "require_saveable"]
+__all__ = ["Resting", "closing_after", "draws_globally", "go_to", "place_of", "require_saveable"]
+
+_APART = (Batches, DataLoader, PyDatasetBatches, TorchBatches)
+"""Making their batches moves no global random stream, whatever is drawn on the way."""
 
 
 @contextmanager
@@ -43,13 +48,44 @@ def require_saveable(loader: Loader) -> list[str]:
     return []
 
 
-def go_to(loader: Loader, place: Any, position: Position) -> None:
-    """Bring a loader to the place that a checkpoint was made at.
+def draws_globally(loader: Loader) -> bool:
+    """Whether making a batch may move the global random streams."""
+    return type(loader) not in _APART
+
+
+class Resting:
+    """The `place` of the loader for validation between two validations; it stays what it was while one goes on.
+
+    None where seed and epoch say it all, or the state cannot be saved: `untold` is then the reason.
+    """
+
+    def __init__(self, loader: Loader | None) -> None:
+        self._loader = loader
+        self.place: Record | None = None
+        self.untold: ConfigurationError | None = None
+
+    def take(self, batches: int) -> None:
+        """Now that it has gone through so many batches; 0 before the first time."""
+        if self._loader is None or self.untold is not None:
+            return
+        try:
+            self.place = place_of(self._loader, batches)
+        except ConfigurationError as error:
+            self.place, self.untold = None, error
+
+    def go_to(self, place: Any) -> None:
+        """Bring the loader to the place that `take` found in an earlier process."""
+        if isinstance(self._loader, StatefulLoader) and place is not None and _goes_on_inside(self._loader):
+            self._loader.restore(place)
+
+
+def go_to(loader: Loader, place: Any, position: Position, *, trained: bool = False) -> None:
+    """Bring a loader to the place that a checkpoint was made at; `trained`: after the last batch of the epoch.
 
     Raises `ConfigurationError` where it is inside an epoch and the loader cannot go on there.
     """
     stateful = isinstance(loader, StatefulLoader) and _goes_on_inside(loader)
-    if position.batch is not None and (not _goes_on_inside(loader) or (stateful and place is None)):
+    if position.batch is not None and not trained and (not _goes_on_inside(loader) or (stateful and place is None)):
         raise ConfigurationError(
             "To go on inside an epoch, the training loader must be able to begin there.",
             received=f"the checkpoint {position}, and a loader that cannot"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -34,10 +34,14 @@ class Columns:
         """The items in memory of their own, whatever the arrays are in: nobody writes into the user's data."""
         copied = isinstance(items, slice)
         batch = mapped(lambda array: host_array(np.array(array[items]) if copied else array[items]), self.arrays)
-        for _, array in leaves(self.arrays):
-            if isinstance(array, np.memmap):
-                _unmap_pages(array)
+        self._unmap()
         return batch
+
+    def parts(self, spans: Iterable[slice]) -> Iterator[Batch]:
+        """Views of the items, one span after the other: each to be used before the next one is asked for."""
+        for span in spans:
+            yield mapped(itemgetter(span), self.arrays)
+            self._unmap()
 
     def require_numbers(self) -> None:
         """Raise `DataError` for text and what else nobody can train on as it is."""
@@ -49,6 +53,11 @@ class Columns:
         labels = self.arrays[1:] if isinstance(self.arrays, tuple) else self.arrays
         on_disk = sum(array.nbytes for _, array in leaves(labels) if isinstance(array, np.memmap))
         return None if on_disk > _READ_FOR_LABELS else self.arrays
+
+    def _unmap(self) -> None:
+        for _, array in leaves(self.arrays):
+            if isinstance(array, np.memmap):
+                _unmap_pages(array)
 
 
 class Items:

@@ -10,9 +10,10 @@ from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.errors import DirectoryError, MultilearnError
+from multilearn.experiments.preconditions import preconditions
 from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
 from multilearn.experiments.runs import Run, Session, open_run
-from multilearn.experiments.text import aligned, document, plural, size
+from multilearn.experiments.text import aligned, document, plural, printable, size
 
 __all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]
 
@@ -67,6 +68,8 @@ class InspectedRun:
             ["epochs", "not known, see below" if self.epochs is None else f"{len(self.epochs)} finished"],
         ]
         sessions = [[str(number), *_told(session)] for number, session in enumerate(self.run.sessions, start=1)]
+        _, *besides_seed = preconditions([self.run])
+        known = [[each.name, printable(each.values[0])] for each in besides_seed if each.held is not None]
         saved = [[each.position, size(each.size), each.problem or "intact"] for each in self.checkpoints]
         broken = [each for each in self.checkpoints if each.problem]
         wrong = [*self.problems, *([f"{plural(len(broken), 'checkpoint')} not intact"] if broken else [])]
@@ -77,10 +80,13 @@ class InspectedRun:
                 "sessions",
                 *(aligned(sessions, indent="  ") if sessions else ["  none"]),
                 "",
+                "preconditions",
+                *(aligned(known, indent="  ") if known else ["  none"]),
+                "",
                 "checkpoints",
                 *(aligned(saved, right=(0, 1), indent="  ") if saved else ["  none"]),
                 "",
-                *(wrong or ["intact"]),
+                *(map(printable, wrong) if wrong else ["intact"]),
             ]
         )
 

@@ -7,12 +7,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multilearn.checkpoint import HostTensor
-from multilearn.checkpoint.formats import BUILT_IN, largest
+from multilearn.checkpoint.bounded import Skimmed
+from multilearn.checkpoint.formats import BUILT_IN
+from multilearn.checkpoint.regular import opened
+from multilearn.checkpoint.tensors import TensorFacts
 from multilearn.errors import DirectoryError, RecordError
-from multilearn.experiments.text import aligned, document, plural, size
+from multilearn.experiments.text import aligned, document, plural, printable, size
 
 __all__ = ["Entry", "InspectedRecord", "inspect_record"]
+
+_KEPT = 64 << 20
+"""Bytes: far more than a record holds besides its tensors, of which nothing is kept."""
+_LONGEST = 200  # characters of a key
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class InspectedRecord:
 
     def as_text(self) -> str:
         if self.problem:
-            return f"{self.path}  {size(self.size)}\n\nnot intact: {self.problem}"
+            return f"{printable(str(self.path))}  {size(self.size)}\n\nnot intact: {printable(self.problem)}"
         metadata = [[key, str(_plain(value))] for key, value in self.metadata.items()]
         entries = [
             [each.key, each.dtype or "", str(list(each.shape)), size(each.bytes or 0)]
@@ -95,8 +101,8 @@ def inspect_record(path: Path) -> InspectedRecord:
     recorder = next(each for each in BUILT_IN if path.name.endswith(f".{each.extension}"))
     try:
         length = path.stat().st_size
-        with open(path, "rb") as file:
-            contents = recorder.stored(file, largest(length))
+        with opened(path) as file:
+            contents = recorder.stored(file, _KEPT)
     except OSError as error:
         raise DirectoryError(f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions.") from error
     except RecordError as error:
@@ -105,19 +111,26 @@ def inspect_record(path: Path) -> InspectedRecord:
 
 
 def _entries(value: object, key: str) -> Iterator[Entry]:
-    if isinstance(value, HostTensor):
-        yield Entry(key, value.dtype, tuple(value.shape), value.nbytes)
+    if isinstance(value, TensorFacts):
+        yield Entry(key, value.dtype, value.shape, value.nbytes)
     elif isinstance(value, Mapping) and value:
         for inner, each in value.items():
-            yield from _entries(each, f"{key}/{inner}" if key else str(inner))
-    elif isinstance(value, list) and any(isinstance(each, (HostTensor, Mapping, list)) for each in value):
+            yield from _entries(each, _clipped(f"{key}/{inner}" if key else inner))
+    elif isinstance(value, list) and any(isinstance(each, (TensorFacts, Mapping, list)) for each in value):
         for at, each in enumerate(value):
-            yield from _entries(each, f"{key}/{at}")
+            yield from _entries(each, _clipped(f"{key}/{at}"))
     else:
         yield Entry(key, value=_shortened(value))
 
 
+def _clipped(key: str) -> str:
+    """A hostile file may have a key of megabytes above a million others."""
+    return key if len(key) <= _LONGEST else f"{key[:_LONGEST]}..."
+
+
 def _shortened(value: object) -> str:
+    if isinstance(value, Skimmed):
+        return f"bytes of {value.size}"
     if isinstance(value, (list, bytes)) and len(value) > 8:
         return f"{type(value).__name__} of {len(value)}"
     text = str(value) if not isinstance(value, str) else repr(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,19 +11,17 @@ from typing import Any
 from multilearn.artifacts import RunDirectory, metric_name
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
-from multilearn.loggers.metric_file import MetricFile, read_metric_file
+from multilearn.evidence import Weights
+from multilearn.experiment import read_document
+from multilearn.loggers.metric_file import EpochValue, read_epoch_value
 
 __all__ = ["Measured", "Run", "Session", "open_run"]
 
 _SPLITS = (Split.TRAIN, Split.VALID)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A metric's exact value over an epoch; `items` is the sum of the logged counts, None where they are missing."""
-
-    value: float | str
-    items: float | None
+Measured = EpochValue
+"""A metric's value over an epoch."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Session:
     @property
     def versions(self) -> Mapping[str, Any]:
         found = self.declared.get("versions")
-        return found if isinstance(found, dict) else {}
+        return {name: str(version) for name, version in found.items()} if isinstance(found, dict) else {}
 
     @property
     def ending(self) -> str:
@@ -66,12 +63,13 @@ class Run:
 
     @property
     def seed(self) -> int | None:
-        return self.declared.get("seed")
+        found = self.declared.get("seed")
+        return found if type(found) is int else None
 
     @property
     def weights(self) -> str | None:
         """The sha256 of the initial weights, None where it was not recorded."""
-        return self.declared.get("weights_sha256")
+        return Weights.read(self.declared).sha256
 
     @cached_property
     def sessions(self) -> tuple[Session, ...]:
@@ -131,12 +129,7 @@ def open_run(path: Path) -> Run:
 
 
 def _declared(path: Path) -> Mapping[str, Any]:
-    try:
-        declared = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
-    if not isinstance(declared, dict):
-        raise DirectoryError(f"{path} must hold an object.", received=type(declared).__name__)
+    declared = read_document(path)
     if declared.get("version") != 1:
         raise DirectoryError(
             f"{path} is of a version that this multilearn does not know.",
@@ -152,14 +145,8 @@ def _declared(path: Path) -> Mapping[str, Any]:
 
 def _read(split: Split, path: Path) -> tuple[tuple[Split, str], Measured | None]:
     try:
-        return (split, metric_name(path.stem)), _measured(read_metric_file(path))
-    except (OSError, UnicodeDecodeError) as error:
+        name = metric_name(path.stem)
+        name.encode()  # as what is not UTF-8 in the name of a file cannot be
+        return (split, name), read_epoch_value(path)
+    except (OSError, UnicodeError) as error:
         raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
-
-
-def _measured(file: MetricFile) -> Measured | None:
-    """None where the epoch was not finished."""
-    if file.final is None:
-        return None
-    counts = [count for count in file.counts if count is not None]
-    return Measured(file.final, float(sum(counts)) if counts and len(counts) == len(file.counts) else None)

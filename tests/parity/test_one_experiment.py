@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from processes import BACKENDS, SCRIPTS, Warm, environment, epoch_values, files, metric_files, on_each
 
+from multilearn.experiments.preconditions import first_difference, preconditions
+from multilearn.experiments.runs import open_run
+
 EPOCHS, TRAIN_ITEMS, VALID_ITEMS = 4, 1472, 325
 PAIRS = list(itertools.combinations(BACKENDS, 2))
 
@@ -157,6 +160,16 @@ def test_experiment_json_declares_the_same_on_both(runs: Path, one: str, other: 
     first, second = (declared(runs / f"digits-{backend}") for backend in (one, other))
     assert first.pop("sessions") != second.pop("sessions")
     assert first == second
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_all_preconditions_hold_and_nothing_differs_between_frameworks(
+    runs: Path, recurrent: Path, one: str, other: str
+) -> None:
+    for pair in ([runs / f"digits-{each}" for each in (one, other)], [recurrent / each for each in (one, other)]):
+        compared = [open_run(directory) for directory in pair]
+        assert {each.name: each.values for each in preconditions(compared) if not each.held} == {}
+        assert first_difference(compared, 1e-4) is None
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -37,6 +37,11 @@ class TorchBatches:
         if self.resumes_inside_epoch:
             vars(self._loader)["sampler" if loader.batch_sampler is None else "batch_sampler"] = self._indices
 
+    @property
+    def dataset(self) -> Any:
+        """The user's own."""
+        return self._given.dataset
+
     def __len__(self) -> int:
         """Raises `TypeError` where the loader does not know."""
         return len(self._given)

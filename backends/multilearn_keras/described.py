@@ -1,0 +1,86 @@
+"""Keras objects in words: the same for the same configuration, on every framework and in every process."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from multilearn_keras.variables import layers_of
+
+__all__ = ["described", "layers_described"]
+
+_LONGEST = 600
+_NOT_TOLD = frozenset({"self", "name", "args", "kwargs", "weights"})
+_MISSING = object()
+
+
+def layers_described(task: Any) -> dict[str, str]:
+    """How every layer of a task's model is configured, by its key. Models in it are what their layers are.
+
+    A Sequential model that is built has another one inside, which must make no difference.
+    """
+    return {key: described(layer) for key, layer in layers_of(task).items() if not isinstance(layer, keras.Model)}
+
+
+def described(thing: Any) -> str:
+    """A layer, a loss or the like as it would be made, without its name and what is None or unknown.
+
+    Read from its attributes, for `get_config` of Keras imports TensorFlow whatever the backend.
+
+    >>> described(keras.layers.Dropout(0.5, name="d"))
+    'Dropout(trainable=True, dtype=float32, rate=0.5)'
+    """
+    told = _call(thing)
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}... {hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def _call(thing: Any) -> str:
+    told = [f"{name}={_word(value)}" for name, value in _arguments(thing) if value is not None]
+    return f"{type(thing).__name__}({', '.join(told)})"
+
+
+def _arguments(thing: Any) -> Iterator[tuple[str, Any]]:
+    names = _parameters(type(thing))
+    # where losses that wrap a function keep what is for it
+    passed = getattr(thing, "_fn_kwargs", {})
+    if isinstance(thing, keras.layers.Layer):
+        yield "trainable", thing.trainable
+        yield "dtype", thing.dtype_policy.name
+        names = tuple(name for name in names if name not in ("trainable", "dtype"))
+    for name in names:
+        # an initializer without a seed draws one, which is no part of what was asked for
+        found = (_attribute(thing, each) for each in (f"_init_{name}", name, f"_{name}"))
+        value = next((each for each in found if each is not _MISSING), passed.get(name))
+        if not isinstance(value, keras.layers.Layer):
+            yield name, value
+
+
+def _parameters(kind: type) -> tuple[str, ...]:
+    return tuple(name for name in inspect.signature(kind).parameters if name not in _NOT_TOLD)
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    try:
+        return getattr(thing, name, _MISSING)
+    except Exception:
+        # a property may need what is not there before the layer is built
+        return _MISSING
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return str(value)
+    if isinstance(value, np.generic):
+        return str(value.item())
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_word, value))}]"
+    if isinstance(value, Mapping):
+        return f"[{', '.join(f'{key}: {_word(each)}' for key, each in value.items())}]"
+    if inspect.isfunction(value) or inspect.isbuiltin(value):
+        return value.__name__
+    return _call(value) if hasattr(value, "get_config") and not isinstance(value, type) else type(value).__name__

@@ -1,0 +1,204 @@
+"""Which data a loader has, in a few words: the same for the same values, whatever framework's arrays they are in.
+
+Columns of arrays, items in a list, and ready batches in a list have the same fingerprint where they have the same items
+in the same order: how they are shuffled and divided into batches does not count. Of anything else only the batch is
+known that `fit` looks at anyway, and nothing else is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from multilearn.data.adaptors import TorchBatches
+from multilearn.data.batches import Batches
+from multilearn.data.host import host_array, hosted
+from multilearn.data.loader import DataLoader
+from multilearn.data.making import collated
+from multilearn.data.source import Columns, Items
+from multilearn.data.structure import leaves
+from multilearn.errors import DataError
+from multilearn.protocols import Batch, Fingerprinted, Loader
+
+__all__ = ["ALL", "data_facts", "loader_facts"]
+
+Described = dict[str, Any]
+
+ALL = "all"
+_LIMIT = 192 << 20
+"""Bytes of a loader's data that are read, 0.2 seconds' worth; of more than that, a sample."""
+_LIMIT_ON_DISK = 32 << 20
+_SAMPLE = 256
+"""How many items a sample has."""
+_STACKED = 1 << 13
+"""How many items of a list are read, for each is looked at by itself; of a longer one, a sample."""
+_AT_ONCE = 4 << 20
+_HASHED = frozenset("biufcSUmM")
+"""The kinds of arrays whose bytes are their values."""
+_PARTS = ("x", "y", "sample_weight")
+
+
+def data_facts(loader: Loader, first: Batch | None) -> Described:
+    """What there is to say of the data, by what it is said of.
+
+    `all` items; `256 of 60000 items`, evenly spaced, where they have more than 192 MiB (32 in a file); the `first batch
+    of 8` where no more is known, or a transform makes of the items what is trained on, if `first` is not None. Each
+    says by array its `dtype`, `shape` and the `sha256` of its little-endian bytes. What a loader says of itself is
+    under `its own`. Raises `DataError` where that is no text.
+    """
+    if isinstance(loader, Fingerprinted):
+        return {"its own": _own(loader)}
+    known = _of_items(loader)
+    # of a transform only its results tell
+    transformed = isinstance(loader, DataLoader) and loader.options()["transform"] is not None
+    if first is not None and (transformed or not known):
+        size = batch_size(first)
+        known[f"first batch of {size}" if size else "first batch"] = _arrays([first])
+    return known
+
+
+def loader_facts(loader: Loader, batches: int | None, first: Batch) -> Described:
+    """How the data are divided into batches, as far as it is known."""
+    seen = {"batches": batches, "batch_size": batch_size(first)}
+    return seen | (loader.options() if isinstance(loader, DataLoader) else {})
+
+
+def batch_size(batch: Batch) -> int | None:
+    """The length of the first array that has one."""
+    shapes = (tuple(getattr(leaf, "shape", ()) or ()) for _, leaf in leaves(batch))
+    return next((int(shape[0]) for shape in shapes if shape), None)
+
+
+def _own(loader: Fingerprinted) -> str:
+    told = loader.fingerprint()
+    if not isinstance(told, str):
+        raise DataError(
+            "A loader's fingerprint() must return a text that is the same for the same data.",
+            received=repr(told),
+            remedy="Return for instance a version, or a hexdigest.",
+        )
+    return told
+
+
+def _of_items(loader: Loader) -> Described:
+    """What is said of the items, where they are in memory or in files by their index; else nothing."""
+    try:
+        if isinstance(loader, Batches):
+            return _of_batches(loader.batches)
+        source = loader.source if isinstance(loader, DataLoader) else None
+        if isinstance(source, Columns):
+            return _of_columns(source)
+        dataset = loader.dataset if isinstance(loader, TorchBatches) else getattr(source, "dataset", None)
+        if (tensors := _tensors(dataset)) is not None:
+            return _of_columns(Columns(tensors))
+        return _of_list(dataset) if isinstance(source, Items) and isinstance(dataset, list) else {}
+    except DataError:
+        # what only a transform makes alike, or will be refused with its place when its turn comes
+        return {}
+
+
+def _of_columns(columns: Columns) -> Described:
+    count = len(columns)
+    size = sum(array.nbytes for _, array in leaves(columns.arrays))
+    on_disk = any(isinstance(array, np.memmap) for _, array in leaves(columns.arrays))
+    limit = _LIMIT_ON_DISK if on_disk else _LIMIT
+    if size <= limit:
+        at_once = max(1, _AT_ONCE * count // max(size, 1))
+        return {ALL: _arrays(columns.parts(slice(start, start + at_once) for start in range(0, count, at_once)))}
+    places = _sampled(count, size, limit)
+    return {_of(places, count): _arrays(columns.parts(slice(place, place + 1) for place in places))}
+
+
+def _of_list(items: list[Any]) -> Described:
+    count = len(items)
+    size = sum(array.nbytes for _, array in leaves(collated(items[:1], [0]))) * count
+    places = range(count) if size <= _LIMIT and count <= _STACKED else _sampled(count, size, _LIMIT)
+    spans = (places[start : start + _SAMPLE] for start in range(0, len(places), _SAMPLE))
+    return {_of(places, count): _arrays(collated([items[place] for place in span], span) for span in spans)}
+
+
+def _of_batches(batches: Sequence[Batch]) -> Described:
+    read, seen = 0, 0
+
+    def within_limit() -> Iterator[Batch]:
+        nonlocal read, seen
+        for batch in map(hosted, batches):
+            read += sum(array.nbytes for _, array in leaves(batch))
+            if seen and read > _LIMIT:
+                return
+            seen += 1
+            yield batch
+
+    found = _arrays(within_limit())
+    return {ALL if seen == len(batches) else f"first {seen} of {len(batches)} batches": found}
+
+
+def _tensors(dataset: Any) -> tuple[Any, ...] | None:
+    """Those of a torch `TensorDataset`."""
+    torch_data: Any = sys.modules.get("torch.utils.data")
+    known = torch_data is not None and isinstance(dataset, torch_data.TensorDataset)
+    return tuple(dataset.tensors) if known else None
+
+
+def _sampled(count: int, size: int, limit: int) -> Sequence[int]:
+    """Evenly spaced places, the first and the last among them: as many as the limit allows, one at least."""
+    few = min(_SAMPLE, count, max(1, limit * count // max(size, 1)))
+    return [place * (count - 1) // max(few - 1, 1) for place in range(few)]
+
+
+def _of(places: Sequence[int], count: int) -> str:
+    return ALL if len(places) == count else f"{len(places)} of {count} items"
+
+
+def _arrays(batches: Iterable[Batch]) -> dict[str, Described]:
+    """What all batches together are, by array: as if they were one."""
+    seen: dict[str, _Digest] = {}
+    for batch in batches:
+        for name, leaf in _named(batch):
+            seen.setdefault(name, _Digest()).add(leaf)
+    return {name: digest.facts() for name, digest in seen.items()}
+
+
+def _named(batch: Batch) -> Iterator[tuple[str, Any]]:
+    """The arrays of a batch by what they are: `x`, `y['left']`, `sample_weight`, as Keras understands a tuple."""
+    parts = tuple(batch) if isinstance(batch, list) else batch
+    if not isinstance(parts, tuple):
+        return leaves(batch, "x")
+    named = _PARTS if len(parts) <= len(_PARTS) else [f"[{place}]" for place in range(len(parts))]
+    return (found for name, part in zip(named, parts, strict=False) for found in leaves(part, name))
+
+
+class _Digest:
+    """One array, as its parts come in one after the other."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._read = 0
+        self._whole = True
+        self._items = 0
+        self._kinds: dict[tuple[str, tuple[int, ...]], None] = {}
+
+    def add(self, leaf: Any) -> None:
+        try:
+            array = host_array(leaf)
+        except DataError:
+            array = np.empty(0, object)
+        self._items += array.shape[0] if array.ndim else 1
+        self._kinds[array.dtype.name, array.shape[1:]] = None
+        if array.dtype.kind in _HASHED:
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            content = np.ascontiguousarray(little).reshape(-1).view(np.uint8)[: _LIMIT - self._read]
+            self._hash.update(content.data)
+            self._read += content.nbytes
+            self._whole &= content.nbytes == array.nbytes
+
+    def facts(self) -> Described:
+        dtypes = " and ".join(dict.fromkeys(dtype for dtype, _ in self._kinds))
+        shapes = {shape for _, shape in self._kinds}
+        shape = [self._items, *next(iter(shapes))] if len(shapes) == 1 else [self._items, "various"]
+        facts = {"dtype": dtypes, "shape": shape, "sha256": self._hash.hexdigest()}
+        return facts if self._whole else {**facts, "of_bytes": self._read}

@@ -1,0 +1,101 @@
+"""What explains later why two runs differ: what a session had before it, and what it ran on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from multilearn.checkpoint import HostTensor
+from multilearn.protocols import Backend, TellsNumerics
+
+__all__ = ["Weights", "fingerprint", "machine", "numerics", "threads", "versions"]
+
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "XLA_FLAGS",
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The hashes of the initial weights: of all of them, None if they are not known, and of each by its path.
+
+    The one proves that they are equal, the others find the first that is not.
+    """
+
+    sha256: str | None = None
+    crc32: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Weights:
+        """Of a nested record of tensors."""
+        each = {path: f"{crc32(tensor.raw.data, crc32(str(tensor).encode())):08x}" for path, tensor in _tensors(record)}
+        return cls(fingerprint(record), each)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Weights:
+        """From the content of an experiment.json of any version."""
+        whole, each = document.get("weights_sha256"), document.get("weights_crc32")
+        return cls(whole if isinstance(whole, str) else None, each if isinstance(each, dict) else {})
+
+
+def fingerprint(weights: Mapping[str, Any]) -> str:
+    """The sha256 of a nested record of tensors, in the order of their paths: path, type, shape, little-endian bytes."""
+    digest = hashlib.sha256()
+    for path, tensor in sorted(_tensors(weights), key=itemgetter(0)):
+        digest.update(f"{path} {tensor}\n".encode())
+        digest.update(tensor.raw.data)
+    return digest.hexdigest()
+
+
+def versions(backend: Backend) -> dict[str, str]:
+    """Of Python, of this library, and of what the backend stands on."""
+    try:
+        own = version("multilearn")
+    except PackageNotFoundError:
+        own = "unknown"
+    return {"python": platform.python_version(), "multilearn": own, **backend.versions()}
+
+
+def threads() -> dict[str, str | None]:
+    """The settings of the environment that change how sums are split over threads, and so their rounding."""
+    return {name: os.environ.get(name) for name in _THREADS} | {"cpus": str(os.cpu_count())}
+
+
+def numerics(backend: Backend) -> dict[str, str | bool | int]:
+    """What the framework's settings do to roundings, where the backend tells: TF32, oneDNN, determinism, threads."""
+    return dict(backend.numerics()) if isinstance(backend, TellsNumerics) else {}
+
+
+def machine() -> dict[str, str]:
+    """The system, the architecture, and the name of the processor where the system tells it."""
+    return {"system": platform.system(), "architecture": platform.machine(), "cpu": _cpu()}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or "unknown"
+
+
+def _tensors(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, HostTensor]]:
+    for key, value in nested.items():
+        if isinstance(value, HostTensor):
+            yield f"{path}{key}", value
+        else:
+            yield from _tensors(value, f"{path}{key}/")

@@ -1,0 +1,204 @@
+"""What experiment.json tells of a run, as words that can be compared: an ordered table for each precondition.
+
+A table has a value for each thing that was recorded. What differed between the processes that worked on a run is
+joined by ", then ". What is missing was not recorded: nothing can be said about it, as of a framework's own settings
+where another run is on another framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from multilearn.events import Split
+from multilearn.evidence import Weights
+from multilearn.experiments.runs import Run
+
+__all__ = [
+    "UNKNOWN",
+    "Facts",
+    "apart",
+    "configuration",
+    "data",
+    "determinism",
+    "hashed",
+    "last",
+    "listed",
+    "machine",
+    "onednn",
+    "seed",
+    "tf32",
+    "threads",
+    "versions",
+    "weights",
+]
+
+Facts = Mapping[str, str]
+
+UNKNOWN = "not recorded"
+_NONE = "none"
+_SPLITS = (str(Split.TRAIN), str(Split.VALID))
+_HASH = re.compile("[0-9a-f]{64}")
+_CALL = re.compile(r"(\w+)\((.*)\)")
+_FEW = 20
+_SHOWN = 12
+"""How many digits of a hash are shown."""
+_OF_NO_EFFECT = frozenset({"name", "learning_rate"})
+"""Of an optimizer: the scheduler says its learning rate."""
+_SETTINGS = ("grads_accumulation", "nan_policy", "engine", "early_stopping")
+"""Of a builder. Others change where and how long a run goes on, and not what a batch of it does."""
+
+
+def seed(run: Run) -> Facts:
+    """What everything random is a function of."""
+    return {} if run.seed is None else {"": str(run.seed)}
+
+
+def configuration(run: Run) -> Facts:
+    """What was declared, as far as it changes what a batch does, and not what things are called."""
+    declared = run.declared
+    model = _table(declared.get("model"))
+    layers = dict(_flat(_table(model.get("layers"))))
+    optimizer = {key: value for key, value in _table(declared.get("optimizer")).items() if key not in _OF_NO_EFFECT}
+    kinds = {"layers": ", ".join(layers) if len(layers) <= _FEW else f"{len(layers)}"} if layers else {}
+    trained = {"task": declared.get("task"), "loss": declared.get("loss"), "model": model.get("class")}
+    updates = {"optimizer": optimizer, "scheduler": _table(declared.get("scheduler"))}
+    told, settings = (dict(_flat({name: part for name, part in of.items() if part})) for of in (trained, updates))
+    builder = _table(declared.get("builder"))
+    asked = {key: _word(builder.get(key)) for key in _SETTINGS if builder}
+    # how many batches there are follows from these and the data
+    divided = {key: value for key, value in _over_sessions(run, "loaders").items() if not key.endswith(".batches")}
+    return {**told, **kinds, **layers, **settings, **asked, **divided}
+
+
+def data(run: Run) -> Facts:
+    """Of each split and array, what is said of which items; where runs know other items, these are not compared."""
+    recorded = [table for session in run.sessions if (table := _table(session.declared.get("data")))]
+    return _joined([dict(chain.from_iterable(_of_split(table, split) for split in _SPLITS)) for table in recorded])
+
+
+def weights(run: Run) -> Facts:
+    """The hash of each variable, by its path, and last that of all of them."""
+    found = Weights.read(run.declared)
+    return {**dict(_flat(found.crc32)), **({} if found.sha256 is None else {"": _word(found.sha256)})}
+
+
+def versions(run: Run) -> Facts:
+    """Of Python, Keras, and what else both runs stand on."""
+    return _over_sessions(run, "versions")
+
+
+def threads(run: Run) -> Facts:
+    """What the environment says of them, and what each framework does."""
+    return {**_over_sessions(run, "threads"), **_numerics(run, "thread", of_framework=True)}
+
+
+def tf32(run: Run) -> Facts:
+    """Whether products of matrices may be rounded to it."""
+    return {key.removeprefix("tf32"): value for key, value in _numerics(run, "tf32").items()}
+
+
+def onednn(run: Run) -> Facts:
+    """Whether its kernels are used on the CPU."""
+    return _numerics(run, "onednn", of_framework=True)
+
+
+def determinism(run: Run) -> Facts:
+    """Whether the framework was asked to repeat itself bit for bit."""
+    return _numerics(run, "determin", of_framework=True)
+
+
+def machine(run: Run) -> Facts:
+    """The system, the processor, and the device that was trained on."""
+    devices = [{"device": str(each.declared["device"])} for each in run.sessions if each.declared.get("device")]
+    return {**_over_sessions(run, "machine"), **_joined(devices)}
+
+
+def listed(facts: Facts) -> str:
+    """What is set of it: `"keras 3.15.1, numpy 2.4.6"`."""
+    return ", ".join(f"{key} {value}".strip() for key, value in facts.items() if value != _NONE) or _NONE
+
+
+def hashed(facts: Facts) -> str:
+    """One hash of it, for what is too long to be shown."""
+    return hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()[:_SHOWN]
+
+
+def last(facts: Facts) -> str:
+    """What sums it up."""
+    return list(facts.values())[-1]
+
+
+def apart(values: Sequence[str]) -> list[str]:
+    """What differs in values such as `Dropout(rate=0.5, seed=1)`; the values as they are where they are unlike.
+
+    >>> apart(["Dropout(rate=0.5, seed=1)", "Dropout(rate=0.4, seed=1)"])
+    ['Dropout(rate=0.5)', 'Dropout(rate=0.4)']
+    """
+    calls = [_CALL.fullmatch(value) for value in values]
+    arguments = [call[2].split(", ") for call in calls if call is not None]
+    names = {call[1] for call in calls if call is not None}
+    if len(arguments) < len(values) or len({len(each) for each in arguments}) > 1 or len(names) > 1:
+        return list(values)
+    differing = [place for place, told in enumerate(zip(*arguments, strict=True)) if len(set(told)) > 1]
+    return [f"{name}({', '.join(each[place] for place in differing)})" for name in names for each in arguments]
+
+
+def _of_split(table: Mapping[str, Any], split: str) -> Iterator[tuple[str, str]]:
+    yield split, "given" if split in table else _NONE
+    for of, arrays in _table(table.get(split)).items():
+        if isinstance(arrays, str):
+            yield f"{split} ({of})", arrays
+        for array, facts in _table(arrays).items():
+            for name, value in _table(facts).items():
+                yield f"{split} {array} ({of}), {name}", _word(value)
+
+
+def _over_sessions(run: Run, part: str) -> Facts:
+    return _joined([dict(_flat(_table(session.declared.get(part)))) for session in run.sessions])
+
+
+def _numerics(run: Run, word: str, *, of_framework: bool = False) -> Facts:
+    tables = []
+    for session in run.sessions:
+        found = dict(_flat(_table(session.declared.get("numerics"))))
+        prefix = f"{session.backend} " if of_framework else ""
+        tables.append({f"{prefix}{key}": value for key, value in found.items() if word in key.lower()})
+    return _joined(tables)
+
+
+def _joined(tables: Sequence[Facts]) -> Facts:
+    keys = dict.fromkeys(key for table in tables for key in table)
+    return {key: ", then ".join(_changes(table[key] for table in tables if key in table)) for key in keys}
+
+
+def _changes(values: Iterable[str]) -> Iterator[str]:
+    before = None
+    for value in values:
+        if value != before:
+            yield value
+        before = value
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _flat(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in nested.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", _word(value)
+
+
+def _word(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {True: "on", False: "off", None: _NONE}[value]
+    if isinstance(value, str):
+        return value[:_SHOWN] if _HASH.fullmatch(value) else value
+    return json.dumps(value, ensure_ascii=False)
