@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from multilearn.errors import MultilearnError
+from multilearn.errors import ConfigurationError, MultilearnError
 
 __all__ = ["main"]
 
@@ -72,18 +72,39 @@ def run(
         typer.Option("--backend", "-b", metavar="B", help="torch, tensorflow, jax, ...; may be repeated."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Wins over the script's own seed.")] = None,
+    seeds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--seeds", metavar="N,M|N..M", help="A grid: every seed on every backend, finished ones left out."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what came out as one JSON document; the script's output to stderr.")
+    ] = False,
 ) -> None:
     """Run a script on each backend, one fresh process after the other.
 
     The output has the backend in front of every line. A failure does not stop the others; the exit code is the
     first that is not zero. Ctrl-C is passed on to the running script, and the rest is not started.
-    """
-    from multilearn.experiments import processes
-    from multilearn.experiments.text import aligned
 
-    outcome = processes.run(processes.Plan.checked(script, arguments or (), backend or (), seed))
-    if len(outcome.ended) > 1:
-        print("\n".join(aligned([[f"multilearn: {each.backend}", *each.told()] for each in outcome.ended], right=(2,))))
+    With --seeds it is a grid, each cell with a directory of its own: LearnerBuilder("runs/x-{backend}-{seed}"). Run
+    again, it goes on with what is unfinished and leaves out what is finished. The script needs no change for it.
+    """
+    from multilearn.experiments import grid
+    from multilearn.experiments.plan import Plan
+
+    if seeds and arguments and "--" not in sys.argv:
+        raise ConfigurationError(
+            "The script's own arguments come after a --.",
+            received=" ".join(arguments),
+            remedy="Seeds are separated by commas: --seeds 1,2,3.",
+        )
+    plan = Plan.checked(script, arguments or (), backend or (), seed, seeds or ())
+    outcome = grid.run(plan, sys.stderr.buffer if as_json else None)
+    if as_json:
+        print(outcome.as_json())
+    elif outcome.grid or len(outcome.ended) > 1:
+        print(outcome.as_text())
     raise typer.Exit(outcome.code)
 
 
@@ -93,15 +114,60 @@ def compare(
     tolerance: Annotated[
         float, typer.Option(metavar="T", help="Relative, for losses; shares may differ by one item.")
     ] = 1e-4,
-    prefix: Annotated[bool, typer.Option("--prefix", help="Accept different numbers of epochs.")] = False,
+    prefix: Annotated[
+        bool, typer.Option("--prefix", help="Accept different numbers of epochs, and seeds that a backend lacks.")
+    ] = False,
+    ungrouped: Annotated[
+        bool, typer.Option("--ungrouped", help="Compare all with each other, whatever their seeds.")
+    ] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare runs epoch by epoch; exit 0 where they are the same within the tolerance, else 1."""
-    from multilearn.experiments import comparison, comparison_report
+    """Compare runs epoch by epoch; exit 0 where they are the same within the tolerance, else 1.
 
-    result = comparison.compare(directories, tolerance, prefix)
-    print(comparison_report.as_json(result) if as_json else comparison_report.as_text(result))
+    Where a backend has several seeds, the runs of each seed are compared with each other, and what they came to over
+    the seeds. It says which preconditions of an equal experiment held, and of different runs the first difference.
+    """
+    from multilearn.experiments import blocks, comparison_report, study, study_report
+    from multilearn.experiments.compared import Comparison
+    from multilearn.experiments.text import document
+
+    if as_json and as_markdown:
+        raise ConfigurationError("A comparison is printed in one form.", received="--json and --markdown")
+    result = study.compare_grouped(directories, tolerance, prefix, ungrouped)
+    told: list[blocks.Block]
+    if isinstance(result, Comparison):
+        content, told = comparison_report.plain(result), comparison_report.blocks(result)
+    else:
+        content, told = study_report.plain(result), study_report.blocks(result)
+    print(document(content) if as_json else blocks.as_markdown(told) if as_markdown else blocks.as_text(told))
     raise typer.Exit(0 if result.same else 1)
+
+
+@app.command()
+def diff_step(
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="A Python script that trains with multilearn.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Arguments of the script, after a --.")
+    ] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option("--backend", "-b", metavar="B", help="Two of torch, tensorflow, jax, ..., or more."),
+    ] = None,
+    tolerance: Annotated[float, typer.Option(metavar="T", help="Relative to the largest value at each place.")] = 1e-4,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Wins over the script's own seed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Walk the first batch through a script's model on two backends, and name what differs first.
+
+    The script runs up to its first fit, and writes nothing. Exit 0 where every layer's output, every gradient and the
+    update agree, else 1.
+    """
+    from multilearn.experiments import steps, steps_report
+
+    compared = steps.diff_step(script, backend or (), arguments or (), tolerance, seed)
+    print(steps_report.as_json(compared) if as_json else steps_report.as_text(compared))
+    raise typer.Exit(0 if all(each.same for each in compared) else 1)
 
 
 @app.command()

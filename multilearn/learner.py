@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
+from multilearn import walking
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.checkpointing import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
 from multilearn.contradictions import refuse_without_data
-from multilearn.directory import prepare, taken
+from multilearn.directory import bring_along, prepare, taken
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
 from multilearn.interrupter import Interrupter, stopping_on_signals
@@ -23,7 +24,7 @@ from multilearn.loggers import FileMetricLogger
 from multilearn.loop import Course, Loop
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.opening import Data, examine
+from multilearn.opening import Data, examine, spanned
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.sparkline import blocks_for
 from multilearn.renderers.stream import ForgivingStream
@@ -104,8 +105,20 @@ class Learner:
                 received="a second fit",
                 remedy='Build another, with .checkpoint("latest") to go on from where this one ended.',
             )
+        if (trace := walking.asked()) is not None:
+            self._walk(train, trace)
         renderer = self._settings.renderer or CliRenderer()
         return renderer.host(lambda: self._fit(train, valid, renderer))
+
+    def _walk(self, train: Any, trace: Path) -> NoReturn:
+        """The first step taken apart instead of a training: see `walking`."""
+        run, settings = self._run, self._settings
+        with ExitStack() as stack:
+            data = examine(train, None, run.seed, stack)
+            first = spanned(run.subject.scheduler, settings.epochs, data.batches[Split.TRAIN], settings.accumulation)
+            rate = first.learning_rate(0)
+            walking.walk(run.backend, run.subject, data.examples[0], rate, settings.device, trace)
+        sys.exit()
 
     def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Any:
         directory = RunDirectory(self._run.path)
@@ -122,6 +135,7 @@ class Learner:
             loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
             loop = self._loop(data, start, Listeners(loggers, renderer))
             with in_session(start.experiment(weights), directory, loop, lambda: self._restored):
+                bring_along(directory, start.found)
                 for note in notes:
                     _log.warning("%s", note)
                 self._train(loop, start, self._started(start, data))
@@ -140,6 +154,7 @@ class Learner:
                 self._completed = loop.completed
                 # nothing is said to be finished before it is on disk
                 loop.checkpointer.close()
+                loop.tell_saved()
                 self._restore(loop, start)
                 if self._settings.restore_best is None:
                     # the records have the weights that were measured; averages of them may follow now
@@ -180,6 +195,8 @@ class Learner:
             plan=start.plan,
             course=Course(settings.epochs, settings.early_stopping, settings.checkpoint_every),
             progress=start.progress,
+            ahead=start.ahead,
+            resting=start.resting,
         )
 
     def _checkpointer(self) -> Checkpointer:

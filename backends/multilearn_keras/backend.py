@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -11,11 +11,15 @@ import keras
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols import Engine, EngineOptions, EvalEngine, Example, Subject
+from multilearn.walking import Traced
 from multilearn_keras import random
-from multilearn_keras.devices import KerasDevice, available
+from multilearn_keras.described import described, layers_described
+from multilearn_keras.devices import KerasDevice, available, resolve
 from multilearn_keras.engines.evaluation import ModelAlone
 from multilearn_keras.metrics import KerasMetric
+from multilearn_keras.numerics import numerics
 from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule, require_trainable
+from multilearn_keras.settling import settle
 from multilearn_keras.streams import seed_native
 from multilearn_keras.tasks import CompiledModel
 
@@ -43,8 +47,14 @@ class KerasBackend:
         random.reset(n)
         seed_native(n)
 
+    def settle(self, deterministic: bool) -> None:
+        settle(deterministic)
+
     def versions(self) -> Mapping[str, str]:
         return {package: version(package) for package in ("keras", "numpy")} | {self.name: _version(self.name)}
+
+    def numerics(self) -> Mapping[str, str | bool | int]:
+        return numerics()
 
     def adopt(self, model: Any, optimizer: Any, lr: Any) -> Subject:
         task = _task(model)
@@ -54,10 +64,18 @@ class KerasBackend:
         scheduler = adopt_schedule(lr, adopted)
         description = {
             "task": type(task).__name__,
-            "model": {"class": type(task.model).__name__, "name": task.model.name},
+            "loss": _loss(task),
+            "model": {
+                "class": type(task.model).__name__,
+                "name": task.model.name,
+                "layers": layers_described(task),
+            },
             "optimizer": {"class": type(adopted).__name__, **keras.tree.map_structure(_plain, adopted.get_config())},
         }
         return Subject(task, adopted, scheduler, description)
+
+    def find_device(self, name: str) -> KerasDevice:
+        return resolve(name)
 
     def adopt_metric(self, metric: Any) -> KerasMetric:
         return KerasMetric(metric)
@@ -69,6 +87,10 @@ class KerasBackend:
         alone = isinstance(model, keras.Model) and not options.eval_metrics
         task = ModelAlone(model) if alone else _task(model)
         return cast("EvalEngine", self._class("EvalEngine")(task, examples, options))
+
+    def walk(self, subject: Subject, example: Example, lr: float, device: str | None) -> Iterable[Traced]:
+        engine = self._class("Engine")(subject, [example], EngineOptions(device=device, capture=False))
+        return cast("Iterable[Traced]", engine.walk(example.batch, lr))
 
     def _class(self, kind: str) -> Any:
         # imported here and not above: each module imports its own framework
@@ -109,6 +131,11 @@ def _task(model: Any) -> Any:
             remedy="Wrap it, for instance as Classification(model), or compile it with a loss.",
         )
     return CompiledModel(model)
+
+
+def _loss(task: Any) -> Any:
+    loss = getattr(task, "loss", None) or getattr(task.model, "loss", None)
+    return keras.tree.map_structure(lambda part: part if isinstance(part, str) else described(part), loss)
 
 
 def _refuse_own_train_step(model: Any) -> None:

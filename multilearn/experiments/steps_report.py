@@ -1,0 +1,140 @@
+"""What a comparison of steps says: a line for each part of the step, then what differs first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from multilearn.experiments.steps import Comparison, Difference, Part
+from multilearn.experiments.text import aligned, document
+from multilearn.walking import Phase
+
+__all__ = ["as_json", "as_text"]
+
+_SHOWN = 5
+
+
+def as_text(comparisons: Sequence[Comparison]) -> str:
+    """For people."""
+    return "\n\n".join("\n".join(_lines(comparison)) for comparison in comparisons)
+
+
+def as_json(comparisons: Sequence[Comparison]) -> str:
+    """For programs: every place that was compared."""
+    return document(
+        {"same": all(each.same for each in comparisons), "comparisons": [_plain(each) for each in comparisons]}
+    )
+
+
+def _lines(comparison: Comparison) -> Iterator[str]:
+    one, other = comparison.backends
+    yield f"the first step on {one} and on {other}"
+    yield ""
+    rows = [["part", "places", "largest difference", ""]]
+    for part in comparison.parts:
+        rows.append(
+            [
+                part.phase,
+                str(len(part.differences)),
+                f"{part.largest:.2g}",
+                _judged(comparison, part),
+            ]
+        )
+    yield from aligned(rows, right=(1, 2))
+    if alone := comparison.part(Phase.FORWARD).alone:
+        yield f"seen on one of them only, as in loops that the other runs as one operation: {_listed(alone)}"
+    yield ""
+    yield from _verdict(comparison)
+
+
+def _judged(comparison: Comparison, part: Part) -> str:
+    if part.first is None:
+        return "same"
+    told = f"differs, first at {_named(part.first)}: {part.first.relative:.2g}"
+    felt = part.phase is not Phase.BACKWARD or comparison.part(Phase.GRADIENTS).first is not None
+    return told if felt else f"{told}, which no variable feels"
+
+
+def _verdict(comparison: Comparison) -> Iterator[str]:
+    within = f"within {comparison.tolerance:.2g} of the largest value"
+    if comparison.same:
+        yield f"same: every part of the step is {within}"
+        return
+    for sentence in sentences(comparison):
+        yield f"differs: {sentence}"
+    yield f"all before that is {within}"
+
+
+def sentences(comparison: Comparison) -> Iterator[str]:
+    """Where the two part, in causal order; of what only follows from it, the first variable with another gradient."""
+    for phase in (Phase.BATCH, Phase.WEIGHTS):
+        part = comparison.part(phase)
+        if part.first is not None:
+            yield f"already the {phase}: {_named(part.first)}"
+            return
+        if phase is Phase.WEIGHTS and part.alone:
+            yield f"the variables, of which one of them alone has {_listed(part.alone)}"
+            return
+    forward, backward = comparison.part(Phase.FORWARD), comparison.part(Phase.BACKWARD)
+    gradients, evaluation = comparison.part(Phase.GRADIENTS), comparison.part(Phase.EVALUATION)
+    if forward.first is not None:
+        yield f"the first layer whose output differs is {_named(forward.first)}{_after(forward)}"
+    elif comparison.part(Phase.LOSS).first is not None:
+        yield "the loss, though all outputs of layers agree: look at the loss of the task"
+    elif backward.first is not None and gradients.first is not None:
+        yield f"the gradient at the output of {_named(backward.first)}, though all outputs agree{_beyond(backward)}"
+    if gradients.first is not None:
+        yield f"the first variable whose gradient differs, from the loss back, is {gradients.first.key}"
+    elif forward.first is None and (update := comparison.part(Phase.UPDATE).first) is not None:
+        yield f"the update of {update.key}, though all gradients agree: look at the optimizer"
+    if forward.first is None and evaluation.first is not None:
+        yield f"in evaluation only, the output of {_named(evaluation.first)}{_after(evaluation)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def _after(part: Part) -> str:
+    before = part.before_first
+    return "" if before is None else f"; up to {_named(before)} they agree"
+
+
+def _beyond(part: Part) -> str:
+    before = part.before_first
+    return ": look at the loss" if before is None else f": look at how {_named(before)} passes it on"
+
+
+def _named(difference: Difference) -> str:
+    if difference.phase in (Phase.GRADIENTS, Phase.UPDATE, Phase.WEIGHTS, Phase.BATCH, Phase.LOSS):
+        return difference.key
+    call = f", call {difference.call + 1}" if difference.call else ""
+    return f"{difference.key or 'the model'} ({difference.kind}{call})"
+
+
+def _plain(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "backends": comparison.backends,
+        "tolerance": comparison.tolerance,
+        "same": comparison.same,
+        "differs": list(sentences(comparison)),
+        "parts": [
+            {
+                "part": part.phase,
+                "first": None if part.first is None else part.first.key,
+                "alone": part.alone,
+                "places": [
+                    {
+                        "key": each.key,
+                        "kind": each.kind,
+                        "call": each.call,
+                        "relative": each.relative,
+                        "within": each.within,
+                    }
+                    for each in part.differences
+                ],
+            }
+            for part in comparison.parts
+        ],
+    }

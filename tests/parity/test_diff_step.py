@@ -1,0 +1,79 @@
+"""A fault on one framework is found by `multilearn diff-step`, and put where it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from processes import BACKENDS, SCRIPTS, Warm, environment, on_each
+
+from multilearn.experiments.steps import Comparison, compare
+from multilearn.experiments.steps_report import sentences
+from multilearn.walking import read
+
+FAULTY = SCRIPTS / "faulty.py"
+SOUND, *OTHERS = BACKENDS
+
+
+@pytest.fixture(scope="module")
+def sound(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """The trace of the model without a fault on each framework."""
+    folder = tmp_path_factory.mktemp("sound")
+
+    def trace(backend: str) -> Path:
+        ended = warm[backend].run(FAULTY, "none", backend, MULTILEARN_WALK=str(folder / backend))
+        assert ended.code == 0, ended.said
+        return folder / backend
+
+    return on_each(trace)
+
+
+def compared(sound: Mapping[str, Path], backend: str, path: Path) -> Comparison:
+    return compare((SOUND, backend), (read(sound[SOUND]), read(path)), 1e-4)
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_a_sound_model_takes_the_same_step(sound: Mapping[str, Path], backend: str) -> None:
+    found = compared(sound, backend, sound[backend])
+    assert found.same, list(sentences(found))
+    assert all(part.differences for part in found.parts)
+    assert max(part.largest for part in found.parts[:6]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("at", "fault", "said"),
+    [
+        (0, "batch", "already the batch: array 0"),
+        (0, "weights", "already the weights at start: layers/block.0/inner/kernel"),
+        (0, "output", "the first layer whose output differs is layers/block.0/gain (Gain); up to layers/block.0/inner"),
+        (0, "loss", "the loss, though all outputs of layers agree"),
+        (1, "gradient", "look at how layers/block.0/gain (Gain"),
+        (0, "update", "though all gradients agree: look at the optimizer"),
+        (0, "evaluation", "in evaluation only, the output of layers/block.0/gain (Gain)"),
+    ],
+)
+def test_a_fault_is_named(
+    warm: Mapping[str, Warm], sound: Mapping[str, Path], tmp_path: Path, at: int, fault: str, said: str
+) -> None:
+    backend = OTHERS[at % len(OTHERS)]
+    ended = warm[backend].run(FAULTY, fault, backend, MULTILEARN_WALK=str(tmp_path / "trace"))
+    assert ended.code == 0, ended.said
+    found = compared(sound, backend, tmp_path / "trace")
+    assert not found.same
+    assert any(said in sentence for sentence in sentences(found)), list(sentences(found))
+
+
+def test_the_command_says_it_and_writes_nothing(tmp_path: Path) -> None:
+    faulty = OTHERS[0]
+    named = [option for backend in (SOUND, faulty) for option in ("--backend", backend)]
+    command = [sys.executable, "-m", "multilearn", "diff-step", str(FAULTY), *named, "--json", "--", "output", faulty]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert ended.returncode == 1, ended.stderr
+    (found,) = json.loads(ended.stdout)["comparisons"]
+    assert found["backends"] == [SOUND, faulty]
+    assert found["differs"][0].startswith("the first layer whose output differs is layers/block.0/gain (Gain)")
+    assert not list(tmp_path.iterdir())
