@@ -1,0 +1,188 @@
+"""One function that trains, in fresh processes on every framework, and what is expected of the runs it leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from multilearn import backend, walking
+from multilearn.artifacts import RunDirectory
+from multilearn.builder import LearnerBuilder
+from multilearn.checkpoint.manifest import Manifest
+from multilearn.errors import ConfigurationError
+from multilearn.events import Split
+from multilearn.testing.request import Answer, Request, place_of
+
+__all__ = ["Identical"]
+
+Train = Callable[[LearnerBuilder], object]
+
+_SHOWN_LINES = 25
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise ConfigurationError("A comparison needs runs on two frameworks.", received=reason)
+
+
+@dataclass
+class Identical:
+    """Holds a function that trains to the promise, on `backends`, in `folder`.
+
+    Each expectation raises `AssertionError` where it is not met, with the report of what differs, and where the
+    function fails on a framework, with what it said. `skip` is called with the reason where there is nothing to compare
+    with, and does not return. `kept`: `folder` outlives this process, and has runs of others.
+    """
+
+    backends: Sequence[str]
+    folder: Path
+    kept: bool = False
+    skip: Callable[[str], NoReturn] = field(default=_refuse, repr=False)
+
+    def curves(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
+        """Expect the same curve everywhere: every value of every epoch, as `multilearn compare` judges it.
+
+        `tolerance` is relative, for losses; a share may differ by one item.
+        """
+        from multilearn.experiments import comparison
+
+        folder = self._of("curves", train, seed)
+        for name in self.backends:
+            self._trained(self._request(train, seed, folder / name), name)
+        # a matrix of environments with one framework each leaves its runs side by side
+        found = sorted(path for path in folder.iterdir() if RunDirectory(path).experiment.exists())
+        if len(found) < 2:
+            kept = f"; its run is kept in {folder}" if self.kept else ""
+            self.skip(f"only {', '.join(self.backends)} to compare with itself{kept}")
+        result = comparison.compare(found, tolerance)
+        if not result.same:
+            raise AssertionError(_told(result))
+
+    def steps(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
+        """Expect the same first step everywhere, layer by layer, gradient by gradient: see `multilearn diff-step`."""
+        from multilearn.experiments import steps, steps_report
+
+        folder = self._of("steps", train, seed)
+        for name in self.backends:
+            request = self._request(train, seed, folder / f"{name}.run")
+            self._process(request, name, {walking.VARIABLE: str(folder / name)})
+            if not (folder / name).exists():
+                raise AssertionError(
+                    f"{train.__name__} fits nothing on {name}: it must train with the builder it is given"
+                )
+        found = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix == "")
+        if len(found) < 2:
+            kept = f"; its step is kept in {folder}" if self.kept else ""
+            self.skip(f"only {', '.join(self.backends)} to compare with itself{kept}")
+        first, *others = ((path.name, walking.read(path)) for path in found)
+        compared = [steps.compare((first[0], name), (first[1], traces), tolerance) for name, traces in others]
+        if not all(each.same for each in compared):
+            raise AssertionError(steps_report.as_text(compared))
+
+    def resumes(self, train: Train, *, seed: int = 1) -> None:
+        """Expect a run that is stopped in the middle and gone on with to end as if it never had been, bit for bit."""
+        folder = self._of("resumes", train, seed)
+        for name in self.backends:
+            whole = replace(self._request(train, seed, folder / name / "whole"), saves=True)
+            halved = replace(whole, directory=str(folder / name / "halved"))
+            self._halved(halved, self._trained(whole, name), name)
+            self._trained(replace(halved, resumes=True), name)
+            if differing := list(_differing(Path(whole.directory), Path(halved.directory))):
+                raise AssertionError(
+                    f"On {name} a run that was stopped and gone on with ended otherwise than the whole one, in "
+                    f"{', '.join(differing)}"
+                )
+
+    def moves(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
+        """Expect a run begun on each framework, and gone on with on the next, to have the curve of a whole one."""
+        from multilearn.experiments import comparison
+
+        if len(self.backends) < 2:
+            self.skip(f"only {', '.join(self.backends)} to move between")
+        folder = self._of("moves", train, seed)
+        first, *_ = self.backends
+        whole = replace(self._request(train, seed, folder / "whole"), saves=True)
+        answer = self._trained(whole, first)
+        for name, following in zip(self.backends, [*self.backends[1:], first], strict=True):
+            moved = replace(whole, directory=str(folder / f"from-{name}-to-{following}"))
+            self._halved(moved, answer, name)
+            self._trained(replace(moved, resumes=True), following)
+            result = comparison.compare([Path(whole.directory), Path(moved.directory)], tolerance)
+            if not result.same:
+                raise AssertionError(_told(result))
+
+    def _of(self, check: str, train: Train, seed: int) -> Path:
+        """The folder of one check, without what was left of this one's frameworks."""
+        folder = self.folder / f"{check}-{getattr(train, '__name__', 'train')}-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if not self.kept or path.name.removesuffix(".run") in self.backends:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return folder
+
+    def _request(self, train: Train, seed: int, directory: Path) -> Request:
+        return Request(**place_of(train), directory=str(directory), seed=seed)
+
+    def _halved(self, request: Request, whole: Answer, name: str) -> None:
+        if whole.asked < 2:
+            raise AssertionError(
+                f"{request.name} cannot be stopped in the middle on {name}: it must keep the builder's interrupter "
+                "(no .with_interrupter), and train more than one batch"
+            )
+        self._trained(replace(request, stop_after=whole.asked // 2), name)
+
+    def _trained(self, request: Request, name: str) -> Answer:
+        answer = self._process(request, name, {})
+        if not answer.exists():
+            raise AssertionError(f"{request.name} left its process on {name} before its end")
+        return Answer.read(answer)
+
+    def _process(self, request: Request, name: str, variables: dict[str, str]) -> Path:
+        files = self.folder / "request.json", self.folder / "answer.json"
+        files[1].unlink(missing_ok=True)
+        request.write(files[0])
+        chosen = {backend.VARIABLE: name, backend.KERAS_VARIABLE: name}
+        ended = subprocess.run(
+            [sys.executable, "-m", "multilearn.testing.child", *map(str, files)],
+            env={**os.environ, **chosen, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if ended.returncode:
+            last = ended.stdout.decode(errors="replace").rstrip().splitlines()[-_SHOWN_LINES:]
+            raise AssertionError(
+                "\n    ".join([f"{request.name} fails on {name} with exit code {ended.returncode}", *last])
+            )
+        return files[1]
+
+
+def _told(result: Any) -> str:
+    from multilearn.experiments import blocks, comparison_report
+
+    return blocks.as_text(comparison_report.blocks(result))
+
+
+def _differing(whole: Path, halved: Path) -> Iterator[str]:
+    """Metric files, and records by the hashes in their manifests, that are not equal."""
+    found = [_metric_files(whole), _metric_files(halved)]
+    found = [files | _records(path) for files, path in zip(found, (whole, halved), strict=True)]
+    yield from sorted(name for name in found[0].keys() | found[1].keys() if found[0].get(name) != found[1].get(name))
+
+
+def _metric_files(directory: Path) -> dict[str, bytes | str]:
+    folders = [directory / split for split in (Split.TRAIN, Split.VALID)]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
+
+
+def _records(directory: Path) -> dict[str, bytes | str]:
+    checkpoints = Manifest.load(RunDirectory(directory).checkpoints).checkpoints
+    return {
+        f"checkpoint/{name}": facts.sha256 for checkpoint in checkpoints for name, facts in checkpoint.files.items()
+    }
