@@ -26,7 +26,7 @@ from multilearn.learner import Learner
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.opening import own
-from multilearn.protocols import Device
+from multilearn.protocols import Device, FindsDevices
 from multilearn.renderers import Renderer
 from multilearn.reporting import NanPolicy
 from multilearn.requirements import (
@@ -179,7 +179,8 @@ class LearnerBuilder:
 
         `"stop"` raises `NonFiniteLoss` and saves nothing of it. `"skip"` leaves weights and optimizer as they are and
         the batch out of all epoch values; the learning rate goes on as if there had been an update; an epoch without
-        any other batch stops the run. `"ignore"` trains with it.
+        any other batch stops the run. Where the loss is finite and its gradient is not, weights and optimizer stay as
+        they are too, and the loss, which was measured, counts. `"ignore"` trains with it.
         """
         return self._with(nan_policy=one_policy(policy))
 
@@ -211,6 +212,8 @@ class LearnerBuilder:
         backend = backends.load()
         subject = backend.adopt(model, optimizer, lr)
         refuse_unmeasured(self._settings, subject.scheduler)
+        if self._settings.device is not None and isinstance(backend, FindsDevices):
+            backend.find_device(self._settings.device)
         seed = seeds.current()
         settings, path = placed(self._settings, backend.name, seed)
         return Learner(Run(settings, path, backend, replace(subject, scheduler=own(subject.scheduler)), seed))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from multilearn.checkpointing import Checkpointer, SaveInterval
-from multilearn.data import closing_after, place_of
+from multilearn.checkpointing import Checkpointer, NoCheckpointer, SaveInterval
+from multilearn.data import Resting, closing_after, draws_globally, place_of
 from multilearn.early_stopping import StoppingRule, time_limit_of
 from multilearn.errors import DataError
 from multilearn.events import EpochEnded, Saved, Split
 from multilearn.interrupter import Interrupter
+from multilearn.looking_ahead import LookAhead
 from multilearn.position import START, Position
-from multilearn.progress import Plan, Progress, schedule_record
-from multilearn.protocols import Batch, Engine, Loader, LRScheduler, Record
+from multilearn.progress import Plan, Progress, put_back_afterwards, schedule_record
+from multilearn.protocols import Engine, Loader, LRScheduler, Record
 from multilearn.reporting import Pending, Reporter
 from multilearn.schedulers import Observing
 
@@ -49,10 +50,13 @@ class Loop:
     plan: Plan
     course: Course
     progress: Progress
+    ahead: LookAhead = field(default_factory=LookAhead)
+    resting: Resting = field(default_factory=lambda: Resting(None))
     by_rule: bool = False
     _began: float = 0.0
     _saved: float = 0.0
     _batches: int = 0
+    _miscounted: bool = False
 
     @property
     def completed(self) -> bool:
@@ -61,6 +65,7 @@ class Loop:
 
     def run(self) -> None:
         """Every epoch that is left; `progress` says afterwards how far it came."""
+        self.resting.take(0)
         self._saved = time.monotonic() if self.course.every is not None else 0.0
         if self.course.rule is not None:
             self._began = time.monotonic() - (self.progress.seconds or 0.0)
@@ -69,13 +74,18 @@ class Loop:
         while not (self.completed or stopping):
             stopping = self._epoch(self.progress.position.finished_epochs + 1)
 
+    def tell_saved(self) -> None:
+        """Tell of the checkpoints that have come to be on disk since this was last done: nothing is said before."""
+        for position in self.checkpointer.durable():
+            self.reporter.listeners.tell(Saved(position))
+
     def _epoch(self, epoch: int) -> bool:
         """What is left of `epoch`. Whether the run stops here: then, and only then, the place is saved in any case."""
-        finished = self._train(epoch) and self._validate(epoch)
-        if not finished:
+        trained = self.progress.trained or self._train(epoch)
+        if not (trained and self._validate(epoch)):
             self._save_inside()
             return True
-        self.progress.position = Position(epoch)
+        self.progress.position, self.progress.trained = Position(epoch), False
         history = self.reporter.store.history
         if isinstance(self.scheduler, Observing):
             self.scheduler.observe(epoch, history)
@@ -84,20 +94,22 @@ class Loop:
         # asked once: a request that comes while this place is being saved finds the loop in the next epoch
         stopping = self.interrupter.reason is not None
         if self.checkpointer.after_epoch(epoch, history, self._snapshot, stopping):
-            self._told_saved()
+            self._clock_saved()
+        self.tell_saved()
         if self.completed and not stopping:
             self.checkpointer.completed(history)
         return stopping
 
     def _train(self, epoch: int) -> bool:
         """The batches of `epoch` that are left. Whether all of them were done."""
-        progress = self.progress
+        progress, loader = self.progress, self.loaders[Split.TRAIN]
         done = progress.position.batch or 0
+        draws = draws_globally(loader) and not isinstance(self.checkpointer, NoCheckpointer)
         if not done:
             self.reporter.begin(Split.TRAIN)
         rate, in_window = 0.0, 0
-        with closing_after(self.loaders[Split.TRAIN].iterate(self.plan.seed, epoch, done)) as batches:
-            for batch, last in _marking_last(batches):
+        with closing_after(loader.iterate(self.plan.seed, epoch, done)) as batches:
+            for batch, last in self.ahead.over(batches, draws):
                 if not in_window:
                     rate = float(self.scheduler.learning_rate(progress.update))
                 in_window += 1
@@ -107,35 +119,51 @@ class Loop:
                 progress.update += update
                 self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, output))
                 progress.position = Position(epoch, done)
+                self.tell_saved()
                 # an accumulation window that is open never enters a record
                 if update:
                     if not last and self._stops_after(in_window):
                         return False
                     in_window = 0
-        self._batches = done
         if not done:
             raise DataError(
                 "The training loader must have at least one batch in every epoch.",
                 received=f"none in epoch {epoch}",
                 remedy="Give one that can be gone through again, such as a DataLoader.",
             )
-        self.reporter.end(Split.TRAIN, epoch)
+        self._count(epoch, done)
+        progress.trained = True
         return True
 
     def _validate(self, epoch: int) -> bool:
-        """All validation batches. Whether none was left out because the run is to stop."""
+        """End the training of `epoch`, then all validation batches. Whether none was left out because the run stops."""
+        self._batches = self.progress.position.batch or 0
+        self.reporter.end(Split.TRAIN, epoch)
         if Split.VALID not in self.loaders:
             return True
         self.reporter.begin(Split.VALID)
-        with closing_after(self.loaders[Split.VALID].iterate(self.plan.seed, epoch)) as batches:
+        number, loader = 0, self.loaders[Split.VALID]
+        with put_back_afterwards(), closing_after(loader.iterate(self.plan.seed, epoch)) as batches:
             for number, batch in enumerate(batches, start=1):
                 self._watch_time()
                 if self.interrupter.reason is not None:
                     return False
                 output = self.engine.eval_step(batch)
                 self.reporter.add(Split.VALID, epoch, Pending(number, self.progress.update, None, output))
-        self.reporter.end(Split.VALID, epoch)
+            self.reporter.end(Split.VALID, epoch)
+        self.resting.take(number)
         return True
+
+    def _count(self, epoch: int, done: int) -> None:
+        """Say once that an epoch is not as long as the loader says."""
+        planned, horizon = self.plan.batches, self.plan.horizon
+        if planned in (None, done) or self._miscounted:
+            return
+        self._miscounted = True
+        spans = f" The learning-rate schedule spans {horizon} updates all the same." if horizon else ""
+        _log.warning(
+            "The training loader has a length of %d batches, and epoch %d had %d.%s", planned, epoch, done, spans
+        )
 
     def _stops_after(self, window: int) -> bool:
         """At the end of a window of so many batches inside an epoch: whether the run stops. If not, it may be saved."""
@@ -154,12 +182,11 @@ class Loop:
         # the lines of the batches that the checkpoint counts must not be younger than it
         self.reporter.listeners.flush()
         if self.checkpointer.inside_epoch(self.progress.position, self._snapshot):
-            self._told_saved()
+            self._clock_saved()
 
-    def _told_saved(self) -> None:
+    def _clock_saved(self) -> None:
         if self.course.every is not None:
             self._saved = time.monotonic()
-        self.reporter.listeners.tell(Saved(self.progress.position))
 
     def _watch_time(self) -> None:
         """Ask for the stop when the time limit is over: it does not wait for the end of an epoch."""
@@ -197,21 +224,14 @@ class Loop:
     def _snapshot(self) -> Mapping[str, Record]:
         record = self.engine.record()
         done = self._batches if self.progress.position.batch is None else self.progress.position.batch
-        place = place_of(self.loaders[Split.TRAIN], done)
+        found = {"loader": place_of(self.loaders[Split.TRAIN], done), "valid_loader": self.resting.place}
         schedule = schedule_record(
-            self.plan, self.progress, self.scheduler, self.reporter.store, record["random"], place
+            self.plan,
+            self.progress,
+            self.scheduler,
+            self.reporter.store,
+            record["random"],
+            {name: place for name, place in found.items() if place is not None},
+            self.ahead.drawn_before,
         )
         return {"model": record["model"], "optim": record["optim"], "scheduler": schedule}
-
-
-def _marking_last(batches: Iterable[Batch]) -> Iterator[tuple[Batch, bool]]:
-    """Each batch, and whether it is the last one: it looks one ahead."""
-    iterator = iter(batches)
-    try:
-        current = next(iterator)
-    except StopIteration:
-        return
-    for following in iterator:
-        yield current, False
-        current = following
-    yield current, True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from multilearn.data import as_loader, closing_after, kept_working, length
+from multilearn.data.fingerprint import data_facts, loader_facts
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.events import Split
 from multilearn.protocols import Example, Loader, LRScheduler
@@ -26,6 +27,17 @@ class Data:
     examples: tuple[Example, ...]
     batches: Mapping[Split, int | None]
     notes: tuple[str, ...] = ()
+
+    def described(self, *, first_batches: bool) -> dict[str, dict[str, Any]]:
+        """`loaders`: how the data are divided into batches; `data`: which they are, see `data_facts`; by split."""
+        seen = [
+            (split, loader, example.batch)
+            for (split, loader), example in zip(self.loaders.items(), self.examples, strict=True)
+        ]
+        return {
+            "loaders": {str(split): loader_facts(loader, self.batches[split], batch) for split, loader, batch in seen},
+            "data": {str(split): data_facts(loader, batch if first_batches else None) for split, loader, batch in seen},
+        }
 
 
 def examine(train: Any, valid: Any, seed: int, stack: ExitStack) -> Data:

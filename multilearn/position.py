@@ -23,6 +23,14 @@ class Position:
     epoch: int
     batch: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.epoch < 0 or (self.batch is not None and self.batch < 1):
+            raise ConfigurationError(
+                "Epochs and the batches of one are counted from 1, and epoch 0 is the beginning of a run.",
+                received=f"epoch {self.epoch}" + ("" if self.batch is None else f", batch {self.batch}"),
+                remedy="Write Position(3), or Position(3, 120) for 120 batches into epoch 3.",
+            )
+
     @classmethod
     def parse(cls, text: str) -> Position:
         """The position written as `text`. Raises `ConfigurationError` if it is not one."""

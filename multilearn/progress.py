@@ -12,8 +12,18 @@ from multilearn.errors import RecordError
 from multilearn.metrics.store import MetricStore
 from multilearn.position import START, Position
 from multilearn.protocols import LRScheduler, Record
+from multilearn.streams import GlobalStreams
 
-__all__ = ["Plan", "Progress", "progress_of", "put_back_on_error", "restore_schedule", "schedule_record"]
+__all__ = [
+    "Plan",
+    "Progress",
+    "drawn_before",
+    "progress_of",
+    "put_back_afterwards",
+    "put_back_on_error",
+    "restore_schedule",
+    "schedule_record",
+]
 
 _PARTS = frozenset({"metrics", "progress", "random", "scheduler", "seed", "streams"})
 
@@ -33,13 +43,15 @@ class Progress:
     """How far a run is.
 
     `update`: optimizer updates so far; `seconds`: what training took, over all sessions, None if no rule asks for it;
-    `skipped`: batches left out because their loss was not finite.
+    `skipped`: batches left out because their loss was not finite; `trained`: whether of the epoch under way only the
+    validation is left.
     """
 
     position: Position = START
     update: int = 0
     seconds: float | None = None
     skipped: int = 0
+    trained: bool = False
 
 
 def schedule_record(
@@ -48,23 +60,26 @@ def schedule_record(
     scheduler: LRScheduler,
     store: MetricStore,
     random: Mapping[str, Any],
-    place: Record | None = None,
+    places: Mapping[str, Record],
+    drawn_before: GlobalStreams | None = None,
 ) -> Record:
     """Everything that schedules the rest of the run: positions, data order, streams, history, metric states.
 
-    `place`: where the training loader is, if seed, epoch and number of the batch do not say it.
+    `places`: where loaders are, by split, if seed, epoch and number of the batch do not say it; `drawn_before`: see
+    `LookAhead`.
     """
     # equal runs make equal files: what a clock said is only in those of runs that depend on it
     spent = {} if progress.seconds is None else {"seconds": progress.seconds}
     counted = {"update": progress.update, "accumulation": plan.accumulation, "batches": plan.batches}
     return {
         "scheduler": {"state": scheduler.state(), "horizon": plan.horizon},
-        "progress": {**counted, "skipped": progress.skipped, **spent},
+        "progress": {**counted, "skipped": progress.skipped, "trained": progress.trained, **spent},
         "seed": plan.seed,
-        "streams": seeds.streams(),
+        "streams": GlobalStreams.now().record(),
         "random": dict(random),
         "metrics": store.state(),
-        **({} if place is None else {"loader": place}),
+        **places,
+        **({} if drawn_before is None else {"drawn_before": drawn_before.record_with_torch()}),
     }
 
 
@@ -81,9 +96,13 @@ def restore_schedule(
         progress_of(record)
         scheduler.restore(record["scheduler"]["state"])
         store.restore(record["metrics"])
-        seeds.restore_streams(record["streams"])
+        if (before := drawn_before(record)) is not None:
+            # only tried: it is for the first batch
+            with put_back_afterwards():
+                before.put_back()
+        GlobalStreams.of_record(record["streams"]).put_back()
         return int(record["seed"]), _differences(record, plan, inside_epoch)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise RecordError(
             "The record of the schedule must hold what this version wrote.",
             received=f"{type(error).__name__}: {error}",
@@ -94,21 +113,38 @@ def restore_schedule(
 @contextmanager
 def put_back_on_error(scheduler: LRScheduler, store: MetricStore) -> Iterator[None]:
     """Whatever is raised while it lasts leaves what `restore_schedule` restores as it was."""
-    state, metrics, streams = scheduler.state(), store.state(), seeds.streams()
+    state, metrics, streams = scheduler.state(), store.state(), GlobalStreams.now()
     try:
         yield
     except BaseException:
         scheduler.restore(state)
         store.restore(metrics)
-        seeds.restore_streams(streams)
+        streams.put_back()
         raise
+
+
+@contextmanager
+def put_back_afterwards() -> Iterator[None]:
+    """What is drawn while it lasts moves nobody else's global streams."""
+    streams = GlobalStreams.now()
+    try:
+        yield
+    finally:
+        streams.put_back()
 
 
 def progress_of(record: Record, position: Position = START, timed: bool = False) -> Progress:
     """What a record says of the run that is at `position`; `timed`: whether it depends on the time that is spent."""
     found = record["progress"]
     seconds = float(found.get("seconds", 0.0)) if timed else None
-    return Progress(position, int(found["update"]), seconds, int(found.get("skipped", 0)))
+    trained = position.batch is not None and bool(found.get("trained", False))
+    return Progress(position, int(found["update"]), seconds, int(found.get("skipped", 0)), trained)
+
+
+def drawn_before(record: Record) -> GlobalStreams | None:
+    """Where the global streams were before the batch was made that was looked at ahead; see `LookAhead`."""
+    found = record.get("drawn_before")
+    return None if found is None else GlobalStreams.of_record(found)
 
 
 def _differences(record: Record, plan: Plan, inside_epoch: bool) -> list[str]:

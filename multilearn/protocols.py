@@ -22,15 +22,19 @@ __all__ = [
     "EngineOptions",
     "EvalEngine",
     "Example",
+    "FindsDevices",
+    "Fingerprinted",
     "HostOutput",
     "LRScheduler",
     "Loader",
     "Optimizer",
     "Record",
+    "SettlesNumerics",
     "StatefulLoader",
     "StepOutput",
     "Subject",
     "Task",
+    "TellsNumerics",
     "Tensor",
     "Weighed",
 ]
@@ -314,6 +318,36 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class TellsNumerics(Protocol):
+    """A backend that knows what its framework's settings do to roundings."""
+
+    def numerics(self) -> Mapping[str, str | bool | int]:
+        """For `experiment.json`: `tf32`, `onednn`, `deterministic`, numbers of threads by names that end so."""
+        ...
+
+
+@runtime_checkable
+class FindsDevices(Protocol):
+    """A backend that knows a device by several names, and which there are, before there is anything to train."""
+
+    def find_device(self, name: str) -> Device:
+        """The device called `name`, such as `"cuda"`. Raises `ConfigurationError`, naming those that there are."""
+        ...
+
+
+@runtime_checkable
+class SettlesNumerics(Protocol):
+    """A backend that can have its framework compute as a seeded experiment needs it."""
+
+    def settle(self, deterministic: bool) -> None:
+        """Have no factors rounded (TF32); on request, have the same computation give the same bits, also on a GPU.
+
+        Raises `BackendError`, with nothing changed, where it is too late for it.
+        """
+        ...
+
+
+@runtime_checkable
 class AdoptsMetrics(Protocol):
     """A backend whose framework has metrics of its own."""
 
@@ -328,6 +362,15 @@ class Loader(Protocol):
 
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` (counted from 1) from batch number `start` (counted from 0) on."""
+        ...
+
+
+@runtime_checkable
+class Fingerprinted(Loader, Protocol):
+    """A loader that says itself which data it has, for `experiment.json`. Others are known by their first batch."""
+
+    def fingerprint(self) -> str:
+        """The same text for the same data, such as a hash or a version; it must not load them anew, nor draw."""
         ...
 
 

@@ -10,6 +10,7 @@ from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder, nbytes
 from multilearn.directory import holds_run
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
+from multilearn.events import Split
 from multilearn.experiment import earlier
 from multilearn.history import History, Monitor
 from multilearn.position import START, Position
@@ -31,6 +32,10 @@ class Found:
     parts: Mapping[str, Record] = field(default_factory=dict)
     source: Path | None = None
     notes: tuple[str, ...] = ()
+
+    def finals(self) -> Mapping[Split, Mapping[str, Mapping[int, float]]]:
+        """The epoch values up to there, by split, metric and epoch."""
+        return history_of(self.parts).table() if self.parts else {}
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,10 @@ def locate(resume: Resume, path: Path, recorder: Recorder | None = None) -> Loca
     Raises `CheckpointNotFound`, naming those that exist; for `"latest"` only if another directory holds no run.
     """
     source = path if resume.directory is None else resume.directory
-    folder = CheckpointFolder(RunDirectory(source).checkpoints, recorder or MpkGzRecorder())
+    folder, damage = CheckpointFolder(RunDirectory(source).checkpoints, recorder or MpkGzRecorder()).recovered()
     position, notes = _position(resume, folder, source)
-    if position is None and resume.directory is None and (origin := _moved_from(path, folder)):
+    notes = notes if damage is None else (f"{damage}.", *notes)
+    if position is None and (origin := _moved_from(source, folder)):
         # the run was moved here, and ended before it saved anything of its own
         folder, position = origin
     return Located(folder, position, notes)
@@ -119,7 +125,7 @@ def history_of(parts: Mapping[str, Record]) -> History:
     """The history up to the place of a checkpoint. Raises `RecordError` where it is not what this version wrote."""
     try:
         return History.from_state(parts["scheduler"]["metrics"]["history"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RecordError(
             "The record of the schedule must hold what this version wrote.",
             received=f"{type(error).__name__}: {error}",

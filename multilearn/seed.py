@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from multilearn.errors import ConfigurationError
+from multilearn.errors import BackendError, ConfigurationError
+from multilearn.protocols import Backend, SettlesNumerics
 
-__all__ = ["VARIABLE", "current", "origin", "restore_streams", "set_seed", "streams"]
+__all__ = ["VARIABLE", "current", "origin", "set_seed"]
 
 VARIABLE = "MULTILEARN_SEED"
 _LIMIT = 2**63
@@ -20,24 +19,31 @@ _current: int | None = None
 _origin = "drawn"
 
 
-def set_seed(n: int) -> None:
+def set_seed(n: int, deterministic: bool = False) -> None:
     """Make the experiment a function of `n` (0 <= n < 2**63) on every framework.
 
     Call it before the model is made: its weights are drawn there. It also seeds Python's and numpy's global
-    generators. The environment variable `MULTILEARN_SEED` wins over `n`. Called again, it starts every stream anew.
+    generators, and has the framework multiply in full float32 (no TF32). The environment variable `MULTILEARN_SEED`
+    wins over `n`. Called again, it starts every stream anew.
 
-    Raises `ConfigurationError` for what is no such number, `BackendError` if the framework cannot be used.
+    With `deterministic`, equal runs are equal bit for bit on GPUs too, where operations are slower then and some are
+    refused by the framework; on CPUs they are without it. Call it before anything else of the framework then; for the
+    rest of the process it stays so.
+
+    Raises `ConfigurationError` for what is no such number, `BackendError` if the framework cannot be used, or not
+    deterministically any more.
     """
     from multilearn import backend
 
     global _current, _origin
-    asked, _origin = _checked(n, "The seed"), "set_seed"
+    asked, origin = _checked(n, "The seed"), "set_seed"
     if (forced := _from_environment()) is not None:
         if forced != asked:
-            _origin = f"{VARIABLE}, instead of the script's {asked}"
+            origin = f"{VARIABLE}, instead of the script's {asked}"
         asked = forced
     framework = backend.load()
-    _current = asked
+    _settle(framework, deterministic)
+    _current, _origin = asked, origin
     random.seed(asked)
     np.random.seed(asked & 0xFFFFFFFF)
     framework.seed(asked)
@@ -58,28 +64,15 @@ def origin() -> str:
     return _origin
 
 
-def streams() -> dict[str, Any]:
-    """The state of Python's and numpy's global generators, as plain data for a record."""
-    version, internal, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    return {
-        "python": {"version": version, "state": list(internal), "gauss": gauss},
-        "numpy": {
-            "name": str(name),
-            "state": [int(key) for key in keys],
-            "position": int(position),
-            "has_gauss": int(has_gauss),
-            "gauss": float(cached),
-        },
-    }
-
-
-def restore_streams(state: Mapping[str, Any]) -> None:
-    """Go on from what `streams` returned."""
-    of_python, of_numpy = state["python"], state["numpy"]
-    random.setstate((of_python["version"], tuple(of_python["state"]), of_python["gauss"]))
-    keys = np.asarray(of_numpy["state"], np.uint32)
-    np.random.set_state((of_numpy["name"], keys, of_numpy["position"], of_numpy["has_gauss"], of_numpy["gauss"]))
+def _settle(framework: Backend, deterministic: bool) -> None:
+    if isinstance(framework, SettlesNumerics):
+        framework.settle(bool(deterministic))
+    elif deterministic:
+        raise BackendError(
+            f"The backend {framework.name} does not say how to make it deterministic.",
+            received="set_seed(..., deterministic=True)",
+            remedy="Leave deterministic out.",
+        )
 
 
 def _from_environment() -> int | None:

@@ -6,24 +6,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from multilearn import evidence
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import DEFAULT
 from multilearn.checkpoint.strategies import best_of
-from multilearn.data import go_to, require_saveable
+from multilearn.data import Resting, go_to, require_saveable
 from multilearn.declaration import declared
 from multilearn.early_stopping import asks_for_time
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.experiment import Experiment, Session, earlier, fingerprint, now, threads
+from multilearn.evidence import Weights
+from multilearn.experiment import Experiment, Session, earlier, now
+from multilearn.looking_ahead import LookAhead
 from multilearn.metrics import AnyMetric
 from multilearn.metrics.metric import of_device
 from multilearn.metrics.store import MetricStore
 from multilearn.opening import Data, spanned
-from multilearn.progress import Plan, Progress, progress_of, put_back_on_error, restore_schedule
-from multilearn.protocols import Backend, Engine, EngineOptions, LRScheduler, Subject
+from multilearn.progress import Plan, Progress, drawn_before, progress_of, put_back_on_error, restore_schedule
+from multilearn.protocols import Backend, Engine, EngineOptions, LRScheduler, Subject, Weighed
 from multilearn.resuming import Found, find
+from multilearn.schedule_check import check_schedule
 from multilearn.settings import Settings
+from multilearn.storage import tight
 
 __all__ = ["Run", "Start"]
 
@@ -41,7 +47,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Start:
-    """Where and with what the loop begins. `notes` is what is to be said aloud."""
+    """Where and with what the loop begins. `notes` is what is to be said aloud,
+    `described` what experiment.json says of the data."""
 
     run: Run
     engine: Engine
@@ -50,7 +57,10 @@ class Start:
     store: MetricStore
     plan: Plan
     progress: Progress
+    ahead: LookAhead
+    resting: Resting
     notes: tuple[str, ...]
+    described: Mapping[str, Any]
 
     @classmethod
     def of(
@@ -71,33 +81,44 @@ class Start:
         scheduler = spanned(run.subject.scheduler, settings.epochs, batches, settings.accumulation)
         plan = Plan(run.seed, settings.accumulation, batches, getattr(scheduler, "horizon", None))
         found = find(settings, run.path, engine)
+        ahead, resting = LookAhead(), Resting(data.loaders.get(Split.VALID))
         notes = [*data.notes, *found.notes, *_in_vain(settings, data)]
         if settings.recorder is not None:
             notes += require_saveable(data.loaders[Split.TRAIN])
+            if isinstance(engine, Weighed):
+                notes += tight(run.path, engine.nbytes())
+            notes += _anew(resting)
         timed = settings.early_stopping is not None and asks_for_time(settings.early_stopping)
         progress = Progress(seconds=0.0 if timed else None)
         if found.parts:
             schedule = found.parts["scheduler"]
             inside = found.position.batch is not None
+            check_schedule(schedule, found.position)
             # first: what it refuses must leave the model as it is
             with put_back_on_error(scheduler, store):
                 seed, differences = restore_schedule(schedule, plan, inside, scheduler, store)
                 progress = progress_of(schedule, found.position, timed)
-                go_to(data.loaders[Split.TRAIN], schedule.get("loader"), found.position)
+                go_to(data.loaders[Split.TRAIN], schedule.get("loader"), found.position, trained=progress.trained)
+                resting.go_to(schedule.get("valid_loader"))
+                ahead = LookAhead(drawn_before(schedule))
                 engine.restore({**found.parts, "random": schedule["random"]})
             plan = replace(plan, seed=seed)
             notes += differences
-        return cls(run, engine, found, scheduler, store, plan, progress, tuple(notes))
+        described = data.described(first_batches=plan.seed == run.seed)
+        return cls(run, engine, found, scheduler, store, plan, progress, ahead, resting, tuple(notes), described)
 
-    def experiment(self, weights: str | None) -> Experiment:
+    def experiment(self, weights: Weights) -> Experiment:
         """What experiment.json says of the run, this session included, at its beginning."""
         run, source = self.run, self.found.source
         session = Session(
             started=now(),
             backend=run.backend.name,
-            versions=dict(run.backend.versions()),
+            versions=evidence.versions(run.backend),
             device=run.settings.device or str(run.backend.devices()[0]),
-            threads=threads(),
+            machine=evidence.machine(),
+            threads=evidence.threads(),
+            numerics=evidence.numerics(run.backend),
+            **self.described,
             resumed_from=None if source is None else {"directory": str(source), "position": str(self.found.position)},
         )
         builder, not_data = declared(run.settings)
@@ -108,21 +129,28 @@ class Start:
             subject=run.subject.description,
             scheduler={"description": repr(self.scheduler), "updates": self.plan.horizon},
             metrics=run.settings.describe_metrics(),
-            weights_sha256=weights,
+            weights=weights,
             sessions=(*earlier(RunDirectory(run.path).experiment)[0], session),
         )
 
-    def initial_weights(self) -> str | None:
-        """The hash of the weights that the run began with."""
+    def initial_weights(self) -> Weights:
+        """The hashes of the weights that the run began with."""
         if self.found.source is not None:
             return earlier(RunDirectory(self.found.source).experiment)[1]
         try:
-            return fingerprint(self.engine.record()["model"])
+            return Weights.of(self.engine.record()["model"])
         except ConfigurationError:
             # an optimizer whose state cannot be named in a record can still train, only not be saved
             if self.run.settings.recorder is not None:
                 raise
-            return None
+            return Weights()
+
+
+def _anew(resting: Resting) -> Iterator[str]:
+    """What is to be said of a loader for validation whose state cannot be saved."""
+    resting.take(0)
+    if (untold := resting.untold) is not None:
+        yield f"A run that goes on begins with its validation loader anew: its state cannot be saved. {untold}"
 
 
 def _in_vain(settings: Settings, data: Data) -> Iterator[str]:

@@ -129,7 +129,7 @@ class CurveMetric(ABC):
         columns = scores.shape[-1]
         scores = scores.reshape(-1, columns)
         truths = truths.reshape((-1,) if self.mode == "multiclass" else (-1, columns))
-        counted = (truths != NOT_COUNTED).reshape(len(scores), -1).any(axis=1)
+        counted = (truths != NOT_COUNTED).any(axis=tuple(range(1, truths.ndim)))
         of_batch = {"scores": scores[counted], "truths": truths[counted]}
         state = {"scores": [], "truths": []} if state is None else state
         return {name: _with_chunk(state[name], chunk) for name, chunk in of_batch.items()}

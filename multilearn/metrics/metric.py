@@ -15,7 +15,8 @@ Measured = Mapping[str, Any]
 """What `measure` returned for one batch, copied to the host as numpy arrays; or what an observer saw, as it likes."""
 
 State = Mapping[str, Any]
-"""Plain numbers, numpy arrays, strings and lists: it goes into checkpoints."""
+"""Numbers (Python's or numpy's), numpy arrays, strings, None, lists, tuples and dicts of these with strings as keys: it
+goes into checkpoints, and comes out of them as it was."""
 
 
 UNAVAILABLE = "unavailable"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from multilearn.checkpoint.tensors import HostTensor
+from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
 from multilearn.history import History
 from multilearn.metrics.metric import HostMetric, Measured, Metric, Moment, State
@@ -19,6 +20,9 @@ from multilearn.protocols import HostOutput, Record
 __all__ = ["MetricStore"]
 
 _log = logging.getLogger("multilearn")
+
+# A map in a record that has this one key, which no metric will choose, is a tuple, or a number of numpy's.
+_TUPLE, _SCALAR = "(tuple)", "(scalar)"
 
 
 class MetricStore:
@@ -30,6 +34,7 @@ class MetricStore:
         self._history = History()
         self._texts: dict[Split, dict[str, str]] = {}
         self._warned: set[str] = set()
+        self._restored: set[tuple[Split, str]] = set()
         self._observers: dict[Split, dict[str, Callable[[Moment], Measured]]] = {}
 
     @property
@@ -45,6 +50,7 @@ class MetricStore:
     def begin(self, split: Split) -> None:
         """A new epoch of the split: nothing has been counted."""
         self._states[split] = {}
+        self._restored = {(of, name) for of, name in self._restored if of != split}
         self._observing(split)
 
     def fold(self, split: Split, output: HostOutput, moment: Moment, counted: bool = True) -> Mapping[str, Reading]:
@@ -58,7 +64,10 @@ class MetricStore:
             measured = observers[metric.name](moment) if of_host else output.measures[metric.name]
             of_batch = metric.entry(metric.merge(None, measured))
             if counted or of_host:
-                states[metric.name] = metric.merge(states.get(metric.name), measured)
+                state = states.get(metric.name)
+                first = (split, metric.name) in self._restored
+                merged = self._resumed(split, metric, state, measured) if first else metric.merge(state, measured)
+                states[metric.name] = merged
             readings[metric.name] = Reading(of_batch.value, of_batch.count, _running(metric, states, of_batch.value))
         return MappingProxyType(readings)
 
@@ -99,6 +108,22 @@ class MetricStore:
             Split(split): {name: _from_record(state) for name, state in states.items()}
             for split, states in record["states"].items()
         }
+        self._restored = {(split, name) for split, states in self._states.items() for name in states}
+
+    def _resumed(self, split: Split, metric: Metric | HostMetric, state: State | None, measured: Measured) -> State:
+        """The first batch after a restart shows whether what a checkpoint says can be gone on from."""
+        self._restored.discard((split, metric.name))
+        try:
+            merged = metric.merge(state, measured)
+            value = metric.entry(merged).value
+            value if isinstance(value, str) else float(value)
+        except Exception as error:
+            raise RecordError(
+                f"The metric {metric.name} must be able to go on from what it was.",
+                received=f"a checkpoint inside an epoch where it cannot ({type(error).__name__}: {error})",
+                remedy="Go on from the end of an epoch.",
+            ) from error
+        return merged
 
     def _observing(self, split: Split) -> Mapping[str, Callable[[Moment], Measured]]:
         """What looks at the machine while the split goes on: made once in a run, as it begins or goes on."""
@@ -127,15 +152,21 @@ def _to_record(state: Any) -> Any:
     if isinstance(state, Mapping):
         return {key: _to_record(value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
-        return [_to_record(value) for value in state]
+        values = [_to_record(value) for value in state]
+        return values if isinstance(state, list) else {_TUPLE: values}
     if isinstance(state, np.generic):
-        return state.item()
+        # a number of 32 bits adds up otherwise than Python's own
+        return {_SCALAR: HostTensor.of(state)}
     return HostTensor.of(state) if isinstance(state, np.ndarray) else state
 
 
 def _from_record(state: Any) -> Any:
     if isinstance(state, Mapping):
+        if state.keys() == {_TUPLE}:
+            return tuple(_from_record(state[_TUPLE]))
+        if state.keys() == {_SCALAR}:
+            return state[_SCALAR].numpy()[()]
         return {key: _from_record(value) for key, value in state.items()}
     if isinstance(state, list):
         return [_from_record(value) for value in state]
-    return state.numpy() if isinstance(state, HostTensor) else state
+    return state.numpy().copy() if isinstance(state, HostTensor) else state

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from multilearn.errors import RecordError
 from multilearn.history import Direction, History, Monitor
 from multilearn.protocols import Record
 from multilearn.schedulers.arguments import at_least, not_above, not_negative, rate, settle, share
 
 __all__ = ["ReduceOnPlateau"]
+
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -85,4 +88,11 @@ class ReduceOnPlateau:
 
     def restore(self, state: Record) -> None:
         # the record of another kind of schedule knows of none: then the next epoch's end works it out
-        settle(self, _reductions=at_least(0, "reductions", state.get("reductions", 0), unit="epochs"))
+        reductions = at_least(0, "reductions", state.get("reductions", 0), unit="epochs")
+        if reductions > _MOST:
+            raise RecordError(
+                f"A plateau has lowered its rate at most once an epoch, and {_MOST} times in all.",
+                received=reductions,
+                remedy="Go on from another checkpoint.",
+            )
+        settle(self, _reductions=reductions)

@@ -164,7 +164,6 @@ def test_a_device_may_be_named_and_must_be_there(tmp_path: Any) -> None:
     learner(tmp_path / "one", Classification(ours), "sgd", 0.1, devices=(["cpu:0"],)).fit(DataLoader(TRAIN, 37))
     learner(tmp_path / "two", Classification(theirs), "sgd", 0.1).fit(DataLoader(TRAIN, 37))
     assert_close(ours, theirs, 1e-6)
-    run = learner(tmp_path / "three", Classification(model()), "sgd", 0.1, devices=("gpu:7",))
     with pytest.raises(ConfigurationError, match="cpu:0"):
-        run.fit(DataLoader(TRAIN, 8))
+        learner(tmp_path / "three", Classification(model()), "sgd", 0.1, devices=("gpu:7",))
     assert not (tmp_path / "three").exists()

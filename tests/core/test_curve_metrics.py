@@ -186,3 +186,15 @@ def test_columns_that_are_sorted_apart_make_the_same_mean(monkeypatch: pytest.Mo
     expected = over(AUROC.multiclass(), [whole])
     monkeypatch.setattr("multilearn.metrics.curves._CELLS_AT_ONCE", 120)
     assert over(AUROC.multiclass(), [whole]) == expected
+
+
+@KINDS
+def test_a_batch_without_items_changes_nothing(kind: Any) -> None:
+    draw = np.random.default_rng(1)
+    scores, labels, ids = tied_scores(draw, 12, 3), draw.integers(0, 2, (12, 3)), draw.integers(0, 3, 12)
+    for metric, whole, nothing in (
+        (kind.multilabel(), labelled(scores, labels), labelled(scores[:0], labels[:0])),
+        (kind.multiclass(), classified(scores, ids), classified(scores[:0], ids[:0])),
+    ):
+        assert over(metric, [nothing, whole, nothing]) == over(metric, [whole])
+        assert math.isnan(value(metric, nothing))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 import re
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +195,11 @@ def test_experiment_json_says_what_was_declared(tmp_path: Path) -> None:
     (session,) = said["sessions"]
     assert session["backend"] == "toy"
     assert session["device"] == "cpu:0"
-    assert session["versions"] == {"numpy": np.__version__}
+    assert session["versions"] == {
+        "python": platform.python_version(),
+        "multilearn": metadata.version("multilearn"),
+        "numpy": np.__version__,
+    }
     assert (session["outcome"], session["position"], session["reason"], session["error"]) == (
         "completed",
         "3",

@@ -98,6 +98,7 @@ class Saves:
     def __init__(self, every_epoch: bool = True) -> None:
         self.saved: list[str] = []
         self._every_epoch = every_epoch
+        self._untold: list[Position] = []
 
     def after_epoch(self, epoch: int, history: Any, snapshot: Any, stopping: bool) -> bool:
         if not self._every_epoch and not stopping:
@@ -107,7 +108,12 @@ class Saves:
     def inside_epoch(self, position: Position, snapshot: Any) -> bool:
         snapshot()
         self.saved.append(str(position))
+        self._untold.append(position)
         return True
+
+    def durable(self) -> list[Position]:
+        untold, self._untold = self._untold, []
+        return untold
 
     def completed(self, history: Any) -> None: ...
 

@@ -69,3 +69,9 @@ def test_no_two_texts_mean_the_same_position(text: str) -> None:
     except ConfigurationError:
         return
     assert str(position) == text
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(-1, None), (2, 0), (2, -3)])
+def test_there_is_no_place_before_the_first_epoch_or_the_first_batch_of_one(epoch: int, batch: int | None) -> None:
+    with pytest.raises(ConfigurationError, match="are counted from 1"):
+        Position(epoch, batch)

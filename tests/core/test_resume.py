@@ -20,6 +20,7 @@ from multilearn.checkpoint import CheckpointFolder, KeepLast
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError, RecordMismatch
 from multilearn.events import EpochEnded, Finished, Started, Stepped
 from multilearn.position import START, Position
+from multilearn.streams import GlobalStreams
 
 ALL = KeepLast(100)
 
@@ -551,10 +552,10 @@ def test_a_record_of_another_model_leaves_history_and_streams_as_they_were(tmp_p
     ml.set_seed(1)
     other = SoftmaxRegression(SoftmaxModel(toy.FEATURES + 1, toy.CLASSES))
     learner = toy.builder(run, 5).checkpoint("latest").build(other, Momentum(), 0.1)
-    before = seed.streams()
+    before = GlobalStreams.now().record()
     with pytest.raises(RecordMismatch):
         learner.fit([(np.zeros((2, toy.FEATURES + 1), np.float32), np.zeros(2, np.int32))])
-    assert seed.streams() == before
+    assert GlobalStreams.now().record() == before
     assert learner.history == {}
 
 

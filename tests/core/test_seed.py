@@ -17,6 +17,7 @@ from toy_backend import STREAM
 import multilearn as ml
 from multilearn import seed
 from multilearn.errors import BackendError, ConfigurationError
+from multilearn.streams import GlobalStreams
 
 
 def draws() -> list[float]:
@@ -112,10 +113,10 @@ def test_streams_come_back_as_they_were() -> None:
     ml.set_seed(3)
     np.random.normal()  # leaves half a pair behind
     random.gauss(0, 1)
-    state = seed.streams()
+    state = GlobalStreams.now().record()
     expected = [(random.random(), random.gauss(0, 1), np.random.normal(), np.random.random()) for _ in range(700)]
     ml.set_seed(99)
-    seed.restore_streams(state)
+    GlobalStreams.of_record(state).put_back()
     assert [
         (random.random(), random.gauss(0, 1), np.random.normal(), np.random.random()) for _ in range(700)
     ] == expected
@@ -128,10 +129,10 @@ def test_streams_survive_a_record_bit_for_bit(tmp_path: Path) -> None:
     ml.set_seed(3)
     random.gauss(0, 1)
     folder = CheckpointFolder(tmp_path)
-    folder.save(Position(1), {"scheduler": {"streams": seed.streams()}})
+    folder.save(Position(1), {"scheduler": {"streams": GlobalStreams.now().record()}})
     expected = [random.random(), random.gauss(0, 1), float(np.random.random())]
     ml.set_seed(4)
-    seed.restore_streams(folder.load(Position(1))["scheduler"]["streams"])
+    GlobalStreams.of_record(folder.load(Position(1))["scheduler"]["streams"]).put_back()
     assert [random.random(), random.gauss(0, 1), float(np.random.random())] == expected
 
 

@@ -1,0 +1,74 @@
+"""The global random streams: Python's, numpy's and, where somebody has loaded it, torch's on the CPU."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from multilearn.checkpoint.tensors import HostTensor
+
+__all__ = ["GlobalStreams"]
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalStreams:
+    """Where the streams were at one moment. Quick to take; `torch` is None where it is not loaded."""
+
+    python: tuple[Any, ...]
+    numpy: tuple[Any, ...]
+    torch: np.ndarray[Any, Any] | None = None
+
+    @classmethod
+    def now(cls) -> GlobalStreams:
+        torch = _of_torch()
+        state = None if torch is None else torch.get_state().numpy().copy()
+        return cls(random.getstate(), tuple(np.random.get_state(legacy=True)), state)
+
+    def put_back(self) -> None:
+        """Go on from there; torch's only if it is still, or already, loaded."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        if self.torch is not None and (torch := _of_torch()) is not None:
+            torch.set_state(sys.modules["torch"].from_numpy(self.torch.copy()))
+
+    def record(self) -> dict[str, Any]:
+        """As plain data."""
+        version, internal, gauss = self.python
+        name, keys, position, has_gauss, cached = self.numpy
+        return {
+            "python": {"version": version, "state": list(internal), "gauss": gauss},
+            "numpy": {
+                "name": str(name),
+                "state": [int(key) for key in keys],
+                "position": int(position),
+                "has_gauss": int(has_gauss),
+                "gauss": float(cached),
+            },
+        }
+
+    def record_with_torch(self) -> dict[str, Any]:
+        """The same and torch's, which a backend on torch records by itself where it stands."""
+        return {**self.record(), "torch": None if self.torch is None else HostTensor.of(self.torch)}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> GlobalStreams:
+        """What either of the two was made of. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        python, numpy, torch = record["python"], record["numpy"], record.get("torch")
+        if torch is not None and not isinstance(torch, HostTensor):
+            raise TypeError("the state of torch's stream is no tensor")
+        keys = np.asarray(numpy["state"], np.uint32)
+        return cls(
+            (python["version"], tuple(python["state"]), python["gauss"]),
+            (numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["gauss"]),
+            None if torch is None else torch.numpy(),
+        )
+
+
+def _of_torch() -> Any:
+    """Torch's own default generator, if somebody has imported torch."""
+    return getattr(sys.modules.get("torch"), "default_generator", None)

@@ -1,0 +1,16 @@
+"""Going on from any batch is, to the last bit, not having stopped: weights, records, metric files and history.
+
+Many more kinds of runs, and places to stop them at, are in `tests/resume`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from resumed import Kind, Place, assert_interrupted_is_whole
+
+
+def test_a_run_that_is_stopped_twice_in_one_epoch_is_the_whole_one(tmp_path: Path) -> None:
+    """With scaled losses, averaged weights, windows of two batches, one that is skipped, and a task that counts."""
+    kind = Kind(optimizer="scaled", policy="mixed_float16", accumulation=2, counting=True, plateau=True, broken=True)
+    assert_interrupted_is_whole(kind, (Place(1, 1), Place(1, 3)), tmp_path, seeded=False)
