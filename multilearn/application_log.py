@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from multilearn.storage import storing
 
 __all__ = ["Installer", "file_log"]
 
@@ -26,7 +29,8 @@ def file_log(path: Path) -> Iterator[None]:
     A line is `2026-01-31T12:00:00.123Z INFO multilearn message` (UTC, level, logger), a traceback follows it.
     The user's logging goes on exactly as without it, `logging.warning` on stderr too, and is as before afterwards.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     log = _LogFile(path)
     try:
         _TAP.add(log)
@@ -39,18 +43,36 @@ def file_log(path: Path) -> Iterator[None]:
 
 
 class _LogFile:
-    """One experiment.log: each record appended in one write."""
+    """One experiment.log: each record appended in one write, on a line of its own also after one that was cut off."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
+        with storing(path):
+            self._torn = _ends_within_a_line(path)
+            self._file = path.open("ab", buffering=0)
 
     def write(self, record: logging.LogRecord) -> None:
+        text = _entry(record).encode(errors="backslashreplace")
+        data = b"\n" + text if self._torn else text
         # a full disk, or a log closed meanwhile by another thread, must not fail somebody's call of a logger
         with contextlib.suppress(OSError, ValueError):
-            self._file.write(_entry(record).encode(errors="backslashreplace"))
+            written = self._file.write(data)
+            if written:
+                self._torn = data[written - 1 : written] != b"\n"
 
     def close(self) -> None:
         self._file.close()
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    """Whether the last line is not complete: a kill, or a full disk, took its end."""
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read() != b"\n"
+    except OSError:  # there is none yet; or it cannot be read, but perhaps written
+        return False
 
 
 def _entry(record: logging.LogRecord) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Protocol, SupportsIndex
@@ -54,10 +54,11 @@ class SaveInterval:
 
 
 class Checkpointer(Protocol):
-    """Told by the loop where it is; says whether the place was saved."""
+    """Told by the loop where it is; says whether the place is being saved, and which have come to be on disk since."""
 
     def after_epoch(self, epoch: int, history: History, snapshot: Snapshot, stopping: bool) -> bool: ...
     def inside_epoch(self, position: Position, snapshot: Snapshot) -> bool: ...
+    def durable(self) -> Sequence[Position]: ...
     def completed(self, history: History) -> None: ...
     def close(self) -> None: ...
 
@@ -70,6 +71,9 @@ class NoCheckpointer:
 
     def inside_epoch(self, position: Position, snapshot: Snapshot) -> bool:
         return False
+
+    def durable(self) -> Sequence[Position]:
+        return ()
 
     def completed(self, history: History) -> None:
         """Nothing is to be tidied up."""
@@ -120,6 +124,10 @@ class FileCheckpointer:
         self._writer.wait()
         self._writer.save(position, snapshot())
         return True
+
+    def durable(self) -> Sequence[Position]:
+        """The places that have come to be on disk since this was last asked; it waits for none."""
+        return self._writer.durable()
 
     def completed(self, history: History) -> None:
         """The last epoch of the run was trained: an epoch that is there only because the run once stopped goes."""

@@ -9,6 +9,7 @@
     │   ├── CheckpointNotFound (LookupError)
     │   ├── RecordError (ValueError)         a file that is not, or no longer, a record
     │   └── RecordMismatch (ValueError)      a record of something else than this model or optimizer
+    ├── StorageError (OSError)               the disk is full, or does not take what is to be written
     └── NonFiniteLoss (ArithmeticError)      the loss became NaN or infinite
 
 Every message says what the rule is, what was received, and what to do.
@@ -27,6 +28,7 @@ __all__ = [
     "NonFiniteLoss",
     "RecordError",
     "RecordMismatch",
+    "StorageError",
 ]
 
 
@@ -72,6 +74,10 @@ class RecordError(CheckpointError, ValueError):
 
 class RecordMismatch(CheckpointError, ValueError):
     """The record is intact, but of another model, optimizer or configuration."""
+
+
+class StorageError(MultilearnError, OSError):
+    """The disk is full, or does not take what a run has to write; `errno` says what the operating system said."""
 
 
 class NonFiniteLoss(MultilearnError, ArithmeticError):

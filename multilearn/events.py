@@ -121,7 +121,7 @@ class EpochEnded:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A checkpoint has been handed to the writer."""
+    """A checkpoint is on disk, durably: told between two batches, and at the end of the run, never before it is."""
 
     position: Position
 

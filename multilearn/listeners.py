@@ -54,4 +54,4 @@ def _note(event: Event) -> None:
     if isinstance(event, EpochEnded):
         _log.info("Epoch %s is done.", event.epoch)
     elif isinstance(event, Saved):
-        _log.info("Saving checkpoint %s.", event.position)
+        _log.info("Checkpoint %s is saved.", event.position)

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from multilearn.errors import DirectoryError
 
 __all__ = ["locked"]
 
+_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
+
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`. It is the operating system's lock: a killed process holds nothing.
 
-    Raises `DirectoryError` if another process holds it.
+    Raises `DirectoryError` if another process holds it or the disk will not lock it, `OSError` where the file cannot be
+    made. On a file system that knows no locks nobody holds anything, and that is said.
     """
     descriptor = _acquire(path)
     try:
         yield
     finally:
         # removed before it is unlocked: whoever waits for this one finds out that it is gone
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -34,15 +43,28 @@ def _acquire(path: Path) -> int:
         try:
             _lock(descriptor)
         except OSError as error:
-            os.close(descriptor)
-            raise DirectoryError(
-                "A directory takes one writer at a time.",
-                received=f"{path.parent}, which another process is writing to",
-                remedy="Wait for it to end, or use another directory.",
-            ) from error
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                raise _explained(path, error) from error
+            _log.warning("Nothing keeps a second writer away: the file system of %s knows no locks.", path.parent)
+            return descriptor
         if _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)
+
+
+def _explained(path: Path, error: OSError) -> DirectoryError:
+    if error.errno not in _TAKEN:
+        return DirectoryError(
+            "The directory of a run must be one that can be locked.",
+            received=f"{path}: {error.strerror or error}",
+            remedy="Look at the disk, or use another directory.",
+        )
+    return DirectoryError(
+        "A directory takes one writer at a time.",
+        received=f"{path.parent}, which another process is writing to",
+        remedy="Wait for it to end, or use another directory.",
+    )
 
 
 def _lock(descriptor: int) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from multilearn.storage import storing
 
 __all__ = ["replace", "sync_folder", "temporary", "write_atomically", "written"]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Put `data` into the file `path`: durable on return; before that, whatever happens, the file is as it was."""
+    """Put `data` into the file `path`: durable on return; before that, whatever happens, the file is as it was.
+
+    Raises `StorageError` where the disk is full or does not take it, as all that is in this module does.
+    """
     with written(temporary(path)) as file:
         file.write(data)
     replace(temporary(path), path)
@@ -27,23 +32,25 @@ def temporary(path: Path) -> Path:
 @contextmanager
 def written(path: Path) -> Iterator[BinaryIO]:
     """A new file at `path`, in place of what was there, durable at the end and removed again on an error."""
-    path.unlink(missing_ok=True)
     try:
-        with open(path, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        with storing(path):
+            path.unlink(missing_ok=True)
+            with open(path, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
     except BaseException:
-        path.unlink(missing_ok=True)
+        _discard(path)
         raise
 
 
 def replace(source: Path, target: Path) -> None:
     """Rename, over `target` if that is there; `source` is removed if that fails."""
     try:
-        os.replace(source, target)
+        with storing(target):
+            os.replace(source, target)
     except BaseException:
-        source.unlink(missing_ok=True)
+        _discard(source)
         raise
 
 
@@ -51,8 +58,15 @@ def sync_folder(path: Path) -> None:
     """Make durable what was created, renamed and removed in a folder (Windows cannot, and does so by itself)."""
     if os.name == "nt":
         return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with storing(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _discard(path: Path) -> None:
+    # on a disk that has become read-only it stays; what is to be told is why
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

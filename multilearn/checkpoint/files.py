@@ -10,10 +10,11 @@ from typing import Any, BinaryIO
 from multilearn.checkpoint import atomic
 from multilearn.checkpoint.manifest import FileFacts
 from multilearn.checkpoint.recorder import Contents, Recorder
+from multilearn.checkpoint.regular import opened
 from multilearn.errors import RecordError
 from multilearn.protocols import Record
 
-__all__ = ["fault", "read_part", "write_part"]
+__all__ = ["fault", "misfit", "read_part", "write_part"]
 
 
 def write_part(path: Path, recorder: Recorder, record: Record, metadata: Mapping[str, Any]) -> FileFacts:
@@ -27,7 +28,7 @@ def write_part(path: Path, recorder: Recorder, record: Record, metadata: Mapping
 def read_part(path: Path, recorder: Recorder, limit: int) -> Contents:
     """The record in a file. Every error says which file it is."""
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             return recorder.read(file, limit)
     except (RecordError, OSError) as error:
         raise RecordError(f"{path}: {error}") from error
@@ -35,16 +36,26 @@ def read_part(path: Path, recorder: Recorder, limit: int) -> Contents:
 
 def fault(path: Path, facts: FileFacts) -> str | None:
     """What is wrong with a file, or None if it is as it was written."""
-    if not path.is_file():
-        return f"{path.name} is missing"
+    if found := misfit(path, facts):
+        return found
     try:
-        if (size := path.stat().st_size) != facts.size:
-            return f"{path.name} has {size} bytes instead of {facts.size}"
-        with open(path, "rb") as file:
+        with opened(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"{path.name} cannot be read ({error})"
     return None if digest == facts.sha256 else f"{path.name} was changed after it was written (its sha256 is another)"
+
+
+def misfit(path: Path, facts: FileFacts) -> str | None:
+    """What is wrong with a file as far as its size tells; its content is not looked at."""
+    try:
+        if not path.is_file():
+            return f"{path.name} is {'no file' if path.exists() else 'missing'}"
+        if (size := path.stat().st_size) != facts.size:
+            return f"{path.name} has {size} bytes instead of {facts.size}"
+    except OSError as error:
+        return f"{path.name} cannot be read ({error})"
+    return None
 
 
 class _Digest:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from multilearn.checkpoint import atomic
-from multilearn.checkpoint.files import fault, read_part, write_part
-from multilearn.checkpoint.formats import BUILT_IN, check_extension, recorder_of
-from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, Manifest, file_name
+from multilearn.checkpoint import atomic, leftovers
+from multilearn.checkpoint.files import fault, misfit, read_part, write_part
+from multilearn.checkpoint.formats import check_extension, largest, recorder_of
+from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, file_name
 from multilearn.checkpoint.mpk import MpkGzRecorder
 from multilearn.checkpoint.recorder import Contents, Recorder
+from multilearn.checkpoint.recovery import recovered
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
 from multilearn.position import Position
 from multilearn.protocols import Record
+from multilearn.storage import storing
 
 __all__ = ["CheckpointFolder"]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,19 +34,37 @@ class CheckpointFolder:
 
     path: Path
     recorder: Recorder = field(default_factory=MpkGzRecorder)
+    _found: Manifest | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # a text is a path, too
         object.__setattr__(self, "path", Path(self.path))
         check_extension(self.recorder)
 
+    def recovered(self) -> tuple[CheckpointFolder, str | None]:
+        """This folder, and None; where the manifest is damaged or gone, the folder as its files tell, and that.
+
+        Nothing is written: `mend` does.
+        """
+        found = recovered(self.path, self.recorder)
+        return (self, None) if found is None else (replace(self, _found=found[0]), found[1])
+
+    def mend(self) -> None:
+        """Write the manifest that was `recovered`, if it was."""
+        if self._found is not None:
+            self._found.save(self.path)
+
     def positions(self) -> list[Position]:
         """The checkpoints that exist, ascending; none if there is no folder."""
-        return [each.position for each in Manifest.load(self.path).checkpoints]
+        return [each.position for each in self._manifest().checkpoints]
 
     def problem(self, position: Position) -> str | None:
         """What is wrong with a checkpoint's files (all of it), or None if they are as they were written."""
         return _faults(self.path, self._find(position))
+
+    def misfit(self, position: Position) -> str | None:
+        """The same as far as the sizes of the files tell, which takes no time."""
+        return _faults(self.path, self._find(position), misfit)
 
     def latest_intact(self) -> tuple[Position | None, list[str]]:
         """The newest intact checkpoint, and a line for each newer one: why it is skipped."""
@@ -87,7 +103,7 @@ class CheckpointFolder:
         found = {}
         for name, facts in wanted.items():
             part = name.partition("-")[0]
-            limit = (limits or {}).get(part, facts.uncompressed)
+            limit = (limits or {}).get(part, min(facts.uncompressed, largest(facts.size)))
             found[part] = read_part(self.path / name, recorders[name], limit)
         return found
 
@@ -109,7 +125,7 @@ class CheckpointFolder:
         checkpoint = self._write(position, parts)
         before = manifest.find(position)
         if before == checkpoint and self.problem(position) is None:
-            self._remove_temporary()
+            leftovers.remove_temporary(self.path, self.recorder)
         else:
             if before is not None:
                 manifest = manifest.without({position})
@@ -119,7 +135,7 @@ class CheckpointFolder:
         manifest = manifest.without({*drop, *stops}).with_checkpoint(checkpoint)
         manifest.save(self.path)
         for name in manifest.removing:
-            self._remove(name)
+            leftovers.remove(self.path / name)
 
     def withdraw(self, after: Position) -> list[Position]:
         """Checkpoints later than `after` cease to exist at once; returns them. Their files go after the next `save`."""
@@ -134,17 +150,20 @@ class CheckpointFolder:
         manifest = Manifest.load(self.path).without(set(positions))
         manifest.save(self.path)
         for name in manifest.removing:
-            self._remove(name)
+            leftovers.remove(self.path / name)
+
+    def sweep(self) -> None:
+        """Remove the files of checkpoints that have ceased to exist: for a run that saves no more."""
+        for name in Manifest.load(self.path).removing:
+            leftovers.remove(self.path / name)
 
     def clean(self) -> None:
         """Remove what a killed process left behind: parts of a checkpoint it was writing, and temporary files."""
         manifest = Manifest.load(self.path)
-        self._remove_temporary()
+        leftovers.remove_temporary(self.path, self.recorder)
         if manifest.writing is not None:
             if manifest.find(manifest.writing) is None:
-                for part in PARTS:
-                    for extension in self._extensions():
-                        self._remove(file_name(part, manifest.writing, extension))
+                leftovers.remove_records(self.path, manifest.writing, self.recorder)
             replace(manifest, writing=None).save(self.path)
 
     def clear(self) -> None:
@@ -157,17 +176,20 @@ class CheckpointFolder:
             manifest = Manifest.load(self.path)
             names = {*manifest.files(), *manifest.removing}
         except RecordError:
-            self._remove_temporary()
-            ours = re.compile(self._of_parts(), re.ASCII)
-            names = {path.name for path in self.path.iterdir() if ours.fullmatch(path.name)}
+            leftovers.remove_temporary(self.path, self.recorder)
+            names = leftovers.records(self.path, self.recorder)
         for name in (*names, NAME):
             (self.path / name).unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
+    def _manifest(self) -> Manifest:
+        return Manifest.load(self.path) if self._found is None else self._found
+
     def _create(self) -> None:
         if not self.path.is_dir():
-            self.path.mkdir(parents=True)
+            with storing(self.path):
+                self.path.mkdir(parents=True)
             atomic.sync_folder(self.path.parent)
 
     def _write(self, position: Position, parts: Mapping[str, Record]) -> Checkpoint:
@@ -179,7 +201,7 @@ class CheckpointFolder:
                 metadata = {"part": part, "checkpoint": str(position)}
                 files[name] = write_part(atomic.temporary(self.path / name), self.recorder, record, metadata)
         except BaseException:
-            self._remove_temporary()
+            leftovers.remove_temporary(self.path, self.recorder)
             raise
         return Checkpoint(position, files)
 
@@ -188,12 +210,12 @@ class CheckpointFolder:
             for name in checkpoint.files:
                 atomic.replace(atomic.temporary(self.path / name), self.path / name)
         except BaseException:
-            self._remove_temporary()
+            leftovers.remove_temporary(self.path, self.recorder)
             raise
         atomic.sync_folder(self.path)
 
     def _find(self, position: Position) -> Checkpoint:
-        manifest = Manifest.load(self.path)
+        manifest = self._manifest()
         found = manifest.find(position)
         if found is None:
             exist = ", ".join(str(each.position) for each in manifest.checkpoints) or "none"
@@ -204,32 +226,11 @@ class CheckpointFolder:
             )
         return found
 
-    def _remove(self, name: str) -> None:
-        try:
-            (self.path / name).unlink(missing_ok=True)
-        except OSError as error:  # the manifest lists it still: the next save tries again
-            _log.warning("%s could not be removed yet: %s", self.path / name, error)
 
-    def _extensions(self) -> list[str]:
-        """Of the files that may be ours."""
-        return list(dict.fromkeys([self.recorder.extension, *(recorder.extension for recorder in BUILT_IN)]))
-
-    def _of_parts(self) -> str:
-        """A regular expression for the names of our records."""
-        extensions = "|".join(map(re.escape, self._extensions()))
-        return rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.({extensions})"
-
-    def _remove_temporary(self) -> None:
-        """Remove files that have the names of our temporary ones."""
-        ours = re.compile(rf"({re.escape(NAME)}|{self._of_parts()})\.tmp", re.ASCII)
-        if self.path.is_dir():
-            for path in self.path.iterdir():
-                if ours.fullmatch(path.name):
-                    self._remove(path.name)
-
-
-def _faults(folder: Path, checkpoint: Checkpoint) -> str | None:
-    found = [fault(folder / name, facts) for name, facts in checkpoint.files.items()]
+def _faults(
+    folder: Path, checkpoint: Checkpoint, of_file: Callable[[Path, FileFacts], str | None] = fault
+) -> str | None:
+    found = [of_file(folder / name, facts) for name, facts in checkpoint.files.items()]
     return "; ".join(each for each in found if each) or None
 
 

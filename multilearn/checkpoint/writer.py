@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -27,6 +28,7 @@ class CheckpointWriter:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="multilearn-checkpoint")
         self._pending: Future[None] | None = None
         self._closed = False
+        self._durable: deque[Position] = deque()
 
     def save(self, position: Position, parts: Mapping[str, Record], drop: Collection[Position] = ()) -> None:
         """Have `CheckpointFolder.save` called with these. Waits for the one before to be durable, and no longer."""
@@ -35,7 +37,11 @@ class CheckpointWriter:
                 "A closed writer writes nothing.", received=f"checkpoint {position}", remedy="Make a new writer."
             )
         self.wait()
-        self._pending = self._worker.submit(self._folder.save, position, parts, drop)
+        self._pending = self._worker.submit(self._write, position, parts, drop)
+
+    def durable(self) -> list[Position]:
+        """Those that have become durable since this was last asked. Waits for nothing, and raises nothing."""
+        return [self._durable.popleft() for _ in range(len(self._durable))]
 
     def wait(self) -> None:
         """Return when everything is durable."""
@@ -51,3 +57,7 @@ class CheckpointWriter:
             self.wait()
         finally:
             self._worker.shutdown()
+
+    def _write(self, position: Position, parts: Mapping[str, Record], drop: Collection[Position]) -> None:
+        self._folder.save(position, parts, drop)
+        self._durable.append(position)

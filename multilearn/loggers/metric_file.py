@@ -11,19 +11,34 @@ import math
 import operator
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
+from multilearn.checkpoint.regular import opened
 from multilearn.errors import RecordError
 from multilearn.metrics.metric import UNAVAILABLE
 
-__all__ = ["MetricFile", "format_final", "format_line", "read_metric_file"]
+__all__ = ["EpochValue", "MetricFile", "format_final", "format_line", "read_epoch_value", "read_metric_file"]
 
 _FINAL = "final"
 _INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"NaN|-?inf|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?", re.ASCII)
 _UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff\\\\,]")
 _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2})|u([0-9a-f]{4}))")
+_LONGEST = 1 << 24  # bytes of a line
+_MOST_LINES = 1 << 23
+_MOST_TEXT = 1 << 28
+_DIGITS = 200  # of a count
+_SHOWN = 200  # characters of what is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class EpochValue:
+    """A metric's exact value over an epoch; `items` is the sum of the logged counts, None where they are missing."""
+
+    value: float | str
+    items: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,34 +71,77 @@ def format_final(value: float | str) -> str:
 def read_metric_file(path: str | os.PathLike[str]) -> MetricFile:
     """What `path` holds. A last line without its newline was torn by a kill and does not count.
 
-    Raises `RecordError`, naming file and line, if any other line is not of the format, `OSError` if there is no file.
+    Raises `RecordError`, naming file and line, if any other line is not of the format, or if there are more lines than
+    anybody's memory is for; `OSError` if there is no file.
     """
-    *lines, _torn = Path(path).read_bytes().split(b"\n")
     values: list[float | str] = []
     counts: list[float | int | None] = []
     final: float | str | None = None
-    kinds: set[bool] = set()
-    for number, line in enumerate(lines, start=1):
-        try:
-            if final is not None:
-                raise ValueError("a line after the final one")
-            value, tail = _parse_line(line.decode())
-            if value != UNAVAILABLE:
-                kinds.add(isinstance(value, str))
-            if len(kinds) > 1:
-                raise ValueError("a text among numbers")
-        except ValueError as fault:
-            raise RecordError(
-                f"A metric file has lines `value,count` or `value`, then `value,final`. {path} line {number}: {fault}.",
-                received=ascii(line.decode(errors="replace")),
-                remedy="Take the line out, or go on from a checkpoint of an earlier epoch.",
-            ) from fault
+    size = 0
+    for number, (value, tail) in enumerate(_lines(path), start=1):
+        size += len(value) if isinstance(value, str) else 0
+        if number > _MOST_LINES or size > _MOST_TEXT:
+            raise _malformed(path, number, f"more than {_MOST_LINES} lines, or {_MOST_TEXT} characters", b"")
         if tail == _FINAL:
             final = value
         else:
             values.append(value)
             counts.append(None if tail is None else _parse_number(tail))
     return MetricFile(tuple(values), tuple(counts), final)
+
+
+def read_epoch_value(path: str | os.PathLike[str]) -> EpochValue | None:
+    """The value of the epoch that `path` tells of, None if it was not finished; a file of any length takes no memory.
+
+    Raises as `read_metric_file` does.
+    """
+    final: float | str | None = None
+    items: float = 0
+    lines = counted = 0
+    for value, tail in _lines(path):
+        if tail == _FINAL:
+            final = value
+            continue
+        lines += 1
+        if tail is not None:
+            counted += 1
+            items += _parse_number(tail)
+    if final is None:
+        return None
+    return EpochValue(final, float(items) if lines and counted == lines else None)
+
+
+def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[float | str, str | None]]:
+    """The value of each line, and what stands behind its comma."""
+    final = False
+    kinds: set[bool] = set()
+    with opened(path) as file:
+        for number, line in enumerate(iter(partial(file.readline, _LONGEST), b""), start=1):
+            if len(line) == _LONGEST:
+                raise _malformed(path, number, f"a line of {_LONGEST} bytes or more", line)
+            if not line.endswith(b"\n"):
+                return
+            try:
+                if final:
+                    raise ValueError("a line after the final one")
+                value, tail = _parse_line(line[:-1].decode())
+                if value != UNAVAILABLE:
+                    kinds.add(isinstance(value, str))
+                if len(kinds) > 1:
+                    raise ValueError("a text among numbers")
+            except ValueError as fault:
+                raise _malformed(path, number, str(fault), line[:-1]) from fault
+            final = tail == _FINAL
+            yield value, tail
+
+
+def _malformed(path: str | os.PathLike[str], number: int, fault: str, line: bytes) -> RecordError:
+    rule = "A metric file has lines `value,count` or `value`, then `value,final`."
+    return RecordError(
+        f"{rule} {path} line {number}: {fault[:_SHOWN]}.",
+        received=ascii(line[:_SHOWN].decode(errors="replace")),
+        remedy="Take the line out, or go on from a checkpoint of an earlier epoch.",
+    )
 
 
 def _format_value(value: float | str) -> str:
@@ -123,7 +181,11 @@ def _parse_line(line: str) -> tuple[float | str, str | None]:
 def _parse_number(text: str) -> float | int:
     if not _NUMBER.fullmatch(text):
         raise ValueError(f"no number: {text!r}")
-    return int(text) if _INTEGER.fullmatch(text) else float(text)
+    if not _INTEGER.fullmatch(text):
+        return float(text)
+    if len(text) > _DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
 
 
 def _unescaped(text: str) -> str:

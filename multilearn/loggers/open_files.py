@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from multilearn.artifacts import file_name
 from multilearn.events import Reading, Split
 from multilearn.loggers.metric_file import format_final, format_line
+from multilearn.storage import storing
 
 __all__ = ["MetricFiles", "ReplacedFiles"]
 
@@ -22,7 +23,7 @@ class MetricFiles:
 
     def __init__(self, path: Callable[[Split, int, str], Path]) -> None:
         self._path = path
-        self._open: dict[tuple[Split, int, str], tuple[BinaryIO, list[str]]] = {}
+        self._open: dict[tuple[Split, int, str], tuple[FileIO, list[str]]] = {}
         self._flushed = time.monotonic()
 
     def step(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
@@ -42,8 +43,8 @@ class MetricFiles:
             if lines:
                 text = "\n".join(lines) + "\n"
                 lines.clear()
-                file.write(text.encode())
-                file.flush()
+                with storing(Path(file.name)):
+                    _write(file, text.encode())
 
     def close(self) -> None:
         with contextlib.ExitStack() as files:
@@ -58,9 +59,17 @@ class MetricFiles:
         key = (split, epoch, metric)
         if key not in self._open:
             path = self._path(split, epoch, metric)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._open[key] = path.open("ab"), []
+            with storing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._open[key] = path.open("ab", buffering=0), []
         return self._open[key][1]
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    """All of it: a disk that is nearly full takes a part and says so at the next call."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 class ReplacedFiles:
@@ -78,15 +87,16 @@ class ReplacedFiles:
 
     def end(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
         self._files.end(split, epoch, readings)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        complete = sorted(self._new.glob("*.log"))
-        for path in complete:
-            path.replace(self._folder / path.name)
-        names = {path.name for path in complete}
-        for path in self._folder.glob("*.log"):
-            if path.name not in names:
-                path.unlink()
-        self._discard()
+        with storing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            complete = sorted(self._new.glob("*.log"))
+            for path in complete:
+                path.replace(self._folder / path.name)
+            names = {path.name for path in complete}
+            for path in self._folder.glob("*.log"):
+                if path.name not in names:
+                    path.unlink()
+            self._discard()
 
     def flush(self) -> None:
         self._files.flush()

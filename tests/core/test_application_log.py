@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from multilearn.application_log import file_log
+from multilearn.errors import StorageError
 
 OURS = logging.getLogger("multilearn")
 
@@ -208,7 +209,7 @@ def test_records_from_other_processes_are_no_trouble(log: Path) -> None:
 
 def test_the_file_is_closed_and_a_failure_to_open_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError), file_log(tmp_path / "folder"):
+    with pytest.raises(StorageError, match="files of a run must be files"), file_log(tmp_path / "folder"):
         pass
     with file_log(tmp_path / "experiment.log"):
         assert str(tmp_path / "experiment.log") in open_files()

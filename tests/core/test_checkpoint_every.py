@@ -13,8 +13,10 @@ import toy_experiment as toy
 import multilearn as ml
 from multilearn import loop as loop_module
 from multilearn.checkpoint import KeepBest, KeepLast
+from multilearn.checkpointing import FileCheckpointer
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import Saved
+from multilearn.position import Position
 
 
 class Killed(Exception):
@@ -101,17 +103,30 @@ def test_a_run_that_was_killed_goes_on_from_it_as_if_nothing_had_happened(
     assert "." in resumed["position"]
 
 
-def test_the_lines_of_the_metric_files_are_on_disk_before_the_checkpoint_is_made(tmp_path: Path) -> None:
-    lengths = {}
+def test_the_lines_of_the_metric_files_are_on_disk_before_the_checkpoint_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths, save = {}, FileCheckpointer.inside_epoch
+
+    def look(saves: FileCheckpointer, position: Position, snapshot: Any) -> bool:
+        path = tmp_path / f"run/train/epoch-{position.epoch}/Loss.log"
+        lengths[str(position)] = len(path.read_bytes().splitlines())
+        return save(saves, position, snapshot)
+
+    monkeypatch.setattr(FileCheckpointer, "inside_epoch", look)
+    toy.fit(toy.builder(tmp_path / "run", 1).checkpoint_every(batches=2))
+    assert lengths == {"1.2": 2, "1.4": 4}
+
+
+def test_a_checkpoint_is_told_of_only_when_it_is_on_disk(tmp_path: Path) -> None:
+    found = {}
 
     def look(event: Any) -> None:
-        if isinstance(event, Saved) and event.position.batch:
-            path = tmp_path / f"run/train/epoch-{event.position.epoch}/Loss.log"
-            lengths[str(event.position)] = len(path.read_bytes().splitlines())
+        if isinstance(event, Saved):
+            found[str(event.position)] = str(event.position) in toy.checkpoints(tmp_path / "run")
 
-    described = toy.builder(tmp_path / "run", 1).checkpoint_every(batches=2)
-    toy.fit(described.metric_loggers(ml.loggers.FileMetricLogger(), toy.Recorded(look)))
-    assert lengths == {"1.2": 2, "1.4": 4}
+    toy.fit(toy.builder(tmp_path / "run", 2).metric_loggers(toy.Recorded(look)))
+    assert found == {"1": True, "2": True}
 
 
 def test_it_stays_where_the_strategy_does_not_keep_its_epoch_until_a_later_one_is_complete(tmp_path: Path) -> None:

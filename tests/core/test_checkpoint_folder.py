@@ -153,7 +153,7 @@ def flip(path):
         (flip, "optim-3.mpk.gz was changed after it was written"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "optim-3.mpk.gz has"),
         (lambda path: path.unlink(), "optim-3.mpk.gz is missing"),
-        (lambda path: (path.unlink(), path.mkdir()), "optim-3.mpk.gz is missing"),
+        (lambda path: (path.unlink(), path.mkdir()), "optim-3.mpk.gz is no file"),
     ],
     ids=["flipped byte", "truncated", "missing", "a folder"],
 )

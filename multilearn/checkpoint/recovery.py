@@ -1,0 +1,98 @@
+"""Which checkpoints there are where the manifest is damaged or gone: what the files themselves say."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from multilearn.checkpoint.formats import BUILT_IN, largest
+from multilearn.checkpoint.heading import RESERVED
+from multilearn.checkpoint.leftovers import records
+from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, file_name
+from multilearn.checkpoint.recorder import Recorder
+from multilearn.checkpoint.regular import opened
+from multilearn.errors import ConfigurationError, MultilearnError, RecordError
+from multilearn.position import Position
+
+__all__ = ["recovered"]
+
+
+def recovered(folder: Path, own: Recorder) -> tuple[Manifest, str] | None:
+    """A manifest of what is intact, and what is to be said of it; None where the one in the folder will do.
+
+    A checkpoint counts if its three parts, in one format, can be read whole and say that they are what their names say.
+    The files of others go with the next save.
+    """
+    try:
+        Manifest.load(folder)
+    except RecordError as error:
+        why = f"{folder / NAME} is damaged ({error.__cause__ or error})"
+    else:
+        if os.path.lexists(folder / NAME) or not _positions(folder, own):
+            return None
+        why = f"{folder / NAME} is missing"
+    found = {position: _checkpoint(folder, position, own) for position in sorted(_positions(folder, own))}
+    intact = tuple(each for each in found.values() if isinstance(each, Checkpoint))
+    used = {name for each in intact for name in each.files}
+    manifest = Manifest(intact, removing=tuple(sorted(records(folder, own) - used)) if found else ())
+    names = ", ".join(str(each.position) for each in intact) or "none"
+    skipped = [f"checkpoint {position} is skipped: {each}" for position, each in found.items() if isinstance(each, str)]
+    return manifest, "; ".join([f"{why}: the checkpoints whose files are intact count, which are {names}", *skipped])
+
+
+def _recorders(own: Recorder) -> Mapping[str, Recorder]:
+    """By extension."""
+    known: Sequence[Recorder] = (*BUILT_IN, own)
+    return {recorder.extension: recorder for recorder in known}
+
+
+def _positions(folder: Path, own: Recorder) -> set[Position]:
+    """Those that the names of files speak of."""
+    found = set()
+    for name in records(folder, own) if folder.is_dir() else ():
+        _, _, rest = name.partition("-")
+        for extension in _recorders(own):
+            if rest.endswith(f".{extension}"):
+                with suppress(ConfigurationError):
+                    found.add(Position.parse(rest.removesuffix(f".{extension}")))
+    return found
+
+
+def _checkpoint(folder: Path, position: Position, own: Recorder) -> Checkpoint | str:
+    """The checkpoint, or what is wrong with its files."""
+    problems = []
+    for extension, recorder in _recorders(own).items():
+        names = {part: file_name(part, position, extension) for part in PARTS}
+        if not any(os.path.lexists(folder / name) for name in names.values()):
+            continue
+        facts = {}
+        for part, name in names.items():
+            try:
+                facts[name] = _facts(folder / name, part, position, recorder)
+            except (MultilearnError, OSError) as error:
+                missing = isinstance(error, FileNotFoundError)
+                problems.append(f"{name} is missing" if missing else f"{name} is damaged ({error})")
+        if len(facts) == len(PARTS):
+            return Checkpoint(position, facts)
+    return ", ".join(problems)
+
+
+def _facts(path: Path, part: str, position: Position, recorder: Recorder) -> FileFacts:
+    with opened(path) as file:
+        contents = recorder.read(file, largest(path.stat().st_size))
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    said = {key: value for key, value in contents.metadata.items() if key not in RESERVED}
+    if (said.get("part"), said.get("checkpoint")) != (part, str(position)):
+        raise RecordError("A record must be what its name says.", received=f"one that is {ascii(said)[:100]}")
+    return FileFacts(path.stat().st_size, recorder.write(_Nowhere(), contents.item, said), digest)
+
+
+class _Nowhere:
+    """Takes bytes, and keeps none."""
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Only the size is asked for."""

@@ -1,0 +1,86 @@
+"""What to say where the operating system refuses to write: the disk is full, read-only, or something is in the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from multilearn.errors import StorageError
+
+__all__ = ["is_full", "refuse_full", "refused", "room", "storing", "tight"]
+
+_FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_OCCUPIED = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY})
+_GOING_ON = 'then .checkpoint("latest") goes on from the newest checkpoint that was saved.'
+
+_LEAST = 1 << 16
+"""Bytes: what experiment.json, experiment.log and the first lines of metric files take."""
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """While it lasts `path` is written: what the operating system says against that becomes a `StorageError`."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: OSError) -> StorageError:
+    """The error that says what `error` means for a run that writes `path`, and what to do."""
+    free = room(path)
+    if is_full(error):
+        left = "" if free is None else f", {free} bytes are free"
+        rule, remedy = "The disk must have room for what a run writes.", f"Free some, or raise the quota; {_GOING_ON}"
+    elif error.errno in _LOCKED:
+        left = ""
+        rule, remedy = "What a run writes must be writable.", f"Change the permissions or the mount; {_GOING_ON}"
+    elif error.errno in _OCCUPIED:
+        left = ""
+        rule, remedy = "The files of a run must be files, and its folders folders.", f"Move this away; {_GOING_ON}"
+    else:
+        left = ""
+        rule, remedy = "The disk must take what a run writes.", f"Look at the disk; {_GOING_ON}"
+    told = StorageError(rule, received=f"{path}: {error.strerror or error}{left}", remedy=remedy)
+    told.errno = error.errno
+    return told
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there is no room: on the disk, in the quota, or within the largest file that may be."""
+    return error.errno in _FULL
+
+
+def refuse_full(path: Path) -> None:
+    """Raise `StorageError` if there is no room for even the smallest run in `path`, which need not exist."""
+    free = room(path)
+    if free is not None and free < _LEAST:
+        raise refused(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def tight(path: Path, needed: int) -> list[str]:
+    """What is to be said where a file of so many bytes, in `path`, would leave no room."""
+    free = room(path)
+    if free is None or free > needed:
+        return []
+    return [f"The disk may become full: a checkpoint takes up to {needed} bytes, and {free} are free for {path}."]
+
+
+def room(path: Path) -> int | None:
+    """How many bytes are free where `path` is or would be; None where nobody knows."""
+    for folder in (path, *path.absolute().parents):
+        try:
+            usage = shutil.disk_usage(folder)
+            return usage.free if usage.total else None
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return None
+    return None

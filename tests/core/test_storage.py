@@ -1,0 +1,135 @@
+"""Disks that are full, read-only or strange: what is said of them, and that a run goes on afterwards."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import toy_experiment as toy
+
+import multilearn as ml
+from multilearn import storage
+from multilearn.errors import DirectoryError, MultilearnError, StorageError
+from multilearn.lock import locked
+
+fcntl = pytest.importorskip("fcntl", reason="locks and limits of Unix")
+resource = pytest.importorskip("resource", reason="locks and limits of Unix")
+
+
+@pytest.mark.parametrize(
+    ("number", "rule"),
+    [
+        (errno.ENOSPC, "must have room"),
+        (errno.EDQUOT, "must have room"),
+        (errno.EFBIG, "must have room"),
+        (errno.EROFS, "must be writable"),
+        (errno.EACCES, "must be writable"),
+        (errno.EISDIR, "must be files, and its folders folders"),
+        (errno.EIO, "must take what a run writes"),
+    ],
+)
+def test_what_the_operating_system_refuses_is_told_with_a_rule_the_path_its_words_and_a_remedy(
+    tmp_path: Path, number: int, rule: str
+) -> None:
+    said = OSError(number, os.strerror(number))
+    with pytest.raises(StorageError, match=rule) as caught, storage.storing(tmp_path / "file"):
+        raise said
+    error = caught.value
+    assert isinstance(error, OSError) and isinstance(error, MultilearnError)
+    assert error.errno == number and error.__cause__ is said
+    assert f"Received: {tmp_path}/file: {os.strerror(number)}" in str(error)
+    assert 'then .checkpoint("latest") goes on from the newest checkpoint that was saved.' in str(error)
+    assert (" bytes are free" in str(error)) == (rule == "must have room")
+
+
+def test_room_is_asked_for_where_the_directory_will_be(tmp_path: Path) -> None:
+    free = storage.room(tmp_path / "a/b/c")
+    assert free is not None and abs(free - shutil.disk_usage(tmp_path).free) < 1 << 30
+    assert storage.room(Path("/proc")) is None
+
+
+def test_a_disk_that_may_become_too_small_is_named(tmp_path: Path) -> None:
+    free = storage.room(tmp_path)
+    assert free is not None
+    assert storage.tight(tmp_path, 1000) == []
+    (said,) = storage.tight(tmp_path / "run", free * 2)
+    assert f"a checkpoint takes up to {free * 2} bytes" in said and str(tmp_path / "run") in said
+
+
+def test_a_full_disk_is_refused_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_LEAST", 1 << 62)
+    with pytest.raises(StorageError, match="must have room"):
+        toy.fit(toy.builder(tmp_path / "run"))
+    with pytest.raises(StorageError, match="must have room"):
+        ml.Evaluator(tmp_path / "run", metrics=[]).evaluate(toy.task(), toy.valid_loader())
+    assert not list(tmp_path.iterdir())
+
+
+LIMITED = """
+import resource, sys
+import toy_experiment as toy
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+toy.fit(toy.builder(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("limit", [100, 1100])
+def test_a_run_that_met_the_largest_file_there_may_be_goes_on_when_it_may_be_larger(
+    tmp_path: Path, environment: dict[str, str], limit: int
+) -> None:
+    whole = toy.fit(toy.builder(tmp_path / "whole"))
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "run"), str(limit)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert "StorageError: The disk must have room" in done.stderr and "File too large" in done.stderr
+    assert not list((tmp_path / "run").rglob("*.tmp")) and not (tmp_path / "run/.lock").exists()
+    resumed = toy.fit(toy.builder(tmp_path / "run").checkpoint("latest"))
+    assert toy.weights(resumed) == toy.weights(whole)
+    assert toy.metric_files(tmp_path / "run") == toy.metric_files(tmp_path / "whole")
+    assert toy.checkpoint_files(tmp_path / "run") == toy.checkpoint_files(tmp_path / "whole")
+
+
+def refusing(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that answers so when a file is to be locked."""
+
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_where_the_file_system_knows_no_locks_the_run_goes_on_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    refusing(number, monkeypatch)
+    with locked(tmp_path / ".lock"):
+        assert f"the file system of {tmp_path} knows no locks" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fails_is_not_taken_for_another_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing(errno.EIO, monkeypatch)
+    with pytest.raises(DirectoryError, match=r"can be locked\. Received: .*\.lock: Input/output error"):
+        toy.fit(toy.builder(tmp_path / "run"))
+
+
+def test_another_writer_is_called_one(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / ".lock"),
+        pytest.raises(DirectoryError, match="one writer at a time"),
+        locked(tmp_path / ".lock"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("place", ["experiment.json", "experiment.log", "checkpoint/manifest.json"])
+def test_somebodys_folder_in_the_place_of_a_file_is_refused_by_build(tmp_path: Path, place: str) -> None:
+    (tmp_path / "run" / place / "mine").mkdir(parents=True)
+    with pytest.raises(DirectoryError, match=rf"this must be a file\. Received: .*{place}, which is a folder"):
+        toy.build(toy.builder(tmp_path / "run", overwrite=True))
+    assert (tmp_path / "run" / place / "mine").is_dir()

@@ -1,0 +1,64 @@
+"""What must hold of a run's directory after a fault, and what at its end."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from running import Ended
+
+from multilearn.checkpoint import CheckpointFolder
+from multilearn.position import Position
+
+TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z (INFO|WARNING|ERROR) ")
+
+UNEQUAL = {"calls": None, "written": None}
+
+
+def expect_nothing_lost(directory: Path, saved: Iterable[str]) -> None:
+    """All checkpoints that exist can be read, and the newest is at least as new as any that was said to be saved."""
+    folder = CheckpointFolder(directory / "checkpoint")
+    newest, skipped = folder.latest_intact()
+    assert skipped == []
+    for position in folder.positions():
+        assert folder.load(position).keys() == {"model", "optim", "scheduler"}
+    reported = max(map(Position.parse, saved), default=None)
+    assert reported is None or (newest is not None and newest >= reported), f"{reported} was saved, {newest} is there"
+
+
+def expect_equal_runs(directory: Path, ended: Ended, whole: Path, wholly: Ended) -> None:
+    """Weights, history, streams, metric files and records bit for bit; the same files, and nothing beside them."""
+    assert ended.code == 0, ended.said
+    assert wholly.result and ended.result
+    assert {**ended.result, **UNEQUAL} == {**wholly.result, **UNEQUAL}
+    found, expected = files(directory), files(whole)
+    assert sorted(found) == sorted(expected)
+    for path, content in expected.items():
+        if path.startswith(("train/", "valid/")):
+            assert found[path] == content, path
+        elif path.endswith(".gz"):
+            assert gzip.decompress(found[path]) == gzip.decompress(content), path
+    expect_sound_logs(directory)
+
+
+def expect_sound_logs(directory: Path) -> None:
+    """experiment.json is one; a line of experiment.log that a kill cut off is not gone on with."""
+    sessions = json.loads((directory / "experiment.json").read_text(encoding="utf-8"))["sessions"]
+    assert sessions[-1]["outcome"] == "completed"
+    for line in (directory / "experiment.log").read_bytes().splitlines():
+        assert len(TIME.findall(line)) <= 1, line
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """Every file, and every folder with nothing in it, by its path."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if path.is_file():
+            found[name] = path.read_bytes()
+        elif not any(path.iterdir()):
+            found[f"{name}/"] = b""
+    return found
