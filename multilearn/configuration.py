@@ -19,7 +19,6 @@ The keys are the methods of `LearnerBuilder`, the types are classes of `multilea
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 import warnings
@@ -28,9 +27,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from multilearn.artifacts import RunDirectory
+from multilearn.checkpoint.regular import read_whole
 from multilearn.declaration import METRICS, RECORDERS, RULES, STRATEGIES
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.experiment import read_document
 from multilearn.tables import refuse_unknown, thing_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["builder_of_file", "builder_of_run"]
 
 _SPLITS = (Split.TRAIN, Split.VALID)
+_LARGEST = 1 << 18
+"""Bytes of a TOML file: two hundred times what one has."""
+_DOTS = 200  # in a line: what the parser takes for a name grows with the square of its parts
 
 _Make = Callable[[Any, bool], "LearnerBuilder"]
 """Makes the empty builder, of a directory and of whether that may be overwritten."""
@@ -62,9 +66,11 @@ def builder_of_run(run: Path, directory: str | os.PathLike[str] | None, make: _M
 def _read_toml(path: Path) -> dict[str, Any]:
     """The table in a file. Raises `ConfigurationError` for a file that is missing or not TOML."""
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except (OSError, ValueError) as error:
+        text = read_whole(path, _LARGEST).decode()
+        if any(line.count(".") > _DOTS for line in text.splitlines()):
+            raise ValueError(f"a line with more than {_DOTS} dots")
+        return tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             "A builder is read from a TOML file.", received=f"{path}: {error}", remedy="Compare it with .to_toml()."
         ) from error
@@ -73,8 +79,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _read_experiment(path: Path) -> tuple[dict[str, Any], Sequence[str]]:
     """What `declared` gave when experiment.json at `path` was written."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return dict(document["builder"]), list(document["not_data"])
+        document = read_document(path)
+        return dict(document["builder"]), [str(each) for each in document["not_data"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             "The experiment.json of a run has the builder it was declared with.",

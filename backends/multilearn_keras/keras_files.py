@@ -5,8 +5,11 @@ Of a file only arrays are read: no configuration is interpreted and no code is r
 
 from __future__ import annotations
 
+import lzma
+import math
 import os
 import shutil
+import struct
 import warnings
 import zipfile
 import zlib
@@ -19,7 +22,7 @@ from typing import Any
 import h5py
 import keras
 
-from multilearn.checkpoint import atomic
+from multilearn.checkpoint import atomic, regular
 from multilearn.errors import ConfigurationError, RecordError, RecordMismatch
 from multilearn_keras.transfer import assign, derive_anew, to_host
 
@@ -29,8 +32,23 @@ KERAS_FILES = (".keras", ".weights.h5")
 
 _MEMBER = "model.weights.h5"
 _OF_THE_OPTIMIZER = "optimizer/"
-_BROKEN = (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (
+    *(
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        AttributeError,
+        RuntimeError,
+        MemoryError,
+    ),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+)
+"""What the libraries raise that read archives and HDF5, when they come upon what nobody has written."""
 _SLACK = 1 << 26
+_LARGEST_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,7 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
     Raises `RecordError` for a file that is damaged, and `RecordMismatch` with all that is missing, not expected or of
     another shape. Whatever is raised, the model is as it was.
     """
+    _require_file(path)
     with TemporaryDirectory(prefix="multilearn-") as folder:
         own, copy = Path(folder, "own.weights.h5"), Path(folder, "copy.weights.h5")
         model.save_weights(own)
@@ -113,6 +132,14 @@ def mismatch(path: Path, lines: list[str]) -> RecordMismatch:
     )
 
 
+def _require_file(path: Path) -> None:
+    try:
+        with regular.opened(path):
+            pass
+    except OSError as error:
+        raise _broken(path, error) from error
+
+
 def _extract(path: Path, target: Path, largest: int) -> None:
     """Copy the weights out of the archive."""
     try:
@@ -160,6 +187,8 @@ def _walk(group: Any, prefix: str, found: dict[str, _Dataset], seen: set[int]) -
         else:
             if not isinstance(entry, h5py.Dataset) or entry.external or entry.is_virtual:
                 raise ValueError(f"{path} keeps its data in another place")
+            if math.prod(entry.chunks or ()) * entry.dtype.itemsize > max(entry.nbytes, _LARGEST_CHUNK):
+                raise ValueError(f"{path} has pieces larger than itself")
             found[path] = _Dataset(tuple(entry.shape or ()), _kind(entry))
 
 

@@ -30,6 +30,7 @@ _log = logging.getLogger("multilearn")
 
 _OF_THE_TASK = "task/"
 _SEED_STATE = ("U32", (2,))
+_PATHS = 1 << 26
 
 
 def load_weights(
@@ -104,7 +105,10 @@ def _of_file(path: Path, recorder: Recorder | None, limit: int) -> Contents:
             received=path,
             remedy="Check the path, or save them in one of these formats.",
         )
-    contents = read_file(path, recorder, limit)
+    try:
+        contents = read_file(path, recorder, limit)
+    except OSError as error:
+        raise RecordError("A file of weights must be readable.", received=error, remedy="Check the path.") from error
     if (part := contents.metadata.get("part", "model")) != "model":
         raise RecordError(
             "Weights are in the part model of a checkpoint.",
@@ -117,10 +121,22 @@ def _of_file(path: Path, recorder: Recorder | None, limit: int) -> Contents:
 def _tensors(contents: Contents, path: Path) -> dict[str, HostTensor]:
     """The tensors in a record by key, or in a file of another program by name."""
     ours = contents.metadata.get("format") == FORMAT
+    if (size := _of_paths(contents.item, 0)) > _PATHS:
+        raise RecordError(
+            "The names in a record must be of a reasonable size.", received=f"{size} characters in {path}"
+        )
     found = flatten(contents.item) if ours else dict(contents.item)
     if plain := [key for key, leaf in found.items() if not isinstance(leaf, HostTensor)]:
         raise mismatch(path, [f"{key}: not expected, received no tensor" for key in plain])
     return found
+
+
+def _of_paths(nested: Mapping[str, Any], above: int) -> int:
+    """How many characters the paths of all leaves have: a long name above many others is short in the file."""
+    return sum(
+        _of_paths(value, above + len(name) + 1) if isinstance(value, Mapping) else above + len(name)
+        for name, value in nested.items()
+    )
 
 
 def _assign(received: Mapping[str, HostTensor], held: Mapping[str, keras.Variable], path: Path) -> None:

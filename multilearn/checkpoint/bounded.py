@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +13,7 @@ import numpy.typing as npt
 from multilearn.checkpoint.recorder import Readable, Writable
 from multilearn.errors import RecordError
 
-__all__ = ["PlainWriter", "Reader", "Sink", "damaged"]
+__all__ = ["PlainWriter", "Reader", "Sink", "Skimmed", "damaged", "within_memory"]
 
 _SOURCE_PIECE = 1 << 18
 
@@ -19,6 +22,27 @@ def damaged(rule: str, received: object) -> RecordError:
     """The error for a file that is no intact record."""
     remedy = 'Use another checkpoint ("latest" takes the newest intact one), or copy the file again.'
     return RecordError(rule, received=received, remedy=remedy)
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Raise `RecordError` where there is no memory for what a file holds, or says that it holds."""
+    try:
+        yield
+    except MemoryError as error:
+        raise RecordError(
+            "A record must fit into the memory that is free.",
+            received="one that does not",
+            remedy="It is damaged, or of a model that is too large for this machine.",
+        ) from error
+
+
+@dataclass(frozen=True)
+class Skimmed:
+    """Bytes that were read over: how many, and the largest of them."""
+
+    size: int
+    largest: int
 
 
 class Sink(Protocol):
@@ -70,15 +94,19 @@ class Reader:
         filled = np.empty(size, np.uint8)
         at = 0
         while at < size:
-            if not self._ready:
-                self._ready = memoryview(self._next())
-                if not self._ready:
-                    raise damaged("A record must be complete.", "a file whose content ends too early")
-            piece = self._ready[: size - at]
+            piece = self._piece(size - at)
             filled[at : at + len(piece)] = piece
-            self._ready = self._ready[len(piece) :]
             at += len(piece)
         return filled
+
+    def skim(self, size: int) -> Skimmed:
+        """Read over exactly `size` bytes, of which none takes memory and none is spent."""
+        largest, left = 0, size
+        while left:
+            piece = self._piece(left)
+            largest = max(largest, int(np.frombuffer(piece, np.uint8).max()))
+            left -= len(piece)
+        return Skimmed(size, largest)
 
     def finish(self) -> None:
         """Check that nothing follows."""
@@ -94,6 +122,15 @@ class Reader:
                 remedy="It is damaged, or the record of another, larger model: use the checkpoint of this one.",
             )
         self.left -= size
+
+    def _piece(self, size: int) -> memoryview:
+        """What is there of the next `size` bytes, one at least."""
+        if not self._ready:
+            self._ready = memoryview(self._next())
+            if not self._ready:
+                raise damaged("A record must be complete.", "a file whose content ends too early")
+        piece, self._ready = self._ready[:size], self._ready[size:]
+        return piece
 
     def _next(self) -> bytes:
         """The next piece; empty at the end."""

@@ -5,18 +5,19 @@ Only what the encoder writes is understood: lengths are believed only as far as 
 
 from __future__ import annotations
 
-import math
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from multilearn.checkpoint.bounded import Reader, damaged
+from multilearn.checkpoint.bounded import Reader, Skimmed, damaged
 from multilearn.checkpoint.encoder import DEPTH, HALVED_KEYS, TENSOR_KEYS, VALUES
 from multilearn.checkpoint.precision import WIDER, widened
-from multilearn.checkpoint.tensors import DTYPES, HostTensor
+from multilearn.checkpoint.tensors import AXES, DTYPES, HostTensor, TensorFacts
+from multilearn.errors import RecordError
 
-__all__ = ["Decoder", "tensor_of"]
+__all__ = ["Decoder", "facts_of", "tensor_of"]
 
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 _NUMBERS = {
@@ -36,22 +37,24 @@ _LENGTHS = {  # tag -> (what it is the length of, how many bytes it has)
     **{0xD9: ("str", 1), 0xDA: ("str", 2), 0xDB: ("str", 4)},
     **{0xDC: ("list", 2), 0xDD: ("list", 4), 0xDE: ("map", 2), 0xDF: ("map", 4)},
 }
+_SMALL = 1 << 12
+"""Bytes of a piece of a tensor that is cheaper as `bytes` than as an array: of a million pieces it matters."""
 _EXT = {0xC7, 0xC8, 0xC9, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8}
 
 
 class Decoder:
     """Reads values, one after the other. Raises `RecordError` for whatever is not one.
 
-    `widen`: whether halved tensors are read as what they were, or as they are stored.
+    `facts`: whether tensors are only described, as they are stored, instead of being read as what they were.
     """
 
-    def __init__(self, source: Reader, widen: bool = True) -> None:
+    def __init__(self, source: Reader, facts: bool = False) -> None:
         self._source = source
-        self._widen = widen
+        self._facts = facts
         self._values = 0
 
     def value(self, depth: int = 0, *, raw: bool = False) -> Any:
-        """The next value; with `raw`, byte strings (also those of a list) stay arrays."""
+        """The next value; with `raw`, long byte strings (also those of a list) are arrays, or skimmed."""
         self._count(depth)
         tag = self._source.read(1)[0]
         if tag < 0x80:
@@ -70,8 +73,11 @@ class Decoder:
             return self._list(length, depth, raw)
         if kind == "str":
             return self._text(length)
-        found = self._source.array(length)
-        return found if raw else found.tobytes()
+        if not raw:
+            return self._source.read(length)
+        if self._facts:
+            return self._source.skim(length)
+        return self._source.array(length) if length > _SMALL else self._source.read(length)
 
     def map_length(self) -> int:
         """The next value must be a map: how many entries follow."""
@@ -94,7 +100,7 @@ class Decoder:
             raise damaged("A record holds no msgpack ext types.", f"ext tag 0x{tag:02x}")
         raise damaged("A record must consist of msgpack maps, lists and plain values.", f"tag 0x{tag:02x}")
 
-    def _map(self, length: int, depth: int) -> dict[str, Any] | HostTensor:
+    def _map(self, length: int, depth: int) -> dict[str, Any] | HostTensor | TensorFacts:
         found: dict[str, Any] = {}
         for _ in range(length):
             key = self.value(depth + 1)
@@ -104,17 +110,21 @@ class Decoder:
                 raise damaged("A key must occur once in a map.", f"{key!r} twice")
             found[key] = self.value(depth + 1, raw=key == "bytes")
         if found.keys() == TENSOR_KEYS:
-            return tensor_of(found["dtype"], found["shape"], found["bytes"])
+            return self._tensor(found)
         if found.keys() == HALVED_KEYS:
-            return self._halved(found["was"], tensor_of(found["dtype"], found["shape"], found["bytes"]))
+            return self._halved(found["was"], self._tensor(found))
         if "bytes" in found:
             found["bytes"] = _plain(found["bytes"])
         return found
 
-    def _halved(self, was: object, tensor: HostTensor) -> HostTensor:
+    def _tensor(self, found: Mapping[str, Any]) -> HostTensor | TensorFacts:
+        make = facts_of if self._facts else tensor_of
+        return make(found["dtype"], found["shape"], found["bytes"])
+
+    def _halved(self, was: object, tensor: HostTensor | TensorFacts) -> HostTensor | TensorFacts:
         if tensor.dtype != "F16" or was not in WIDER:
             raise damaged("A halved tensor is F16 and was F32 or F64.", f"{tensor.dtype} that was {_short(was)}")
-        if not self._widen:
+        if isinstance(tensor, TensorFacts):
             return tensor
         self._source.spend(tensor.array.size * DTYPES[str(was)].itemsize - tensor.nbytes)
         return widened(tensor, str(was))
@@ -138,33 +148,52 @@ class Decoder:
 
 def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
     """The tensor with these bytes, an array of them or a list of such. Raises `RecordError` where they do not fit."""
-    carrier = DTYPES.get(dtype) if isinstance(dtype, str) else None
-    if carrier is None:
+    chunks: list[Any] = content if isinstance(content, list) else [content]
+    if not all(isinstance(chunk, (bytes, np.ndarray)) for chunk in chunks):
+        raise _no_bytes(content)
+    whole = len(chunks) == 1 and isinstance(chunks[0], np.ndarray)
+    held = chunks[0] if whole else np.frombuffer(bytearray().join(chunks), np.uint8)
+    facts = facts_of(dtype, shape, Skimmed(held.size, int(held.max(initial=0)) if dtype == "BOOL" else 0))
+    try:
+        return HostTensor(facts.dtype, held.view(DTYPES[facts.dtype]).reshape(facts.shape))
+    except (ValueError, OverflowError, TypeError) as error:  # more axes, or larger empty ones, than numpy has room for
+        raise _no_shape(shape) from error
+
+
+def facts_of(dtype: object, shape: object, content: object) -> TensorFacts:
+    """What there is to be said of the tensor with these bytes, which were skimmed. Raises as `tensor_of` does."""
+    skimmed: list[Any] = content if isinstance(content, list) else [content]
+    if not all(isinstance(each, Skimmed) for each in skimmed):
+        raise _no_bytes(content)
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise damaged(f"A tensor's dtype must be one of {', '.join(DTYPES)}.", _short(dtype))
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise damaged("A tensor's shape must be a list of sizes, none of them negative.", _short(shape))
-    chunks: list[Any] = content if isinstance(content, list) else [content]
-    if not all(isinstance(chunk, np.ndarray) for chunk in chunks):
-        raise damaged("A tensor's bytes must be a byte string, or a list of them.", type(content).__name__)
-    held = chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, np.uint8), *chunks])
-    if math.prod(shape) * carrier.itemsize != held.size:
-        received = f"{dtype} {_short(shape)} with {held.size} bytes"
-        raise damaged("A tensor must have the bytes of its shape.", received)
-    if dtype == "BOOL" and held.size and held.max() > 1:
-        raise damaged("A tensor of bools must consist of the bytes 0 and 1.", f"the byte {held.max()}")
-    try:
-        return HostTensor(str(dtype), held.view(carrier).reshape(shape))
-    except (ValueError, OverflowError, TypeError) as error:  # more axes, or larger empty ones, than numpy has room for
-        raise damaged("A tensor's shape must be one that numpy can hold.", _short(shape)) from error
+    if len(shape) > AXES:  # also since the product of a million sizes takes hours
+        raise _no_shape(shape)
+    facts, held = TensorFacts(dtype, tuple(shape)), sum(each.size for each in skimmed)
+    if facts.nbytes != held:
+        raise damaged("A tensor must have the bytes of its shape.", f"{dtype} {_short(shape)} with {held} bytes")
+    if dtype == "BOOL" and (largest := max((each.largest for each in skimmed), default=0)) > 1:
+        raise damaged("A tensor of bools must consist of the bytes 0 and 1.", f"the byte {largest}")
+    return facts
+
+
+def _no_bytes(content: object) -> RecordError:
+    return damaged("A tensor's bytes must be a byte string, or a list of them.", type(content).__name__)
+
+
+def _no_shape(shape: object) -> RecordError:
+    return damaged("A tensor's shape must be one that numpy can hold.", _short(shape))
 
 
 def _plain(value: object) -> object:
-    """`value` with its raw byte strings as bytes."""
+    """`value` with its raw byte strings as bytes, except for those that were skimmed."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return value.tobytes() if isinstance(value, np.ndarray) else value
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = repr(value[:100] if isinstance(value, (list, str)) else value)
     return text if len(text) <= 100 else f"{text[:100]}..."

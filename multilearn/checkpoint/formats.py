@@ -10,8 +10,10 @@ from pathlib import Path
 from multilearn.checkpoint import atomic
 from multilearn.checkpoint.heading import RESERVED
 from multilearn.checkpoint.manifest import EXTENSION
+from multilearn.checkpoint.memory import available
 from multilearn.checkpoint.mpk import MpkGzRecorder, MpkRecorder
 from multilearn.checkpoint.recorder import Contents, Recorder
+from multilearn.checkpoint.regular import opened
 from multilearn.checkpoint.safetensors import SafetensorsRecorder
 from multilearn.errors import ConfigurationError, RecordError
 
@@ -55,13 +57,13 @@ def read_file(path: str | os.PathLike[str], recorder: Recorder | None = None, li
     """The record in a file of any built-in format, or of `recorder`'s.
 
     `limit`: how many uncompressed bytes it may have (see `nbytes`); by default what a file of its size can hold, and at
-    most half of this machine's memory. Raises `RecordError` for a file that is no intact record, `OSError` for one that
-    cannot be opened.
+    most half of the memory that this process may have. Raises `RecordError` for a file that is no intact record,
+    `OSError` for one that cannot be opened.
     """
     path = Path(path)
     reading = recorder_of(path.name, recorder)
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             return reading.read(file, largest(path.stat().st_size) if limit is None else limit)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
@@ -86,8 +88,7 @@ def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], reco
 
 
 def largest(length: int) -> int:
-    """How many bytes a file of that length can hold, but no more than half of this machine's memory."""
+    """How many bytes a file of that length can hold, but no more than half of the memory that this process may have."""
     possible = _BEST_RATIO * length + _SLACK
-    if not hasattr(os, "sysconf"):
-        return possible
-    return min(possible, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    memory = available()
+    return possible if memory is None else min(possible, memory // 2)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from multilearn.checkpoint.atomic import write_atomically
+from multilearn.checkpoint.regular import read_whole
+from multilearn.checkpoint.strict_json import parsed
 from multilearn.errors import MultilearnError, RecordError
 from multilearn.position import Position
 
@@ -18,7 +20,10 @@ __all__ = ["EXTENSION", "NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", 
 NAME = "manifest.json"
 PARTS = ("model", "optim", "scheduler")
 _VERSION = 1
-_LARGEST = 1 << 26
+_LARGEST = 1 << 25
+_DEEPEST = 5
+_SAID = 300  # characters of what is wrong with it
+_MOST = 1 << 63  # bytes that a file may have
 EXTENSION = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*"
 """What a recorder's extension looks like."""
 _FILE = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
@@ -64,17 +69,14 @@ class Manifest:
         """The manifest in `folder`; an empty one if there is none. Raises `RecordError` if it is not a valid one."""
         path = folder / NAME
         try:
-            with open(path, "rb") as file:
-                text = file.read(_LARGEST + 1)
+            text = read_whole(path, _LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             return cls()
         except OSError as error:
             raise _broken(path, str(error)) from error
         try:
-            if len(text) > _LARGEST:
-                raise _Invalid(f"more than {_LARGEST} bytes")
-            return _parsed(json.loads(text))
-        except (ValueError, RecursionError, MultilearnError) as error:
+            return _parsed(parsed(text, depth=_DEEPEST, numbers=False))
+        except (ValueError, MultilearnError) as error:
             raise _broken(path, str(error)) from error
 
     def save(self, folder: Path) -> None:
@@ -121,7 +123,7 @@ def _ordered(checkpoints: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
 def _broken(path: Path, what: str) -> RecordError:
     return RecordError(
         f"{path} must be a valid manifest of version {_VERSION}.",
-        received=what,
+        received=what if len(what) <= _SAID else f"{what[:_SAID]}...",
         remedy=f"Restore it from a copy, or move {path.parent} away and start anew.",
     )
 
@@ -157,7 +159,7 @@ def _checkpoint(content: object) -> Checkpoint:
 
 def _facts(content: Mapping[str, Any]) -> FileFacts:
     for key in ("size", "uncompressed"):
-        if type(content[key]) is not int or content[key] < 0:
+        if type(content[key]) is not int or not 0 <= content[key] < _MOST:
             raise _Invalid(f"{key} {content[key]!r}")
     if not isinstance(content["sha256"], str) or not _SHA256.fullmatch(content["sha256"]):
         raise _Invalid(f"sha256 {content['sha256']!r}")

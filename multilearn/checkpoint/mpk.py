@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from multilearn.checkpoint.bounded import PlainWriter, Reader, damaged
+from multilearn.checkpoint.bounded import PlainWriter, Reader, damaged, within_memory
 from multilearn.checkpoint.decoder import Decoder
 from multilearn.checkpoint.encoder import Encoder
 from multilearn.checkpoint.gzip_stream import GzipReader, GzipWriter
@@ -61,15 +61,18 @@ class MpkRecorder:
         return sink.size + encoder.growth
 
     def read(self, file: Readable, limit: int) -> Contents:
-        return self._read(file, limit, widen=True)
+        return self._read(file, limit, facts=False)
 
     def stored(self, file: Readable, limit: int) -> Contents:
-        """As `read`, with halved tensors as they are in the file."""
-        return self._read(file, limit, widen=False)
+        """As `read`, with `TensorFacts` of the tensors as they are in the file, which then take nothing of `limit`."""
+        return self._read(file, limit, facts=True)
 
-    def _read(self, file: Readable, limit: int, widen: bool) -> Contents:
-        source = self._source(file, limit)
-        decoder = Decoder(source, widen)
+    def _read(self, file: Readable, limit: int, facts: bool) -> Contents:
+        with within_memory():
+            return self._decoded(self._source(file, limit), facts)
+
+    def _decoded(self, source: Reader, facts: bool) -> Contents:
+        decoder = Decoder(source, facts)
         found: dict[str, Any] = {}
         for _ in range(decoder.map_length()):
             key = decoder.value(1)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from multilearn.checkpoint.bounded import PlainWriter, Reader, damaged
+from multilearn.checkpoint.bounded import PlainWriter, Reader, damaged, within_memory
 from multilearn.checkpoint.heading import FORMAT, VERSION, check_heading, heading
 from multilearn.checkpoint.outline import Outliner, Rebuilder, as_json, from_json, utf8
 from multilearn.checkpoint.precision import WIDER, Precision, applies, as_stored, check_precision, narrowed, widened
 from multilearn.checkpoint.recorder import Contents, Readable, Writable
-from multilearn.checkpoint.safetensors_file import read_tensors, write_tensors
-from multilearn.checkpoint.tensors import DTYPES, HostTensor
+from multilearn.checkpoint.safetensors_file import read_facts, read_tensors, write_tensors
+from multilearn.checkpoint.tensors import DTYPES, HostTensor, TensorFacts
 from multilearn.errors import CheckpointError
 from multilearn.protocols import Record
 
 __all__ = ["SafetensorsRecorder"]
 
+_T = TypeVar("_T", HostTensor, TensorFacts)
 _KEYS = {"format", "version", "metadata", "item"}
 
 
@@ -57,52 +58,70 @@ class SafetensorsRecorder:
         return sink.size + sum(_bytes(each, each.dtype) - _bytes(each, dtypes[name]) for name, each in tensors.items())
 
     def read(self, file: Readable, limit: int) -> Contents:
-        return self._read(file, limit, widen=True)
+        with within_memory():
+            source = Reader(file, limit)
+            tensors, texts = read_tensors(source)
+            return _contents(texts, tensors, _Taking(tensors, source))
 
     def stored(self, file: Readable, limit: int) -> Contents:
-        """As `read`, with halved tensors as they are in the file."""
-        return self._read(file, limit, widen=False)
+        """As `read`, with `TensorFacts` of the tensors as they are in the file, which then take nothing of `limit`."""
+        with within_memory():
+            tensors, texts = read_facts(Reader(file, limit))
+            return _contents(texts, tensors, _Describing(tensors))
 
-    def _read(self, file: Readable, limit: int, widen: bool) -> Contents:
-        source = Reader(file, limit)
-        tensors, texts = read_tensors(source)
-        if texts.get("format") != FORMAT:  # by another program
-            return Contents(dict(tensors), texts)
-        if texts.keys() != _KEYS:
-            raise damaged(f"A record in this format has the keys {', '.join(sorted(_KEYS))}.", ", ".join(texts)[:100])
-        metadata = _map(texts["metadata"], _none)
-        check_heading(metadata)
-        item = _map(texts["item"], _Taking(tensors, source if widen else None))
-        if tensors:
-            raise damaged("A record must describe all of its tensors.", f"not {', '.join(tensors)[:100]}")
-        return Contents(item, metadata)
+
+def _contents(texts: Mapping[str, str], tensors: Mapping[str, object], take: Callable[[str, object], Any]) -> Contents:
+    """What the texts describe; `take` takes out of `tensors`."""
+    if texts.get("format") != FORMAT:  # by another program
+        return Contents(dict(tensors), texts)
+    if texts.keys() != _KEYS:
+        raise damaged(f"A record in this format has the keys {', '.join(sorted(_KEYS))}.", ", ".join(texts)[:100])
+    metadata = _map(texts["metadata"], _none)
+    check_heading(metadata)
+    item = _map(texts["item"], take)
+    if tensors:
+        raise damaged("A record must describe all of its tensors.", f"not {', '.join(tensors)[:100]}")
+    return Contents(item, metadata)
 
 
 @dataclass(frozen=True)
 class _Taking:
-    """Takes tensors out, each once; with a source, whose limit pays for that, halved ones as what they were."""
+    """Takes tensors out, each once, halved ones as what they were, for which the limit of `source` pays."""
 
     tensors: dict[str, HostTensor]
-    source: Reader | None
+    source: Reader
 
     def __call__(self, name: str, dtype: object) -> HostTensor:
-        tensor = self.tensors.pop(name, None)
-        if tensor is None:
-            raise damaged("A record must have the tensors that it describes.", f"none called {name[:100]!r}")
-        if dtype != tensor.dtype and (tensor.dtype != "F16" or dtype not in WIDER):
-            received = f"{tensor.dtype} to be read as {str(dtype)[:100]}"
-            raise damaged("A tensor is read as what it is, or F16 as the F32 or F64 that it was.", received)
-        if self.source is None:
-            return tensor
+        tensor = _taken(self.tensors, name, dtype)
         self.source.spend(_bytes(tensor, str(dtype)) - tensor.nbytes)
         return widened(tensor, str(dtype))
+
+
+@dataclass(frozen=True)
+class _Describing:
+    """Takes out what is to be said of tensors, each once."""
+
+    tensors: dict[str, TensorFacts]
+
+    def __call__(self, name: str, dtype: object) -> TensorFacts:
+        return _taken(self.tensors, name, dtype)
+
+
+def _taken(tensors: dict[str, _T], name: str, dtype: object) -> _T:
+    tensor = tensors.pop(name, None)
+    if tensor is None:
+        raise damaged("A record must have the tensors that it describes.", f"none called {name[:100]!r}")
+    if dtype != tensor.dtype and (tensor.dtype != "F16" or dtype not in WIDER):
+        received = f"{tensor.dtype} to be read as {str(dtype)[:100]}"
+        raise damaged("A tensor is read as what it is, or F16 as the F32 or F64 that it was.", received)
+    return tensor
 
 
 def _none(name: str, dtype: object) -> HostTensor:
     raise damaged("The metadata of a record holds no tensors.", f"{str(dtype)[:100]} as {name[:100]!r}")
 
 
-def _map(text: str, take: Callable[[str, object], HostTensor]) -> dict[str, Any]:
+def _map(text: str, take: Callable[[str, object], Any]) -> dict[str, Any]:
     found = Rebuilder(take).rebuild(from_json(utf8(text)))
     if not isinstance(found, dict):
         raise damaged("Both parts of a record must be maps.", f"a {type(found).__name__}")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from multilearn.checkpoint.bounded import Reader, Sink, damaged
-from multilearn.checkpoint.decoder import tensor_of
+from multilearn.checkpoint.decoder import facts_of, tensor_of
 from multilearn.checkpoint.encoder import impossible
 from multilearn.checkpoint.outline import as_json, from_json, utf8
-from multilearn.checkpoint.tensors import DTYPES, HostTensor
+from multilearn.checkpoint.tensors import AXES, DTYPES, HostTensor, TensorFacts
 
-__all__ = ["Layout", "read_tensors", "write_tensors"]
+__all__ = ["Layout", "read_facts", "read_tensors", "write_tensors"]
 
 _METADATA = "__metadata__"
 _LONGEST = 100_000_000  # what the format's own library reads
@@ -62,6 +62,30 @@ def write_tensors(
 
 def read_tensors(source: Reader) -> tuple[dict[str, HostTensor], dict[str, str]]:
     """The tensors by name, in the order of their bytes, and the metadata. The source is read to its end."""
+    layouts, metadata = _header(source)
+    size = sum(each.end - each.begin for each in layouts.values())
+    if size > source.left:
+        source.spend(size)
+    tensors = {
+        name: tensor_of(each.dtype, list(each.shape), source.array(each.end - each.begin))
+        for name, each in layouts.items()
+    }
+    source.finish()
+    return tensors, metadata
+
+
+def read_facts(source: Reader) -> tuple[dict[str, TensorFacts], dict[str, str]]:
+    """As `read_tensors`, without what is in the tensors, which takes nothing of the source's limit."""
+    layouts, metadata = _header(source)
+    tensors = {
+        name: facts_of(each.dtype, list(each.shape), source.skim(each.end - each.begin))
+        for name, each in layouts.items()
+    }
+    source.finish()
+    return tensors, metadata
+
+
+def _header(source: Reader) -> tuple[dict[str, Layout], dict[str, str]]:
     length = int.from_bytes(source.read(8), "little")
     if length > _LONGEST:
         raise damaged(f"The header of a safetensors file has at most {_LONGEST} bytes.", f"{length} bytes")
@@ -73,22 +97,15 @@ def read_tensors(source: Reader) -> tuple[dict[str, HostTensor], dict[str, str]]
         raise damaged("The metadata of a safetensors file must be a map of texts.", str(metadata)[:100])
     for text in (*header, *metadata, *metadata.values()):
         utf8(text)
-    layouts = sorted(((_layout(name, entry), name) for name, entry in header.items()), key=lambda each: each[0].begin)
+    layouts = dict(sorted(((name, _layout(name, entry)) for name, entry in header.items()), key=_place))
     at = 0
-    for layout, name in layouts:
+    for name, layout in layouts.items():
         if layout.begin != at:
             raise damaged(
                 "Tensors must follow each other without holes.", f"{name[:100]!r} at {layout.begin}, not {at}"
             )
         at = layout.end
-    if at > source.left:
-        source.spend(at)
-    tensors = {
-        name: tensor_of(layout.dtype, list(layout.shape), source.array(layout.end - layout.begin))
-        for layout, name in layouts
-    }
-    source.finish()
-    return tensors, metadata
+    return layouts, metadata
 
 
 def _layout(name: str, entry: object) -> Layout:
@@ -100,6 +117,8 @@ def _layout(name: str, entry: object) -> Layout:
     if not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2:
         received = f"{str(shape)[:100]} at {str(offsets)[:100]} of {name[:100]!r}"
         raise damaged("A tensor's shape and data_offsets must be lists of sizes.", received)
+    if len(shape) > AXES:  # also since the product of a million sizes takes hours
+        raise damaged("A tensor's shape must be one that numpy can hold.", f"{len(shape)} axes of {name[:100]!r}")
     begin, end = offsets
     if end - begin != math.prod(shape) * DTYPES[dtype].itemsize:
         received = f"{dtype} {str(shape)[:100]} in {end - begin} bytes as {name[:100]!r}"
@@ -109,3 +128,7 @@ def _layout(name: str, entry: object) -> Layout:
 
 def _sizes(value: object) -> bool:
     return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
+
+
+def _place(named: tuple[str, Layout]) -> tuple[int, int]:
+    return named[1].begin, named[1].end

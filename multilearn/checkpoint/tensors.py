@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from multilearn.errors import CheckpointError
 
-__all__ = ["DTYPES", "HostTensor"]
+__all__ = ["AXES", "DTYPES", "HostTensor", "TensorFacts"]
 
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {
@@ -33,6 +34,9 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     }
 )
 """The dtypes of a record, named as safetensors does, and what carries them: bfloat16 travels as its 16 bits."""
+
+AXES = 64
+"""How many axes a tensor may have, as many as numpy knows."""
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items() if name != "BF16"}
 
@@ -112,3 +116,18 @@ class HostTensor:
 
     def __repr__(self) -> str:
         return f"HostTensor({self})"
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What is to be said of a tensor whose values are not looked at."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * DTYPES[self.dtype].itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -109,20 +110,18 @@ class MetricStore:
             for split, states in record["states"].items()
         }
         self._restored = {(split, name) for split, states in self._states.items() for name in states}
+        for split, states in self._states.items():
+            for metric in self._metrics.get(split, ()):
+                if metric.name in states:
+                    with _going_on(metric):
+                        _require_value(metric, states[metric.name])
 
     def _resumed(self, split: Split, metric: Metric | HostMetric, state: State | None, measured: Measured) -> State:
         """The first batch after a restart shows whether what a checkpoint says can be gone on from."""
         self._restored.discard((split, metric.name))
-        try:
+        with _going_on(metric):
             merged = metric.merge(state, measured)
-            value = metric.entry(merged).value
-            value if isinstance(value, str) else float(value)
-        except Exception as error:
-            raise RecordError(
-                f"The metric {metric.name} must be able to go on from what it was.",
-                received=f"a checkpoint inside an epoch where it cannot ({type(error).__name__}: {error})",
-                remedy="Go on from the end of an epoch.",
-            ) from error
+            _require_value(metric, merged)
         return merged
 
     def _observing(self, split: Split) -> Mapping[str, Callable[[Moment], Measured]]:
@@ -139,6 +138,26 @@ class MetricStore:
             self._warned.add(metric.name)
             if reason := caution(state):
                 _log.warning("%s (%s)", reason, where)
+
+
+@contextmanager
+def _going_on(metric: Metric | HostMetric) -> Iterator[None]:
+    """Whatever a metric raises over a state that it has not made is the fault of the record."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except Exception as error:
+        raise RecordError(
+            f"The metric {metric.name} must be able to go on from what it was.",
+            received=f"a checkpoint from which it cannot ({type(error).__name__}: {str(error)[:200]})",
+            remedy="Go on from another checkpoint.",
+        ) from error
+
+
+def _require_value(metric: Metric | HostMetric, state: State) -> None:
+    value = metric.entry(state).value
+    if not isinstance(value, str):
+        float(value)
 
 
 def _running(metric: Metric | HostMetric, states: Mapping[str, State], otherwise: float | str) -> float | str:

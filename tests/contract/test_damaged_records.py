@@ -144,6 +144,41 @@ def test_a_schedule_that_lacks_something_is_refused_before_the_model_is_touched(
     assert key in refused(run, RecordError)
 
 
+BROKEN_STREAMS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "nothing": lambda random: random.clear(),
+    "no framework": lambda random: random.pop("framework"),
+    "a state of another shape": lambda random: random.update(unseeded=HostTensor.of(np.zeros(3, np.uint32))),
+    "a state of another type": lambda random: random.update(unseeded=HostTensor.of(np.zeros(2, np.float32))),
+    "a text": lambda random: random.update(unseeded="state"),
+    "a framework's state that is none": lambda random: random.update(
+        framework=keras.backend.backend(), native=HostTensor.of(np.zeros(7, np.uint8))
+    ),
+}
+
+
+@pytest.mark.parametrize("change", BROKEN_STREAMS.values(), ids=BROKEN_STREAMS)
+def test_streams_that_cannot_go_on_are_refused_before_the_model_is_touched(
+    run: Path, change: Callable[[dict[str, Any]], object], request: pytest.FixtureRequest
+) -> None:
+    if "none" in request.node.name and keras.backend.backend() != "torch":
+        pytest.skip("only torch lets its stream be recorded")
+    rewrite(run, lambda parts: change(parts["scheduler"]["random"]))
+    assert "streams" in refused(run, RecordError)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("seed", -1),
+        ("progress", {"update": float("inf"), "accumulation": 1, "batches": 2}),
+        ("metrics", {"history": 1}),
+    ],
+)
+def test_a_schedule_of_other_content_is_refused_before_the_model_is_touched(run: Path, part: str, value: Any) -> None:
+    rewrite(run, lambda parts: parts["scheduler"].update({part: value}))
+    assert "schedule" in refused(run, RecordError)
+
+
 def test_a_checkpoint_without_one_of_its_parts_is_refused(run: Path) -> None:
     rewrite(run, lambda parts: parts.pop("optim"))
     assert "without optim" in refused(run, RecordError)

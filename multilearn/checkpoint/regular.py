@@ -1,0 +1,48 @@
+"""Files opened for reading, where they are files: a pipe that nobody writes into would be waited for without end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+__all__ = ["opened", "read_whole"]
+
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
+    """The file at `path`, for reading. Raises `OSError` for what is no file: a folder, a pipe, a socket, a device.
+
+    Links are followed. A path that no file can have is an `OSError`, too.
+    """
+    try:
+        _require_file(path, os.stat(path).st_mode)  # before it is opened, which alone can change a device
+        descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
+    except ValueError as error:  # a zero byte, or half of a surrogate pair
+        raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)} ({error})", repr(os.fspath(path))) from error
+    with open(descriptor, "rb") as file:
+        _require_file(path, os.fstat(descriptor).st_mode)
+        yield file
+
+
+def read_whole(path: str | os.PathLike[str], largest: int) -> bytes:
+    """All that is in a file. Raises `OSError` as `opened` does, and for one of more than `largest` bytes."""
+    path = Path(path)
+    with opened(path) as file:
+        found = file.read(largest + 1)
+    if len(found) > largest:
+        raise OSError(errno.EFBIG, f"More than {largest} bytes", str(path))
+    return found
+
+
+def _require_file(path: str | os.PathLike[str], mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
