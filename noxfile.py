@@ -86,6 +86,17 @@ def backend(session: nox.Session, framework: str) -> None:
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
     paths = session.posargs or ["tests/contract"]
     session.run("pytest", "--isolated", *BY_FILE, *paths, env={**ENVIRONMENT, **chosen})
+    if framework == BACKENDS[0] and not session.posargs:
+        session.run("pytest", "-rP", "tests/faults/test_kills.py", "--kills", "10", env={**ENVIRONMENT, **chosen})
+
+
+@nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """Runs that are killed 200 times, disks that are full, files that are damaged: long, and not what must pass."""
+    install(session, "test", *BACKENDS, extra="keras")
+    for name in ("toy", *BACKENDS):
+        chosen = {**ENVIRONMENT, "MULTILEARN_BACKEND": name}
+        session.run("pytest", "-rP", "tests/faults", "--kills", "50", *session.posargs, env=chosen)
 
 
 @nox.session(default=False)
@@ -98,10 +109,61 @@ def zoo(session: nox.Session, framework: str) -> None:
 
 
 @nox.session(default=False)
+def mutation(session: nox.Session) -> None:
+    """10,000 mutated files, and gigabytes in a few megabytes, to everything that reads them: half an hour."""
+    framework = BACKENDS[0]
+    install(session, "test", framework, extra="keras")
+    many = {**ENVIRONMENT, "MULTILEARN_MUTATIONS": "10000"}
+    session.run("pytest", *BY_FILE, *(session.posargs or ["tests/mutation"]), env=many)
+    chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
+    session.run("pytest", "tests/contract/test_damaged_weights.py", env={**many, **chosen})
+
+
+@nox.session(default=False)
+@nox.parametrize("framework", [nox.param(name, id=name) for name in BACKENDS])
+def resume(session: nox.Session, framework: str) -> None:
+    """Many kinds of runs, interrupted at many places, on one framework and on the toy: minutes, not in `tests`."""
+    install(session, "test", framework, extra="keras")
+    chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
+    session.run("pytest", *(session.posargs or ["tests/resume"]), env={**ENVIRONMENT, **chosen})
+    more = {"MULTILEARN_RESUME_EXAMPLES": "500"}
+    session.run("pytest", "tests/core/test_exact_resume.py", env={**ENVIRONMENT, **more})
+
+
+@nox.session(default=False)
 def parity(session: nox.Session) -> None:
     """The backends against each other, all in one environment and each in its own process."""
     install(session, "test", *BACKENDS, extra="keras")
     session.run("pytest", *(session.posargs or ["tests/parity"]), env=ENVIRONMENT)
+
+
+@nox.session(default=False)
+@nox.parametrize("keras", [nox.param(version, id=version or "newest") for version in ("3.12", "3.13", "3.14", "")])
+def keras_versions(session: nox.Session, keras: str) -> None:
+    """The portable draws and a resumed run on an older Keras: `nox -s "keras_versions(3.12)" -- [framework]`."""
+    (framework,) = session.posargs or ["torch"]
+    install(session, "test", framework, extra="keras")
+    session.install("--upgrade", f"keras~={keras}.0" if keras else "keras")
+    session.run("python", "-c", "import keras; print('Keras', keras.__version__)", env={"KERAS_BACKEND": framework})
+    chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
+    files = ("random", "streams_of_bits", "fit", "script")
+    session.run("pytest", *(f"tests/contract/test_{part}.py" for part in files), env={**ENVIRONMENT, **chosen})
+
+
+@nox.session(default=False)
+def randomness(session: nox.Session) -> None:
+    """TestU01's SmallCrush over the random bits; writes docs/randomness_report.md. Needs Debian's libtestu01-0."""
+    install(session, "jax", extra="keras")
+    session.run("python", "tests/quality/small_crush.py", *session.posargs, env={**ENVIRONMENT, "KERAS_BACKEND": "jax"})
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """A benchmark and the backends to run it on, each in its own process: `nox -s bench -- dropout [framework]...`."""
+    case, *frameworks = session.posargs or ["dropout"]
+    install(session, *BACKENDS, extra="keras")
+    for framework in frameworks or BACKENDS:
+        session.run("python", f"benchmarks/{case}.py", framework, env=ENVIRONMENT)
 
 
 @nox.session(default=False, reuse_venv=False)

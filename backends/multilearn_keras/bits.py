@@ -1,14 +1,21 @@
 """The generator behind every draw: 32 random bits as a function of a key and a position, the same on every framework.
 
-    mix(x):  x ^= x >> 16;  x *= 0x7FEB352D;  x ^= x >> 15;  x *= 0x846CA68B;  x ^= x >> 16
-    bits(i) = mix(mix(i * 0x9E3779B9 + k0) ^ (k0 * 0xC2B2AE35 + k1 * 0x85EBCA6B))          all modulo 2**32
+    own(k0, k1) = k0 * 0xC2B2AE35 + k1 * 0x85EBCA6B
+    x  = (i + 1) * 0x9E3779B9 ^ own(k0, k1)
+    x ^= x >> 17;  x *= 0xED5AD4BB;  x ^= k0
+    x ^= x >> 11;  x *= 0xAC4C1B51
+    x ^= x >> 15;  x *= 0x31848BAB
+    x ^= x >> 14                                                all modulo 2**32; bits(i) = x
 
-The key (k0, k1) is the state of a Keras `SeedGenerator`: its seed, and how many draws it has made. The outer key keeps
-streams apart whose k0 differ by a multiple of 0x9E3779B9, which would otherwise be shifted copies of one another.
+The key (k0, k1) is the state of a Keras `SeedGenerator`: its seed, and how many draws it has made. The rounds are those
+of Wellons' `triple32` (https://nullprogram.com/blog/2018/07/31/) over a counter; every bit of the position and of both
+words of the key changes half of the output. `own` and k0 together tell any two keys apart. They enter by exclusive or,
+and apart from one another, because keys that were added to the counter would make windows of one sequence: streams
+whose seeds differ by a multiple of the increment would be shifted copies.
 
-There are two forms. `host_bits` is numpy, for integer seeds: initial weights. `traced_bits` is made of the framework's
-own operations on signed 32-bit integers, which wrap around everywhere (JAX has no 64-bit ones by default), so that a
-seed may be a tensor inside a compiled step. Both give the same bits.
+There are two forms. `host_bits` is numpy, for integer seeds: initial weights. `traced_bits` and `traced_halves` are
+made of the framework's own operations (see `words`), so that a seed may be a tensor inside a compiled step. All give
+the same bits; `docs/randomness_report.md` has what TestU01 says of them.
 """
 
 from __future__ import annotations
@@ -20,13 +27,27 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["WORD", "Key", "derive", "host_bits", "key_of", "shift_right", "signed", "traced_bits"]
+from multilearn_keras.words import Arithmetic, HostWords, Words, words_of
+
+__all__ = [
+    "WORD",
+    "Key",
+    "below",
+    "derive",
+    "host_bits",
+    "host_halves",
+    "key_of",
+    "shift_right",
+    "signed",
+    "traced_bits",
+    "traced_halves",
+]
 
 Key = tuple[int, int]
 
 WORD = 2**32
 _STEP, _OWN, _DRAW = 0x9E3779B9, 0xC2B2AE35, 0x85EBCA6B
-_FIRST, _SECOND = 0x7FEB352D, 0x846CA68B
+_FIRST, _SECOND, _THIRD = 0xED5AD4BB, 0xAC4C1B51, 0x31848BAB
 _HALF = 2**31
 _LANE = 2**30
 
@@ -61,43 +82,60 @@ def host_bits(start: int, count: int, key: Key, *, lane: int = 0) -> np.ndarray:
     """The bits at positions start, ..., start + count - 1: (count,) uint32. For lanes see `traced_bits`."""
     k0, k1 = key
     x = np.arange(count, dtype=np.uint32)
-    x += np.uint32(start % WORD)
-    x *= np.uint32(_STEP)
-    x += np.uint32(k0 % WORD)
-    _mix_in_place(x)
-    x ^= np.uint32((k0 * _OWN + (k1 + lane * _LANE) * _DRAW) % WORD)
-    _mix_in_place(x)
-    return x
-
-
-def _mix_in_place(x: np.ndarray) -> None:
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(_FIRST)
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(_SECOND)
-    x ^= x >> np.uint32(16)
+    x += np.uint32((start + 1) % WORD)
+    own = (k0 * _OWN + (k1 + lane * _LANE) * _DRAW) % WORD
+    return _scrambled(HostWords(), x, np.uint32(k0 % WORD), np.uint32(own))
 
 
 def traced_bits(backend: Any, shape: Sequence[Any], key: Any, *, lane: int = 0) -> Any:
     """The bits at the positions of an array of `shape`, in row-major order: a signed 32-bit tensor.
 
     `backend` is a backend module of Keras, `key` a (2,) int32 tensor; dimensions may be scalar tensors. A draw that
-    needs several numbers per position takes lanes 1 to 3 for the others: lane L is draw k1 + L * 2**30, which no
-    counter reaches.
+    needs several numbers per position takes lanes 1 to 3 for the others: lane L adds L * 2**30 * 0x85EBCA6B to `own`,
+    as a counter would that nothing reaches.
     """
-    k0, k1 = key[0], key[1]
-    own = k0 * signed(_OWN) + k1 * signed(_DRAW)
-    if lane:
-        own = own + signed(lane * _LANE * _DRAW)
-    x = backend.numpy.arange(math.prod(shape), dtype="int32") * signed(_STEP) + k0
-    x = _mix(backend, _mix(backend, x) ^ own)
-    return backend.numpy.reshape(x, tuple(shape))
+    words = _words(backend)
+    return words.shaped(words.signed(_traced(words, math.prod(shape), key, lane)), tuple(shape))
 
 
-def _mix(backend: Any, x: Any) -> Any:
-    x = (x ^ shift_right(backend, x, 16)) * signed(_FIRST)
-    x = (x ^ shift_right(backend, x, 15)) * signed(_SECOND)
-    return x ^ shift_right(backend, x, 16)
+def traced_halves(backend: Any, shape: Sequence[Any], key: Any) -> Any:
+    """16 bits for each position of an array of `shape`: a signed 16-bit tensor, at half the cost.
+
+    Positions 2j and 2j + 1 have the lower and the upper half of the bits at position j.
+    """
+    words, size = _words(backend), math.prod(shape)
+    halves = words.halves(_traced(words, (size + 1) // 2, key, 0))
+    if not (isinstance(size, int) and size % 2 == 0):
+        halves = halves[:size]
+    return words.shaped(halves, tuple(shape))
+
+
+def host_halves(count: int, key: Key) -> np.ndarray:
+    """The first `count` of what `traced_halves` gives: (count,) int16."""
+    return host_bits(0, (count + 1) // 2, key).astype("<u4").view("<i2")[:count]
+
+
+def below(backend: Any, numbers: Any, limit: int) -> Any:
+    """1 where the signed numbers of a draw, which are not used after this, are below `limit`, else 0: to be cast."""
+    return _words(backend).below(numbers, limit)
+
+
+def _traced(words: Words, count: Any, key: Any, lane: int) -> Any:
+    k0, own = words.key(key, _OWN, _DRAW, lane * _LANE * _DRAW % WORD)
+    return _scrambled(words, words.count(count, key), k0, own)
+
+
+def _scrambled(words: Arithmetic, x: Any, k0: Any, own: Any) -> Any:
+    x = words.xor(words.times(x, _STEP), own)
+    x = words.times(words.fold(x, 17), _FIRST)
+    x = words.xor(x, k0)
+    x = words.times(words.fold(x, 11), _SECOND)
+    x = words.times(words.fold(x, 15), _THIRD)
+    return words.fold(x, 14)
+
+
+def _words(backend: Any) -> Words:
+    return words_of(backend.numpy.__name__.split(".")[-2])  # keras.src.backend.torch.numpy
 
 
 def shift_right(backend: Any, x: Any, places: int) -> Any:

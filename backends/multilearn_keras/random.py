@@ -9,6 +9,7 @@ the same everywhere is refused.
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 from collections.abc import Callable
 from importlib import import_module
@@ -19,28 +20,43 @@ from typing import Any
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
+from multilearn_keras import agreement, augmentation
 from multilearn_keras.bits import WORD, derive, key_of
 from multilearn_keras.draws import Draws, advance
 
 __all__ = ["install", "reset", "unseeded_name"]
 
-_DRAWS = ("categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform")
-_NOT_PORTABLE = {"beta": "MixUp, CutMix, AugMix", "binomial": "", "gamma": "AugMix"}
+_DRAWS = (
+    *("beta", "binomial", "categorical", "dropout", "gamma"),
+    *("normal", "randint", "shuffle", "truncated_normal", "uniform"),
+)
 _MARK = "multilearn_draws"
 
-# What is replaced, and what is called in its place.
-_INSIDE = (
-    *(f"backend:random.{name}" for name in (*_DRAWS, *_NOT_PORTABLE, "make_default_seed")),
-    "backend:image.elastic_transform",
-    "backend.common.global_state:get_global_attribute",
-    "backend.common.global_state:set_global_attribute",
-    "initializers.random_initializers:Orthogonal.__call__",
-    "random.seed_generator:SeedGenerator.next",
-    "random.seed_generator:global_seed_generator",
-    "random.seed_generator:make_default_seed",
-    "utils.backend_utils:DynamicBackend.__getattr__",
-    "utils.jax_utils:is_in_jax_tracing_scope",
-)
+# What is replaced, and what is called in its place: with its parameters, for a draw with others is another draw.
+_INSIDE = {
+    "backend:random.beta": "shape alpha beta dtype seed",
+    "backend:random.binomial": "shape counts probabilities dtype seed",
+    "backend:random.categorical": "logits num_samples dtype seed",
+    "backend:random.dropout": "inputs rate noise_shape seed",
+    "backend:random.gamma": "shape alpha dtype seed",
+    "backend:random.make_default_seed": "",
+    "backend:random.normal": "shape mean stddev dtype seed",
+    "backend:random.randint": "shape minval maxval dtype seed",
+    "backend:random.shuffle": "x axis seed",
+    "backend:random.truncated_normal": "shape mean stddev dtype seed",
+    "backend:random.uniform": "shape minval maxval dtype seed",
+    "backend.common.global_state:get_global_attribute": "name default set_to_default",
+    "backend.common.global_state:set_global_attribute": "name value",
+    "initializers.random_initializers:Orthogonal.__call__": "self shape dtype",
+    "random.seed_generator:SeedGenerator.__init__": "self seed name kwargs",
+    "random.seed_generator:SeedGenerator.next": "self ordered",
+    "random.seed_generator:global_seed_generator": "",
+    "random.seed_generator:make_default_seed": "",
+    "utils.backend_utils:DynamicBackend.__getattr__": "self name",
+    "utils.jax_utils:is_in_jax_tracing_scope": "x",
+    **augmentation.INSIDE,
+    **agreement.INSIDE,
+}
 # Where layers, initialisers and users reach the draws: one module, replaced once.
 _CALLERS = ("backend:random", "initializers.random_initializers:random", "ops:random", "random.random:backend.random")
 
@@ -69,26 +85,28 @@ def install() -> None:
 
     Raises `BackendError`, with nothing replaced, on a Keras whose inside is not as this library knows it.
     """
-    _check_keras()
-    if hasattr(_inside("backend:random"), _MARK):
+    if _exists("backend:random") and hasattr(_inside("backend:random"), _MARK):
         return
+    _check_keras()
     draws = _replace_draws(import_module(f"keras.src.backend.{keras.backend.backend()}"))
 
     seeds, generator = _inside("random.seed_generator"), _inside("random.seed_generator:SeedGenerator")
     seeds.make_default_seed = _default_seed
     seeds.global_seed_generator = _unseeded(seeds.global_seed_generator)
-    generator.next = advance
+    generator.next = _advancing(generator.next)
     generator.__init__ = _portable_seed(generator.__init__)
     orthogonal = _inside("initializers.random_initializers:Orthogonal")
     orthogonal.__call__ = _on_the_host(orthogonal.__call__, draws)
     dynamic = _inside("utils.backend_utils:DynamicBackend")
     dynamic.__getattr__ = _replacing(dynamic.__getattr__)
+    augmentation.adjust_layers(_is_chosen)
+    agreement.install()
 
 
 def reset(n: int) -> None:
     """Start every stream anew from seed `n` (0 <= n < 2**64): what is made and drawn next is what follows from it.
 
-    From here on, draws that are not the same on every framework raise `ConfigurationError`.
+    From here on, what is not the same on every framework raises `ConfigurationError`.
     """
     global _streams
     if not 0 <= n < WORD * WORD:
@@ -108,6 +126,10 @@ def _current() -> _Streams:
     return _streams
 
 
+def _is_chosen() -> bool:
+    return _streams is not None and _streams.chosen
+
+
 def _default_seed() -> int:
     """The seed of a layer or initialiser that was given none."""
     return _current().next_seed()
@@ -117,26 +139,10 @@ def _replace_draws(module: Any) -> Draws:
     draws = Draws(module, unseeded=lambda: _inside("random.seed_generator").global_seed_generator())
     for name in _DRAWS:
         setattr(module.random, name, getattr(draws, name))
-    for name, users in _NOT_PORTABLE.items():
-        setattr(module.random, name, _refused(getattr(module.random, name), f"keras.random.{name}", users))
-    module.image.elastic_transform = _refused(module.image.elastic_transform, "RandomElasticTransform", "")
+    augmentation.replace_images(module, draws, _is_chosen)
     module.random.make_default_seed = _default_seed
     setattr(module.random, _MARK, draws)
     return draws
-
-
-def _refused(original: Callable[..., Any], what: str, users: str) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def draw(*args: Any, **kwargs: Any) -> Any:
-        if _streams is not None and _streams.chosen:
-            raise ConfigurationError(
-                f"{what} is not the same on every framework, so a seeded experiment cannot have it.",
-                received=f"a draw of {what} after set_seed",
-                remedy=(f"Leave out what draws it ({users})" if users else "Leave it out") + ", or leave out set_seed.",
-            )
-        return original(*args, **kwargs)
-
-    return draw
 
 
 def _unseeded(original: Callable[[], Any]) -> Callable[[], Any]:
@@ -158,6 +164,14 @@ def _unseeded(original: Callable[[], Any]) -> Callable[[], Any]:
 def unseeded_name() -> str:
     """What Keras keeps the generator of unseeded draws under; a constant since 3.13."""
     return getattr(_inside("random.seed_generator"), "GLOBAL_SEED_GENERATOR", "global_seed_generator")
+
+
+def _advancing(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def following(self: Any, ordered: bool = True) -> Any:
+        return advance(self, ordered)
+
+    return following
 
 
 def _portable_seed(original: Callable[..., None]) -> Callable[..., None]:
@@ -204,17 +218,34 @@ def _inside(name: str) -> Any:
 
 
 def _check_keras() -> None:
-    missing = []
-    for name in (*_INSIDE, *_CALLERS):
-        try:
-            _inside(name)
-        except (AttributeError, ImportError):
-            missing.append(name)
-    if not missing and len({id(_inside(name)) for name in _CALLERS}) > 1:
-        missing = ["one random module that all callers share"]
-    if missing:
+    wrong = [found for name, parameters in _INSIDE.items() if (found := _unlike(name, parameters))]
+    wrong += [f"{name} missing" for name in _CALLERS if not _exists(name)]
+    if not wrong and len({id(_inside(name)) for name in _CALLERS}) > 1:
+        wrong = ["several random modules, where callers should share one"]
+    if wrong:
         raise BackendError(
-            "The random draws of this Keras cannot be replaced: it lacks what they are replaced at.",
-            received=f"Keras {keras.__version__} without {', '.join(missing)}",
+            "The random draws of this Keras cannot be replaced: its inside is not as this library knows it.",
+            received=f"Keras {keras.__version__}: {', '.join(wrong)}",
             remedy="Install a Keras from 3.12 to 3.15, or a newer multilearn.",
         )
+
+
+def _unlike(name: str, parameters: str) -> str | None:
+    """What is wrong with what Keras has under `name`, which should be called with `parameters`."""
+    if not _exists(name):
+        return f"{name} missing"
+    found = _inside(name)
+    if not callable(found):
+        return f"{name} no function"
+    taken = " ".join(inspect.signature(found).parameters)
+    return None if taken == parameters else f"{name}({taken.replace(' ', ', ')})"
+
+
+def _exists(name: str) -> bool:
+    """Whether `name` is there, and not inherited from elsewhere."""
+    module, _, path = name.partition(":")
+    owner, _, last = path.rpartition(".")
+    try:
+        return last in vars(_inside(f"{module}:{owner}" if owner else module))
+    except (AttributeError, ImportError):
+        return False

@@ -10,10 +10,11 @@ from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 
 from multilearn.checkpoint import HostTensor
+from multilearn.errors import RecordError
 from multilearn_keras.random import unseeded_name
 from multilearn_keras.transfer import assign, to_host
 
-__all__ = ["restore_streams", "seed_native", "streams"]
+__all__ = ["require_streams", "restore_streams", "seed_native", "streams"]
 
 
 def seed_native(n: int) -> None:
@@ -38,6 +39,24 @@ def streams() -> dict[str, Any]:
         "unseeded": None if unseeded is None else to_host(unseeded.state),
         "native": _native() if framework == "torch" else None,
     }
+
+
+def require_streams(state: Mapping[str, Any]) -> None:
+    """Raise `RecordError` unless `restore_streams` can go on from it; nothing is touched."""
+    try:
+        framework, unseeded, native = state["framework"], state["unseeded"], state["native"]
+        if unseeded is not None and (unseeded.dtype, unseeded.shape) != ("U32", (2,)):
+            raise ValueError(f"{unseeded} as the state of Keras' stream")
+        if native is not None and framework == keras.backend.backend():
+            import torch
+
+            torch.Generator().set_state(torch.from_numpy(native.array.copy()))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise RecordError(
+            "The record of random streams must hold what this version wrote.",
+            received=f"{type(error).__name__}: {str(error)[:200]}",
+            remedy="Go on from another checkpoint.",
+        ) from error
 
 
 def restore_streams(state: Mapping[str, Any]) -> None:

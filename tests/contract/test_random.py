@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import NormalDist
 from typing import Any
 
@@ -17,7 +19,7 @@ from keras.src.random import seed_generator
 from multilearn import seed as experiment_seed
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn_keras import initial, random
-from multilearn_keras.bits import derive, host_bits, key_of, signed, traced_bits
+from multilearn_keras.bits import derive, host_bits, host_halves, key_of, signed, traced_bits, traced_halves
 
 BACKEND = keras.backend.backend()
 STEP = 0x9E3779B9
@@ -64,14 +66,11 @@ def ways_to_run(function: Callable[..., Any], *examples: Any) -> Iterator[tuple[
 def by_the_formula(i: int, k0: int, k1: int) -> int:
     """The formula of the generator, in Python's integers."""
 
-    def mix(x: int) -> int:
-        x ^= x >> 16
-        x = x * 0x7FEB352D % 2**32
-        x ^= x >> 15
-        x = x * 0x846CA68B % 2**32
-        return x ^ x >> 16
-
-    return mix(mix((i * STEP + k0) % 2**32) ^ (k0 * 0xC2B2AE35 + k1 * 0x85EBCA6B) % 2**32)
+    x = (i + 1) * STEP % 2**32 ^ (k0 * 0xC2B2AE35 + k1 * 0x85EBCA6B) % 2**32
+    x = (x ^ x >> 17) * 0xED5AD4BB % 2**32 ^ k0 % 2**32
+    x = (x ^ x >> 11) * 0xAC4C1B51 % 2**32
+    x = (x ^ x >> 15) * 0x31848BAB % 2**32
+    return x ^ x >> 14
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -133,6 +132,9 @@ DRAWS: dict[str, Callable[[Any, Any], Any]] = {
     "dropout": lambda x, seed: keras.random.dropout(x + 1.0, 0.3, seed=seed),
     "shuffle": lambda x, seed: keras.random.shuffle(x + ops.cumsum(ops.ones_like(x), 0), seed=seed),
     "categorical": lambda x, seed: keras.random.categorical(x, 4, seed=seed),
+    "gamma": lambda x, seed: keras.random.gamma(ops.shape(x), 0.7, seed=seed),
+    "beta": lambda x, seed: keras.random.beta(ops.shape(x), x + 0.2, 2.0, seed=seed),
+    "binomial": lambda x, seed: keras.random.binomial(ops.shape(x), 40, 0.3, seed=seed),
 }
 
 
@@ -143,6 +145,14 @@ def test_a_traced_seed_is_an_input_of_the_compiled_draw(draw: Callable[[Any, Any
         for seed in (3, 4):
             expected = numbers(draw(x, seed))  # on the host, as far as there are floats
             np.testing.assert_allclose(numbers(run(x, key_tensor((seed, 0)))), expected, 1e-5, 1e-5, err_msg=way)
+
+
+def test_what_makes_a_python_number_of_a_tensor_cannot_be_compiled_at_all() -> None:
+    x, key = ops.zeros((6, 5)), key_tensor((1, 1))
+    with pytest.raises((RuntimeError, TypeError)):
+        for way, run in ways_to_run(lambda x, key: x + int(key[0]), x, key):
+            if way != "eager":
+                run(x, key)
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="JAX only")
@@ -209,11 +219,34 @@ def test_randint_refuses_bounds_that_hold_nothing_or_pass_32_bits(low: int, high
 
 
 def test_dropout_keeps_by_the_bits_and_scales_by_the_share_kept() -> None:
-    kept = host_bits(0, 4000, (8, 0)).view(np.int32) < round(0.7 * 2**32) - 2**31
+    bits = host_bits(0, 2000, (8, 0))
+    halves = np.stack([bits & 0xFFFF, bits >> 16], axis=1).reshape(-1).astype("uint16").view("int16")
+    kept = halves < round(0.7 * 2**16) - 2**15
     assert abs(kept.mean() - 0.7) < 0.03
     x = np.linspace(1, 2, 4000, dtype="float32")
     dropped = numbers(keras.random.dropout(ops.convert_to_tensor(x), 0.3, seed=8))
     np.testing.assert_allclose(dropped, np.where(kept, x / 0.7, 0), 1e-6)
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.02, 0.98])
+def test_dropout_near_nothing_and_near_everything_asks_all_bits(rate: float) -> None:
+    kept = host_bits(0, 100_001, (8, 0)).view(np.int32) < round((1 - rate) * 2**32) - 2**31
+    for seed in (8, key_tensor((8, 0))):
+        assert np.array_equal(numbers(keras.random.dropout(ops.ones(100_001), rate, seed=seed)) != 0, kept)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8])
+def test_halves_are_the_host_s_however_they_are_run(size: int) -> None:
+    def draw(x: Any, key: Any) -> Any:
+        return traced_halves(keras_backend, ops.shape(x), key)
+
+    x = ops.zeros((size,))
+    for way, run in ways_to_run(draw, x, key_tensor((1, 1))):
+        for key in KEYS:
+            bits = [by_the_formula(i, *key) for i in range((size + 1) // 2)]
+            expected = [half for word in bits for half in (word & 0xFFFF, word >> 16)][:size]
+            assert (numbers(run(x, key_tensor(key))).astype("int64") % 2**16).tolist() == expected, f"{way} {key}"
+            assert (host_halves(size, key).astype("int64") % 2**16).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -470,25 +503,19 @@ def test_preprocessing_draws_with_it_too() -> None:
     assert np.array_equal(augmented(), augmented())
 
 
-REFUSED: dict[str, Callable[[], Any]] = {
-    "gamma": lambda: keras.random.gamma((3,), 2.0),
-    "beta": lambda: keras.random.beta((3,), 2.0, 2.0),
-    "binomial": lambda: keras.random.binomial((3,), 5.0, 0.5),
-    "RandomElasticTransform": lambda: layers.RandomElasticTransform()(np.ones((1, 8, 8, 3), "float32"), training=True),
-    "AugMix": lambda: layers.AugMix()(np.ones((1, 8, 8, 3), "float32"), training=True),
-}
+def wrapped() -> Any:
+    return layers.RandomRotation(0.2, fill_mode="wrap")(np.ones((1, 8, 8, 3), "float32"), training=True)
 
 
-@pytest.mark.parametrize("draw", REFUSED.values(), ids=REFUSED)
-def test_what_is_not_portable_is_refused_in_a_seeded_experiment(draw: Callable[[], Any]) -> None:
+def test_what_is_not_the_same_everywhere_is_refused_in_a_seeded_experiment() -> None:
     with pytest.raises(ConfigurationError, match="not the same on every framework"):
-        draw()
+        wrapped()
 
 
-def test_what_is_not_portable_is_keras_own_in_an_experiment_without_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_the_same_everywhere_is_keras_own_in_one_without_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "_streams", None)
     monkeypatch.setattr(experiment_seed, "origin", lambda: "drawn")
-    assert np.all(numbers(REFUSED["gamma"]()) > 0)
+    assert numbers(wrapped()).shape == (1, 8, 8, 3)
 
 
 def test_without_a_reset_the_streams_follow_from_the_seed_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -511,15 +538,62 @@ def test_installing_twice_changes_nothing() -> None:
     assert before == (vars(keras_backend.random), vars(seed_generator))
 
 
-@pytest.mark.parametrize("name", ["random.seed_generator.global_seed_generator", "backend.random.truncated_normal"])
-def test_a_keras_without_what_is_replaced_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(f"keras.src.{name}")
-    missing = name.rpartition(".")[2]
-    with pytest.raises(BackendError, match=rf"Keras {keras.__version__} without .*{missing}.* Install a Keras from"):
-        random.install()
+RANDOM = keras_backend.random
 
 
-def test_a_keras_whose_initialisers_draw_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keras.src.initializers.random_initializers.random", np.random)
-    with pytest.raises(BackendError, match="one random module"):
+def state() -> list[Any]:
+    """What Keras has in the places where something is replaced."""
+    places = [random._inside(name) for name in random._INSIDE if random._exists(name)]
+    return [*places, *vars(RANDOM).values(), *vars(seed_generator).values()]
+
+
+def refused_as_it_is(message: str) -> None:
+    before = state()
+    with pytest.raises(BackendError, match=rf"Keras {keras.__version__}: .*{message}.* Install a Keras from"):
         random.install()
+    after = state()
+    assert len(after) == len(before)
+    assert all(one is other for one, other in zip(after, before, strict=True))
+
+
+@contextmanager
+def another_keras(name: str) -> Iterator[tuple[pytest.MonkeyPatch, Any, str]]:
+    """A Keras in which nothing is installed yet; what holds `name`, and the name it has there."""
+    module, _, path = name.partition(":")
+    owner, _, last = path.rpartition(".")
+    with pytest.MonkeyPatch.context() as changed:
+        changed.delattr(RANDOM, random._MARK)
+        yield changed, random._inside(f"{module}:{owner}" if owner else module), last
+
+
+@pytest.mark.parametrize("name", random._INSIDE)
+def test_a_keras_without_what_is_replaced_or_with_another_is_refused(name: str) -> None:
+    with another_keras(name) as (changed, owner, last):
+        changed.delattr(owner, last)
+        refused_as_it_is(f"{last} missing")
+    with another_keras(name) as (changed, owner, last):
+        changed.setattr(owner, f"{last}_renamed", vars(owner)[last], raising=False)
+        changed.delattr(owner, last)
+        refused_as_it_is(f"{last} missing")
+    with another_keras(name) as (changed, owner, last):
+        changed.setattr(owner, last, lambda other, parameters: None)
+        refused_as_it_is(rf"{last}\(other, parameters\)")
+    with another_keras(name) as (changed, owner, last):
+        changed.setattr(owner, last, None)
+        refused_as_it_is(f"{last} no function")
+
+
+@pytest.mark.parametrize("name", random._CALLERS)
+def test_a_keras_whose_callers_lack_the_draws_is_refused(name: str) -> None:
+    with another_keras(name) as (changed, owner, last):
+        changed.delattr(owner, last)
+        refused_as_it_is("missing")
+
+
+@pytest.mark.parametrize("name", random._CALLERS[1:3])
+def test_a_keras_whose_callers_draw_elsewhere_is_refused(name: str) -> None:
+    with another_keras(name) as (changed, owner, last):
+        elsewhere = types.ModuleType("elsewhere")
+        vars(elsewhere).update(vars(RANDOM))
+        changed.setattr(owner, last, elsewhere)
+        refused_as_it_is("several random modules")

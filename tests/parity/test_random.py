@@ -54,7 +54,7 @@ def test_traced_floats_are_equal_to_nearly_the_last_digit(
     draws: dict[str, dict[str, np.ndarray]], one: str, other: str
 ) -> None:
     names = [name for name in draws[one] if name.startswith("near/")]
-    assert len(names) == 15
+    assert len(names) == 22
     for name in names:
         np.testing.assert_allclose(draws[one][name], draws[other][name], 3e-6, 3e-6, err_msg=name)
 

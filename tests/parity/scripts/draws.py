@@ -57,6 +57,17 @@ def draw_everything():
         keep(f"exact/categorical/{step}", keras.random.categorical(ops.zeros((3, 5)), 10))
         keep(f"near/normal/{step}", keras.random.normal((50,)))
         keep(f"near/truncated_normal/{step}", keras.random.truncated_normal((50,)))
+    spread = np.geomspace(0.02, 3e4, 400).astype("float32")
+    keep("exact/binomial", keras.random.binomial((400,), spread * 20, spread[::-1] / 3e4))
+    keep("exact/binomial of numbers", keras.random.binomial((300,), 1000, 0.3, seed=keras.random.SeedGenerator(3)))
+    keep("near/gamma", keras.random.gamma((400,), spread))
+    keep("near/beta", keras.random.beta((400,), spread, spread[::-1]))
+    images, labels = np.arange(96, dtype="float32").reshape(2, 4, 4, 3), np.eye(2, dtype="float32")
+    for layer in (layers.MixUp(), layers.CutMix()):
+        mixed = layer({"images": images, "labels": labels}, training=True)
+        keep(f"near/{type(layer).__name__}", mixed["images"])
+        keep(f"near/{type(layer).__name__} labels", mixed["labels"])
+    keep("near/elastic", ops.image.elastic_transform(images, alpha=3.0, sigma=1.0))
     for dtype in ("float16", "bfloat16"):
         keep(f"exact/{dtype}", ops.cast(keras.random.dropout(ops.ones((50,), dtype=dtype), 0.3), "float32"))
 
