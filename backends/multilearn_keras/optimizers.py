@@ -45,6 +45,12 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
             received=repr(optimizer),
             remedy="Write keras.optimizers.Adam() with parentheses, or 'adam'.",
         )
+    if isinstance(_inner(optimizer), getattr(keras.optimizers, "MultiOptimizer", ())):
+        raise ConfigurationError(
+            "A learner sets one learning rate, and every part of a MultiOptimizer has its own.",
+            received=f"a MultiOptimizer of {len(_inner(optimizer).optimizers)}",
+            remedy="Use one optimizer, or a loop of your own with an engine for each (examples/custom_loop.py).",
+        )
     steps = _inner(optimizer).gradient_accumulation_steps
     if steps:
         raise ConfigurationError(

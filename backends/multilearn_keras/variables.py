@@ -21,7 +21,7 @@ from keras.src.models.functional import Functional
 
 from multilearn.errors import ConfigurationError, RecordMismatch
 
-__all__ = ["flatten", "nest", "variables", "variables_of"]
+__all__ = ["flatten", "layers_of", "nest", "variables", "variables_of"]
 
 T = TypeVar("T")
 Path = tuple[str, ...]
@@ -59,6 +59,11 @@ def variables(task: Any) -> dict[str, keras.Variable]:
 def variables_of(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     """All state of a model or layer: trainable variables, others, and the states of its seed generators."""
     return {"/".join(path): variable for path, variable in _walk(layer, (), {})}
+
+
+def layers_of(task: Any) -> dict[str, keras.layers.Layer]:
+    """The layers of a task's model by their keys: those of their variables, without the last part. The model is ""."""
+    return {"/".join(path): layer for path, layer in _walk_layers(task.model, (), {})}
 
 
 def nest(flat: Mapping[str, T]) -> dict[str, Any]:
@@ -123,6 +128,16 @@ def _walk_children(
         if state:
             taken.add(name)
         yield from state
+
+
+def _walk_layers(thing: Any, path: Path, seen: dict[int, object]) -> Iterator[tuple[Path, keras.layers.Layer]]:
+    if id(thing) in seen or not isinstance(thing, (keras.layers.Layer, list, tuple, dict)):
+        return
+    seen[id(thing)] = thing
+    if isinstance(thing, keras.layers.Layer):
+        yield path, thing
+    for name, child in _children(thing):
+        yield from _walk_layers(child, (*path, _escape(name)), seen)
 
 
 def _children(parent: Any) -> Iterator[tuple[str, Any]]:

@@ -139,4 +139,8 @@ def _shortened(value: object) -> str:
 
 def _plain(value: object) -> object:
     """What JSON has a word for."""
-    return value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else _shortened(value)

@@ -131,6 +131,13 @@ REFUSED = {
     "a model with other trainable weights": (lambda: Regression(frozen()), lambda: built_for(model()), "another model"),
 }
 
+if hasattr(optimizers, "MultiOptimizer"):  # an older Keras has none
+    REFUSED["several in one"] = (
+        lambda: Regression(model()),
+        lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD())),
+        "one learning rate",
+    )
+
 
 @pytest.mark.parametrize(("trained", "optimizer", "said"), REFUSED.values(), ids=REFUSED)
 def test_build_refuses_with_the_remedy(trained: Any, optimizer: Any, said: str, tmp_path: Any) -> None:

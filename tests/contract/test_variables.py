@@ -16,7 +16,7 @@ from keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
 
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import ConfigurationError, RecordMismatch
-from multilearn.experiment import fingerprint
+from multilearn.evidence import fingerprint
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.transfer import assign, record_of, specification, to_device, to_host
 from multilearn_keras.variables import flatten, nest, variables, variables_of

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toy_experiment as toy
-from toy_backend import STREAM
+from toy_backend import STREAM, ToyBackend
 
 import multilearn as ml
 from multilearn import seed
@@ -134,6 +134,37 @@ def test_streams_survive_a_record_bit_for_bit(tmp_path: Path) -> None:
     ml.set_seed(4)
     GlobalStreams.of_record(folder.load(Position(1))["scheduler"]["streams"]).put_back()
     assert [random.random(), random.gauss(0, 1), float(np.random.random())] == expected
+
+
+class Settling(ToyBackend):
+    """A backend that can be made deterministic, unless it is too late."""
+
+    def __init__(self, late: bool = False) -> None:
+        self.asked: list[bool] = []
+        self._late = late
+
+    def settle(self, deterministic: bool) -> None:
+        if self._late:
+            raise BackendError("Too late.", received="a call", remedy="Call earlier.")
+        self.asked.append(deterministic)
+
+
+def test_a_backend_settles_its_numerics_at_every_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Settling()
+    monkeypatch.setattr("multilearn.backend.load", lambda: backend)
+    ml.set_seed(3)
+    ml.set_seed(3, deterministic=True)
+    assert backend.asked == [False, True]
+
+
+def test_what_cannot_be_deterministic_is_refused_and_the_seed_in_force_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    ml.set_seed(11)
+    with pytest.raises(BackendError, match="toy does not say how to make it deterministic"):
+        ml.set_seed(12, deterministic=True)
+    monkeypatch.setattr("multilearn.backend.load", lambda: Settling(late=True))
+    with pytest.raises(BackendError, match="Too late"):
+        ml.set_seed(12)
+    assert (seed.current(), seed.origin()) == (11, "set_seed")
 
 
 SCRIPT = """

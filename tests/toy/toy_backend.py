@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from multilearn.checkpoint import HostTensor, require_match
-from multilearn.errors import ConfigurationError, DataError
+from multilearn.errors import ConfigurationError, DataError, RecordError
 from multilearn.metrics import NumpyOps
 from multilearn.outputs import ClassificationOutput
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, LRScheduler, Record, StepOutput, Subject
@@ -137,6 +137,9 @@ class ToyEngine:
         mine = self.record()
         require_match(mine["model"], record["model"], "the model")
         require_match(mine["optim"], record["optim"], "the optimizer")
+        numbers = [record["optim"]["updates"], record["random"].get("seed"), record["random"].get("drawn")]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise RecordError("The toy counts updates and draws.", received=str(numbers)[:100], remedy="Count.")
         self._model.weights = _arrays(record["model"])
         self._velocity, self._updates = _arrays(record["optim"]["velocity"]), record["optim"]["updates"]
         STREAM.seed, STREAM.drawn = record["random"]["seed"], record["random"]["drawn"]
@@ -203,6 +206,9 @@ class ToyBackend:
 
     def versions(self) -> Mapping[str, str]:
         return {"numpy": np.__version__}
+
+    def numerics(self) -> Mapping[str, str | bool | int]:
+        return {"tf32": False, "onednn": False, "deterministic": True, "threads": 1}
 
     def adopt(self, model: Any, optimizer: Any, lr: Any) -> Subject:
         if not isinstance(model, SoftmaxRegression):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from keras import ops
 from multilearn.checkpoint import nbytes, require_match
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
+from multilearn.walking import Phase, Traced
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.optimizers import (
     rate_variable,
@@ -22,9 +23,10 @@ from multilearn_keras.optimizers import (
     track_all,
 )
 from multilearn_keras.slots import optimizer_variables
-from multilearn_keras.streams import restore_streams, streams
+from multilearn_keras.streams import require_streams, restore_streams, streams
 from multilearn_keras.transfer import assign, derive_anew, is_seed_state, record_of, specification, to_device
 from multilearn_keras.variables import flatten, variables
+from multilearn_keras.walking import traced_step, traced_variables
 
 __all__ = ["KerasEngine", "sum_dtype"]
 
@@ -69,6 +71,14 @@ class KerasEngine(OpenedModel, ABC):
             "random": streams(),
         }
 
+    def walk(self, batch: Batch, lr: float) -> Iterator[Traced]:
+        """One training step, taken apart: see `multilearn.walking.Walker`."""
+        with self._on_device():
+            yield from traced_step(self._task, self._prepared(batch))
+            self.train_step(batch, lr, update=True)
+            self.release()
+            yield from traced_variables(self._task, Phase.UPDATE)
+
     def nbytes(self) -> int:
         return nbytes({"model": specification(self._state), "optim": specification(self._slots)})
 
@@ -76,6 +86,7 @@ class KerasEngine(OpenedModel, ABC):
         parts = {"model": self._state, "optim": self._slots}
         expected = {part: specification(held) for part, held in parts.items()}
         require_match(expected, {part: record[part] for part in parts}, "the model and the optimizer")
+        require_streams(record["random"])
         pairs = [
             (variable, received[key])
             for part, held in parts.items()

@@ -99,7 +99,9 @@ class JaxEngine(_OnJax, KerasEngine):
                 variable.assign(value)
 
     def _train_on(self, state: _State, batch: Batch, lr: Any, update: bool) -> tuple[_State, Any]:
-        gradients, (kept, loss, count, measures) = jax.grad(self._loss, has_aux=True)(state.trained, state, batch)
+        gradients, (trained, kept, loss, count, measures) = jax.grad(self._loss, has_aux=True)(
+            state.trained, state, batch
+        )
         usable = None
         if self._options.skip_non_finite:
             usable = self._usable(loss, gradients)
@@ -107,7 +109,7 @@ class JaxEngine(_OnJax, KerasEngine):
                 jnp.where(usable, new, old) if id(variable) in self._statistics_at else new
                 for variable, new, old in zip(self._kept, kept, state.kept, strict=True)
             ]
-        state = state._replace(kept=kept)
+        state = state._replace(trained=trained, kept=kept)
         if state.sums is not None:
             state = self._added(state, state.sums, gradients, count, usable)
         return (self._updated(state, gradients, lr, usable) if update else state), measures
@@ -118,12 +120,12 @@ class JaxEngine(_OnJax, KerasEngine):
             *zip(self._kept, state.kept, strict=True),
             *zip(self._optimizer.variables, state.optimizer, strict=True),
         ]
-        with keras.StatelessScope(mapping, collect_losses=True) as scope:
+        with _Training(mapping, self._trained) as scope:
             output = self._task.step(batch, True)
             loss = self._optimizer.scale_loss(output.loss)
             measures = self._measured(self._options.train_metrics, output)
-        kept = [scope.get_current_value(variable) for variable in self._kept]
-        return loss, (kept, output.loss, jnp.asarray(output.count, jnp.float32), measures)
+        trained, kept = ([scope.get_current_value(each) for each in group] for group in (self._trained, self._kept))
+        return loss, (trained, kept, output.loss, jnp.asarray(output.count, jnp.float32), measures)
 
     def _added(self, state: _State, sums: list[Any], gradients: list[Any], count: Any, usable: Any) -> _State:
         added = [gradient.astype(total.dtype) * count.astype(total.dtype) for total, gradient in _both(sums, gradients)]
@@ -209,6 +211,25 @@ class JaxEvalEngine(_OnJax, KerasEvalEngine):
 
     def _predict_on(self, values: list[Any], inputs: Any) -> Any:
         return self._predicted(inputs, self._pairs(values))
+
+
+class _Training(keras.StatelessScope):
+    """Where a layer may assign to what is being trained, as `SpectralNormalization` does to the kernel of its layer.
+
+    The gradient is that by the assigned value, as where variables are written into.
+    """
+
+    def __init__(self, mapping: Sequence[tuple[keras.Variable, Any]], trained: Sequence[keras.Variable]) -> None:
+        super().__init__(mapping, collect_losses=True)
+        self._trained = {id(variable) for variable in trained}
+
+    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        variable, value = update
+        if id(variable) in self._trained:
+            before = self.get_current_value(variable)
+            # adds zero, with the gradient of `before`
+            value = jax.lax.stop_gradient(value) + (before - jax.lax.stop_gradient(before))
+        super().add_update((variable, value))
 
 
 def _both(one: Sequence[Any], other: Sequence[Any]) -> list[tuple[Any, Any]]:

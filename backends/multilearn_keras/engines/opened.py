@@ -123,7 +123,8 @@ class OpenedModel:
         return mapped(lambda leaf: self._tensor(leaf[:_PROBED]), batch)
 
     def _tensor(self, leaf: Any) -> Any:
-        return ops.convert_to_tensor(self._host(leaf))
+        # a copy, for a model may write into its inputs
+        return ops.copy(ops.convert_to_tensor(self._host(leaf)))
 
     def _try(self, batch: Batch, metrics: Sequence[Metric]) -> None:
         """Evaluate a few items, so that what does not fit shows before anything is written."""

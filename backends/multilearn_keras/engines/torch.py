@@ -167,7 +167,9 @@ def _on_host(tensors: Sequence[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
 
 
 def _tensor(leaf: Any, device: str) -> torch.Tensor:
+    """A copy, for a model may write into its inputs: `x += noise` would go into the data that was loaded."""
     if isinstance(leaf, np.ndarray):
-        # torch takes neither negative strides nor, without a warning, arrays it must not write to
-        leaf = torch.from_numpy(np.require(leaf, requirements=["C", "W"]))
-    return keras.ops.convert_to_tensor(leaf).to(device)
+        # to another device it is copied anyhow; torch takes neither negative strides nor arrays it must not write to
+        owned = np.array(leaf, order="C") if device == "cpu" else np.require(leaf, requirements=["C", "W"])
+        return torch.from_numpy(owned).to(device)
+    return keras.ops.convert_to_tensor(leaf).to(device, copy=True)

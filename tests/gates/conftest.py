@@ -1,0 +1,51 @@
+"""Runs of the models on every framework, each made when a test first asks for it, in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "parity"))
+
+from processes import BACKENDS, Warm, on_each
+
+# not modules but scripts, for processes of their own
+collect_ignore = ["scripts"]
+
+Runs = Callable[..., Mapping[str, Path]]
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Warm]]:
+    """A process on each framework, ready to run scripts."""
+    processes = {backend: Warm(backend, tmp_path_factory.mktemp(backend)) for backend in BACKENDS}
+    yield processes
+    for process in processes.values():
+        process.close()
+
+
+@pytest.fixture(scope="session")
+def runs(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """`runs(model, updates, *options)`: the directory of that run on each framework."""
+    folder = tmp_path_factory.mktemp("runs")
+    script = Path(__file__).parent / "scripts" / "trained.py"
+    made: dict[tuple[object, ...], Mapping[str, Path]] = {}
+
+    def run(model: str, updates: int, *options: object) -> Mapping[str, Path]:
+        asked = model, updates, *options
+        if asked not in made:
+            name = "-".join(str(part).strip("-") for part in asked)
+            directories = {backend: folder / f"{name}-{backend}" for backend in BACKENDS}
+
+            def train(backend: str) -> None:
+                ended = warm[backend].run(script, model, directories[backend], updates, *options)
+                assert ended.code == 0, (backend, ended.said)
+
+            on_each(train)
+            made[asked] = directories
+        return made[asked]
+
+    return run
