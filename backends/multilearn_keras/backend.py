@@ -135,7 +135,11 @@ def _task(model: Any) -> Any:
 
 def _loss(task: Any) -> Any:
     loss = getattr(task, "loss", None) or getattr(task.model, "loss", None)
-    return keras.tree.map_structure(lambda part: part if isinstance(part, str) else described(part), loss)
+    if loss is None:
+        return None
+    return keras.tree.map_structure(
+        lambda part: part if part is None or isinstance(part, str) else described(part), loss
+    )
 
 
 def _refuse_own_train_step(model: Any) -> None:
