@@ -138,6 +138,20 @@ def parity(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def moving(session: nox.Session) -> None:
+    """Models under all optimizers, trained on each framework and on with on each: half an hour of one core."""
+    install(session, "test", *BACKENDS, extra="keras")
+    session.run("pytest", "-rP", *(session.posargs or ["tests/moving"]), env=ENVIRONMENT)
+
+
+@nox.session(default=False)
+def gates(session: nox.Session) -> None:
+    """How long the frameworks stay together, over 200 and 2,000 updates of models of all kinds: hours."""
+    install(session, "test", *BACKENDS, extra="keras")
+    session.run("pytest", "-rP", *(session.posargs or ["tests/gates"]), env=ENVIRONMENT)
+
+
+@nox.session(default=False)
 @nox.parametrize("keras", [nox.param(version, id=version or "newest") for version in ("3.12", "3.13", "3.14", "")])
 def keras_versions(session: nox.Session, keras: str) -> None:
     """The portable draws and a resumed run on an older Keras: `nox -s "keras_versions(3.12)" -- [framework]`."""

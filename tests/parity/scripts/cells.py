@@ -99,7 +99,6 @@ POLICIES = {
     "mixed_bfloat16": (tuple(MODELS), ("Adam", "SGD momentum")),
     "mixed_float16": (tuple(MODELS), ("Adam", "SGD momentum")),
     "bfloat16": (("mlp",), ("Adam average",)),
-    "float64": (("mlp",), ("Adam average",)),
 }
 
 
