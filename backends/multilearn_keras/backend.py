@@ -134,12 +134,16 @@ def _task(model: Any) -> Any:
 
 
 def _loss(task: Any) -> Any:
-    loss = getattr(task, "loss", None) or getattr(task.model, "loss", None)
-    if loss is None:
-        return None
-    return keras.tree.map_structure(
-        lambda part: part if part is None or isinstance(part, str) else described(part), loss
-    )
+    return _loss_described(getattr(task, "loss", None) or getattr(task.model, "loss", None))
+
+
+def _loss_described(loss: Any) -> Any:
+    """As plain lists and dicts, which those of a Keras model on TensorFlow are not."""
+    if isinstance(loss, dict):
+        return {str(name): _loss_described(part) for name, part in loss.items()}
+    if isinstance(loss, (list, tuple)):
+        return [_loss_described(part) for part in loss]
+    return loss if loss is None or isinstance(loss, str) else described(loss)
 
 
 def _refuse_own_train_step(model: Any) -> None:
