@@ -34,7 +34,8 @@ def to_host(tensor: Any) -> HostTensor:
 def to_device(variable: keras.Variable, tensor: HostTensor) -> Any:
     """A new tensor of the framework, of the variable's type, that shares no memory with `tensor`.
 
-    Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has.
+    Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has, and for numbers that the variable
+    cannot hold on this framework.
     """
     wanted = _blank(variable)
     if (tensor.dtype, tensor.shape) != (wanted.dtype, wanted.shape):
@@ -44,6 +45,12 @@ def to_device(variable: keras.Variable, tensor: HostTensor) -> Any:
     own = _numpy_dtype(keras.backend.standardize_dtype(variable.value.dtype))
     if tensor.dtype == "I64" and tensor.array.size and not _fits(tensor.array, own):
         raise RecordMismatch(f"On this framework this variable holds {own}.", received=f"up to {tensor.array.max()}")
+    if tensor.dtype == "F64" and not _holds(tensor.array, own):
+        raise RecordMismatch(
+            f"On this framework this variable holds {own}.",
+            received="float64 numbers that it would round",
+            remedy="Have JAX compute in 64 bits: set JAX_ENABLE_X64=1.",
+        )
     array = tensor.array.view(ml_dtypes.bfloat16) if tensor.dtype == "BF16" else tensor.array
     return _tensor(array.astype(own, order="C", copy=True), variable)
 
@@ -99,6 +106,12 @@ def _recorded_dtype(variable: keras.Variable) -> np.dtype[Any]:
 
 def _numpy_dtype(name: str) -> np.dtype[Any]:
     return np.dtype(getattr(ml_dtypes, name, name))
+
+
+def _holds(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether numbers survive in this type as they are."""
+    with np.errstate(over="ignore"):
+        return np.array_equal(array.astype(dtype), array, equal_nan=True)
 
 
 def _fits(array: Array, dtype: np.dtype[Any]) -> bool:

@@ -478,3 +478,16 @@ def test_the_digest_is_the_one_computed_by_hand() -> None:
     assert (
         fingerprint(record_of({"a/w": weight})) == sha256(b"a/w F32 (2,)\n\x00\x00\xc0\x3f\x00\x00\x00\xc0").hexdigest()
     )
+
+
+def test_float64_that_a_framework_would_round_is_refused() -> None:
+    variable = keras.Variable(np.zeros(2), dtype="float64")
+    assign(variable, HostTensor.of(np.array([0.5, np.nan])))
+    assert np.array_equal(to_host(variable).array, [0.5, np.nan], equal_nan=True)
+    third = HostTensor.of(np.array([1 / 3, 1e300]))
+    if keras.backend.standardize_dtype(variable.value.dtype) == "float64":
+        assign(variable, third)
+        assert to_host(variable) == third
+    else:
+        with pytest.raises(RecordMismatch, match="JAX_ENABLE_X64"):
+            assign(variable, third)

@@ -94,8 +94,8 @@ class KerasEngine(OpenedModel, ABC):
             for key, variable in held.items()
         ]
         for variable, tensor in pairs:
-            if tensor.dtype == "I64":
-                # a count may be too large for the 32 bits it has on another framework: found before anything is touched
+            if tensor.dtype in ("F64", "I64"):
+                # it may not fit into the 32 bits it has on another framework: found before anything is touched
                 to_device(variable, tensor)
         for variable, tensor in pairs:
             assign(variable, tensor)
