@@ -101,6 +101,10 @@ def diff_step(
 
     Raises `ConfigurationError` for what cannot be run, and where the script does not come to `fit`.
     """
+    if not script.is_file():
+        raise ConfigurationError(
+            "The script to run must be a file.", received=script, remedy="Check the path and the working directory."
+        )
     names = [name.strip() for entry in backends for name in entry.split(",")]
     for name in names:
         backend.check_name(name)
@@ -109,10 +113,6 @@ def diff_step(
             "diff-step compares two different backends or more.",
             received=", ".join(names) or "none",
             remedy="For instance: --backend torch --backend tensorflow.",
-        )
-    if not script.is_file():
-        raise ConfigurationError(
-            "The script to run must be a file.", received=script, remedy="Check the path and the working directory."
         )
     if not tolerance >= 0:
         raise ConfigurationError("The tolerance must be 0 or more.", received=tolerance)

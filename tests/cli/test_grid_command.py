@@ -17,6 +17,7 @@ import pytest
 
 from multilearn import cell
 from multilearn.errors import DirectoryError
+from multilearn import backend
 from multilearn.experiments import grid
 from multilearn.experiments.cells import Cell, CellFiles, seeds_of
 from multilearn.experiments.plan import Plan
@@ -88,6 +89,8 @@ def two_toy_backends(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     for name in ("MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED", "MULTILEARN_CELL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path_factory.mktemp("work"))
+    # another test of this process may have asked which there are
+    backend._entry_points.cache_clear()
 
 
 @pytest.fixture
