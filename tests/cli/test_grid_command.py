@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from multilearn import cell
+from multilearn import backend, cell
 from multilearn.errors import DirectoryError
-from multilearn import backend
 from multilearn.experiments import grid
 from multilearn.experiments.cells import Cell, CellFiles, seeds_of
 from multilearn.experiments.plan import Plan
