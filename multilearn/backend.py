@@ -25,6 +25,7 @@ __all__ = [
     "check_name",
     "choice",
     "chosen",
+    "environment",
     "installed",
     "known",
     "load",
@@ -65,6 +66,11 @@ def choice() -> Choice:
 def chosen() -> str | None:
     """The name of the framework that would be used. Imports nothing and does not judge whether it can be."""
     return choice().name
+
+
+def environment(name: str) -> dict[str, str]:
+    """For a process of its own: this one's environment, in which every way of choosing a backend says `name`."""
+    return {**os.environ, VARIABLE: name, KERAS_VARIABLE: name}
 
 
 def known() -> tuple[str, ...]:

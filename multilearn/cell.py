@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from multilearn.artifacts import RunDirectory
 from multilearn.errors import DirectoryError
+from multilearn.experiment import read_document
 
 if TYPE_CHECKING:
     from multilearn.position import Position
@@ -90,7 +91,7 @@ def _refuse_another_cell(declared: str, path: Path, backend: str, seed: int) -> 
 def _owner(file: Path) -> tuple[set[str], object]:
     """The backends and the seed of the run that experiment.json tells of; none where it cannot be read."""
     try:
-        document = json.loads(file.read_bytes())
+        document = read_document(file)
         return {str(session["backend"]) for session in document["sessions"]}, document["seed"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (DirectoryError, KeyError, TypeError):
         return set(), "unknown"

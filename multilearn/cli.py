@@ -29,6 +29,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
+Script = Annotated[Path, typer.Argument(metavar="SCRIPT", help="A Python script that trains with multilearn.")]
+Arguments = Annotated[
+    list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Arguments of the script, after a --.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Wins over the script's own seed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
 
@@ -63,15 +68,13 @@ def _global(
 
 @app.command()
 def run(
-    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="A Python script that trains with multilearn.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Arguments of the script, after a --.")
-    ] = None,
+    script: Script,
+    arguments: Arguments = None,
     backend: Annotated[
         list[str] | None,
         typer.Option("--backend", "-b", metavar="B", help="torch, tensorflow, jax, ...; may be repeated."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Wins over the script's own seed.")] = None,
+    seed: Seed = None,
     seeds: Annotated[
         list[str] | None,
         typer.Option(
@@ -146,16 +149,14 @@ def compare(
 
 @app.command()
 def diff_step(
-    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="A Python script that trains with multilearn.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Arguments of the script, after a --.")
-    ] = None,
+    script: Script,
+    arguments: Arguments = None,
     backend: Annotated[
         list[str] | None,
         typer.Option("--backend", "-b", metavar="B", help="Two of torch, tensorflow, jax, ..., or more."),
     ] = None,
     tolerance: Annotated[float, typer.Option(metavar="T", help="Relative to the largest value at each place.")] = 1e-4,
-    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Wins over the script's own seed.")] = None,
+    seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk the first batch through a script's model on two backends, and name what differs first.

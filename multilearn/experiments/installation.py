@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -104,11 +103,10 @@ def _version(distribution: str) -> str:
 
 
 def _devices(name: str) -> tuple[Sequence[str] | None, str | None]:
-    told = {backend.VARIABLE: name, backend.KERAS_VARIABLE: name, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         answer = subprocess.run(
             [sys.executable, "-c", _ASK, name],
-            env={**os.environ, **told},
+            env={**backend.environment(name), "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.experiments.cells import Cell, CellFiles, seeds_of
 from multilearn.seed import VARIABLE as SEED_VARIABLE
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "names_of", "require_script"]
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,7 @@ class Plan:
         `backends` may hold lists, `"torch,jax"`; none of them means the one that this process would use. `seeds`, such
         as `"1,2"` and `"1..3"`, make it a grid.
         """
-        if not script.is_file():
-            raise ConfigurationError(
-                "The script to run must be a file.", received=script, remedy="Check the path and the working directory."
-            )
+        require_script(script)
         if seed is not None and seeds:
             raise ConfigurationError(
                 "A script is run with one seed, or with several.",
@@ -56,7 +52,11 @@ class Plan:
                 remedy="Leave one of the two out.",
             )
         of_grid = seeds_of(seeds)
-        names = _names(backends)
+        names = names_of(backends) or names_of([backend.usable()])
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ConfigurationError(
+                "Each backend runs the script once.", received=f"{', '.join(twice)} twice", remedy="Name it once."
+            )
         if not seeds:
             return cls(script, tuple(arguments), tuple(map(Cell, names)), seed)
         grid = tuple(Cell(name, each) for each in of_grid for name in names)
@@ -68,19 +68,26 @@ class Plan:
 
     def environment(self, cell: Cell) -> dict[str, str]:
         """This process's environment, in which every way of choosing a backend says the cell's."""
-        chosen = {backend.VARIABLE: cell.backend, backend.KERAS_VARIABLE: cell.backend}
         seed = self.seed if cell.seed is None else cell.seed
         seeded = {} if seed is None else {SEED_VARIABLE: str(seed)}
         reporting = {} if self.grid is None else {cells.VARIABLE: str(self.grid.file(cell))}
-        return {**os.environ, **chosen, **seeded, **reporting}
+        return {**backend.environment(cell.backend), **seeded, **reporting}
 
 
-def _names(backends: Sequence[str]) -> list[str]:
-    names = [name.strip() for entry in backends for name in entry.split(",")] or [backend.usable()]
+def require_script(script: Path) -> None:
+    """Raise `ConfigurationError` unless there is a script to run."""
+    if not script.is_file():
+        raise ConfigurationError(
+            "The script to run must be a file.", received=script, remedy="Check the path and the working directory."
+        )
+
+
+def names_of(backends: Sequence[str]) -> list[str]:
+    """The backends that are asked for, of which each entry may hold several, `"torch,jax"`.
+
+    Raises `BackendError` for one that is not known, or not installed.
+    """
+    names = [name.strip() for entry in backends for name in entry.split(",")]
     for name in names:
         backend.check_name(name)
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise ConfigurationError(
-            "Each backend runs the script once.", received=f"{', '.join(twice)} twice", remedy="Name it once."
-        )
     return names

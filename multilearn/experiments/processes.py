@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO
 
-__all__ = ["Signals", "run_process"]
+__all__ = ["Signals", "captured", "run_process"]
 
 _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM)
 _PASSED_ON = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -52,6 +52,14 @@ def run_process(
     for stream in streams:
         stream.finish()
     return 128 - code if code < 0 else code
+
+
+def captured(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run it to its end, unseen. Returns its exit code, -n where signal n killed it, and the lines that it wrote."""
+    ended = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    return ended.returncode, ended.stdout.decode(errors="replace").rstrip().splitlines()
 
 
 @dataclass

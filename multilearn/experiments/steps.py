@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -16,6 +14,8 @@ import numpy as np
 
 from multilearn import backend, walking
 from multilearn.errors import ConfigurationError
+from multilearn.experiments.plan import names_of, require_script
+from multilearn.experiments.processes import captured
 from multilearn.seed import VARIABLE as SEED_VARIABLE
 from multilearn.walking import Phase, Traced
 
@@ -101,13 +101,8 @@ def diff_step(
 
     Raises `ConfigurationError` for what cannot be run, and where the script does not come to `fit`.
     """
-    if not script.is_file():
-        raise ConfigurationError(
-            "The script to run must be a file.", received=script, remedy="Check the path and the working directory."
-        )
-    names = [name.strip() for entry in backends for name in entry.split(",")]
-    for name in names:
-        backend.check_name(name)
+    require_script(script)
+    names = names_of(backends)
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise ConfigurationError(
             "diff-step compares two different backends or more.",
@@ -123,20 +118,13 @@ def diff_step(
 
 
 def _traced(script: Path, name: str, arguments: Sequence[str], seed: int | None, file: Path) -> Sequence[Traced]:
-    chosen = {backend.VARIABLE: name, backend.KERAS_VARIABLE: name, walking.VARIABLE: str(file)}
     seeded = {} if seed is None else {SEED_VARIABLE: str(seed)}
-    ended = subprocess.run(
-        [sys.executable, str(script), *arguments],
-        env={**os.environ, **chosen, **seeded},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if ended.returncode or not file.exists():
-        last = ended.stdout.decode(errors="replace").rstrip().splitlines()[-_SHOWN_LINES:]
+    environment = {**backend.environment(name), **seeded, walking.VARIABLE: str(file)}
+    code, said = captured([sys.executable, str(script), *arguments], environment)
+    if code or not file.exists():
         raise ConfigurationError(
             "The script must come to the fit of a Learner on every backend.",
-            received="\n    ".join([f"exit {ended.returncode} on {name}, without a step", *last]),
+            received="\n    ".join([f"exit {code} on {name}, without a step", *said[-_SHOWN_LINES:]]),
             remedy=f"Run it by itself first: {backend.VARIABLE}={name} python {script}",
         )
     return walking.read(file)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,7 @@ from multilearn.builder import LearnerBuilder
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.experiments.processes import captured
 from multilearn.testing.request import Answer, Request, place_of
 
 __all__ = ["Identical"]
@@ -57,8 +56,7 @@ class Identical:
         # a matrix of environments with one framework each leaves its runs side by side
         found = sorted(path for path in folder.iterdir() if RunDirectory(path).experiment.exists())
         if len(found) < 2:
-            kept = f"; its run is kept in {folder}" if self.kept else ""
-            self.skip(f"only {', '.join(self.backends)} to compare with itself{kept}")
+            self._alone("run", folder)
         result = comparison.compare(found, tolerance)
         if not result.same:
             raise AssertionError(_told(result))
@@ -77,8 +75,7 @@ class Identical:
                 )
         found = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix == "")
         if len(found) < 2:
-            kept = f"; its step is kept in {folder}" if self.kept else ""
-            self.skip(f"only {', '.join(self.backends)} to compare with itself{kept}")
+            self._alone("step", folder)
         first, *others = ((path.name, walking.read(path)) for path in found)
         compared = [steps.compare((first[0], name), (first[1], traces), tolerance) for name, traces in others]
         if not all(each.same for each in compared):
@@ -125,6 +122,10 @@ class Identical:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         return folder
 
+    def _alone(self, what: str, folder: Path) -> NoReturn:
+        kept = f"; its {what} is kept in {folder}" if self.kept else ""
+        self.skip(f"only {', '.join(self.backends)} to compare with itself{kept}")
+
     def _request(self, train: Train, seed: int, directory: Path) -> Request:
         return Request(**place_of(train), directory=str(directory), seed=seed)
 
@@ -146,18 +147,11 @@ class Identical:
         files = self.folder / "request.json", self.folder / "answer.json"
         files[1].unlink(missing_ok=True)
         request.write(files[0])
-        chosen = {backend.VARIABLE: name, backend.KERAS_VARIABLE: name}
-        ended = subprocess.run(
-            [sys.executable, "-m", "multilearn.testing.child", *map(str, files)],
-            env={**os.environ, **chosen, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        if ended.returncode:
-            last = ended.stdout.decode(errors="replace").rstrip().splitlines()[-_SHOWN_LINES:]
+        command = [sys.executable, "-m", "multilearn.testing.child", *map(str, files)]
+        code, said = captured(command, {**backend.environment(name), **variables})
+        if code:
             raise AssertionError(
-                "\n    ".join([f"{request.name} fails on {name} with exit code {ended.returncode}", *last])
+                "\n    ".join([f"{request.name} fails on {name} with exit code {code}", *said[-_SHOWN_LINES:]])
             )
         return files[1]
 

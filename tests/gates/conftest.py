@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "parity"))
 
-from processes import BACKENDS, Warm, on_each
+from processes import BACKENDS, Warm, on_each, warmed
 
 # not modules but scripts, for processes of their own
 collect_ignore = ["scripts"]
@@ -21,10 +21,8 @@ Runs = Callable[..., Mapping[str, Path]]
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Warm]]:
     """A process on each framework, ready to run scripts."""
-    processes = {backend: Warm(backend, tmp_path_factory.mktemp(backend)) for backend in BACKENDS}
-    yield processes
-    for process in processes.values():
-        process.close()
+    with warmed(tmp_path_factory.mktemp) as processes:
+        yield processes
 
 
 @pytest.fixture(scope="session")

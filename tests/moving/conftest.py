@@ -11,18 +11,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "parity"))
 
 from matrix import SCRIPT, Matrix, made
-from processes import BACKENDS, environment
+from processes import BACKENDS, compiled_in, environment
 
 
 @pytest.fixture(scope="session")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     """Every cell, on every pair."""
     folder = tmp_path_factory.mktemp("matrix")
-    compiled = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-    }
+    compiled = compiled_in(tmp_path_factory.mktemp("compiled"))
 
     def run(arguments: list[str]) -> None:
         for backend in BACKENDS:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from processes import BACKENDS, DIGITS, Warm, environment, on_each
+from processes import BACKENDS, DIGITS, Warm, environment, on_each, warmed
 
 EPOCHS = 4
 
@@ -19,10 +19,8 @@ collect_ignore = ["scripts"]
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Warm]]:
     """A process on each framework, ready to run scripts."""
-    processes = {backend: Warm(backend, tmp_path_factory.mktemp(backend)) for backend in BACKENDS}
-    yield processes
-    for process in processes.values():
-        process.close()
+    with warmed(tmp_path_factory.mktemp) as processes:
+        yield processes
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,15 @@ def environment(**variables: str) -> dict[str, str]:
     choices = {"MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED"}
     kept = {name: value for name, value in os.environ.items() if name not in choices}
     return {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **kept, **variables}
+
+
+def compiled_in(folder: Path) -> dict[str, str]:
+    """The variables by which what JAX compiles is kept in a folder, for the next process."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    }
 
 
 def on_each(work: Callable[[str], T]) -> dict[str, T]:
@@ -83,14 +93,9 @@ class Warm:
     def __init__(self, backend: str, folder: Path) -> None:
         self._folder = folder
         self._scripts = 0
-        compiled = {
-            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-        }
         self._process = subprocess.Popen(
             [sys.executable, SCRIPTS / "warm.py"],
-            env=environment(MULTILEARN_BACKEND=backend, **compiled),
+            env=environment(MULTILEARN_BACKEND=backend, **compiled_in(folder / "compiled")),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -139,6 +144,15 @@ class Warm:
         self._process.wait()
         self._process.stdin.close()
         self._process.stdout.close()
+
+
+@contextmanager
+def warmed(folder_of: Callable[[str], Path]) -> Iterator[Mapping[str, Warm]]:
+    """A process on each framework, ready to run scripts."""
+    processes = {backend: Warm(backend, folder_of(backend)) for backend in BACKENDS}
+    yield processes
+    for process in processes.values():
+        process.close()
 
 
 def files(directory: Path, *folders: str) -> dict[str, bytes]:
