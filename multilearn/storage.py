@@ -35,18 +35,16 @@ def storing(path: Path) -> Iterator[None]:
 
 def refused(path: Path, error: OSError) -> StorageError:
     """The error that says what `error` means for a run that writes `path`, and what to do."""
-    free = room(path)
+    left = ""
     if is_full(error):
+        free = room(path)
         left = "" if free is None else f", {free} bytes are free"
         rule, remedy = "The disk must have room for what a run writes.", f"Free some, or raise the quota; {_GOING_ON}"
     elif error.errno in _LOCKED:
-        left = ""
         rule, remedy = "What a run writes must be writable.", f"Change the permissions or the mount; {_GOING_ON}"
     elif error.errno in _OCCUPIED:
-        left = ""
         rule, remedy = "The files of a run must be files, and its folders folders.", f"Move this away; {_GOING_ON}"
     else:
-        left = ""
         rule, remedy = "The disk must take what a run writes.", f"Look at the disk; {_GOING_ON}"
     told = StorageError(rule, received=f"{path}: {error.strerror or error}{left}", remedy=remedy)
     told.errno = error.errno

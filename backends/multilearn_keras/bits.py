@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn_keras.words import Arithmetic, HostWords, Words, words_of
+from multilearn_keras.words import Arithmetic, HostWords, Words, signed, words_of
 
 __all__ = [
     "WORD",
@@ -50,11 +50,6 @@ _STEP, _OWN, _DRAW = 0x9E3779B9, 0xC2B2AE35, 0x85EBCA6B
 _FIRST, _SECOND, _THIRD = 0xED5AD4BB, 0xAC4C1B51, 0x31848BAB
 _HALF = 2**31
 _LANE = 2**30
-
-
-def signed(value: int) -> int:
-    """`value` modulo 2**32, read as a signed 32-bit integer."""
-    return (value + _HALF) % WORD - _HALF
 
 
 def key_of(seed: int) -> Key:

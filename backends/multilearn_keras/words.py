@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Arithmetic", "HostWords", "Words", "words_of"]
+__all__ = ["Arithmetic", "HostWords", "Words", "signed", "words_of"]
 
 _LOW = 2**32 - 1
 
@@ -110,11 +110,11 @@ class _TorchWords:
         time of a small draw. Tracing with fake tensors has no place for a real one.
         """
         if type(like) is not self._torch.Tensor:
-            return _signed(value)
+            return signed(value)
         if value not in self._constants:
             made = self._torch.from_numpy(np.array(value & _LOW, np.uint32).view(np.int32))
             if type(made) is not self._torch.Tensor:
-                return _signed(value)
+                return signed(value)
             self._constants[value] = made
         return self._constants[value]
 
@@ -207,5 +207,6 @@ def words_of(framework: str) -> Words:
     return kinds[framework]()
 
 
-def _signed(value: int) -> int:
+def signed(value: int) -> int:
+    """`value` modulo 2**32, read as a signed 32-bit integer."""
     return (value + 2**31) % 2**32 - 2**31
