@@ -129,7 +129,7 @@ def in_words(error: BaseException) -> str:
 def _fits(name: str, value: Any) -> bool:
     """Whether a field of a session can have this value."""
     if name == "resumed_from":
-        place = [value.get("directory"), value.get("position")] if isinstance(value, dict) else [value]
+        place = (value.get(part) for part in ("directory", "position")) if isinstance(value, dict) else (None,)
         return value is None or all(isinstance(part, str) and "\0" not in part for part in place)
     default = getattr(Session(), name)
     if isinstance(default, (str, dict)):

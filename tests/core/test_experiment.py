@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import toy_experiment as toy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import multilearn as ml
@@ -88,6 +88,7 @@ names = st.sampled_from([*Session.__dataclass_fields__, "position", "directory",
 
 
 @settings(max_examples=40, deadline=None)
+@example({"resumed_from": "elsewhere"})
 @given(st.dictionaries(names, plain | st.dictionaries(names, plain)))
 def test_any_entry_is_read_as_a_session_and_written_again(entry: dict[str, Any]) -> None:
     session = Session.read(entry)
