@@ -26,12 +26,13 @@ from multilearn.learner import Learner
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.opening import own
-from multilearn.protocols import Device, FindsDevices
+from multilearn.protocols import Compiler, Device, FindsDevices
 from multilearn.renderers import Renderer
 from multilearn.reporting import NanPolicy
 from multilearn.requirements import (
     as_metric,
     at_least_one,
+    one_compiler,
     one_device,
     one_policy,
     path_of,
@@ -184,10 +185,17 @@ class LearnerBuilder:
         """
         return self._with(nan_policy=one_policy(policy))
 
-    def engine(self, *, capture: bool = True) -> LearnerBuilder:
-        """How the steps are run. `capture=False`: eagerly, as they are written, for debugging; slower."""
+    def engine(self, *, capture: bool = True, compile: Compiler | None = None, passes: bool = True) -> LearnerBuilder:
+        """How the steps are run; nothing of it needs tuning.
+
+        `capture=False`: eagerly, as they are written, for debugging; slower. `compile`: `"inductor"` on torch or
+        `"xla"` on TensorFlow (JAX always uses it), for those who have a compiler and patience; the other frameworks
+        leave it aside. `passes=False`: captured graphs stay as they are traced, so that on torch gradients have the bits of
+        eager ones; slower where there are convolutions.
+        """
         require(capture, bool, "capture is True or False.")
-        return self._with(capture=capture)
+        require(passes, bool, "passes is True or False.")
+        return self._with(capture=capture, compile=one_compiler(compile, capture), passes=passes)
 
     def with_interrupter(self, interrupter: Interrupter) -> LearnerBuilder:
         """Let `interrupter.stop(reason)`, from any thread, end the run after the batch it is at."""

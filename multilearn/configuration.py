@@ -161,7 +161,7 @@ _METHODS: Final[Mapping[str, Callable[[LearnerBuilder, Any], LearnerBuilder]]] =
     ),
     "devices": lambda builder, names: builder.devices(_listed(names, "devices")),
     "early_stopping": lambda builder, table: builder.early_stopping(thing_of(table, RULES, "early_stopping")),
-    "engine": _with_arguments("engine", ("capture",)),
+    "engine": _with_arguments("engine", ("capture", "compile", "passes")),
     "file_checkpointer": lambda builder, table: builder.with_file_checkpointer(
         thing_of(table, RECORDERS, "file_checkpointer")
     ),

@@ -41,7 +41,7 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
     write("devices", settings.device, lambda device: [device])
     write("nan_policy", settings.nan_policy)
     write("summary", settings.show_summary)
-    write("engine", {"capture": settings.capture})
+    write("engine", _engine(settings))
     write("file_checkpointer", settings.recorder, lambda recorder: table_of(recorder, RECORDERS))
     if settings.strategy is not DEFAULT:
         write("checkpointing_strategy", settings.strategy, lambda strategy: table_of(strategy, STRATEGIES))
@@ -63,6 +63,11 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
     if settings.interrupter is not None:
         left_out.append(".with_interrupter(...)")
     return table, tuple(left_out)
+
+
+def _engine(settings: Settings) -> dict[str, Any]:
+    chosen = {"capture": settings.capture, "passes": settings.passes}
+    return chosen if settings.compile is None else {**chosen, "compile": settings.compile}
 
 
 def to_toml(settings: Settings) -> str:

@@ -233,5 +233,6 @@ class Loop:
             record["random"],
             {name: place for name, place in found.items() if place is not None},
             self.ahead.drawn_before,
+            record.get("engine"),
         )
         return {"model": record["model"], "optim": record["optim"], "scheduler": schedule}

@@ -62,11 +62,12 @@ def schedule_record(
     random: Mapping[str, Any],
     places: Mapping[str, Record],
     drawn_before: GlobalStreams | None = None,
+    decided: Record | None = None,
 ) -> Record:
     """Everything that schedules the rest of the run: positions, data order, streams, history, metric states.
 
     `places`: where loaders are, by split, if seed, epoch and number of the batch do not say it; `drawn_before`: see
-    `LookAhead`.
+    `LookAhead`; `decided`: what the engine wants to know again when the run goes on.
     """
     # equal runs make equal files: what a clock said is only in those of runs that depend on it
     spent = {} if progress.seconds is None else {"seconds": progress.seconds}
@@ -80,6 +81,7 @@ def schedule_record(
         "metrics": store.state(),
         **places,
         **({} if drawn_before is None else {"drawn_before": drawn_before.record_with_torch()}),
+        **({} if decided is None else {"engine": decided}),
     }
 
 

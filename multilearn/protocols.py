@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,7 @@ __all__ = [
     "ArrayOps",
     "Backend",
     "Batch",
+    "Compiler",
     "Device",
     "Engine",
     "EngineOptions",
@@ -38,6 +39,9 @@ __all__ = [
     "Tensor",
     "Weighed",
 ]
+
+Compiler = Literal["inductor", "xla"]
+"""torch's compiler, and that of TensorFlow and JAX."""
 
 Batch = Any
 """What a loader yields and a task takes: opaque to the core. Keras' convention: `(x, y)` or `(x, y, sample_weight)`."""
@@ -198,7 +202,11 @@ class Engine(Protocol):
         ...
 
     def record(self) -> Record:
-        """`{"model": ..., "optim": ..., "random": ...}`: real copies, made on the calling thread."""
+        """`{"model": ..., "optim": ..., "random": ...}`: real copies, made on the calling thread.
+
+        `"engine"`, where there is any: how steps are run, plain data that `restore` is given again, so that the bits of
+        a run that goes on are the same.
+        """
         ...
 
     def restore(self, record: Record) -> None:
@@ -268,7 +276,8 @@ class EngineOptions:
 
     `skip_non_finite`: a batch whose loss or gradients are not finite changes nothing but random streams, decided on the
     device; a window of nothing else makes no update. An optimizer that scales the loss judges gradients itself.
-    `capture`: False runs the steps eagerly, as they are written, for debugging.
+    `capture`: False runs the steps eagerly, as they are written, for debugging. `compile`: a compiler besides, where it
+    is one of this framework; others leave it aside. `passes`: whether captured graphs may be rearranged.
     `shared`: other engines train parts of the same models, in turn with this one: every step leaves what it did in the
     model objects and begins with what is there. For loops of one's own.
     """
@@ -280,6 +289,8 @@ class EngineOptions:
     skip_non_finite: bool = False
     capture: bool = True
     shared: bool = False
+    compile: Compiler | None = None
+    passes: bool = True
 
 
 @dataclass(frozen=True)

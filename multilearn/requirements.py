@@ -15,12 +15,13 @@ from multilearn.errors import ConfigurationError
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
 from multilearn.position import Position
-from multilearn.protocols import AdoptsMetrics, Device
+from multilearn.protocols import AdoptsMetrics, Compiler, Device
 from multilearn.reporting import NanPolicy
 
 __all__ = [
     "as_metric",
     "at_least_one",
+    "one_compiler",
     "one_device",
     "one_policy",
     "path_of",
@@ -70,6 +71,23 @@ def one_policy(policy: NanPolicy) -> NanPolicy:
             remedy='To be told at once that training diverged, leave it out: that is "stop".',
         )
     return policy
+
+
+def one_compiler(compiler: Compiler | None, capture: bool) -> Compiler | None:
+    """One of the compilers there are, for steps that are captured."""
+    if compiler is not None and compiler not in get_args(Compiler):
+        raise ConfigurationError(
+            'A compiler is "inductor", which is torch\'s, or "xla", which is TensorFlow\'s and JAX\'s.',
+            received=f"compile={compiler!r}",
+            remedy="To let each framework run steps as it does by default, leave it out.",
+        )
+    if compiler is not None and not capture:
+        raise ConfigurationError(
+            "What is compiled is the captured step.",
+            received=f"capture=False and compile={compiler!r}",
+            remedy="Leave out one of the two.",
+        )
+    return compiler
 
 
 def require_installer(installer: Installer | None) -> None:

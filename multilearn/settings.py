@@ -17,7 +17,7 @@ from multilearn.history import Monitor
 from multilearn.interrupter import Interrupter
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
-from multilearn.protocols import LRScheduler
+from multilearn.protocols import Compiler, LRScheduler
 from multilearn.renderers import Renderer
 from multilearn.reporting import NanPolicy
 from multilearn.schedulers import watched_by as watched_by_schedule
@@ -71,6 +71,8 @@ class Settings:
     early_stopping: StoppingRule | None = None
     nan_policy: NanPolicy = "stop"
     capture: bool = True
+    compile: Compiler | None = None
+    passes: bool = True
     show_summary: bool = False
 
     def of(self, split: Split) -> tuple[Registered, ...]:

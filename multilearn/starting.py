@@ -75,6 +75,8 @@ class Start:
             device=settings.device,
             skip_non_finite=settings.nan_policy == "skip",
             capture=settings.capture,
+            compile=settings.compile,
+            passes=settings.passes,
         )
         engine = run.backend.engine(run.subject, data.examples, options)
         stack.callback(engine.release)
@@ -101,7 +103,7 @@ class Start:
                 go_to(data.loaders[Split.TRAIN], schedule.get("loader"), found.position, trained=progress.trained)
                 resting.go_to(schedule.get("valid_loader"))
                 ahead = LookAhead(drawn_before(schedule))
-                engine.restore({**found.parts, "random": schedule["random"]})
+                engine.restore({**found.parts, "random": schedule["random"], "engine": schedule.get("engine")})
             plan = replace(plan, seed=seed)
             notes += differences
         described = data.described(first_batches=plan.seed == run.seed)
