@@ -1,4 +1,4 @@
-"""The engines on PyTorch: eager steps on the Keras variables themselves."""
+"""The engines on PyTorch: steps on the Keras variables themselves, eager at first and then as captured graphs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from keras.src.backend.torch.core import get_device
 
 from multilearn.data import mapped
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, HostOutput, StepOutput
+from multilearn.protocols import Batch, HostOutput, Record, StepOutput
+from multilearn_keras.capture.captured import Captured, Step
+from multilearn_keras.capture.update import fused_update
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.opened import OpenedModel
@@ -21,10 +23,9 @@ __all__ = ["TorchEngine", "TorchEvalEngine"]
 
 
 class _OnTorch(OpenedModel):
-    """Copies to the device and back."""
+    """Copies to the device and back, and steps that are captured."""
 
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
-        """One copy for all tensors of a type."""
         leaves = [leaf for output in outputs for _, leaf in _leaves(output.measures)]
         arrays = iter(_on_host(leaves))
         return [
@@ -32,11 +33,26 @@ class _OnTorch(OpenedModel):
             for output in outputs
         ]
 
-    def _tensors(self, batch: Batch) -> Batch:
-        """A prepared batch on the device."""
+    def _captured(self, name: str, run: Any, state: Any = tuple) -> Any:
+        """`run(batch)`, of a prepared batch, as a graph where that is asked for."""
+        device = self._device_name()
+        if not self._options.capture:
+            return lambda batch: run(mapped(lambda leaf: _owned(leaf, device), batch))
+        return Captured(
+            Step(
+                name,
+                run,
+                state,
+                own=lambda leaf: _owned(leaf, device),
+                borrowed=lambda leaf: _borrowed(leaf, device),
+                passes=self._options.passes,
+                compiler=self._options.compile if self._options.compile == "inductor" else None,
+            )
+        )
+
+    def _device_name(self) -> str:
         with self._on_device():
-            device = get_device()
-        return mapped(lambda leaf: _tensor(leaf, device), batch)
+            return str(get_device())
 
     def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
         with torch.no_grad():
@@ -44,7 +60,11 @@ class _OnTorch(OpenedModel):
 
 
 class TorchEngine(_OnTorch, KerasEngine):
-    """Gradients by `torch.autograd.grad`, not through `.grad`; a variable the loss does not reach has zeros."""
+    """Gradients by `torch.autograd.grad`, not through `.grad`; a variable the loss does not reach has zeros.
+
+    The update is made outside of the graph: what is a number in Python, such as how many updates there were, would
+    stay what it was when the graph was made.
+    """
 
     def _set_up(self) -> None:
         self._parameters = [variable.value for variable in self._trained]
@@ -55,41 +75,76 @@ class TorchEngine(_OnTorch, KerasEngine):
             self._sums = [torch.zeros_like(p, dtype=getattr(torch, sum_dtype(p.dtype))) for p in self._parameters]
         self._weight = torch.zeros((), device=device)
         self._taken = torch.zeros((), dtype=torch.bool, device=device)
+        self._train = self._captured("training", self._computed, self._changed)
+        self._eval = self._captured("validation", self._measured_of)
+        # whether a batch is to be left out is known on the device only, and with it the number of updates
+        fused = self._options.capture and not self._options.skip_non_finite
+        self._fused = fused_update(self._optimizer, self._trained) if fused else None
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
-        batch = self._tensors(self._prepared(batch))
-        skips = self._options.skip_non_finite
+        batch = self._prepared(batch)
         with self._on_device():
-            before = _copies(self._statistics) if skips else []
-            output = self._task.step(batch, True)
-            gradients = self._gradients(self._optimizer.scale_loss(output.loss))
-            with torch.no_grad():
-                measures = self._measured(self._options.train_metrics, output)
-                usable = self._usable(output.loss, gradients) if skips else None
-                if usable is not None:
-                    _keep_unless(usable, self._statistics, before)
-                if self._sums is not None:
-                    gradients, usable = self._accumulated(self._sums, gradients, output.count, update, usable)
-                if update:
+            measures, gradients, usable = self._train(batch)
+            if update:
+                with torch.no_grad():
+                    if self._sums is not None:
+                        gradients, usable = self._mean(self._sums)
                     self._apply(gradients, lr, usable)
         return StepOutput(measures)
 
     def eval_step(self, batch: Batch) -> StepOutput:
-        batch = self._tensors(self._prepared(batch))
-        with self._on_device(), torch.no_grad():
-            return StepOutput(self._evaluated(batch, self._options.eval_metrics, self._live))
+        batch = self._prepared(batch)
+        with self._on_device():
+            return StepOutput(self._eval(batch))
+
+    def record(self) -> Record:
+        if not self._options.capture:
+            return super().record()
+        decided = {"backend": "torch", "training": self._train.decided, "validation": self._eval.decided}
+        return {**super().record(), "engine": {**decided, "fused": self._fused is not None}}
+
+    def restore(self, record: Record) -> None:
+        super().restore(record)
+        decided = record.get("engine") or {}
+        if self._options.capture and decided.get("backend") == "torch":
+            self._train.decide(decided["training"])
+            self._eval.decide(decided["validation"])
+            if not decided["fused"]:
+                self._fused = None
+        if self._fused is not None:
+            self._fused.begin()
+
+    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
+        with torch.no_grad():
+            return self._evaluated(batch, self._options.eval_metrics, self._live)
+
+    def _computed(self, batch: Batch) -> tuple[dict[str, dict[str, Any]], list[torch.Tensor], Any]:
+        """Measures; the gradients, unless they went into the sums; and whether the batch is usable, if that is asked."""
+        skips = self._options.skip_non_finite
+        before = _copies(self._statistics) if skips else []
+        output = self._task.step(batch, True)
+        gradients = self._gradients(self._optimizer.scale_loss(output.loss))
+        with torch.no_grad():
+            measures = self._measured(self._options.train_metrics, output)
+            usable = self._usable(output.loss, gradients) if skips else None
+            if usable is not None:
+                _keep_unless(usable, self._statistics, before)
+            if self._sums is not None:
+                self._add(self._sums, gradients, output.count, usable)
+                gradients, usable = [], None
+        return measures, gradients, usable
+
+    def _changed(self) -> list[torch.Tensor]:
+        """All that `_computed` may change."""
+        own = [variable.value for variable in self._state.values()]
+        return [*own, *_buffers(self._model), *(self._sums or ()), self._weight, self._taken]
 
     def _gradients(self, loss: torch.Tensor) -> list[torch.Tensor]:
         found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for g, p in zip(found, self._parameters, strict=True)]
 
-    def _accumulated(
-        self, sums: list[torch.Tensor], gradients: list[torch.Tensor], count: Any, update: bool, usable: Any
-    ) -> tuple[list[torch.Tensor], Any]:
-        """Add gradients times count; for an update, their mean by count, and whether any batch was usable.
-
-        Then it starts anew.
-        """
+    def _add(self, sums: list[torch.Tensor], gradients: list[torch.Tensor], count: Any, usable: Any) -> None:
+        """Add gradients times count to the sums, if the batch is usable."""
         count = torch.as_tensor(count, dtype=torch.float32, device=self._weight.device)
         added = [gradient * count.to(total.dtype) for gradient, total in zip(gradients, sums, strict=True)]
         if usable is not None:
@@ -99,16 +154,23 @@ class TorchEngine(_OnTorch, KerasEngine):
             self._taken |= usable
         torch._foreach_add_(sums, added)
         self._weight += count
-        if not update:
-            return gradients, None
-        # nothing counted at all: the sums are zero, and so is the mean
+
+    def _mean(self, sums: list[torch.Tensor]) -> tuple[list[torch.Tensor], Any]:
+        """The mean gradients of a window by count, and whether any batch was usable, if that is asked. It starts anew.
+
+        Nothing counted at all: the sums are zero, and so is the mean.
+        """
         mean = torch._foreach_div(sums, self._weight + (self._weight == 0))
-        taken = None if usable is None else self._taken.clone()
+        taken = self._taken.clone() if self._options.skip_non_finite else None
         for total in (*sums, self._weight, self._taken):
             total.zero_()
         return [each.to(p.dtype) for each, p in zip(mean, self._parameters, strict=True)], taken
 
     def _apply(self, gradients: list[torch.Tensor], lr: float, usable: Any) -> None:
+        if self._fused is not None:
+            if self._fused(gradients, lr):
+                return
+            self._fused = None
         touched = [*self._trained, *self._optimizer.variables] if usable is not None else []
         before = _copies(touched)
         self._rate.assign(lr)
@@ -118,19 +180,29 @@ class TorchEngine(_OnTorch, KerasEngine):
 
 
 class TorchEvalEngine(_OnTorch, KerasEvalEngine):
-    """Eager steps without gradients."""
+    """Steps without gradients."""
 
     def _set_up(self) -> None:
         self._mapping = self._pairs(self._values)
+        self._eval = self._captured("evaluation", self._measured_of)
+        self._predict = self._captured("prediction", self._predicted_of)
 
     def eval_step(self, batch: Batch) -> StepOutput:
-        batch = self._tensors(self._prepared(batch))
-        with self._on_device(), torch.no_grad():
-            return StepOutput(self._evaluated(batch, self._options.eval_metrics, self._mapping))
+        batch = self._prepared(batch)
+        with self._on_device():
+            return StepOutput(self._eval(batch))
 
     def predict_step(self, batch: Batch) -> Any:
-        inputs = self._tensors(mapped(self._host, self._inputs(batch)))
-        with self._on_device(), torch.no_grad():
+        inputs = mapped(self._host, self._inputs(batch))
+        with self._on_device():
+            return self._predict(inputs)
+
+    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
+        with torch.no_grad():
+            return self._evaluated(batch, self._options.eval_metrics, self._mapping)
+
+    def _predicted_of(self, inputs: Any) -> Any:
+        with torch.no_grad():
             return self._predicted(inputs, self._mapping)
 
 
@@ -144,13 +216,21 @@ def _keep_unless(usable: torch.Tensor, variables: Sequence[keras.Variable], befo
         variable.assign(torch.where(usable, variable.value, old))
 
 
+def _buffers(model: keras.Model) -> list[torch.Tensor]:
+    """What modules of torch keep besides their parameters, such as running means: Keras knows nothing of it."""
+    wrapped = [layer.module for layer in model._flatten_layers() if isinstance(layer, keras.layers.TorchModuleWrapper)]
+    return [buffer for module in wrapped for buffer in module.buffers()]
+
+
 def _leaves(measures: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, torch.Tensor]]:
     for measured in measures.values():
         yield from measured.items()
 
 
 def _on_host(tensors: Sequence[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
-    """Copies, in the same order: the tensors of one type are brought over together."""
+    """Copies, in the same order: from another device, the tensors of one type are brought over together."""
+    if all(tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16 for tensor in tensors):
+        return [np.array(tensor.detach().numpy()) for tensor in tensors]
     kinds: dict[torch.dtype, list[int]] = {}
     for place, tensor in enumerate(tensors):
         kinds.setdefault(tensor.dtype, []).append(place)
@@ -166,10 +246,18 @@ def _on_host(tensors: Sequence[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
     return found
 
 
-def _tensor(leaf: Any, device: str) -> torch.Tensor:
+def _owned(leaf: Any, device: str) -> torch.Tensor:
     """A copy, for a model may write into its inputs: `x += noise` would go into the data that was loaded."""
     if isinstance(leaf, np.ndarray):
         # to another device it is copied anyhow; torch takes neither negative strides nor arrays it must not write to
         owned = np.array(leaf, order="C") if device == "cpu" else np.require(leaf, requirements=["C", "W"])
         return torch.from_numpy(owned).to(device)
     return keras.ops.convert_to_tensor(leaf).to(device, copy=True)
+
+
+def _borrowed(leaf: Any, device: str) -> torch.Tensor:
+    """A tensor that is only read, and may be the memory of `leaf`."""
+    if isinstance(leaf, np.ndarray):
+        tensor = torch.from_numpy(np.require(leaf, requirements=["C", "W"]))
+        return tensor if device == "cpu" else tensor.to(device)
+    return keras.ops.convert_to_tensor(leaf).to(device).contiguous()

@@ -1,0 +1,207 @@
+"""A function of batches, run as it is at first, and as a graph for every kind of batch that comes often."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from multilearn.data import mapped
+from multilearn.protocols import Batch
+from multilearn_keras.capture.comparing import Snapshot, difference, tensors_of
+from multilearn_keras.capture.inplace import write_in_place
+from multilearn_keras.capture.passes import relayout, simplify
+from multilearn_keras.capture.program import Program
+from multilearn_keras.capture.tracing import CannotCapture, trace
+
+__all__ = ["Captured", "Step"]
+
+MET = 16
+"""So many batches of a kind are run eagerly before a graph is made, which takes as long as 50 to 300 of them."""
+TRIED = 3
+"""So many batches of a kind are then run both ways."""
+GRAPHS = 64
+KINDS = 1024
+"""More kinds than these, with a graph and without, stay eager."""
+SLOWER = 1.3
+"""A graph that takes so many times as long as eager operations, and has their bits, is not used."""
+
+EAGER, GRAPH, REARRANGED = "eager", "graph", "rearranged"
+
+Way = int | str
+"""How a kind of batch is run: how often it came so far, or one of these three."""
+
+_log = logging.getLogger("multilearn")
+
+
+@dataclass(frozen=True)
+class Step:
+    """`run(batch)` takes tensors nested like a batch and returns nested tensors. It may change `state()`, and no other
+    tensor. `own` makes a tensor of a leaf that nobody else has, `borrowed` one that may be the leaf's memory.
+
+    `passes`: whether graphs may be rearranged. `compiler`: `"inductor"` or None.
+    """
+
+    name: str
+    run: Callable[[Batch], Any]
+    state: Callable[[], Sequence[torch.Tensor]]
+    own: Callable[[Any], torch.Tensor]
+    borrowed: Callable[[Any], torch.Tensor]
+    passes: bool = True
+    compiler: str | None = None
+
+
+@dataclass
+class _Kind:
+    """Batches that go through one graph, once they are `ready` for it."""
+
+    way: Way = 0
+    program: Program | None = None
+    tried: int = 0
+    exact: bool = True
+    seconds: tuple[float, float] = (float("inf"), float("inf"))
+    ready: bool = False
+
+
+@dataclass
+class Captured:
+    """A `step` for each kind of batch: decided by how often it came, and by a clock only where the bits are the same.
+
+    The graph's results count from its first batch on. Where they are not what the eager step gives, or no graph can be
+    made, that kind stays eager, and the log says why.
+    """
+
+    step: Step
+    _kinds: dict[Any, _Kind] = field(default_factory=dict)
+    _told: Mapping[str, Way] = field(default_factory=dict)
+    _refused: bool = False
+
+    def __call__(self, batch: Batch) -> Any:
+        """What the step makes of a batch of host arrays, or tensors, in the model's types."""
+        leaves: list[Any] = []
+        key = _kind_of(batch, leaves)
+        kind = self._kinds.get(key) or self._new(key)
+        if kind.ready and kind.program is not None:
+            make = self.step.own if kind.program.writes else self.step.borrowed
+            return kind.program([make(leaf) for leaf in leaves])
+        if kind.way == MET:
+            kind.way = self._first_way()
+        if kind.way in (GRAPH, REARRANGED) and not self._refused:
+            return self._run_both_ways(kind, batch, leaves)
+        if isinstance(kind.way, int):
+            kind.way += 1
+        return self.step.run(mapped(self.step.own, batch))
+
+    @property
+    def decided(self) -> dict[str, Way]:
+        """How the kinds of batches are run, plain data for `decide`."""
+        return {**self._told, **{str(key): kind.way for key, kind in self._kinds.items()}}
+
+    def decide(self, decided: Mapping[str, Way]) -> None:
+        """Run batches as another process decided: what goes on there has the same bits here."""
+        self._told = dict(decided)
+        self._kinds = {}
+
+    def _new(self, key: Any) -> _Kind:
+        if len(self._kinds) >= KINDS:
+            return _Kind(EAGER)
+        return self._kinds.setdefault(key, _Kind(self._told.get(str(key), 0)))
+
+    def _first_way(self) -> Way:
+        if sum(kind.way in (GRAPH, REARRANGED) for kind in self._kinds.values()) >= GRAPHS:
+            return EAGER
+        return REARRANGED if self.step.passes else GRAPH
+
+    def _run_both_ways(self, kind: _Kind, batch: Batch, leaves: Sequence[Any]) -> Any:
+        """From the same state; what the graph gives stays, unless the eager step gives something else."""
+        before = Snapshot(self.step.state())
+        try:
+            if kind.program is None:
+                kind.program = self._made(kind, batch, leaves)
+                before.put_back()
+            found, taken = _timed(kind.program, [self.step.own(leaf) for leaf in leaves])
+        except Exception as error:
+            before.put_back()
+            self._stay_eager(kind, error)
+            return self.step.run(mapped(self.step.own, batch))
+        after = Snapshot(self.step.state())
+        before.put_back()
+        expected, needed = _timed(self.step.run, mapped(self.step.own, batch))
+        off = difference(
+            [*tensors_of(found), *after.values], [*tensors_of(expected), *Snapshot(self.step.state()).values]
+        )
+        if off > 1:
+            self._take_back(kind, off)
+            return expected
+        after.put_back()
+        self._judge(kind, off, taken, needed)
+        return found
+
+    def _made(self, kind: _Kind, batch: Batch, leaves: Sequence[Any]) -> Program:
+        """A graph for batches like this one; making it is a step that changes the state."""
+
+        def run(tensors: Sequence[torch.Tensor]) -> Any:
+            following = iter(tensors)
+            return self.step.run(mapped(lambda _: next(following), batch))
+
+        traced = trace(run, [self.step.own(leaf) for leaf in leaves])
+        simplify(traced.module)
+        if kind.way == REARRANGED and not relayout(traced.module):
+            kind.way = GRAPH
+        write_in_place(traced.module, exact=kind.way == GRAPH)
+        return Program(traced.module, traced.returned)
+
+    def _judge(self, kind: _Kind, off: float, taken: float, needed: float) -> None:
+        """After a batch that was right both ways."""
+        kind.tried += 1
+        kind.exact = kind.exact and off == 0
+        kind.seconds = min(kind.seconds[0], taken), min(kind.seconds[1], needed)
+        if kind.tried < TRIED:
+            return
+        quick, eager = kind.seconds
+        if kind.exact and quick > SLOWER * eager:
+            kind.way, kind.program = EAGER, None
+            return
+        kind.ready = True
+
+    def _take_back(self, kind: _Kind, off: float) -> None:
+        """After a batch for which the graph was not right."""
+        if kind.way == REARRANGED:
+            kind.way, kind.program, kind.tried, kind.exact = GRAPH, None, 0, True
+            told = "The %s step keeps its layout: another one would be %.1f times as far off as allowed."
+            _log.info(told, self.step.name, off)
+        else:
+            kind.way, kind.program = EAGER, None
+            _log.warning(
+                "The %s step is run eagerly for batches like this one: as a graph it would not give the same.",
+                self.step.name,
+            )
+
+    def _stay_eager(self, kind: _Kind, error: Exception) -> None:
+        kind.way, kind.program = EAGER, None
+        if isinstance(error, CannotCapture):
+            # the code says so, whatever the batch
+            self._refused = True
+        reason = str(error) if isinstance(error, CannotCapture) else f"{type(error).__name__}: {str(error)[:300]}"
+        _log.warning("The %s step is run eagerly, and cannot be a graph: %s.", self.step.name, reason)
+
+
+def _timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    started = time.perf_counter()
+    return function(*arguments), time.perf_counter() - started
+
+
+def _kind_of(batch: Batch, leaves: list[Any]) -> Any:
+    """What batches have in common that go through one graph; their arrays are added to `leaves`."""
+    if isinstance(batch, dict):
+        return tuple((key, _kind_of(value, leaves)) for key, value in batch.items())
+    if isinstance(batch, (tuple, list)):
+        return (type(batch).__name__, *(_kind_of(each, leaves) for each in batch))
+    if batch is None:
+        return None
+    leaves.append(batch)
+    return batch.shape, batch.dtype

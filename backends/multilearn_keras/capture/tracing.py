@@ -1,0 +1,124 @@
+"""A function of tensors as a flat graph of ATen operations, forward and backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["CannotCapture", "Traced", "is_tensor", "replaced", "trace"]
+
+
+class CannotCapture(Exception):
+    """What a function does cannot be in a graph; the message says what."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The graph takes a list of tensors and returns one; `returned` is what the function did, with tensors replaced by
+    their places in that list."""
+
+    module: GraphModule
+    returned: Any
+
+
+def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[torch.Tensor]) -> Traced:
+    """Run `function` once, as a real step that changes what it changes, and write down what it does.
+
+    What it reads besides its arguments is captured by reference: a parameter that is updated in place is seen.
+    Raises `CannotCapture` where it looks at the value of a tensor, and whatever the function raises itself.
+    """
+    template: list[Any] = []
+
+    # make_fx counts the arguments of a plain function
+    def flat(arguments: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        found: list[torch.Tensor] = []
+        template.append(replaced(function(arguments), lambda tensor: found.append(tensor) or len(found) - 1))
+        return found
+
+    unread = _ValuesUnread()
+    try:
+        with unread:
+            module = make_fx(flat)(list(tensors))
+    except CannotCapture as error:
+        # Keras puts words of its own around what is raised inside of a layer
+        raise CannotCapture(unread.reason) from error
+    except RuntimeError as error:
+        if "tracing tensor" in str(error) or "data-dependent" in str(error):
+            raise CannotCapture(unread.reason) from error
+        raise
+    for node in module.graph.nodes:
+        if _has_shape_of_values(node):
+            raise CannotCapture(f"the values of a tensor decide the shape of another one ({node.target})")
+    return Traced(module, template[0])
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is one of torch's tensors."""
+    return isinstance(value, torch.Tensor)
+
+
+def replaced(nested: Any, replace: Callable[[torch.Tensor], Any]) -> Any:
+    """Lists, tuples and dicts with every tensor replaced; anything else stays as it is."""
+    if is_tensor(nested):
+        return replace(nested)
+    if isinstance(nested, dict):
+        return {key: replaced(value, replace) for key, value in nested.items()}
+    if isinstance(nested, tuple) and hasattr(nested, "_fields"):
+        return type(nested)(*(replaced(value, replace) for value in nested))
+    if isinstance(nested, (list, tuple)):
+        return type(nested)(replaced(value, replace) for value in nested)
+    return nested
+
+
+_READING = frozenset(
+    {
+        torch.Tensor.numpy,
+        torch.Tensor.tolist,
+        torch.Tensor.item,
+        torch.Tensor.__array__,
+        torch.Tensor.__bool__,
+        torch.Tensor.__int__,
+        torch.Tensor.__float__,
+        torch.Tensor.__complex__,
+        torch.Tensor.__index__,
+        torch.Tensor.__dlpack__,
+        torch.Tensor.data_ptr,
+        torch.Tensor.untyped_storage,
+        torch.equal,
+        torch.Tensor.equal,
+        torch.allclose,
+        torch.Tensor.allclose,
+        torch.is_nonzero,
+        torch.Tensor.is_nonzero,
+    }
+)
+
+
+class _ValuesUnread(TorchFunctionMode):
+    """Some ways to a value go past the tracer: what was read would silently stay what it was in this step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason = "it looks at the value of a tensor"
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _READING:
+            self.reason = f"{self.reason} ({func.__name__})"
+            raise CannotCapture(self.reason)
+        return func(*args, **(kwargs or {}))
+
+
+def _has_shape_of_values(node: Node) -> bool:
+    """Whether its result is as long as values say, which the code after it may have counted."""
+    if node.op != "call_function" or torch.Tag.dynamic_output_shape not in getattr(node.target, "tags", ()):
+        return False
+    if node.target is not torch.ops.aten.index.Tensor:
+        return True
+    picked = [each.meta["val"].dtype for each in node.args[1] if each is not None]
+    return any(dtype in (torch.bool, torch.uint8) for dtype in picked)
