@@ -173,11 +173,9 @@ def randomness(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """A benchmark and the backends to run it on, each in its own process: `nox -s bench -- dropout [framework]...`."""
-    case, *frameworks = session.posargs or ["dropout"]
-    install(session, *BACKENDS, extra="keras")
-    for framework in frameworks or BACKENDS:
-        session.run("python", f"benchmarks/{case}.py", framework, env=ENVIRONMENT)
+    """What training costs, next to its peers: `nox -s bench -- training --framework torch --model mlp`, or `--help`."""
+    install(session, "bench", *BACKENDS, extra="keras")
+    session.run("python", "-m", "benchmarks", *session.posargs, env=ENVIRONMENT)
 
 
 @nox.session(default=False, reuse_venv=False)

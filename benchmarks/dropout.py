@@ -120,11 +120,11 @@ def portable(x: Any, seed: Any) -> Any:
     return keras.random.dropout(x, RATE, seed=seed)
 
 
-def medians(runs: dict[str, Run], x: Any) -> dict[str, float]:
+def medians(runs: dict[str, Run], x: Any, turns: int) -> dict[str, float]:
     """Microseconds a call."""
     calls = max(1, min(100, ELEMENTS_A_TURN // math.prod(x.shape)))
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(TURNS + 1):
+    for turn in range(turns + 1):
         for name, run in runs.items():
             began = time.perf_counter()
             for _ in range(calls):
@@ -134,23 +134,29 @@ def medians(runs: dict[str, Run], x: Any) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def main() -> None:
+def main(quick: bool = False) -> dict[str, dict[str, float]]:
+    """Microseconds a call of each, by what is called; `of_native`: portable dropout as a multiple of native."""
     ml.set_seed(1)
     keras.random.uniform((1,))  # the portable draws are in place from here on
     assert keras_backend.random.dropout is not KERAS_DROPOUT
     dropouts, modes, tensor = {"torch": torch_modes, "tensorflow": tensorflow_modes, "jax": jax_modes}[BACKEND]()
     dropouts |= {"Keras": keras_own, "portable": portable}
+    rows = {}
     print(f"{'':35}" + "".join(f"{name:>12}" for name in dropouts) + f"{'of native':>12}")
-    for shape in SHAPES:
+    for shape in SHAPES[:1] if quick else SHAPES:
         x = tensor(np.random.default_rng(1).random(shape, dtype="float32") + 1)
         for mode, make in modes.items():
             for backward in (False, True):
-                took = medians({name: make(dropout, backward) for name, dropout in dropouts.items()}, x)
+                made = {name: make(dropout, backward) for name, dropout in dropouts.items()}
+                took = medians(made, x, 3 if quick else TURNS)
                 what = f"{BACKEND} {mode} {'step' if backward else 'forward'} {shape}"
                 share = took["portable"] / took["native"]
                 print(
                     f"{what:35}" + "".join(f"{value:12.0f}" for value in took.values()) + f"{share:12.2f}", flush=True
                 )
+                figures = {f"{name.lower()}_us": value for name, value in took.items()}
+                rows[what.removeprefix(f"{BACKEND} ")] = {**figures, "of_native": share}
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,27 +1,34 @@
 """multilearn: one Learner for PyTorch, TensorFlow and JAX."""
 
-from multilearn import (
-    backend,
-    checkpoint,
-    early_stopping,
-    errors,
-    events,
-    history,
-    loggers,
-    metrics,
-    outputs,
-    protocols,
-    renderers,
-    schedulers,
-)
-from multilearn.builder import LearnerBuilder
-from multilearn.data import DataLoader
-from multilearn.evaluator import Evaluator
-from multilearn.interrupter import Interrupter
-from multilearn.learner import Learner
-from multilearn.position import Position
-from multilearn.prediction import predict
-from multilearn.seed import set_seed
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from multilearn import backend
+
+if TYPE_CHECKING:
+    from multilearn import (
+        checkpoint,
+        early_stopping,
+        errors,
+        events,
+        history,
+        loggers,
+        metrics,
+        outputs,
+        protocols,
+        renderers,
+        schedulers,
+    )
+    from multilearn.builder import LearnerBuilder
+    from multilearn.data import DataLoader
+    from multilearn.evaluator import Evaluator
+    from multilearn.interrupter import Interrupter
+    from multilearn.learner import Learner
+    from multilearn.position import Position
+    from multilearn.prediction import predict
+    from multilearn.seed import set_seed
 
 __all__ = [
     "DataLoader",
@@ -45,5 +52,31 @@ __all__ = [
     "schedulers",
     "set_seed",
 ]
+
+_HOMES = {
+    "DataLoader": "data",
+    "Evaluator": "evaluator",
+    "Interrupter": "interrupter",
+    "Learner": "learner",
+    "LearnerBuilder": "builder",
+    "Position": "position",
+    "predict": "prediction",
+    "set_seed": "seed",
+}
+"""Where the names are that are no modules. Everything is imported when it is first asked for: PEP 562."""
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = import_module(f"{__name__}.{_HOMES.get(name, name)}")
+        found = globals()[name] = getattr(home, name) if name in _HOMES else home
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 backend.announce()

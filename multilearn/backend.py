@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from multilearn.errors import BackendError
-from multilearn.protocols import Backend
+
+# `import multilearn` runs this module: what only a refusal or a training needs is imported there
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from importlib.metadata import EntryPoint
+
+    from multilearn.protocols import Backend
 
 __all__ = [
     "GROUP",
@@ -41,8 +43,7 @@ ON_KERAS = ("torch", "tensorflow", "jax")
 _announced: str | None = None  # what `announce` wrote into KERAS_BACKEND, where nobody had written anything
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The framework that would be used, and why; `name` is None where there is none."""
 
     name: str | None
@@ -87,6 +88,8 @@ def installed(name: str) -> bool:
 def check_name(name: str) -> None:
     """Raise `BackendError`, with the remedy, unless `name` is a known backend whose framework is installed."""
     if name not in known():
+        import difflib
+
         near = difflib.get_close_matches(name.lower(), known(), n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise BackendError(
@@ -187,9 +190,12 @@ def _has_module(name: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _entry_points() -> Mapping[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 @cache
 def _loaded(name: str) -> Backend:
-    return cast("Backend", _entry_points()[name].load()())
+    loaded: Backend = _entry_points()[name].load()()
+    return loaded

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import Reading, Split, SplitEnded, Stepped
@@ -27,15 +27,16 @@ WINDOW_BATCHES = 256
 NanPolicy = Literal["stop", "skip", "ignore"]
 """What a training loss that is not finite does: end the run, leave its batch out, or nothing."""
 
+_WAITED = 0.1
+"""From what share of the time on that the device is waited for it is the slower one."""
+
 _NAMED = 3
 """Batches with such a loss that get a line of their own in the log; the others are counted."""
 
 _log = logging.getLogger("multilearn")
-_loss = Loss()
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A step whose output is still on the device."""
 
     batch: int
@@ -46,7 +47,12 @@ class Pending:
 
 @dataclass
 class Reporter:
-    """Keeps a window of steps, and tells `listeners` of them. `shown`: the metrics that were registered."""
+    """Keeps a window of steps, and tells `listeners` of them. `shown`: the metrics that were registered.
+
+    A window is told of once it has 256 steps, and once nothing was told for 100 ms: slow steps are told one by one,
+    each before the next batch is asked for. That is at most one wait for the device in 100 ms. Where it is the device
+    that is waited for, the newest step stays in the window, so that the device always has one to work on.
+    """
 
     engine: Engine | EvalEngine
     store: MetricStore
@@ -55,8 +61,8 @@ class Reporter:
     policy: NanPolicy
     progress: Progress
     _window: list[Pending] = field(default_factory=list)
-    _opened: float = 0.0
     _told: float = field(default_factory=time.monotonic)
+    _behind: bool = False
     _non_finite: int = 0
 
     def begin(self, split: Split) -> None:
@@ -66,29 +72,34 @@ class Reporter:
         self.store.begin(split)
 
     def add(self, split: Split, epoch: int, pending: Pending) -> None:
-        """One more step; the window is told of when it is full, or 100 ms old."""
-        now = time.monotonic()
-        if not self._window:
-            self._opened = now
-        self._window.append(pending)
-        if len(self._window) >= WINDOW_BATCHES or now - self._opened >= WINDOW_SECONDS:
-            self.report(split, epoch)
+        """One more step; the window is told of when it is full, or when nothing was told for 100 ms."""
+        window = self._window
+        window.append(pending)
+        if len(window) >= WINDOW_BATCHES or time.monotonic() - self._told >= WINDOW_SECONDS:
+            self._report(split, epoch, keeping=1 if self._behind else 0)
 
     def report(self, split: Split, epoch: int) -> None:
         """Fetch what the window holds, all at once, and tell it batch by batch."""
-        window, self._window = self._window, []
-        hosts = self.engine.fetch([pending.output for pending in window]) if window else ()
-        now, before = time.monotonic(), self._told
-        self._told = now
+        self._report(split, epoch, keeping=0)
+
+    def _report(self, split: Split, epoch: int, keeping: int) -> None:
+        ready = len(self._window) - keeping
+        window, self._window = self._window[:ready], self._window[ready:]
+        if not window:
+            return
+        asked, before = time.monotonic(), self._told
+        hosts = self.engine.fetch([pending.output for pending in window])
+        now = self._told = time.monotonic()
+        self._behind = now - asked > _WAITED * (now - before)
+        seconds, shown = (now - before) / len(window), self._shown(split)
+        moment = Moment(window[0].learning_rate, seconds, now)
         for pending, host in zip(window, hosts, strict=True):
+            batch, update, rate, _output = pending
+            if rate != moment.learning_rate:
+                moment = Moment(rate, seconds, now)
             bad = split is Split.TRAIN and _is_non_finite(host)
-            moment = Moment(pending.learning_rate, (now - before) / len(window), now)
             readings = self.store.fold(split, host, moment, counted=not (bad and self.policy == "skip"))
-            self.listeners.tell(
-                Stepped(
-                    split, epoch, pending.batch, pending.update, pending.learning_rate, self._shown(split, readings)
-                )
-            )
+            self.listeners.tell(Stepped(split, epoch, batch, update, rate, shown(readings)))
             if bad:
                 self._judge(readings[Loss.name].value, epoch, pending)
 
@@ -103,7 +114,7 @@ class Reporter:
                 remedy="Lower the learning rate, clip the gradients, or look at the data.",
             )
         if readings:
-            self.listeners.tell(SplitEnded(split, epoch, self._shown(split, readings)))
+            self.listeners.tell(SplitEnded(split, epoch, self._shown(split)(readings)))
 
     def _judge(self, loss: float | str, epoch: int, pending: Pending) -> None:
         """What the policy says of a training loss that is not finite."""
@@ -122,10 +133,16 @@ class Reporter:
             more = "; further ones are only counted" if self._non_finite == _NAMED else ""
             _log.warning("The training loss is %s: %s%s.", where, done, more)
 
-    def _shown(self, split: Split, readings: Mapping[str, Reading]) -> Mapping[str, Reading]:
-        return MappingProxyType({name: reading for name, reading in readings.items() if name in self.shown[split]})
+    def _shown(self, split: Split) -> Callable[[Mapping[str, Reading]], Mapping[str, Reading]]:
+        """Leaves out what was measured and not registered."""
+        names = self.shown[split]
+        if self.store.names(split) <= names:
+            return lambda readings: readings
+        return lambda readings: MappingProxyType({name: readings[name] for name in readings if name in names})
 
 
 def _is_non_finite(host: HostOutput) -> bool:
-    loss = _loss.entry(_loss.merge(None, host.measures[Loss.name]))
-    return isinstance(loss.value, float) and not math.isfinite(loss.value) and bool(loss.count)
+    """Of the loss of the batch, as `Loss` has it: where nothing counts it is no number, and nothing is wrong."""
+    measured = host.measures[Loss.name]
+    count = float(measured["count"])
+    return bool(count) and not math.isfinite(float(measured["loss"]) * count / count)

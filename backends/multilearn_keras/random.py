@@ -20,7 +20,7 @@ from typing import Any
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn_keras import agreement, augmentation
+from multilearn_keras import agreement, augmentation, recurrent
 from multilearn_keras.bits import WORD, derive, key_of
 from multilearn_keras.draws import Draws, advance
 
@@ -56,6 +56,7 @@ _INSIDE = {
     "utils.jax_utils:is_in_jax_tracing_scope": "x",
     **augmentation.INSIDE,
     **agreement.INSIDE,
+    **recurrent.INSIDE,
 }
 # Where layers, initialisers and users reach the draws: one module, replaced once.
 _CALLERS = ("backend:random", "initializers.random_initializers:random", "ops:random", "random.random:backend.random")
@@ -101,6 +102,7 @@ def install() -> None:
     dynamic.__getattr__ = _replacing(dynamic.__getattr__)
     augmentation.adjust_layers(_is_chosen)
     agreement.install()
+    recurrent.install()
 
 
 def reset(n: int) -> None:

@@ -6,7 +6,8 @@ integers of 32 or 64 bits as `I64` and seed states as `U32`. Everything else kee
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ import numpy as np
 
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordMismatch
+from multilearn_keras.host_copies import HostCopies
 from multilearn_keras.variables import nest
 
 __all__ = ["assign", "derive_anew", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
@@ -27,8 +29,8 @@ SEED_STATE = "seed_generator_state"  # how Keras calls the one variable of a See
 def to_host(tensor: Any) -> HostTensor:
     """A copy that nothing done to `tensor` later can change; in the record's type if `tensor` is a variable."""
     if isinstance(tensor, keras.Variable):
-        return _recorded(tensor, tensor.value)
-    return HostTensor.of(_copy(tensor))
+        return _recorded(tensor, tensor.value, partial(HostCopies().copied, tensor.path))
+    return HostTensor.of(np.array(_seen(tensor), order="C", copy=True))
 
 
 def to_device(variable: keras.Variable, tensor: HostTensor) -> Any:
@@ -37,6 +39,55 @@ def to_device(variable: keras.Variable, tensor: HostTensor) -> Any:
     Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has, and for numbers that the variable
     cannot hold on this framework.
     """
+    return _tensor(_fitting(variable, tensor, copy=True), variable)
+
+
+def assign(variable: keras.Variable, tensor: HostTensor) -> None:
+    """Put into `variable` what `to_host` gave of it, or of its counterpart on another framework.
+
+    Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has.
+    """
+    # torch copies into the memory of the variable, and needs no copy of its own for that
+    copy = keras.backend.backend() != "torch" or not tensor.array.flags.writeable
+    variable.assign(_tensor(_fitting(variable, tensor, copy=copy), variable))
+
+
+def derive_anew(model: keras.Model) -> None:
+    """After its weights were assigned: what layers keep beside them, as a Normalization the scale that it applies."""
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
+def record_of(
+    variables: Mapping[str, keras.Variable], values: Mapping[str, Any] | None = None, copies: HostCopies | None = None
+) -> dict[str, Any]:
+    """Nested maps of copies. `values` has, under the same keys, what is kept outside of the variables.
+
+    `copies`: whose memory they are made in; it is used again for the same variables when nobody holds the record.
+    """
+    made = HostCopies() if copies is None else copies
+    made.begin()
+    return nest(
+        {
+            key: _recorded(variable, _value(variable, key, values), partial(made.copied, key))
+            for key, variable in variables.items()
+        }
+    )
+
+
+def specification(variables: Mapping[str, keras.Variable]) -> dict[str, Any]:
+    """What `record_of` gives, with zeros for the values: nothing is copied, and no memory touched."""
+    return nest({key: _blank(variable) for key, variable in variables.items()})
+
+
+def is_seed_state(variable: keras.Variable) -> bool:
+    """Whether it is the state of a `SeedGenerator`."""
+    return variable.name == SEED_STATE and tuple(variable.shape) == (2,)
+
+
+def _fitting(variable: keras.Variable, tensor: HostTensor, *, copy: bool) -> Array:
+    """The values of `tensor` in the type that `variable` has on this framework; raises as `to_device` says."""
     wanted = _blank(variable)
     if (tensor.dtype, tensor.shape) != (wanted.dtype, wanted.shape):
         raise RecordMismatch(
@@ -52,46 +103,16 @@ def to_device(variable: keras.Variable, tensor: HostTensor) -> Any:
             remedy="Have JAX compute in 64 bits: set JAX_ENABLE_X64=1.",
         )
     array = tensor.array.view(ml_dtypes.bfloat16) if tensor.dtype == "BF16" else tensor.array
-    return _tensor(array.astype(own, order="C", copy=True), variable)
-
-
-def assign(variable: keras.Variable, tensor: HostTensor) -> None:
-    """Put into `variable` what `to_host` gave of it, or of its counterpart on another framework.
-
-    Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has.
-    """
-    variable.assign(to_device(variable, tensor))
-
-
-def derive_anew(model: keras.Model) -> None:
-    """After its weights were assigned: what layers keep beside them, as a Normalization the scale that it applies."""
-    for layer in model._flatten_layers():
-        if hasattr(layer, "finalize_state"):
-            layer.finalize_state()
-
-
-def record_of(variables: Mapping[str, keras.Variable], values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Nested maps of copies. `values` has, under the same keys, what is kept outside of the variables."""
-    return nest({key: _recorded(variable, _value(variable, key, values)) for key, variable in variables.items()})
-
-
-def specification(variables: Mapping[str, keras.Variable]) -> dict[str, Any]:
-    """What `record_of` gives, with zeros for the values: nothing is copied, and no memory touched."""
-    return nest({key: _blank(variable) for key, variable in variables.items()})
-
-
-def is_seed_state(variable: keras.Variable) -> bool:
-    """Whether it is the state of a `SeedGenerator`."""
-    return variable.name == SEED_STATE and tuple(variable.shape) == (2,)
+    return array.astype(own, order="C", copy=copy)
 
 
 def _value(variable: keras.Variable, key: str, values: Mapping[str, Any] | None) -> Any:
     return variable.value if values is None else values[key]
 
 
-def _recorded(variable: keras.Variable, value: Any) -> HostTensor:
+def _recorded(variable: keras.Variable, value: Any, copied: Callable[[Array, np.dtype[Any]], Array]) -> HostTensor:
     # From a signed to an unsigned type numpy keeps the lower bits, which is what a seed state consists of.
-    return HostTensor.of(_copy(value).astype(_recorded_dtype(variable), copy=False))
+    return HostTensor.of(copied(_seen(value), _recorded_dtype(variable)))
 
 
 def _blank(variable: keras.Variable) -> HostTensor:
@@ -119,15 +140,36 @@ def _fits(array: Array, dtype: np.dtype[Any]) -> bool:
     return bool(limits.min <= array.min() and array.max() <= limits.max)
 
 
-def _copy(tensor: Any) -> Array:
-    if keras.backend.backend() != "torch":
-        return np.array(tensor.numpy() if hasattr(tensor, "numpy") else tensor, order="C", copy=True)
+def _seen(tensor: Any) -> Array:
+    """`tensor` as an array, of its own memory where that is the host's: to be read at once, and not kept."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return _seen_on_torch(tensor)
+    if backend == "tensorflow":
+        return _seen_on_tensorflow(tensor)
+    return np.asarray(tensor)
+
+
+def _seen_on_torch(tensor: Any) -> Array:
     import torch
 
     near = torch.as_tensor(tensor).detach().cpu()
     if near.dtype == torch.bfloat16:  # unknown to torch's numpy()
-        return np.array(near.view(torch.int16).numpy(), order="C", copy=True).view(ml_dtypes.bfloat16)
-    return np.array(near.numpy(), order="C", copy=True)
+        return np.asarray(near.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
+    return np.asarray(near.numpy())
+
+
+def _seen_on_tensorflow(tensor: Any) -> Array:
+    value = tensor.value() if hasattr(tensor, "assign") else tensor
+    try:
+        return np.asarray(memoryview(value))
+    except (
+        TypeError,
+        ValueError,
+        BufferError,
+        NotImplementedError,
+    ):  # types that buffers have no letter for, and other devices
+        return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
 def _tensor(array: Array, variable: keras.Variable) -> Any:

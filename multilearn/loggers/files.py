@@ -19,8 +19,10 @@ class FileMetricLogger:
     """Writes `<split>/epoch-<n>/<metric>.log` in the directory of the run: a line per batch, then the epoch value.
 
     Where a run goes on, the files of finished epochs are left alone and those of later ones removed; inside an epoch
-    the lines up to the position are kept. What is logged reaches the disk within a second, with a batch, and with
-    `flush`, which the learner calls before it saves a place inside an epoch.
+    the lines up to the position are kept. A thread beside the training hands what was logged to the operating system
+    every second, however slow the batches are; at the end of an epoch, before a place inside one is saved, and when the
+    run ends, stops or fails, all of it is there before anything goes on. What goes wrong on that thread is raised by
+    the next call.
 
     An evaluation goes into `test/<name>/<metric>.log`: an earlier one under that name is replaced when it is complete.
     """
@@ -29,6 +31,9 @@ class FileMetricLogger:
         self._files: MetricFiles | ReplacedFiles | None = None
 
     def log(self, event: Event) -> None:
+        if type(event) is Stepped:  # by far the most
+            self._started().step(event.split, event.epoch, event.readings)
+            return
         match event:
             case Started():
                 self.close()
@@ -41,8 +46,6 @@ class FileMetricLogger:
             case Evaluating():
                 self.close()
                 self._files = ReplacedFiles(RunDirectory(event.directory).test(event.name))
-            case Stepped():
-                self._started().step(event.split, event.epoch, event.readings)
             case SplitEnded():
                 self._started().end(event.split, event.epoch, event.readings)
             case _:

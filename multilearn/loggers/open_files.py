@@ -1,9 +1,10 @@
-"""Metric files that are being written."""
+"""Metric files that are being written: lines are kept by the thread that trains, and written by one beside it."""
 
 from __future__ import annotations
 
 import contextlib
-import time
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from io import FileIO
 from pathlib import Path
@@ -19,50 +20,123 @@ _FLUSH_SECONDS = 1.0
 
 
 class MetricFiles:
-    """The files of the epoch that is going on, opened with their first line, where `path` says."""
+    """The files of the epoch that is going on, opened with their first line, where `path` says.
+
+    A thread writes every second what has come meanwhile, also while no batch is done; `flush`, `end` and `close` write
+    the rest on the thread that calls them. What goes wrong on the other one is raised by the next call, once.
+    """
 
     def __init__(self, path: Callable[[Split, int, str], Path]) -> None:
         self._path = path
-        self._open: dict[tuple[Split, int, str], tuple[FileIO, list[str]]] = {}
-        self._flushed = time.monotonic()
+        self._of: tuple[Split, int] | None = None
+        self._files: dict[str, _Lines] = {}
+        self._open: list[_Lines] = []
+        self._writing = threading.Lock()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._fault: Exception | None = None
 
     def step(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
+        self._raise()
+        files = self._of_epoch(split, epoch)
         for name, reading in readings.items():
-            self._lines(split, epoch, name).append(format_line(reading.value, reading.count))
-        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
-            self.flush()
+            file = files[name] if name in files else self._opened(split, epoch, name)
+            file.waiting.append(_line(reading.value, reading.count))
 
     def end(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
+        self._raise()
+        files = self._of_epoch(split, epoch)
         for name, reading in readings.items():
-            self._lines(split, epoch, name).append(format_final(reading.value))
-        self.close()
+            file = files[name] if name in files else self._opened(split, epoch, name)
+            file.waiting.append(f"{format_final(reading.value)}\n")
+        self._close_files()
 
     def flush(self) -> None:
-        self._flushed = time.monotonic()
-        for file, lines in self._open.values():
-            if lines:
-                text = "\n".join(lines) + "\n"
-                lines.clear()
-                with storing(Path(file.name)):
-                    _write(file, text.encode())
+        self._raise()
+        self._write()
 
     def close(self) -> None:
-        with contextlib.ExitStack() as files:
-            for file, _lines in self._open.values():
-                files.enter_context(file)
-            try:
-                self.flush()
-            finally:
-                self._open.clear()
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            self._close_files()
+        finally:
+            self._raise()
 
-    def _lines(self, split: Split, epoch: int, metric: str) -> list[str]:
-        key = (split, epoch, metric)
-        if key not in self._open:
-            path = self._path(split, epoch, metric)
-            with storing(path):
+    def _of_epoch(self, split: Split, epoch: int) -> dict[str, _Lines]:
+        if self._of != (split, epoch):
+            self._of, self._files = (split, epoch), {}
+        return self._files
+
+    def _opened(self, split: Split, epoch: int, metric: str) -> _Lines:
+        path = self._path(split, epoch, metric)
+        with storing(path):
+            if not self._files:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._open[key] = path.open("ab", buffering=0), []
-        return self._open[key][1]
+            file = self._files[metric] = _Lines(path, path.open("ab", buffering=0))
+        self._open.append(file)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_by_and_by, name="multilearn-metrics", daemon=True)
+            self._thread.start()
+        return file
+
+    def _write_by_and_by(self) -> None:
+        while not self._closing.wait(min(_FLUSH_SECONDS, threading.TIMEOUT_MAX)):
+            try:
+                self._write()
+            except Exception as fault:
+                self._fault = fault
+                return
+
+    def _write(self) -> None:
+        with self._writing:
+            for file in tuple(self._open):
+                file.write()
+
+    def _close_files(self) -> None:
+        with contextlib.ExitStack() as files:
+            for file in self._open:
+                files.enter_context(file.file)
+            try:
+                self._write()
+            finally:
+                self._of, self._files, self._open = None, {}, []
+
+    def _raise(self) -> None:
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+
+
+class _Lines:
+    """One file, and the lines that are to be written into it.
+
+    One thread puts in and another takes out, each in one operation of the deque, so neither waits for the other.
+    """
+
+    def __init__(self, path: Path, file: FileIO) -> None:
+        self.file = file
+        self._path = path
+        self.waiting: deque[str] = deque()
+        self._torn = False
+
+    def write(self) -> None:
+        """All that is waiting; nothing more once a part of it could not be written."""
+        waiting = self.waiting
+        lines = [waiting.popleft() for _ in range(len(waiting))]
+        if lines and not self._torn:
+            self._torn = True
+            with storing(self._path):
+                _write(self.file, "".join(lines).encode())
+            self._torn = False
+
+
+def _line(value: float | str, count: float | None) -> str:
+    """`format_line` with its newline; what nearly all values are goes the short way."""
+    if type(value) is float and type(count) is int and value == value:
+        return f"{value!r},{count}\n"
+    return f"{format_line(value, count)}\n"
 
 
 def _write(file: FileIO, data: bytes) -> None:

@@ -15,7 +15,8 @@ from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
 from multilearn.history import History
-from multilearn.metrics.metric import HostMetric, Measured, Metric, Moment, State
+from multilearn.metrics.folding import Folding, Merging, folding
+from multilearn.metrics.metric import AnyMetric, HostMetric, Measured, Moment, State
 from multilearn.protocols import HostOutput, Record
 
 __all__ = ["MetricStore"]
@@ -29,9 +30,12 @@ _TUPLE, _SCALAR = "(tuple)", "(scalar)"
 class MetricStore:
     """States of the epoch that is under way, and the exact values of those that are done."""
 
-    def __init__(self, metrics: Mapping[Split, Sequence[Metric | HostMetric]]) -> None:
-        self._metrics = metrics
-        self._states: dict[Split, dict[str, State]] = {}
+    def __init__(self, metrics: Mapping[Split, Sequence[AnyMetric]]) -> None:
+        self._named = {
+            split: tuple((metric.name, metric) for metric in of_split) for split, of_split in metrics.items()
+        }
+        self._foldings: dict[Split, dict[str, Folding]] = {}
+        self._brought: dict[Split, dict[str, State]] = {}
         self._history = History()
         self._texts: dict[Split, dict[str, str]] = {}
         self._warned: set[str] = set()
@@ -48,9 +52,14 @@ class MetricStore:
         """The values of the text metrics after the last finished epoch of each split."""
         return self._texts
 
+    def names(self, split: Split) -> frozenset[str]:
+        """Of all metrics that are measured."""
+        return frozenset(name for name, _metric in self._named[split])
+
     def begin(self, split: Split) -> None:
         """A new epoch of the split: nothing has been counted."""
-        self._states[split] = {}
+        self._foldings[split] = {name: folding(metric) for name, metric in self._named[split]}
+        self._brought.pop(split, None)
         self._restored = {(of, name) for of, name in self._restored if of != split}
         self._observing(split)
 
@@ -59,33 +68,33 @@ class MetricStore:
 
         A batch that is not `counted` is measured, and is no part of the epoch, except for the machine it ran on.
         """
-        states, readings, observers = self._states[split], {}, self._observing(split)
-        for metric in self._metrics[split]:
-            of_host = metric.name in observers
-            measured = observers[metric.name](moment) if of_host else output.measures[metric.name]
-            of_batch = metric.entry(metric.merge(None, measured))
-            if counted or of_host:
-                state = states.get(metric.name)
-                first = (split, metric.name) in self._restored
-                merged = self._resumed(split, metric, state, measured) if first else metric.merge(state, measured)
-                states[metric.name] = merged
-            readings[metric.name] = Reading(of_batch.value, of_batch.count, _running(metric, states, of_batch.value))
+        observers, measures, foldings = self._observing(split), output.measures, self._foldings[split]
+        if counted and not (observers or self._restored):
+            return MappingProxyType({name: folded.add(measures[name]) for name, folded in foldings.items()})
+        readings = {}
+        for name, metric in self._named[split]:
+            of_host = name in observers
+            measured, counts = observers[name](moment) if of_host else measures[name], counted or of_host
+            if counts and (split, name) in self._restored:
+                readings[name] = self._resumed(split, name, metric, measured)
+            else:
+                readings[name] = foldings[name].add(measured, counts)
         return MappingProxyType(readings)
 
     def end(self, split: Split, epoch: int) -> Mapping[str, Reading]:
         """The exact values over the epoch, which go into the history. Empty if there was no batch."""
         readings, values, texts = {}, {}, {}
-        for metric in self._metrics[split]:
-            state = self._states[split].get(metric.name)
+        for name, metric in self._named[split]:
+            state = self._foldings[split][name].state
             if state is None:
                 continue
             entry = metric.entry(state)
-            readings[metric.name] = Reading(entry.value, entry.count, entry.value)
+            readings[name] = Reading(entry.value, entry.count, entry.value)
             if not isinstance(entry.value, str):
-                values[metric.name] = entry.value
+                values[name] = entry.value
                 self._warn_once(metric, state, entry.value, f"{split}, epoch {epoch}")
             elif not metric.numeric:
-                texts[metric.name] = entry.value
+                texts[name] = entry.value
         self._texts[split] = texts
         self._history = self._history.with_epoch(split, epoch, values)
         return MappingProxyType(readings)
@@ -96,8 +105,8 @@ class MetricStore:
             "history": self._history.to_state(),
             "texts": {str(split): dict(texts) for split, texts in self._texts.items()},
             "states": {
-                str(split): {name: _to_record(state) for name, state in states.items()}
-                for split, states in self._states.items()
+                str(split): {name: _to_record(state) for name, state in self._states(split).items()}
+                for split in {**self._brought, **self._foldings}
             },
         }
 
@@ -105,33 +114,43 @@ class MetricStore:
         """Go on from what `state` returned."""
         self._history = History.from_state(record["history"])
         self._texts = {Split(split): dict(texts) for split, texts in record.get("texts", {}).items()}
-        self._states = {
+        self._brought = {
             Split(split): {name: _from_record(state) for name, state in states.items()}
             for split, states in record["states"].items()
         }
-        self._restored = {(split, name) for split, states in self._states.items() for name in states}
-        for split, states in self._states.items():
-            for metric in self._metrics.get(split, ()):
-                if metric.name in states:
+        self._restored = {(split, name) for split, states in self._brought.items() for name in states}
+        self._foldings = {}
+        for split, states in self._brought.items():
+            named = self._named.get(split, ())
+            self._foldings[split] = {name: folding(metric, states.get(name)) for name, metric in named}
+            for name, metric in named:
+                if name in states:
                     with _going_on(metric):
-                        _require_value(metric, states[metric.name])
+                        _require_value(metric, states[name])
 
-    def _resumed(self, split: Split, metric: Metric | HostMetric, state: State | None, measured: Measured) -> State:
+    def _states(self, split: Split) -> dict[str, State]:
+        """Those of the epoch under way; also what a record said of metrics that are no longer registered."""
+        live = {name: folded.state for name, folded in self._foldings.get(split, {}).items()}
+        return {**self._brought.get(split, {}), **{name: state for name, state in live.items() if state is not None}}
+
+    def _resumed(self, split: Split, name: str, metric: AnyMetric, measured: Measured) -> Reading:
         """The first batch after a restart shows whether what a checkpoint says can be gone on from."""
-        self._restored.discard((split, metric.name))
+        self._restored.discard((split, name))
+        of_batch = metric.entry(metric.merge(None, measured))
         with _going_on(metric):
-            merged = metric.merge(state, measured)
+            merged = metric.merge(self._foldings[split][name].state, measured)
             _require_value(metric, merged)
-        return merged
+        self._foldings[split][name] = folding(metric, merged)
+        return Reading(of_batch.value, of_batch.count, Merging(metric, merged).running(of_batch))
 
     def _observing(self, split: Split) -> Mapping[str, Callable[[Moment], Measured]]:
         """What looks at the machine while the split goes on: made once in a run, as it begins or goes on."""
         if split not in self._observers:
-            of_host = (metric for metric in self._metrics[split] if isinstance(metric, HostMetric))
-            self._observers[split] = {metric.name: metric.observer() for metric in of_host}
+            of_host = ((name, metric) for name, metric in self._named[split] if isinstance(metric, HostMetric))
+            self._observers[split] = {name: metric.observer() for name, metric in of_host}
         return self._observers[split]
 
-    def _warn_once(self, metric: Metric | HostMetric, state: State, value: float, where: str) -> None:
+    def _warn_once(self, metric: AnyMetric, state: State, value: float, where: str) -> None:
         """Say why an epoch value is not a number, if the metric knows; never of a batch, and once for each metric."""
         caution = getattr(metric, "caution", None)
         if caution is not None and math.isnan(value) and metric.name not in self._warned:
@@ -141,7 +160,7 @@ class MetricStore:
 
 
 @contextmanager
-def _going_on(metric: Metric | HostMetric) -> Iterator[None]:
+def _going_on(metric: AnyMetric) -> Iterator[None]:
     """Whatever a metric raises over a state that it has not made is the fault of the record."""
     try:
         with np.errstate(all="ignore"):
@@ -154,17 +173,10 @@ def _going_on(metric: Metric | HostMetric) -> Iterator[None]:
         ) from error
 
 
-def _require_value(metric: Metric | HostMetric, state: State) -> None:
+def _require_value(metric: AnyMetric, state: State) -> None:
     value = metric.entry(state).value
     if not isinstance(value, str):
         float(value)
-
-
-def _running(metric: Metric | HostMetric, states: Mapping[str, State], otherwise: float | str) -> float | str:
-    """The value over the epoch so far: that of the batch before anything counts, none where it would be costly."""
-    if getattr(metric, "costly", False):
-        return ""
-    return metric.entry(states[metric.name]).value if metric.name in states else otherwise
 
 
 def _to_record(state: Any) -> Any:

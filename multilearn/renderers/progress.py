@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from multilearn.events import EpochEnded, Event, Finished, Reading, Saved, Split, SplitEnded, Started, Stepped
 from multilearn.position import Position
@@ -58,10 +59,11 @@ class Progress:
             split: {name: dict(values) for name, values in metrics.items()}
             for split, metrics in started.history.items()
         }
-        self.values: dict[Split, dict[str, float | str]] = {
+        self._values: dict[Split, dict[str, float | str]] = {
             split: {name: values[max(values)] for name, values in metrics.items() if values}
             for split, metrics in self.curves.items()
         }
+        self._newest: dict[Split, Mapping[str, Reading]] = {}
         self.current: set[Split] = set()
         """The splits whose values are of the epoch that is going on."""
         self._ended: set[Split] = {Split.TRAIN, Split.VALID} if position.finished_epochs >= started.epochs else set()
@@ -77,12 +79,15 @@ class Progress:
                 self.learning_rate = event.learning_rate if event.learning_rate is not None else self.learning_rate
                 self._paces[event.split].batch(now - self._last)
                 self._last = now
-                self._show(event.split, {name: _running(reading) for name, reading in event.readings.items()})
+                self.current.add(event.split)
+                self._newest[event.split] = event.readings
             case SplitEnded():
                 self._enter(event.split, event.epoch)
                 self._ended.add(event.split)
                 self._lengths[event.split] = self.batch
-                self._show(event.split, {name: reading.value for name, reading in event.readings.items()})
+                self.current.add(event.split)
+                exact = {name: reading.value for name, reading in event.readings.items()}
+                self.values.setdefault(event.split, {}).update(exact)
                 curves = self.curves.setdefault(event.split, {})
                 for name, reading in event.readings.items():
                     if not isinstance(reading.value, str):
@@ -95,6 +100,15 @@ class Progress:
                 self.finished = event
             case _:
                 pass
+
+    @property
+    def values(self) -> dict[Split, dict[str, float | str]]:
+        """What each metric is now, by split: looked at when it is drawn, not in every batch."""
+        while self._newest:
+            split, readings = self._newest.popitem()
+            told = {name: _running(reading) for name, reading in readings.items()}
+            self._values.setdefault(split, {}).update(told)
+        return self._values
 
     @property
     def total(self) -> int | None:
@@ -129,10 +143,6 @@ class Progress:
             self.current.clear()
         if split is not self.split:
             self.split, self.batch = split, 0
-
-    def _show(self, split: Split, values: dict[str, float | str]) -> None:
-        self.current.add(split)
-        self.values.setdefault(split, {}).update(values)
 
 
 def _running(reading: Reading) -> float | str:

@@ -233,3 +233,16 @@ def test_the_orders_of_neighbouring_epochs_are_not_alike() -> None:
     """An item should meet other neighbours: few pairs that follow each other do so again."""
     pairs = [set(pairwise(permutation(1000, 3, epoch).tolist())) for epoch in (1, 2)]
     assert len(pairs[0] & pairs[1]) < 10
+
+
+def test_a_permutation_is_the_stable_argsort_of_the_bits_also_where_bits_are_equal(monkeypatch):
+    bits = np.random.Philox(key=np.array([3, 7], np.uint64)).random_raw(5000)
+    np.testing.assert_array_equal(permutation(5000, 3, 7), sorted(range(5000), key=lambda item: bits[item]))
+
+    class Coarse(np.random.Philox):
+        def random_raw(self, size):
+            return super().random_raw(size) % np.uint64(5)
+
+    monkeypatch.setattr(np.random, "Philox", Coarse)
+    tied = Coarse(key=np.array([3, 7], np.uint64)).random_raw(5000)
+    np.testing.assert_array_equal(permutation(5000, 3, 7), sorted(range(5000), key=lambda item: tied[item]))

@@ -49,11 +49,16 @@ class Blocker:
 before = set(sys.modules)
 sys.meta_path.insert(0, Blocker())
 import multilearn
+at_once = set(sys.modules) - before
+for name in multilearn.__all__:
+    getattr(multilearn, name)
 
 # without a spec: what compiled modules put there for themselves
 tops = {name.partition(".")[0] for name in set(sys.modules) - before if getattr(sys.modules[name], "__spec__", None)}
 print("attempted", *sorted(attempted))
 print("loaded", *sorted(tops - set(sys.stdlib_module_names) - {"multilearn"}))
+print("at once", *sorted({name.partition(".")[0] for name in at_once} - set(sys.stdlib_module_names) - {"multilearn"}))
+print("early", *sorted({"asyncio", "dataclasses", "email", "importlib.metadata", "inspect", "logging"} & at_once))
 """
 
 
@@ -84,7 +89,26 @@ def test_importing_multilearn_loads_nothing_but_numpy_msgpack_and_isal() -> None
     command = [sys.executable, "-c", IMPORT_AND_REPORT, *AT_IMPORT]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
     assert said[0].split() == ["attempted"]
-    assert set(said[1].split()[1:]) <= AT_IMPORT
+    assert set(said[1].split()[1:]) == AT_IMPORT
+    # what is not used costs nothing: the names are imported when they are first asked for
+    assert said[2:] == ["at once", "early"]
+
+
+def test_every_public_name_is_there_is_listed_and_is_the_one_of_its_module() -> None:
+    assert set(multilearn.__all__) <= set(dir(multilearn))
+    star: dict[str, object] = {}
+    exec("from multilearn import *", star)
+    assert {name for name in star if name != "__builtins__"} == set(multilearn.__all__)
+    assert all(getattr(multilearn, name) is star[name] for name in multilearn.__all__)
+    from multilearn.learner import Learner
+
+    assert multilearn.Learner is Learner
+
+
+def test_a_name_that_is_not_there_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match=r"module 'multilearn' has no attribute 'Lerner'"):
+        _ = multilearn.Lerner  # type: ignore[attr-defined]
+    assert not hasattr(multilearn, "loop_of_ones_own")
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=relative)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, StorageError
 from multilearn.events import EpochEnded, MetricInfo, Reading, Split, SplitEnded, Started, Stepped
 from multilearn.loggers import FileMetricLogger, MemoryMetricLogger, MetricLogger, read_metric_file
 from multilearn.loggers import open_files as files_module
@@ -161,20 +164,87 @@ def test_files_are_open_only_during_their_epoch(tmp_path: Path) -> None:
     assert open_files() == before
 
 
-def test_lines_reach_the_disk_with_flush_and_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_reach_the_disk_with_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_module, "_FLUSH_SECONDS", float("inf"))
     path = tmp_path / "train/epoch-1/Loss.log"
     logger = FileMetricLogger()
     logger.log(started(tmp_path))
     logger.log(step(Split.TRAIN, 1, 1))
     assert path.read_bytes() == b""
     logger.flush()
-    assert path.read_bytes().count(b"\n") == 1
+    assert path.read_bytes() == b"1.125,64\n"
     logger.log(step(Split.TRAIN, 1, 2))
-    assert path.read_bytes().count(b"\n") == 1
-    monkeypatch.setattr(files_module, "_FLUSH_SECONDS", 0.0)
-    logger.log(step(Split.TRAIN, 1, 3))
-    assert path.read_bytes().count(b"\n") == 3
+    assert path.read_bytes() == b"1.125,64\n"
     logger.close()
+    assert path.read_bytes() == b"1.125,64\n1.25,64\n"
+
+
+def until(true: Callable[[], object]) -> None:
+    """Back as soon as it is so; a minute is more than any machine needs."""
+    late = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < late
+        time.sleep(0.01)
+
+
+def test_lines_reach_the_disk_by_themselves_while_no_batch_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert files_module._FLUSH_SECONDS <= 1.0
+    monkeypatch.setattr(files_module, "_FLUSH_SECONDS", 0.01)
+    path = tmp_path / "train/epoch-1/Loss.log"
+    logger = FileMetricLogger()
+    logger.log(started(tmp_path))
+    for batch in (1, 2):
+        logger.log(step(Split.TRAIN, 1, batch))
+        until(lambda lines=batch: path.read_bytes().count(b"\n") == lines)
+    logger.close()
+
+
+def test_nothing_is_lost_or_out_of_order_between_the_two_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "_FLUSH_SECONDS", 0.0)
+    logger = FileMetricLogger()
+    logger.log(started(tmp_path))
+    for batch in range(1, 20_001):
+        logger.log(Stepped(Split.TRAIN, 1, batch, batch, 0.1, {"Loss": Reading(float(batch), 1)}))
+    logger.flush()
+    assert (tmp_path / "train/epoch-1/Loss.log").read_text() == "".join(f"{n}.0,1\n" for n in range(1, 20_001))
+    logger.close()
+
+
+def test_the_thread_ends_with_the_run(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    logger = FileMetricLogger()
+    logger.log(started(tmp_path))
+    assert set(threading.enumerate()) == before
+    logger.log(step(Split.TRAIN, 1, 1))
+    assert {thread.name for thread in set(threading.enumerate()) - before} == {"multilearn-metrics"}
+    logger.log(ended(Split.TRAIN, 1))
+    logger.close()
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize("then", ["log", "flush", "close"])
+def test_what_goes_wrong_beside_the_training_is_raised_by_the_next_call_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    monkeypatch.setattr(files_module, "_FLUSH_SECONDS", float("inf"))
+    (tmp_path / "train/epoch-1").mkdir(parents=True)
+    (tmp_path / "train/epoch-1/Loss.log").symlink_to("/dev/full")
+    logger = FileMetricLogger()
+    logger.log(started(tmp_path, Position(1, 1)))
+    monkeypatch.setattr(files_module, "_FLUSH_SECONDS", 0.01)
+    logger.log(step(Split.TRAIN, 1, 2))
+    thread = next(thread for thread in threading.enumerate() if thread.name == "multilearn-metrics")
+    thread.join(60)
+    with pytest.raises(StorageError, match="room for what a run writes") as raised:
+        {"log": lambda: logger.log(step(Split.TRAIN, 1, 3)), "flush": logger.flush, "close": logger.close}[then]()
+    assert raised.value.errno == errno.ENOSPC
+    logger.close()
+    # what the other file was to hold is there all the same
+    assert (tmp_path / "train/epoch-1/Top_5.log").read_text() == f"{2 / 7!r}\n"
 
 
 def test_a_logger_serves_a_second_run(tmp_path: Path) -> None:

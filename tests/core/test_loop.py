@@ -283,12 +283,46 @@ def test_fast_steps_are_fetched_256_at_a_time_and_what_is_left_at_the_end_of_the
     assert [event.batch for event in setting.of(Stepped, Split.TRAIN)] == list(range(1, 601))
 
 
-def test_a_window_is_closed_100_ms_after_its_first_step(clock: SimpleNamespace) -> None:
-    clock.tick = 0.03
-    setting = Setting(losses(*range(12)))
+@dataclass
+class OnTheClock(ScriptedEngine):
+    """Its steps take `seconds` on the thread that asks for them, and `waits` more each until they are fetched."""
+
+    clock: SimpleNamespace = field(default_factory=SimpleNamespace)
+    seconds: float = 0.0
+    waits: float = 0.0
+
+    def train_step(self, batch: Any, lr: float, update: bool) -> StepOutput:
+        self.clock.now += self.seconds
+        return super().train_step(batch, lr, update)
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        self.clock.now += self.waits * len(outputs)
+        return super().fetch(outputs)
+
+
+def test_a_window_is_closed_when_nothing_was_told_for_100_ms(clock: SimpleNamespace) -> None:
+    setting = Setting(losses(*range(10)), engine=OnTheClock(clock=clock, seconds=0.03))
     setting.run()
-    # looked at once per step: 0, 30, 60, 90, 120 ms after the first
-    assert setting.engine.fetched == [5, 5, 2]
+    # after 120 ms the fourth step is the first that finds the window old enough
+    assert setting.engine.fetched == [4, 4, 2]
+
+
+def test_a_slow_step_is_told_before_the_next_one(clock: SimpleNamespace) -> None:
+    engine = OnTheClock(clock=clock, seconds=0.5)
+    steps_when_told: list[int] = []
+    setting = Setting(losses(*range(6)), engine=engine, then=lambda event: steps_when_told.append(len(engine.steps)))
+    setting.run()
+    assert engine.fetched == [1] * 6
+    assert steps_when_told[:6] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_device_that_is_waited_for_has_always_a_step_to_work_on(clock: SimpleNamespace) -> None:
+    engine = OnTheClock(clock=clock, seconds=0.04, waits=0.2)
+    setting = Setting(losses(*range(10)), engine=engine)
+    setting.run()
+    # all of steps 1 to 3, when nothing is known yet; of 4 to 6, and of 6 to 9, all but the newest; what is left
+    assert engine.fetched == [3, 2, 3, 2]
+    assert [event.batch for event in setting.of(Stepped)] == list(range(1, 11))
 
 
 def test_slow_steps_are_not_held_back(clock: SimpleNamespace) -> None:

@@ -10,7 +10,7 @@ import torch
 from multilearn.streams import GlobalStreams
 from multilearn_keras.capture.tracing import replaced
 
-__all__ = ["Snapshot", "difference", "tensors_of"]
+__all__ = ["Snapshot", "difference", "distance", "largest", "tensors_of"]
 
 ROUNDINGS = 8
 """How far a number may be off, in roundings of the largest number in its tensor: 1e-6 of it in single precision."""
@@ -43,30 +43,48 @@ def tensors_of(nested: Any) -> list[torch.Tensor]:
     return found
 
 
-def difference(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
+def difference(found: Any, expected: Any) -> float:
     """How far `found` is from `expected`, in what is allowed: 0 for the same bits, above 1 for too far.
 
-    A count may be another one where what it counts is rounded otherwise, so that whole numbers are only looked at where
-    everything else is the same.
+    Allowed are 8 roundings of the largest number of a tensor, and of all tensors in a list, such as gradients: one that
+    is zero but for rounding, as that of a bias before a normalisation, has no digits to compare. A count may be another
+    one where what it counts is rounded otherwise: whole numbers are only looked at where everything else is the same.
     """
-    pairs = list(zip(found, expected, strict=True))
-    if any((a.shape, a.dtype) != (b.shape, b.dtype) for a, b in pairs):
+    kinds = [(type(part), tensors_of(part)) for part in _parts(found)]
+    pairs = [
+        (kind, list(zip(mine, tensors_of(part), strict=True)))
+        for (kind, mine), part in zip(kinds, _parts(expected), strict=True)
+    ]
+    if any((a.shape, a.dtype) != (b.shape, b.dtype) for _, group in pairs for a, b in group):
         return float("inf")
-    floating = [(a, b) for a, b in pairs if b.is_floating_point() or b.is_complex()]
-    worst = max((_distance(a, b) for a, b in floating), default=0.0)
-    if worst == 0.0 and not all(torch.equal(a, b) for a, b in pairs if not b.is_floating_point()):
-        return float("inf")
-    return worst
+    worst = 0.0
+    for kind, group in pairs:
+        floating = [(a, b) for a, b in group if b.is_floating_point() or b.is_complex()]
+        floor = max((largest(b) for _, b in floating), default=0.0) if kind is list else 0.0
+        worst = max([worst, *(distance(a, b, floor) for a, b in floating)])
+    whole = [(a, b) for _, group in pairs for a, b in group if not b.is_floating_point()]
+    return worst if worst or all(torch.equal(a, b) for a, b in whole) else float("inf")
 
 
-def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
+def distance(found: torch.Tensor, expected: torch.Tensor, floor: float) -> float:
+    """The same of two tensors; roundings are those of `floor` where that is larger than what they hold."""
     if torch.equal(found, expected):
         return 0.0
-    if not torch.equal(found.isfinite(), expected.isfinite()):
+    finite = expected.isfinite()
+    if not torch.equal(found.isfinite(), finite):
         return float("inf")
     # what is infinite or no number is so in both
-    off, size = ((each.detach()[expected.isfinite()].double()).abs() for each in (found - expected, expected))
-    if not size.numel() or not off.max():
-        return 0.0
-    allowed = IN_DOUBLE if expected.dtype == torch.float64 else ROUNDINGS * torch.finfo(expected.dtype).eps
-    return float(off.max() / (allowed * size.max())) if size.max() else float("inf")
+    off = float((found - expected)[finite].abs().max()) if finite.any() else 0.0
+    rounding = IN_DOUBLE if expected.dtype == torch.float64 else ROUNDINGS * torch.finfo(expected.dtype).eps
+    allowed = rounding * max(largest(expected), floor)
+    return off / allowed if allowed else float("inf") if off else 0.0
+
+
+def largest(tensor: torch.Tensor) -> float:
+    """The largest size of a finite number in it; 0 where there is none."""
+    finite = tensor.detach()[tensor.isfinite()]
+    return float(finite.abs().max()) if finite.numel() else 0.0
+
+
+def _parts(nested: Any) -> Sequence[Any]:
+    return nested if isinstance(nested, tuple) else (nested,)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.proxy_tensor import get_proxy_mode, has_proxy_slot, make_fx
 from torch.overrides import TorchFunctionMode
 
 __all__ = ["CannotCapture", "Traced", "is_tensor", "replaced", "trace"]
@@ -80,13 +80,7 @@ _READING = frozenset(
     {
         torch.Tensor.numpy,
         torch.Tensor.tolist,
-        torch.Tensor.item,
         torch.Tensor.__array__,
-        torch.Tensor.__bool__,
-        torch.Tensor.__int__,
-        torch.Tensor.__float__,
-        torch.Tensor.__complex__,
-        torch.Tensor.__index__,
         torch.Tensor.__dlpack__,
         torch.Tensor.data_ptr,
         torch.Tensor.untyped_storage,
@@ -94,24 +88,45 @@ _READING = frozenset(
         torch.Tensor.equal,
         torch.allclose,
         torch.Tensor.allclose,
-        torch.is_nonzero,
+    }
+)
+
+
+# the tracer refuses these itself, but not for what comes from outside of the step, such as a variable
+_READING_STATE = frozenset(
+    {
+        torch.Tensor.item,
+        torch.Tensor.__bool__,
+        torch.Tensor.__int__,
+        torch.Tensor.__float__,
+        torch.Tensor.__complex__,
+        torch.Tensor.__index__,
         torch.Tensor.is_nonzero,
+        torch.is_nonzero,
     }
 )
 
 
 class _ValuesUnread(TorchFunctionMode):
-    """Some ways to a value go past the tracer: what was read would silently stay what it was in this step."""
+    """Some ways to a value go past the tracer: what was read would silently stay what it was in this step.
+
+    Constants that the step makes itself may be asked, as in Keras' loop over time steps.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.reason = "it looks at the value of a tensor"
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _READING:
+        if func in _READING or (func in _READING_STATE and _is_from_outside(args[0])):
             self.reason = f"{self.reason} ({func.__name__})"
             raise CannotCapture(self.reason)
         return func(*args, **(kwargs or {}))
+
+
+def _is_from_outside(tensor: torch.Tensor) -> bool:
+    mode = get_proxy_mode()
+    return mode is not None and not has_proxy_slot(tensor, mode.tracer)
 
 
 def _has_shape_of_values(node: Node) -> bool:

@@ -15,6 +15,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn.walking import Phase, Traced
 from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.host_copies import HostCopies
 from multilearn_keras.optimizers import (
     rate_variable,
     refuse_built_for_another,
@@ -37,6 +38,7 @@ class KerasEngine(OpenedModel, ABC):
     def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
         super().__init__(subject.task, options)
         self._optimizer = subject.optimizer
+        self._model_copies, self._slot_copies = HostCopies(), HostCopies()
         with self._on_device():
             self._open(examples)
             self._rate = rate_variable(self._optimizer)
@@ -66,8 +68,8 @@ class KerasEngine(OpenedModel, ABC):
 
     def record(self) -> Record:
         return {
-            "model": record_of(self._state, self._values_of(self._state)),
-            "optim": record_of(self._slots, self._values_of(self._slots)),
+            "model": record_of(self._state, self._values_of(self._state), self._model_copies),
+            "optim": record_of(self._slots, self._values_of(self._slots), self._slot_copies),
             "random": streams(),
         }
 

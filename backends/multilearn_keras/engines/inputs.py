@@ -19,7 +19,7 @@ def host_array(leaf: Any, floats: str) -> Any:
 
     Raises `DataError` for whole numbers that do not fit, and for what is no number.
     """
-    if keras.ops.is_tensor(leaf):
+    if not isinstance(leaf, np.ndarray) and keras.ops.is_tensor(leaf):
         return leaf
     array = np.asarray(leaf)
     # no framework takes numbers in the byte order of another machine

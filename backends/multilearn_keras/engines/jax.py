@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,14 +11,11 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from multilearn.data import mapped
-from multilearn.metrics import Metric
-from multilearn.protocols import Batch, HostOutput, Record, StepOutput
+from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
-from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.opened import OpenedModel
-from multilearn_keras.tasks import CompiledModel
-from multilearn_keras.variables import variables
+from multilearn_keras.engines.jax_evaluation import JaxEvalEngine
+from multilearn_keras.engines.jax_model import OnJax
+from multilearn_keras.engines.packed import Measures
 
 __all__ = ["JaxEngine", "JaxEvalEngine"]
 
@@ -36,44 +34,34 @@ class _State(NamedTuple):
     taken: jax.Array
 
 
-class _OnJax(OpenedModel):
-    """Copies to the host, and a look at a batch that computes nothing."""
-
-    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
-        return [HostOutput(measures) for measures in jax.device_get([output.measures for output in outputs])]
-
-    def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
-        if isinstance(self._task, CompiledModel) or not self._options.capture:
-            # Keras makes variables for a compiled loss at its first call, which must not be a traced one
-            super()._probe(batch, metrics)
-            return
-        found = list(variables(self._task).values())
-
-        def evaluated(values: list[jax.Array], batch: Batch) -> Any:
-            return self._evaluated(batch, metrics, list(zip(found, values, strict=True)))
-
-        jax.eval_shape(evaluated, [variable.value for variable in found], batch)
-
-
-class JaxEngine(_OnJax, KerasEngine):
+class JaxEngine(OnJax, KerasEngine):
     """While it runs, the model object holds the values it was made with; `release` puts the trained ones in."""
 
     _now: _State
 
+    def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
+        super().__init__(subject, examples, options)
+        splits = (options.train_metrics, options.eval_metrics)
+        found = zip(examples, splits, (True, False), strict=False)
+        self._fillers = {False: None} | {
+            training: self._filler(example.batch, metrics, training) for example, metrics, training in found
+        }
+
     def _set_up(self) -> None:
         self._rate_at = [id(variable) for variable in self._optimizer.variables].index(id(self._rate))
         self._statistics_at = {id(variable) for variable in self._statistics}
-        self._train: Any = self._train_on
-        self._eval: Any = self._evaluate_on
-        if self._options.capture:
-            donated = () if self._options.shared else 0
-            self._train = jax.jit(self._train_on, static_argnames="update", donate_argnums=donated)
-            self._eval = jax.jit(self._evaluate_on)
+        donated = not self._options.shared
+        self._train = {
+            update: self._jitted("training", partial(self._train_on, update=update), donated)
+            for update in (True, False)
+        }
+        self._eval = self._jitted("evaluation", self._evaluate_on)
         self._pull()
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            self._now, measures = self._train(self._current(), self._prepared(batch), np.float32(lr), update=update)
+            key, batch = self._ready(batch, training=True)
+            self._now, measures = self._train[update](key, self._current(), batch, np.float32(lr))
             if self._options.shared:
                 for variable, value in (*_both(self._trained, self._now.trained), *_both(self._kept, self._now.kept)):
                     variable.assign(value)
@@ -81,8 +69,8 @@ class JaxEngine(_OnJax, KerasEngine):
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            now = self._current()
-            return StepOutput(self._eval(now.trained, now.kept, self._prepared(batch)))
+            now, (key, batch) = self._current(), self._ready(batch, training=False)
+            return StepOutput(self._eval(key, now.trained, now.kept, batch)[1])
 
     def restore(self, record: Record) -> None:
         super().restore(record)
@@ -98,7 +86,7 @@ class JaxEngine(_OnJax, KerasEngine):
             if not value.is_deleted():
                 variable.assign(value)
 
-    def _train_on(self, state: _State, batch: Batch, lr: Any, update: bool) -> tuple[_State, Any]:
+    def _train_on(self, state: _State, batch: Batch, lr: Any, *, update: bool) -> tuple[_State, Measures]:
         gradients, (trained, kept, loss, count, measures) = jax.grad(self._loss, has_aux=True)(
             state.trained, state, batch
         )
@@ -121,7 +109,7 @@ class JaxEngine(_OnJax, KerasEngine):
             *zip(self._optimizer.variables, state.optimizer, strict=True),
         ]
         with _Training(mapping, self._trained) as scope:
-            output = self._task.step(batch, True)
+            output = self._step(batch, True)
             loss = self._optimizer.scale_loss(output.loss)
             measures = self._measured(self._options.train_metrics, output)
         trained, kept = ([scope.get_current_value(each) for each in group] for group in (self._trained, self._kept))
@@ -156,9 +144,9 @@ class JaxEngine(_OnJax, KerasEngine):
             optimizer = [jnp.where(usable, new, old) for new, old in _both(optimizer, state.optimizer)]
         return _State(list(trained), state.kept, list(optimizer), sums, weight, taken)
 
-    def _evaluate_on(self, trained: list[Any], kept: list[Any], batch: Batch) -> Any:
+    def _evaluate_on(self, trained: list[Any], kept: list[Any], batch: Batch) -> tuple[None, Measures]:
         values = [*_both(self._trained, trained), *_both(self._kept, kept)]
-        return self._evaluated(batch, self._options.eval_metrics, values)
+        return None, self._evaluated(batch, self._options.eval_metrics, values)
 
     def _current(self) -> _State:
         """The state that a step begins with: where it is shared, with what other engines made of the model."""
@@ -187,30 +175,6 @@ class JaxEngine(_OnJax, KerasEngine):
     def _values_of(self, variables: Mapping[str, keras.Variable]) -> Mapping[str, Any]:
         values = {id(variable): value for variable, value in self._pairs()}
         return {key: values[id(variable)] for key, variable in variables.items()}
-
-
-class JaxEvalEngine(_OnJax, KerasEvalEngine):
-    """The values go into the jitted steps as arguments."""
-
-    def _set_up(self) -> None:
-        self._eval: Any = self._evaluate_on
-        self._predict: Any = self._predict_on
-        if self._options.capture:
-            self._eval, self._predict = jax.jit(self._evaluate_on), jax.jit(self._predict_on)
-
-    def eval_step(self, batch: Batch) -> StepOutput:
-        with self._on_device():
-            return StepOutput(self._eval(self._values, self._prepared(batch)))
-
-    def predict_step(self, batch: Batch) -> Any:
-        with self._on_device():
-            return self._predict(self._values, mapped(self._host, self._inputs(batch)))
-
-    def _evaluate_on(self, values: list[Any], batch: Batch) -> Any:
-        return self._evaluated(batch, self._options.eval_metrics, self._pairs(values))
-
-    def _predict_on(self, values: list[Any], inputs: Any) -> Any:
-        return self._predicted(inputs, self._pairs(values))
 
 
 class _Training(keras.StatelessScope):

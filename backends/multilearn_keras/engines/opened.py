@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -17,6 +17,7 @@ from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Step
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.engines.inputs import host_array
+from multilearn_keras.engines.signatures import input_axes_open, signature
 
 __all__ = ["OpenedModel"]
 
@@ -36,6 +37,7 @@ class OpenedModel:
         self._float = kept if kept in ("float32", "float64") else "float32"
         self._scope_name = None if options.device is None else str(resolve(options.device))
         self._output_shape: Any = (None,)
+        self._tried_on: list[Hashable] = []
 
     @property
     def _model(self) -> keras.Model:
@@ -56,7 +58,12 @@ class OpenedModel:
         `values`: pairs of a variable and the value it is to have.
         """
         with keras.StatelessScope(values, collect_losses=True):
-            return self._measured(metrics, self._task.step(batch, False))
+            return self._measured(metrics, self._step(batch, False))
+
+    def _step(self, batch: Batch, training: bool) -> Output:
+        """The task's, wherever a step is taken: an engine may have another task for batches that it has changed."""
+        output: Output = self._task.step(batch, training)
+        return output
 
     def _prepared(self, batch: Batch) -> Batch:
         """A batch of host arrays in the types the model takes, after a look at its labels."""
@@ -99,7 +106,7 @@ class OpenedModel:
         return (None,)
 
     def _build_on(self, x: Any) -> Any:
-        symbolic = mapped(lambda a: keras.KerasTensor(a.shape, keras.backend.standardize_dtype(a.dtype)), x)
+        symbolic = _symbolic(x, self._model)
         try:
             output = self._model(symbolic, training=False)
         except Exception:
@@ -129,7 +136,11 @@ class OpenedModel:
     def _try(self, batch: Batch, metrics: Sequence[Metric]) -> None:
         """Evaluate a few items, so that what does not fit shows before anything is written."""
         try:
-            self._probe(self._few(batch), metrics)
+            few = self._few(batch)
+            # data for validation are most often like those for training
+            if (alike := (signature(few), tuple(map(id, metrics)))) not in self._tried_on:
+                self._probe(few, metrics)
+                self._tried_on.append(alike)
         except MultilearnError:
             raise
         except Exception:
@@ -148,3 +159,16 @@ class OpenedModel:
     def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
         # Keras looks for the variables that are regularized in the scope, and nowhere else
         self._evaluated(batch, metrics, [(variable, variable.value) for variable in self._model.trainable_variables])
+
+
+def _symbolic(x: Any, model: keras.Model) -> Any:
+    """What stands for the inputs; an axis that the model declares to be of any length is not that of this batch."""
+    arrays = keras.tree.flatten(x)
+    found = {id(array): axes for array, axes in zip(arrays, input_axes_open(arrays, model), strict=True)}
+
+    def symbol(array: Any) -> keras.KerasTensor:
+        axes = found.get(id(array), frozenset())
+        shape = tuple(None if axis in axes else length for axis, length in enumerate(array.shape))
+        return keras.KerasTensor(shape, keras.backend.standardize_dtype(array.dtype))
+
+    return mapped(symbol, x)

@@ -1,4 +1,4 @@
-"""The engines on TensorFlow: one `tf.function` per kind of step and shape of an item, for any batch size."""
+"""The engines on TensorFlow: one graph per kind of step and class of batches, for any batch size."""
 
 from __future__ import annotations
 
@@ -6,41 +6,60 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from multilearn.data import leaves, mapped
-from multilearn.protocols import Batch, StepOutput
+from multilearn.data import mapped
+from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, StepOutput, Subject
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.engines.packed import Measures, Packed
+from multilearn_keras.engines.signatures import declared_open, shapes
+from multilearn_keras.engines.tensorflow_graphs import Graphs, Step, left_as_it_is, left_measured
+from multilearn_keras.engines.tensorflow_updates import by_kernels
 
 __all__ = ["TensorFlowEngine", "TensorFlowEvalEngine"]
-
-Measures = dict[str, dict[str, tf.Tensor]]
 
 
 class _InGraphs(OpenedModel):
     """Steps are traced with an unknown batch size from the start: a ragged batch retraces nothing,
     and a resumed run runs the same graphs as the one it goes on from."""
 
-    _compiled: dict[Any, Callable[..., Any]]
+    _graphs: Graphs
+    _examples: Sequence[Example]
 
-    def _run(self, function: Callable[..., Any], batch: Batch, *scalars: tf.Tensor) -> Any:
-        """What `function` makes of a prepared batch, compiled for batches like this one."""
-        if not self._options.capture:
-            return function(mapped(tf.convert_to_tensor, batch), *scalars)
-        key = function, repr(mapped(_item, batch))
-        if key not in self._compiled:
-            self._compiled[key] = _compiled(function, batch, scalars)
-        return self._compiled[key](_flat(batch), *scalars)
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        return [HostOutput(_on_host(output.measures)) for output in outputs]
+
+    def _set_up_graphs(self) -> None:
+        """Forget the graphs. XLA takes batches just like the first ones of a run, so that the choice is the same in
+        one that is resumed."""
+        asked = self._options.compile == "xla"
+        exact = frozenset(shapes(example.batch) for example in self._examples) if asked else frozenset()
+        self._graphs = Graphs(lambda batch: declared_open(batch, self._model, self._output_shape), exact)
+
+    def _measure(self, kind: str, function: Callable[..., Measures], batch: Batch, *scalars: tf.Tensor) -> StepOutput:
+        """What `function` measures of a batch of the host."""
+        return StepOutput(self._run(Step(kind, function, left_measured), self._prepared(batch), *scalars))
+
+    def _run(self, step: Step, batch: Batch, *scalars: tf.Tensor) -> Any:
+        if not self._options.capture or tf.config.functions_run_eagerly():
+            return step.function(mapped(tf.convert_to_tensor, batch), *scalars)
+        return self._graphs(step, batch, scalars)
 
 
 class TensorFlowEngine(_InGraphs, KerasEngine):
     """Updates are assignments to the Keras variables, in the graph."""
 
+    def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
+        self._examples = examples
+        super().__init__(subject, examples, options)
+
     def _set_up(self) -> None:
-        self._compiled = {}
+        self._set_up_graphs()
+        self._rates: tuple[float, tf.Tensor] | None = None
         self._live = [(variable, variable.value) for variable in self._trained]
         self._sums = None
         if self._options.accumulate:
@@ -50,12 +69,17 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            step = self._update if update else self._accumulate
-            return StepOutput(self._run(step, self._prepared(batch), tf.constant(lr, tf.float32)))
+            return self._measure("training", self._update if update else self._accumulate, batch, self._rate_of(lr))
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            return StepOutput(self._run(self._evaluate, self._prepared(batch)))
+            return self._measure("evaluation", self._evaluate, batch)
+
+    def _rate_of(self, lr: float) -> tf.Tensor:
+        """The learning rate as a tensor: that of the last step, if it is the same."""
+        if self._rates is None or self._rates[0] != lr:
+            self._rates = lr, tf.constant(lr, tf.float32)
+        return self._rates[1]
 
     def _update(self, batch: Batch, lr: tf.Tensor) -> Measures:
         gradients, count, measures, usable = self._gradients(batch)
@@ -114,45 +138,35 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
         touched = [*self._trained, *self._optimizer.variables] if usable is not None else []
         before = _read(touched)
         self._rate.assign(lr)
-        self._optimizer.apply(gradients, self._trained)
+        with by_kernels(self._optimizer):
+            self._optimizer.apply(gradients, self._trained)
         _keep_unless(usable, touched, before)
 
 
 class TensorFlowEvalEngine(_InGraphs, KerasEvalEngine):
     """The values are captured by the graphs, so other values ask for other graphs."""
 
+    def __init__(self, task: Any, examples: Sequence[Example], options: EngineOptions) -> None:
+        self._examples = examples
+        super().__init__(task, examples, options)
+
     def _set_up(self) -> None:
-        self._compiled = {}
+        self._set_up_graphs()
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            return StepOutput(self._run(self._evaluate, self._prepared(batch)))
+            return self._measure("evaluation", self._evaluate, batch)
 
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
-            return self._run(self._predict, mapped(self._host, self._inputs(batch)))
+            step = Step("prediction", self._predict, left_as_it_is)
+            return self._run(step, mapped(self._host, self._inputs(batch)))
 
     def _evaluate(self, batch: Batch) -> Measures:
         return self._evaluated(batch, self._options.eval_metrics, self._pairs(self._values))
 
     def _predict(self, inputs: Any) -> Any:
         return self._predicted(inputs, self._pairs(self._values))
-
-
-def _compiled(function: Callable[..., Any], batch: Batch, scalars: Sequence[tf.Tensor]) -> Callable[..., Any]:
-    """The function for batches like this one; it takes their arrays in a list: None is no tensor."""
-    structure = mapped(_item, batch)
-
-    def step(arrays: list[tf.Tensor], *rest: tf.Tensor) -> Any:
-        following = iter(arrays)
-        return function(mapped(lambda _: next(following), structure), *rest)
-
-    signature = [tf.TensorSpec((None, *leaf.shape[1:]), leaf.dtype) for leaf in _flat(batch)]
-    return tf.function(
-        step,
-        input_signature=[signature, *(tf.TensorSpec(scalar.shape, scalar.dtype) for scalar in scalars)],
-        autograph=False,
-    )
 
 
 def _read(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
@@ -165,10 +179,12 @@ def _keep_unless(usable: Any, variables: Sequence[keras.Variable], before: Seque
         variable.assign(tf.where(usable, tf.convert_to_tensor(variable.value), old))
 
 
-def _flat(batch: Batch) -> list[tf.Tensor]:
-    return [tf.convert_to_tensor(leaf) for _, leaf in leaves(batch)]
+def _on_host(measures: Measures) -> Any:
+    if isinstance(measures, Packed):
+        return measures.on_host(_array)
+    return mapped(ops.convert_to_numpy, measures)
 
 
-def _item(leaf: Any) -> str:
-    """What an array has to have in common with another one to go through the same graph."""
-    return f"{leaf.dtype} {leaf.shape[1:]}"
+def _array(tensor: tf.Tensor) -> np.ndarray[Any, Any]:
+    found: np.ndarray[Any, Any] = tensor.numpy()
+    return found

@@ -1,0 +1,80 @@
+"""What training and evaluating share on JAX: compiled steps, batches filled up for them, copies to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import jax
+
+from multilearn.data import mapped
+from multilearn.metrics import Metric
+from multilearn.outputs import Output
+from multilearn.protocols import Batch, HostOutput, StepOutput
+from multilearn_keras.engines.jax_padding import Filled, Filler, filler
+from multilearn_keras.engines.jax_programs import Programs, asks_for_value, fetched
+from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.engines.packed import Measures
+from multilearn_keras.engines.signatures import signature
+from multilearn_keras.engines.tracing import EagerSteps, chain
+from multilearn_keras.tasks import CompiledModel
+from multilearn_keras.variables import variables
+
+__all__ = ["OnJax"]
+
+Run = Callable[..., tuple[Any, Measures]]
+
+
+class OnJax(OpenedModel):
+    """Copies to the host, and a look at a batch that computes nothing. `_fillers`: for training or not."""
+
+    _fillers: Mapping[bool, Filler | None]
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        return fetched(outputs)
+
+    def _jitted(self, kind: str, function: Callable[..., tuple[Any, Measures]], donated: bool = False) -> Run:
+        """What runs `function`, given a key of its arguments and these, compiled unless that is not wanted."""
+        if not self._options.capture:
+            return lambda _, *arguments: function(*arguments)
+        return Programs(kind, function, self._eager, donated)
+
+    def _filler(self, example: Batch, metrics: Sequence[Metric], training: bool) -> Filler | None:
+        if not self._options.capture:
+            return None
+        return filler(self._task, mapped(self._host, example), metrics, self._output_shape, training)
+
+    def _ready(self, batch: Batch, training: bool) -> tuple[Hashable, Batch]:
+        """The key of a batch's program, and the batch as it takes it."""
+        batch, filler = self._prepared(batch), self._fillers[training]
+        batch = batch if filler is None else filler(batch)
+        return signature(batch), batch
+
+    def _step(self, batch: Batch, training: bool) -> Output:
+        filler = self._fillers[training] if isinstance(batch, Filled) else None
+        if filler is None:
+            return super()._step(batch, training)
+        output: Output = filler.task.step(tuple(batch), training)
+        return output
+
+    @cached_property
+    def _eager(self) -> EagerSteps:
+        return EagerSteps(asks_for_value)
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
+        if isinstance(self._task, CompiledModel) or not self._options.capture:
+            # Keras makes variables for a compiled loss at its first call, which must not be a traced one
+            super()._probe(batch, metrics)
+            return
+        found = list(variables(self._task).values())
+
+        def evaluated(values: list[jax.Array], batch: Batch) -> Any:
+            return self._evaluated(batch, metrics, list(zip(found, values, strict=True)))
+
+        try:
+            jax.eval_shape(evaluated, [variable.value for variable in found], batch)
+        except Exception as error:
+            if not any(map(asks_for_value, chain(error))):
+                raise
+            super()._probe(batch, metrics)

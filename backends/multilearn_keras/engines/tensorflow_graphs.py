@@ -1,0 +1,233 @@
+"""Steps as TensorFlow graphs: traced once for a class of batches, then called with nothing in between.
+
+A class of batches shares structure, types, and the lengths of all axes but the open ones: the first, and those that the
+model declares to be of any length. Where others vary, there is a graph for each of a few lengths, then one for all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+from multilearn.data import leaves, mapped
+from multilearn_keras.engines.packed import Measures, Packed, packed
+from multilearn_keras.engines.signatures import Open, Pattern, merged, patterned, structure
+from multilearn_keras.engines.tracing import EagerSteps
+
+__all__ = ["Graphs", "Step", "left_as_it_is", "left_measured"]
+
+_log = logging.getLogger("multilearn")
+
+_LENGTHS = 16
+"""Graphs of one kind for lengths that nobody announced."""
+
+Graph = Callable[..., Any]
+Left = Callable[[Any], tuple[list[Any], Callable[[Sequence[Any]], Any]]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be traced. `kind`: what it is for, as the log calls it.
+
+    `left`: makes flat tensors of what `function` returns, and says how to put it together again.
+    """
+
+    kind: str
+    function: Callable[..., Any]
+    left: Left
+
+
+@dataclass
+class _Family:
+    """Batches that differ in lengths alone."""
+
+    open: Open
+    known: list[Pattern] = field(default_factory=list)
+    wide: Pattern | None = None
+    narrow_only: bool = False
+
+
+class Graphs:
+    """The graphs of one engine. `opened` says which axes a batch declares to be open.
+
+    `exact`: batches of these shapes are compiled by XLA.
+    """
+
+    def __init__(self, opened: Callable[[Any], Open], exact: frozenset[Pattern] = frozenset()) -> None:
+        self._opened = opened
+        self._exact = exact
+        self._families: dict[Hashable, _Family] = {}
+        self._graphs: dict[Hashable, Graph] = {}
+        self._eager = EagerSteps(_asks_for_value)
+
+    def __call__(self, step: Step, batch: Any, scalars: Sequence[tf.Tensor] = ()) -> Any:
+        """What `step` makes of a batch and of 0-d tensors."""
+        arrays = [tf.convert_to_tensor(leaf) for _, leaf in leaves(batch)]
+        of = step.kind, step.function, structure(batch)
+        family = self._families.get(of)
+        if family is None:
+            family = self._families[of] = _Family(self._opened(batch))
+        lengths = tuple(tuple(array.shape) for array in arrays)
+        compiled = lengths in self._exact
+        pattern = lengths if compiled else patterned(lengths, family.open)
+        graph = self._graphs.get((of, pattern, compiled))
+        if graph is None:
+            made = _Making(step, mapped(_nothing, batch), arrays, scalars)
+            graph = self._compiled(of, pattern, made) if compiled else self._plain(of, family, pattern, made)
+        return graph(arrays, *scalars)
+
+    def _compiled(self, of: Hashable, pattern: Pattern, made: _Making) -> Graph:
+        """By XLA; if it cannot, without."""
+        key = of, pattern, True
+
+        def attempted(arrays: list[tf.Tensor], *scalars: tf.Tensor) -> Any:
+            try:
+                graph = made.traced(pattern, compiled=True)
+                result = graph(arrays, *scalars)
+            except (tf.errors.OpError, TypeError, ValueError, NotImplementedError, AttributeError) as error:
+                family = self._families[of]
+                graph = self._plain(of, family, patterned(pattern, family.open), made)
+                result = graph(arrays, *scalars)
+                # it is XLA's fault only if the step can do without
+                _log.warning("Steps of %s run without XLA, which refuses them: %s", made.step.kind, _line(error))
+            self._graphs[key] = graph
+            return result
+
+        return attempted
+
+    def _plain(self, of: Hashable, family: _Family, pattern: Pattern, made: _Making) -> Graph:
+        if (of, pattern, False) in self._graphs:
+            return self._graphs[of, pattern, False]
+        if len(family.known) >= _LENGTHS and not family.narrow_only:
+            wide = self._wide(of, family, pattern, made)
+            if wide is not None:
+                return wide
+        graph: Graph | None = None
+        if any(family.open):
+            graph = _without_error(lambda: made.traced(pattern))
+            if graph is None:
+                # the step asks for a length: there is a graph for each
+                family.open = tuple(frozenset() for _ in family.open)
+                return self._plain(of, family, made.lengths(), made)
+        graph = graph or self._traced_or_eager(made, pattern)
+        family.known.append(pattern)
+        self._graphs[of, pattern, False] = graph
+        if len(family.known) > _LENGTHS:
+            del self._graphs[of, family.known.pop(0), False]
+        return graph
+
+    def _wide(self, of: Hashable, family: _Family, pattern: Pattern, made: _Making) -> Graph | None:
+        """One graph for all further lengths; None if the step cannot be traced so."""
+        wide = merged([*family.known, pattern] if family.wide is None else [family.wide, pattern])
+        if wide == family.wide:
+            return self._graphs[of, wide, False]
+        graph = _without_error(lambda: made.traced(wide))
+        if graph is None:
+            family.narrow_only = True
+            return None
+        if family.wide is None:
+            _log.warning(
+                "Steps of %s have had %d combinations of lengths; one graph takes all further ones. A run that is "
+                "resumed may differ in the last digit: declare the axes that vary, by keras.Input((None, ...)).",
+                made.step.kind,
+                _LENGTHS,
+            )
+        family.wide = wide
+        self._graphs[of, wide, False] = graph
+        return graph
+
+    def _traced_or_eager(self, made: _Making, pattern: Pattern) -> Graph:
+        try:
+            return made.traced(pattern)
+        except Exception as error:
+            if not self._eager.accepts(made.step.kind, error):
+                raise
+            return made.eager()
+
+
+@dataclass(frozen=True)
+class _Making:
+    """How a graph is made of a step, for batches like one."""
+
+    step: Step
+    structure: Any
+    arrays: Sequence[tf.Tensor]
+    scalars: Sequence[tf.Tensor]
+
+    def lengths(self) -> Pattern:
+        return patterned(tuple(tuple(array.shape) for array in self.arrays), ())
+
+    def traced(self, pattern: Pattern, compiled: bool = False) -> Graph:
+        rebuilt: list[Any] = []
+
+        def flat(arrays: list[tf.Tensor], *scalars: tf.Tensor) -> list[tf.Tensor]:
+            left, back = self.step.left(self.step.function(self._batch(arrays), *scalars))
+            rebuilt[:] = [back]
+            return left
+
+        signature = [tf.TensorSpec(shape, array.dtype) for shape, array in zip(pattern, self.arrays, strict=True)]
+        scalars = (tf.TensorSpec(scalar.shape, scalar.dtype) for scalar in self.scalars)
+        traced = tf.function(
+            flat, input_signature=[signature, *scalars], autograph=False, jit_compile=True if compiled else None
+        ).get_concrete_function()
+        call, (back,) = _called_flat(traced), rebuilt
+        return lambda arrays, *scalars: back(call([*arrays, *scalars]))
+
+    def eager(self) -> Graph:
+        function = self.step.function
+        return lambda arrays, *scalars: function(self._batch(arrays), *scalars)
+
+    def _batch(self, arrays: Sequence[tf.Tensor]) -> Any:
+        following = iter(arrays)
+        return mapped(lambda _: next(following), self.structure)
+
+
+def left_measured(measures: Measures) -> tuple[list[Any], Callable[[Sequence[Any]], Packed]]:
+    """The measures of a step, packed."""
+    tensors, layout = packed(measures, lambda floats: tf.bitcast(floats, tf.int32))
+    return tensors, lambda found: Packed(found, layout)
+
+
+def left_as_it_is(predicted: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """Whatever nest of tensors a model says."""
+    return list(tf.nest.flatten(predicted)), lambda found: tf.nest.pack_sequence_as(predicted, found)
+
+
+def _called_flat(traced: Any) -> Callable[[list[tf.Tensor]], Sequence[tf.Tensor]]:
+    """The graph without the binding and checking of arguments, which take longer than many a step."""
+    inner = traced._inference_function
+    name, outputs = inner.name, len(inner.function_type.flat_outputs)
+    captured = list(traced.captured_inputs)
+
+    def call(tensors: list[tf.Tensor]) -> Sequence[tf.Tensor]:
+        # `traced` is named so that it lives as long as what is called by its name
+        return context.context().call_function(name, tensors + captured, outputs) if traced is not None else ()
+
+    return call
+
+
+def _without_error(attempt: Callable[[], Graph]) -> Graph | None:
+    try:
+        return attempt()
+    except Exception:
+        return None
+
+
+def _asks_for_value(error: BaseException) -> bool:
+    """Whether it comes of a tensor without a value being asked for it."""
+    told = ("SymbolicTensor", "symbolic tf.Tensor", "only available when eager execution is enabled")
+    return isinstance(error, tf.errors.OperatorNotAllowedInGraphError) or any(word in str(error) for word in told)
+
+
+def _nothing(leaf: Any) -> str:
+    """What stands for an array in the structure of a batch: no array is kept alive by it."""
+    return ""
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"

@@ -1,0 +1,60 @@
+"""TensorFlow's own kernel for an update of Adam, in place of the dozen operations per variable that Keras writes.
+
+The kernel computes Keras' formula: with alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t), m += (g - m)(1 - beta_1),
+v += (g^2 - v)(1 - beta_2), w -= alpha m / (sqrt(v) + epsilon). All that comes before and after an update (clipping,
+weight decay, averages, constraints) stays Keras' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+__all__ = ["by_kernels"]
+
+
+@contextmanager
+def by_kernels(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Meanwhile, updates that are traced are the kernel's, where it computes what the optimizer would."""
+    inner: Any = getattr(optimizer, "inner_optimizer", optimizer)
+    if not (tf.inside_function() and _is_plain_adam(inner)):
+        yield
+        return
+    object.__setattr__(inner, "update_step", _Adam(inner).update_step)
+    try:
+        yield
+    finally:
+        object.__delattr__(inner, "update_step")
+
+
+class _Adam:
+    def __init__(self, optimizer: Any) -> None:
+        self._optimizer = optimizer
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """What the method of the same name of Keras' Adam does."""
+        optimizer = self._optimizer
+        at = optimizer._get_variable_index(variable)
+        dtype = variable.dtype
+        step = tf.cast(optimizer.iterations + 1, dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=optimizer._momentums[at].value.handle,
+            v=optimizer._velocities[at].value.handle,
+            beta1_power=tf.pow(tf.cast(optimizer.beta_1, dtype), step),
+            beta2_power=tf.pow(tf.cast(optimizer.beta_2, dtype), step),
+            lr=tf.cast(learning_rate, dtype),
+            beta1=tf.cast(optimizer.beta_1, dtype),
+            beta2=tf.cast(optimizer.beta_2, dtype),
+            epsilon=tf.cast(optimizer.epsilon, dtype),
+            grad=tf.cast(gradient, dtype),
+        )
+
+
+def _is_plain_adam(optimizer: Any) -> bool:
+    own = type(optimizer).update_step
+    return own is keras.optimizers.Adam.update_step and not optimizer.amsgrad

@@ -1,0 +1,118 @@
+"""Keras' LSTM and GRU on torch and the CPU, as one operation over all steps.
+
+Keras runs one Python step after the other there. The layers compute the same with this, to rounding: with dropout of
+the inputs, any mask, initial states, backwards, stateful, unrolled. Left to Keras: other activations than tanh and
+sigmoid, recurrent dropout, a GRU that resets before the product, half precision, `use_cudnn=False`, other devices, and
+what torch compiles or exports.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import activations, ops
+
+__all__ = ["INSIDE", "install"]
+
+INSIDE = {
+    "layers.rnn.gru:GRU.inner_loop": "self sequences initial_state mask training",
+    "layers.rnn.lstm:LSTM.inner_loop": "self sequences initial_state mask training",
+}
+"""What is replaced in Keras, and its parameters."""
+
+
+def install() -> None:
+    """Replace the loop of `LSTM` and `GRU` where Keras runs on torch. To be called once."""
+    if keras.backend.backend() == "torch":
+        keras.layers.LSTM.inner_loop = _fused(keras.layers.LSTM.inner_loop, _lstm, keras.layers.LSTMCell)
+        keras.layers.GRU.inner_loop = _fused(keras.layers.GRU.inner_loop, _gru, keras.layers.GRUCell)
+
+
+def _fused(original: Callable[..., Any], run: Callable[..., Any], cell: type) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def inner_loop(self: Any, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        states = keras.tree.flatten(initial_state)
+        masks = keras.tree.flatten(mask)
+        if type(self.cell) is not cell or not _is_fit(self, sequences, states, masks[0], training):
+            return original(self, sequences, initial_state, mask, training=training)
+        return _over_all_steps(self, run, sequences, states, masks[0], training)
+
+    return inner_loop
+
+
+def _is_fit(layer: Any, sequences: Any, states: Any, mask: Any, training: bool) -> bool:
+    import torch
+
+    cell = layer.cell
+    tensors = [sequences, *states, *(ops.convert_to_tensor(weight) for weight in _weights(cell))]
+    return (
+        layer.use_cudnn in ("auto", True)
+        and cell.activation is activations.tanh
+        and cell.recurrent_activation is activations.sigmoid
+        and getattr(cell, "reset_after", True)
+        and not layer.recurrent_dropout
+        and not (training and layer.dropout and cell.implementation == 1)  # has a mask for each gate
+        and all(tensor.device.type == "cpu" and tensor.dtype == tensors[0].dtype for tensor in tensors)
+        and sequences.dtype in (torch.float32, torch.float64)
+        and 0 not in sequences.shape
+        and (mask is None or (mask.ndim == 2 and not layer.unroll))
+        and not (torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
+    )
+
+
+def _weights(cell: Any) -> list[Any]:
+    return [weight for weight in (cell.kernel, cell.recurrent_kernel, cell.bias) if weight is not None]
+
+
+def _over_all_steps(
+    layer: Any, run: Callable[..., Any], sequences: Any, states: Any, mask: Any, training: bool
+) -> tuple[Any, Any, list[Any]]:
+    """What Keras' `inner_loop` returns: the last output, all of them, and the last states."""
+    if training and layer.dropout:
+        sequences = sequences * layer.cell.get_dropout_mask(sequences[:, 0, :]).unsqueeze(1)
+    if layer.stateful:
+        states = [state.clone() for state in states]  # the variables are written before the gradient is taken
+    if mask is not None:
+        mask = mask.bool().t().unsqueeze(-1)
+    if layer.go_backwards:
+        sequences = sequences.flip(1)
+        mask = mask if mask is None else mask.flip(0)
+    hiddens, last = run(layer.cell, sequences.transpose(0, 1), states, mask)
+    outputs = hiddens if mask is None else _shown(hiddens, mask, layer.zero_output_for_mask)
+    return outputs[-1], outputs.transpose(0, 1), last
+
+
+def _shown(hiddens: Any, mask: Any, zeroed: bool) -> Any:
+    """At a masked step the output before it; zero where there is none, or where that is asked for."""
+    shown = mask if zeroed else mask.cumsum(0) > 0
+    return hiddens.where(shown, hiddens.new_zeros(()))
+
+
+def _lstm(cell: Any, sequences: Any, states: Any, mask: Any) -> tuple[Any, list[Any]]:
+    from multilearn_keras import recurrent_kernels
+
+    kernel = ops.convert_to_tensor(cell.recurrent_kernel)
+    projected, (hidden, carry) = _projected(sequences, cell.kernel, cell.bias), states
+    hiddens, carry = recurrent_kernels.lstm(projected, kernel, hidden, carry, mask)
+    return hiddens, [hiddens[-1], carry]
+
+
+def _gru(cell: Any, sequences: Any, states: Any, mask: Any) -> tuple[Any, list[Any]]:
+    from multilearn_keras import recurrent_kernels
+
+    own, recurrent = (None, None) if cell.bias is None else ops.convert_to_tensor(cell.bias).unbind()
+    kernel = ops.convert_to_tensor(cell.recurrent_kernel)
+    projected, (hidden,) = _projected(sequences, cell.kernel, own), states
+    hiddens = recurrent_kernels.gru(projected, kernel, recurrent, hidden, mask)
+    return hiddens, [hiddens[-1]]
+
+
+def _projected(sequences: Any, kernel: Any, bias: Any) -> Any:
+    import torch
+
+    kernel, rows = ops.convert_to_tensor(kernel), sequences.flatten(0, 1)
+    product = rows @ kernel if bias is None else torch.addmm(ops.convert_to_tensor(bias), rows, kernel)
+    return product.unflatten(0, sequences.shape[:2])

@@ -1,0 +1,1 @@
+"""What training costs, next to its peers: `nox -s bench`."""

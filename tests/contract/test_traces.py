@@ -1,0 +1,331 @@
+"""How often a step is traced; steps that cannot be traced are run as they are written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops, optimizers
+from training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, train, twins
+
+from multilearn.metrics import Accuracy, Loss, MeanSquaredError
+from multilearn.outputs import Output
+from multilearn_keras import Classification, Regression
+
+TRACED = BACKEND != "torch"
+RATE = 0.1
+
+
+class Counting(Classification):
+    """Counts the calls of its step, of which there is one for each trace, by what the step is for."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(model)
+        self.calls = {True: 0, False: 0}
+
+    def step(self, batch: Any, training: bool) -> Any:
+        self.calls[training] += 1
+        return super().step(batch, training)
+
+
+def perceptron() -> keras.Model:
+    return keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="tanh"), layers.Dense(2)])
+
+
+@pytest.mark.skipif(not TRACED, reason="counts traces of TensorFlow and JAX")
+def test_nothing_is_traced_again_in_later_epochs() -> None:
+    task = Counting(twins(perceptron)[0])
+    batches = chunks((numbers(20, 3), ids(2, 20)), 8)
+    engine = engine_of(task, optimizers.Adam(), batches[0])
+    train(engine, batches, RATE)
+    evaluate(engine, batches)
+    before = dict(task.calls)
+    for rate in (0.1, 0.01):
+        train(engine, batches, rate)
+        evaluate(engine, batches)
+    assert task.calls == before
+    engine.release()
+
+
+class Deciding:
+    """Its loss is doubled where it is large, which it asks in plain Python; in training only."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        self.doubled = keras.Variable(0, dtype="int32", trainable=False)
+
+    def step(self, batch: Any, training: bool) -> Output:
+        x, y = batch
+        loss = ops.mean(ops.square(self.model(x, training=training) - y))
+        if training and loss > 1.0:
+            self.doubled.assign_add(1)
+            loss = 2 * loss
+        return Output(loss, ops.shape(x)[0])
+
+
+def scale() -> keras.Model:
+    return keras.Sequential([keras.Input((1,)), layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+
+
+def test_a_task_that_branches_on_a_value_is_right(caplog: pytest.LogCaptureFixture) -> None:
+    model, _ = twins(scale)
+    task = Deciding(model)
+    x = np.array([[1.0], [2.0]], "float32")
+    batches = [(x, 3 * x), (x, 1.5 * x), (x, 3 * x)]
+    engine = engine_of(task, optimizers.SGD(), batches[0])
+    with caplog.at_level(logging.WARNING, "multilearn"):
+        found = train(engine, batches, 0.05)
+    (evaluated,) = evaluate(engine, batches[:1])
+    engine.release()
+    # mean((w x - t x)^2) = 2.5 (w - t)^2, with the gradient 5 (w - t), twice that where the loss is above 1
+    w, doubled, expected = 1.0, 0, []
+    for target in (3.0, 1.5, 3.0):
+        loss = 2.5 * (w - target) ** 2
+        factor = 2 if loss > 1 else 1
+        doubled += factor == 2
+        expected.append(factor * loss)
+        w -= 0.05 * factor * 5 * (w - target)
+    np.testing.assert_allclose([loss for loss, _ in found], expected, rtol=1e-5)
+    assert int(task.doubled.value) == doubled == 2
+    np.testing.assert_allclose(evaluated[0], 2.5 * (w - 3) ** 2, rtol=1e-5)
+    told = [record.getMessage() for record in caplog.records if "run eagerly" in record.getMessage()]
+    if TRACED:
+        assert len(told) == 1
+        assert told[0].startswith("Steps of training run eagerly")
+
+
+class Branching(layers.Layer):
+    """A layer that looks at a value: Keras puts another exception in the place of the framework's."""
+
+    def call(self, x: Any) -> Any:
+        return x * 2 if ops.sum(x) > 0 else x
+
+
+class Wrapped(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense, self.branching = layers.Dense(2), Branching()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.branching(self.dense(x))
+
+
+def test_a_layer_that_branches_on_a_value_trains_evaluates_and_predicts_as_without_capture() -> None:
+    ours, other = twins(Wrapped)
+    batches = chunks((numbers(12, 3), ids(2, 12)), 4)
+    captured = engine_of(Classification(ours), optimizers.SGD(), batches[0])
+    eager = engine_of(Classification(other), optimizers.SGD(), batches[0], capture=False)
+    np.testing.assert_allclose(train(captured, batches, RATE), train(eager, batches, RATE), rtol=1e-5)
+    np.testing.assert_allclose(evaluate(captured, batches), evaluate(eager, batches), rtol=1e-5)
+    captured.release()
+    eager.release()
+    assert_close(ours, other, 1e-5)
+
+
+def tagger() -> keras.Model:
+    embedded = [keras.Input((None,), dtype="int32"), layers.Embedding(7, 3)]
+    return keras.Sequential([*embedded, layers.Conv1D(3, 2, padding="same", activation="tanh"), layers.Dense(2)])
+
+
+def sequences(lengths: range) -> list[Any]:
+    return [(ids(7, 4, t, seed=t), ids(2, 4, t, seed=t)) for t in lengths]
+
+
+def test_batches_of_every_length_are_trained_on() -> None:
+    first, second = twins(tagger)
+    counting, batches = Counting(first), sequences(range(3, 9 if BACKEND == "tensorflow" else 5))
+    engine = engine_of(counting, optimizers.SGD(), batches[0])
+    counting.calls[True] = 0
+    eager = engine_of(Classification(second), optimizers.SGD(), batches[0], capture=False)
+    np.testing.assert_allclose(train(engine, batches, RATE), train(eager, batches, RATE), rtol=1e-5)
+    np.testing.assert_allclose(evaluate(engine, batches), evaluate(eager, batches), rtol=1e-5)
+    if BACKEND == "tensorflow":
+        assert counting.calls[True] == 1
+    engine.release()
+    eager.release()
+    assert_close(first, second, 1e-5)
+
+
+class Summing:
+    """A task of one's own, of whose batches nobody knows what varies; `walked` asks for the length in Python."""
+
+    def __init__(self, model: keras.Model, walked: bool = False) -> None:
+        self.model, self.walked, self.calls = model, walked, 0
+
+    def step(self, batch: Any, training: bool) -> Output:
+        self.calls += training
+        rows = sum(batch[:, k] for k in range(batch.shape[1])) if self.walked else ops.sum(batch, axis=1)
+        return Output(ops.mean(ops.square(self.model(rows))), ops.shape(batch)[0])
+
+
+def head() -> keras.Model:
+    return keras.Sequential([keras.Input((2,)), layers.Dense(1, use_bias=False)])
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="JAX compiles for every shape, torch traces nothing here")
+@pytest.mark.parametrize(("walked", "traces"), [(False, 17), (True, 20)], ids=["any length", "one length each"])
+def test_lengths_that_nobody_announced_share_a_graph_after_a_few(walked: bool, traces: int) -> None:
+    first, second = twins(head)
+    batches = [numbers(3, t, 2, seed=t) for t in range(1, 21)]
+    task = Summing(first, walked)
+    engine: Any = engine_of(task, optimizers.SGD(), batches[0])
+    eager = engine_of(Summing(second), optimizers.SGD(), batches[0], capture=False)
+    np.testing.assert_allclose(train(engine, batches, 1e-3), train(eager, batches, 1e-3), rtol=1e-4)
+    # one more where it was tried to trace all lengths at once
+    assert task.calls == traces + walked
+    assert len(engine._graphs._graphs) <= 17
+    engine.release()
+    eager.release()
+    assert_close(first, second, 1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="what JAX keeps of its programs")
+def test_programs_for_many_shapes_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from multilearn_keras.engines import jax_programs
+
+    monkeypatch.setattr(jax_programs, "_KEPT", 2)
+    task = Summing(twins(head)[0])
+    engine: Any = engine_of(task, optimizers.SGD(), numbers(3, 1, 2))
+    before = task.calls
+    with caplog.at_level(logging.WARNING, "multilearn"):
+        train(engine, [numbers(3, t, 2, seed=t) for t in (1, 2, 1, 3, 1, 2)], 1e-3)
+    assert len(engine._train[True]._programs) == 2
+    # the ones used last stay: of 1, 2, 1, 3, 1, 2 only the last 2 is traced anew
+    assert task.calls - before == 4
+    assert sum("Pad the batches" in record.getMessage() for record in caplog.records) == 1
+    engine.release()
+
+
+def normalised() -> keras.Model:
+    return keras.Sequential([keras.Input((3,)), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(2)])
+
+
+def regularized() -> keras.Model:
+    return keras.Sequential([keras.Input((3,)), layers.Dense(2, activation="tanh", kernel_regularizer="l2")])
+
+
+def mixing() -> keras.Model:
+    """Its activation looks at all items."""
+    return keras.Sequential([keras.Input((3,)), layers.Dense(2, activation=lambda x: x - ops.mean(x, axis=0))])
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="TensorFlow's graphs take any batch size, torch's are captured for two")
+@pytest.mark.parametrize(
+    ("make", "kind", "traces"),
+    [
+        (regularized, Classification, (1, 1)),
+        (regularized, Regression, (1, 1)),
+        (normalised, Classification, (2, 1)),
+        (mixing, Classification, (2, 2)),
+    ],
+)
+def test_ragged_batches_are_filled_up_where_nothing_can_tell(
+    make: Callable[[], keras.Model], kind: Any, traces: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from multilearn_keras.engines import jax_programs
+
+    compiled = dict.fromkeys(("training", "evaluation"), 0)
+    original = jax_programs.Programs._compiled
+
+    def counting(self: Any) -> Any:
+        compiled[self._kind] += 1
+        return original(self)
+
+    monkeypatch.setattr(jax_programs.Programs, "_compiled", counting)
+    ours, theirs = twins(make)
+    y = ids(2, 13) if kind is Classification else numbers(13, 2, seed=1)
+    batches = chunks((numbers(13, 3), y), 8)
+    metrics = (Loss(), Accuracy()) if kind is Classification else (Loss(), MeanSquaredError())
+    engine = engine_of(kind(ours), optimizers.SGD(), batches[0], metrics=metrics, accumulate=True)
+    eager = engine_of(kind(theirs), optimizers.SGD(), batches[0], metrics=metrics, accumulate=True, capture=False)
+    steps = [e.train_step(batch, RATE, True) for e in (engine, eager) for batch in batches]
+    steps += [e.eval_step(batch) for e in (engine, eager) for batch in batches]
+    assert tuple(compiled.values()) == traces
+    hosts = list(engine.fetch(steps))
+    for one, other in zip(hosts[0:2] + hosts[4:6], hosts[2:4] + hosts[6:8], strict=True):
+        for metric in metrics:
+            value: Any = metric.entry(metric.merge(None, one.measures[metric.name]))
+            expected: Any = metric.entry(metric.merge(None, other.measures[metric.name]))
+            assert value.count == expected.count
+            np.testing.assert_allclose(value.value, expected.value, rtol=1e-5)
+    engine.release()
+    eager.release()
+    assert_close(ours, theirs, 1e-5)
+
+
+@pytest.mark.parametrize("make", [regularized, normalised, mixing])
+def test_predictions_of_ragged_batches_are_those_of_their_items(make: Callable[[], keras.Model]) -> None:
+    model, _ = twins(make)
+    batches = chunks(numbers(21, 3), 8)
+    found = list(ml.predict(model, batches))
+    assert [len(each) for each in found] == [8, 8, 5]
+    for each, batch in zip(found, batches, strict=True):
+        np.testing.assert_allclose(each, keras.ops.convert_to_numpy(model(batch)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA is an option of TensorFlow's alone")
+def test_xla_compiles_batches_like_the_first_and_computes_the_same() -> None:
+    first, second = twins(perceptron)
+    batches = chunks((numbers(20, 3), ids(2, 20)), 8)
+    counting = Counting(first)
+    compiled: Any = engine_of(counting, optimizers.Adam(), batches[0], compile="xla")
+    plain = engine_of(Classification(second), optimizers.Adam(), batches[0])
+    before = counting.calls[True]
+    for _ in range(2):
+        np.testing.assert_allclose(train(compiled, batches, RATE), train(plain, batches, RATE), rtol=1e-5)
+        np.testing.assert_allclose(evaluate(compiled, batches), evaluate(plain, batches), rtol=1e-5)
+    # one for batches like the first, one for the ragged ones
+    assert counting.calls[True] - before == 2
+    assert {key[2] for key in compiled._graphs._graphs} == {True, False}
+    compiled.release()
+    plain.release()
+    assert_close(first, second, 1e-5)
+
+
+class Spelling(layers.Layer):
+    """What XLA cannot compile: it knows no texts."""
+
+    def call(self, x: Any) -> Any:
+        import tensorflow as tf
+
+        return x + 0.0 * tf.cast(tf.strings.length(tf.strings.as_string(x)), x.dtype)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA is an option of TensorFlow's alone")
+def test_what_xla_refuses_runs_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    def make() -> keras.Model:
+        return keras.Sequential([keras.Input((3,)), Spelling(), layers.Dense(2)])
+
+    first, second = twins(make)
+    batches = chunks((numbers(16, 3), ids(2, 16)), 8)
+    compiled = engine_of(Classification(first), optimizers.SGD(), batches[0], compile="xla")
+    plain = engine_of(Classification(second), optimizers.SGD(), batches[0])
+    with caplog.at_level(logging.WARNING, "multilearn"):
+        assert train(compiled, batches, RATE) == train(plain, batches, RATE)
+    assert sum("without XLA" in record.getMessage() for record in caplog.records) == 1
+    compiled.release()
+    plain.release()
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="on JAX they are Keras' own")
+@pytest.mark.parametrize(
+    "make", [optimizers.Adam, lambda: optimizers.AdamW(weight_decay=0.1, use_ema=True)], ids=["Adam", "AdamW"]
+)
+def test_updates_of_adam_are_those_that_keras_writes(make: Callable[[], Any]) -> None:
+    ours, theirs = twins(perceptron)
+    batches = chunks((numbers(24, 3), ids(2, 24)), 8)
+    captured = engine_of(Classification(ours), make(), batches[0])
+    eager = engine_of(Classification(theirs), make(), batches[0], capture=False)
+    for rate in (0.01, 0.001, 0.02) * 3:
+        train(captured, batches, rate)
+        train(eager, batches, rate)
+    captured.release()
+    eager.release()
+    assert_close(ours, theirs, 1e-5)
