@@ -190,8 +190,8 @@ class LearnerBuilder:
 
         `capture=False`: eagerly, as they are written, for debugging; slower. `compile`: `"inductor"` on torch or
         `"xla"` on TensorFlow (JAX always uses it), for those who have a compiler and patience; the other frameworks
-        leave it aside. `passes=False`: captured graphs stay as they are traced, so that on torch gradients have the bits of
-        eager ones; slower where there are convolutions.
+        leave it aside. `passes=False`: captured graphs stay as they are traced, so that on torch gradients have the
+        bits of eager ones; slower where there are convolutions.
         """
         require(capture, bool, "capture is True or False.")
         require(passes, bool, "passes is True or False.")

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from multilearn.streams import GlobalStreams
-from multilearn_keras.capture.tracing import replaced
+from multilearn_keras.capture.tracing import tensors_of
 
-__all__ = ["Snapshot", "difference", "distance", "largest", "tensors_of"]
+__all__ = ["Snapshot", "difference", "distance", "largest"]
 
 ROUNDINGS = 8
 """How far a number may be off, in roundings of the largest number in its tensor: 1e-6 of it in single precision."""
@@ -34,13 +34,6 @@ class Snapshot:
         self._streams.put_back()
         if self._devices is not None:
             torch.cuda.set_rng_state_all(self._devices)
-
-
-def tensors_of(nested: Any) -> list[torch.Tensor]:
-    """The tensors in lists, tuples and dicts, in their order."""
-    found: list[torch.Tensor] = []
-    replaced(nested, found.append)
-    return found
 
 
 def difference(found: Any, expected: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, has_proxy_slot, make_fx
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["CannotCapture", "Traced", "is_tensor", "replaced", "trace"]
+__all__ = ["CannotCapture", "Traced", "replaced", "tensors_of", "trace"]
 
 
 class CannotCapture(Exception):
@@ -37,9 +38,10 @@ def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[t
 
     # make_fx counts the arguments of a plain function
     def flat(arguments: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        found: list[torch.Tensor] = []
-        template.append(replaced(function(arguments), lambda tensor: found.append(tensor) or len(found) - 1))
-        return found
+        result = function(arguments)
+        places = count()
+        template.append(replaced(result, lambda _: next(places)))
+        return tensors_of(result)
 
     unread = _ValuesUnread()
     try:
@@ -58,14 +60,9 @@ def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[t
     return Traced(module, template[0])
 
 
-def is_tensor(value: Any) -> bool:
-    """Whether it is one of torch's tensors."""
-    return isinstance(value, torch.Tensor)
-
-
 def replaced(nested: Any, replace: Callable[[torch.Tensor], Any]) -> Any:
     """Lists, tuples and dicts with every tensor replaced; anything else stays as it is."""
-    if is_tensor(nested):
+    if isinstance(nested, torch.Tensor):
         return replace(nested)
     if isinstance(nested, dict):
         return {key: replaced(value, replace) for key, value in nested.items()}
@@ -74,6 +71,13 @@ def replaced(nested: Any, replace: Callable[[torch.Tensor], Any]) -> Any:
     if isinstance(nested, (list, tuple)):
         return type(nested)(replaced(value, replace) for value in nested)
     return nested
+
+
+def tensors_of(nested: Any) -> list[torch.Tensor]:
+    """The tensors in lists, tuples and dicts, in their order."""
+    found: list[torch.Tensor] = []
+    replaced(nested, found.append)
+    return found
 
 
 _READING = frozenset(
@@ -110,7 +114,8 @@ _READING_STATE = frozenset(
 class _ValuesUnread(TorchFunctionMode):
     """Some ways to a value go past the tracer: what was read would silently stay what it was in this step.
 
-    Constants that the step makes itself may be asked, as in Keras' loop over time steps.
+    Constants that the step makes itself may be asked, as in Keras' loop over time steps, and nothing that depends on
+    tensors from outside of it.
     """
 
     def __init__(self) -> None:
@@ -118,15 +123,23 @@ class _ValuesUnread(TorchFunctionMode):
         self.reason = "it looks at the value of a tensor"
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _READING or (func in _READING_STATE and _is_from_outside(args[0])):
+        outside = any(map(_is_from_outside, tensors_of((args, kwargs))))
+        if func in _READING or (func in _READING_STATE and outside):
             self.reason = f"{self.reason} ({func.__name__})"
             raise CannotCapture(self.reason)
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if outside:
+            for tensor in tensors_of(result):
+                setattr(tensor, _OUTSIDE, True)
+        return result
+
+
+_OUTSIDE = "_multilearn_depends_on_what_is_outside_of_the_step"
 
 
 def _is_from_outside(tensor: torch.Tensor) -> bool:
     mode = get_proxy_mode()
-    return mode is not None and not has_proxy_slot(tensor, mode.tracer)
+    return mode is not None and (hasattr(tensor, _OUTSIDE) or not has_proxy_slot(tensor, mode.tracer))
 
 
 def _has_shape_of_values(node: Node) -> bool:

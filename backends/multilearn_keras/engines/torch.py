@@ -119,7 +119,7 @@ class TorchEngine(_OnTorch, KerasEngine):
             return self._evaluated(batch, self._options.eval_metrics, self._live)
 
     def _computed(self, batch: Batch) -> tuple[dict[str, dict[str, Any]], list[torch.Tensor], Any]:
-        """Measures; the gradients, unless they went into the sums; and, if that is asked, whether the batch is usable."""
+        """Measures; the gradients, unless they went into the sums; if that is asked, whether the batch is usable."""
         skips = self._options.skip_non_finite
         before = _copies(self._statistics) if skips else []
         output = self._task.step(batch, True)
