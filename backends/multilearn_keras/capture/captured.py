@@ -20,8 +20,11 @@ from multilearn_keras.capture.tracing import CannotCapture, trace
 
 __all__ = ["Captured", "Step"]
 
-MET = 16
-"""So many batches of a kind are run eagerly before a graph is made, which takes as long as 50 to 300 of them."""
+MET = 4
+SELDOM = 32
+OFTEN = 8
+"""A graph takes as long as 50 to 300 eager batches. It is made when as many as `MET` of a kind have come, and every
+`OFTEN`th batch is one of them; when as many as `SELDOM` have come of any other kind, such as the last of an epoch."""
 TRIED = 3
 """So many batches of a kind are then run both ways."""
 GRAPHS = 64
@@ -30,10 +33,9 @@ KINDS = 1024
 SLOWER = 1.3
 """A graph that takes so many times as long as eager operations, and has their bits, is not used."""
 
-EAGER, GRAPH, REARRANGED = "eager", "graph", "rearranged"
+COUNTED, EAGER, GRAPH, REARRANGED = "counted", "eager", "graph", "rearranged"
+"""How a kind of batch is run: `COUNTED` ones eagerly so far, `EAGER` ones for good."""
 
-Way = int | str
-"""How a kind of batch is run: how often it came so far, or one of these three."""
 
 _log = logging.getLogger("multilearn")
 
@@ -57,9 +59,10 @@ class Step:
 
 @dataclass
 class _Kind:
-    """Batches that go through one graph, once they are `ready` for it."""
+    """Batches that go through one graph, once they are `ready` for it. `met`: how often they came."""
 
-    way: Way = 0
+    way: str = COUNTED
+    met: int = 0
     program: Program | None = None
     tried: int = 0
     exact: bool = True
@@ -77,7 +80,7 @@ class Captured:
 
     step: Step
     _kinds: dict[Any, _Kind] = field(default_factory=dict)
-    _told: Mapping[str, Way] = field(default_factory=dict)
+    _told: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     _refused: bool = False
 
     def __call__(self, batch: Batch) -> Any:
@@ -85,23 +88,22 @@ class Captured:
         leaves: list[Any] = []
         key = _kind_of(batch, leaves)
         kind = self._kinds.get(key) or self._new(key)
+        kind.met += 1
         if kind.ready and kind.program is not None:
             make = self.step.own if kind.program.writes else self.step.borrowed
             return kind.program([make(leaf) for leaf in leaves])
-        if kind.way == MET:
+        if kind.way == COUNTED and self._is_due(kind.met):
             kind.way = self._first_way()
         if kind.way in (GRAPH, REARRANGED) and not self._refused:
             return self._run_both_ways(kind, batch, leaves)
-        if isinstance(kind.way, int):
-            kind.way += 1
         return self.step.run(mapped(self.step.own, batch))
 
     @property
-    def decided(self) -> dict[str, Way]:
-        """How the kinds of batches are run, plain data for `decide`."""
-        return {**self._told, **{str(key): kind.way for key, kind in self._kinds.items()}}
+    def decided(self) -> dict[str, list[Any]]:
+        """How the kinds of batches are run, and how often they came: plain data for `decide`."""
+        return {**self._told, **{str(key): [kind.way, kind.met] for key, kind in self._kinds.items()}}
 
-    def decide(self, decided: Mapping[str, Way]) -> None:
+    def decide(self, decided: Mapping[str, Sequence[Any]]) -> None:
         """Run batches as another process decided: what goes on there has the same bits here."""
         self._told = dict(decided)
         self._kinds = {}
@@ -109,9 +111,16 @@ class Captured:
     def _new(self, key: Any) -> _Kind:
         if len(self._kinds) >= KINDS:
             return _Kind(EAGER)
-        return self._kinds.setdefault(key, _Kind(self._told.get(str(key), 0)))
+        return self._kinds.setdefault(key, _Kind(*self._told.get(str(key), ())))
 
-    def _first_way(self) -> Way:
+    def _is_due(self, met: int) -> bool:
+        if met <= MET:
+            return False
+        untouched = (told[1] for key, told in self._told.items() if key not in map(str, self._kinds))
+        total = sum(kind.met for kind in self._kinds.values()) + sum(untouched)
+        return met > SELDOM or OFTEN * met >= total
+
+    def _first_way(self) -> str:
         if sum(kind.way in (GRAPH, REARRANGED) for kind in self._kinds.values()) >= GRAPHS:
             return EAGER
         return REARRANGED if self.step.passes else GRAPH

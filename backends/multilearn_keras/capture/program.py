@@ -43,7 +43,6 @@ class Program:
         aliases = Aliases(module.graph)
         placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
         self.writes = any(map(aliases.is_written, placeholders))
-        self.module = module
         self._run = _compiled(module, returned, aliases)
 
     def __call__(self, tensors: Sequence[torch.Tensor]) -> Any:
