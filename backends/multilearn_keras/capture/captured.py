@@ -33,9 +33,12 @@ KINDS = 1024
 SLOWER = 1.3
 """A graph that takes so many times as long as eager operations, and has their bits, is not used."""
 
-COUNTED, EAGER, GRAPH, REARRANGED = "counted", "eager", "graph", "rearranged"
-"""How a kind of batch is run: `COUNTED` ones eagerly so far, `EAGER` ones for good."""
+COUNTED, COMPILED, REARRANGED, GRAPH, EAGER = "counted", "compiled", "rearranged", "graph", "eager"
+"""How a kind of batch is run: `COUNTED` ones eagerly so far; of the others, where one is not right, the next one is."""
+_NEXT = {COMPILED: REARRANGED, REARRANGED: GRAPH, GRAPH: EAGER}
 
+_COMPILED_ROUNDINGS = 32
+"""A compiler joins operations, which rounds otherwise: so many times as far off as allowed is right."""
 
 _log = logging.getLogger("multilearn")
 
@@ -80,7 +83,7 @@ class Captured:
 
     step: Step
     _kinds: dict[Any, _Kind] = field(default_factory=dict)
-    _told: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    _told: Mapping[str, list[Any]] = field(default_factory=dict)
     _refused: bool = False
 
     def __call__(self, batch: Batch) -> Any:
@@ -94,7 +97,7 @@ class Captured:
             return kind.program([make(leaf) for leaf in leaves])
         if kind.way == COUNTED and self._is_due(kind.met):
             kind.way = self._first_way()
-        if kind.way in (GRAPH, REARRANGED) and not self._refused:
+        if kind.way in _NEXT and not self._refused:
             return self._run_both_ways(kind, batch, leaves)
         return self.step.run(mapped(self.step.own, batch))
 
@@ -103,7 +106,7 @@ class Captured:
         """How the kinds of batches are run, and how often they came: plain data for `decide`."""
         return {**self._told, **{str(key): [kind.way, kind.met] for key, kind in self._kinds.items()}}
 
-    def decide(self, decided: Mapping[str, Sequence[Any]]) -> None:
+    def decide(self, decided: Mapping[str, list[Any]]) -> None:
         """Run batches as another process decided: what goes on there has the same bits here."""
         self._told = dict(decided)
         self._kinds = {}
@@ -121,8 +124,10 @@ class Captured:
         return met > SELDOM or OFTEN * met >= total
 
     def _first_way(self) -> str:
-        if sum(kind.way in (GRAPH, REARRANGED) for kind in self._kinds.values()) >= GRAPHS:
+        if sum(kind.way in _NEXT for kind in self._kinds.values()) >= GRAPHS:
             return EAGER
+        if self.step.compiler is not None:
+            return COMPILED
         return REARRANGED if self.step.passes else GRAPH
 
     def _run_both_ways(self, kind: _Kind, batch: Batch, leaves: Sequence[Any]) -> Any:
@@ -135,13 +140,13 @@ class Captured:
             found, taken = _timed(kind.program, [self.step.own(leaf) for leaf in leaves])
         except Exception as error:
             before.put_back()
-            self._stay_eager(kind, error)
+            self._give_up(kind, error)
             return self.step.run(mapped(self.step.own, batch))
         after = Snapshot(self.step.state())
         before.put_back()
         expected, needed = _timed(self.step.run, mapped(self.step.own, batch))
         off = max(difference(found, expected), difference(tuple(after.values), tuple(self.step.state())))
-        if off > 1:
+        if off > (_COMPILED_ROUNDINGS if kind.way == COMPILED else 1):
             self._take_back(kind, off)
             return expected
         after.put_back()
@@ -157,6 +162,8 @@ class Captured:
 
         traced = trace(run, [self.step.own(leaf) for leaf in leaves])
         simplify(traced.module)
+        if kind.way == COMPILED:
+            return Program(traced.module, traced.returned, self.step.compiler)
         if kind.way == REARRANGED and not relayout(traced.module):
             kind.way = GRAPH
         write_in_place(traced.module, exact=kind.way == GRAPH)
@@ -177,24 +184,30 @@ class Captured:
 
     def _take_back(self, kind: _Kind, off: float) -> None:
         """After a batch for which the graph was not right."""
-        if kind.way == REARRANGED:
-            kind.way, kind.program, kind.tried, kind.exact = GRAPH, None, 0, True
-            told = "The %s step keeps its layout: another one would be %.1f times as far off as allowed."
-            _log.info(told, self.step.name, off)
-        else:
-            kind.way, kind.program = EAGER, None
-            _log.warning(
-                "The %s step is run eagerly for batches like this one: as a graph it would not give the same.",
-                self.step.name,
-            )
+        way = self._step_down(kind)
+        told = (
+            "The %s step is not run as meant (%s), and is %s: it would be %.1f times as far off as allowed."
+        )
+        level = logging.WARNING if kind.way == EAGER else logging.INFO
+        _log.log(level, told, self.step.name, way, kind.way, off)
 
-    def _stay_eager(self, kind: _Kind, error: Exception) -> None:
-        kind.way, kind.program = EAGER, None
+    def _give_up(self, kind: _Kind, error: Exception) -> None:
+        """After a batch for which there is no graph, or none that runs."""
         if isinstance(error, CannotCapture):
             # the code says so, whatever the batch
-            self._refused = True
-        reason = str(error) if isinstance(error, CannotCapture) else f"{type(error).__name__}: {str(error)[:300]}"
-        _log.warning("The %s step is run eagerly, and cannot be a graph: %s.", self.step.name, reason)
+            kind.way, kind.program, self._refused = EAGER, None, True
+            _log.warning("The %s step is run eagerly, and cannot be a graph: %s.", self.step.name, error)
+            return
+        way = kind.way
+        self._step_down(kind)
+        told = "The %s step cannot be run as meant (%s), and is %s: %s: %s"
+        _log.warning(told, self.step.name, way, kind.way, type(error).__name__, str(error)[:300])
+
+    def _step_down(self, kind: _Kind) -> str:
+        """Have the next way tried. Returns the one that was not right."""
+        way, kind.way = kind.way, _NEXT[kind.way]
+        kind.program, kind.tried, kind.exact = None, 0, True
+        return way
 
 
 def _timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:

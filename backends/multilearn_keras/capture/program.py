@@ -35,22 +35,26 @@ _DIRECT: dict[Any, Callable[..., Any]] = {
 class Program:
     """What `module` computes of a list of tensors, as nested as `returned`, whose numbers are places in its results.
 
+    `compiler`: one of `torch.compile`, which is asked at the first call; by default, operations are called one by one.
+
     `writes`: whether it writes into any of its arguments. Results are nobody else's memory: neither an argument nor
     anything captured.
     """
 
-    def __init__(self, module: GraphModule, returned: Any) -> None:
+    def __init__(self, module: GraphModule, returned: Any, compiler: str | None = None) -> None:
         aliases = Aliases(module.graph)
         placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
         self.writes = any(map(aliases.is_written, placeholders))
-        self._run = _compiled(module, returned, aliases)
+        self._run = _compiled(module, returned, aliases, compiler)
 
     def __call__(self, tensors: Sequence[torch.Tensor]) -> Any:
         with torch.no_grad():
             return self._run(*tensors)
 
 
-def _compiled(module: GraphModule, returned: Any, aliases: Aliases) -> Callable[..., Any]:
+def _compiled(module: GraphModule, returned: Any, aliases: Aliases, compiler: str | None) -> Callable[..., Any]:
+    if compiler is not None:
+        return _by_compiler(module, returned, aliases, compiler)
     code = _Code(module)
     last = _last_uses(module)
     lines: list[str] = []
@@ -68,10 +72,20 @@ def _compiled(module: GraphModule, returned: Any, aliases: Aliases) -> Callable[
             lines.append(f"return {code.nested(returned, owned)}")
         if dead := [each.name for each in last.get(node, ())]:
             lines.append(" = ".join((*dead, "None")))
-    source = f"def run({', '.join(parameters)}):\n" + "\n".join(f"    {line}" for line in lines) + "\n"
-    exec(compile(source, "<captured step>", "exec"), code.names)
-    function: Callable[..., Any] = code.names["run"]
-    return function
+    return code.function(parameters, lines)
+
+
+def _by_compiler(module: GraphModule, returned: Any, aliases: Aliases, compiler: str) -> Callable[..., Any]:
+    # its code is still that of what was traced
+    module.recompile()
+    code = _Code(module)
+    (output,) = (node for node in module.graph.nodes if node.op == "output")
+    results = output.args[0]
+    code.bind("_graph", torch.compile(module, backend=compiler, fullgraph=True, dynamic=False))
+    owned = [code.owned(each, aliases) for each in results]
+    parameters = [node.name for node in module.graph.nodes if node.op == "placeholder"]
+    called = f"[{', '.join(each.name for each in results)}] = _graph([{', '.join(parameters)}])"
+    return code.function(parameters, [called, f"return {code.nested(returned, owned)}"])
 
 
 class _Code:
@@ -84,6 +98,13 @@ class _Code:
     def bind(self, name: str, value: Any) -> str:
         self.names[name] = value
         return name
+
+    def function(self, parameters: Sequence[str], lines: Sequence[str]) -> Callable[..., Any]:
+        """What these lines do; a traceback names it as a captured step."""
+        source = f"def run({', '.join(parameters)}):\n" + "\n".join(f"    {line}" for line in lines) + "\n"
+        exec(compile(source, "<captured step>", "exec"), self.names)
+        made: Callable[..., Any] = self.names["run"]
+        return made
 
     def attribute(self, node: Node) -> Any:
         value: Any = self._module
