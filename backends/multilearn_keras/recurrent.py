@@ -81,7 +81,9 @@ def _over_all_steps(
         sequences = sequences.flip(1)
         mask = mask if mask is None else mask.flip(0)
     hiddens, last = run(layer.cell, sequences.transpose(0, 1), states, mask)
-    outputs = hiddens if mask is None else _shown(hiddens, mask, layer.zero_output_for_mask)
+    if mask is None:
+        return last[0], hiddens.transpose(0, 1), last
+    outputs = _shown(hiddens, mask, layer.zero_output_for_mask)
     return outputs[-1], outputs.transpose(0, 1), last
 
 
@@ -92,11 +94,18 @@ def _shown(hiddens: Any, mask: Any, zeroed: bool) -> Any:
 
 
 def _lstm(cell: Any, sequences: Any, states: Any, mask: Any) -> tuple[Any, list[Any]]:
-    from multilearn_keras import recurrent_kernels
+    import torch
 
-    kernel = ops.convert_to_tensor(cell.recurrent_kernel)
+    from multilearn_keras import recurrent_kernels, recurrent_onednn
+
+    recurrent = ops.convert_to_tensor(cell.recurrent_kernel)
+    if mask is None and sequences.dtype == torch.float32 and recurrent_onednn.is_there():
+        kernel, bias = ops.convert_to_tensor(cell.kernel), cell.bias
+        bias = bias if bias is None else ops.convert_to_tensor(bias)
+        hiddens, hidden, carry = recurrent_onednn.lstm(sequences, kernel, recurrent, bias, *states)
+        return hiddens, [hidden, carry]
     projected, (hidden, carry) = _projected(sequences, cell.kernel, cell.bias), states
-    hiddens, carry = recurrent_kernels.lstm(projected, kernel, hidden, carry, mask)
+    hiddens, carry = recurrent_kernels.lstm(projected, recurrent, hidden, carry, mask)
     return hiddens, [hiddens[-1], carry]
 
 

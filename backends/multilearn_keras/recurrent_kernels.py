@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multilearn_keras import recurrent_steps
+
 __all__ = ["gru", "lstm"]
 
 
@@ -96,15 +98,18 @@ def _of_kernel(hidden: Tensor, hiddens: Tensor, gradients: Tensor) -> Tensor:
 
 
 def _keep_lstm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, kernel, hidden, _, mask = inputs
     hiddens, _, carries, gates = output
     ctx.mark_non_differentiable(carries, gates)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(kernel, hidden, mask, hiddens, carries, gates)
+    ctx.save_for_backward(*inputs, hiddens, carries, gates)
 
 
 def _of_lstm(ctx: Any, to_hiddens: Any, to_carry: Any, *_: Any) -> tuple[Any, ...]:
-    return (*_lstm_backward(to_hiddens, to_carry, *ctx.saved_tensors), None)
+    projected, kernel, hidden, carry, mask, *kept = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        inputs = (projected, kernel, hidden, carry, mask)
+        return recurrent_steps.gradient(recurrent_steps.lstm, inputs, (to_hiddens, to_carry))
+    return (*_lstm_backward(to_hiddens, to_carry, kernel, hidden, mask, *kept), None)
 
 
 @torch.library.custom_op("multilearn::gru", mutates_args=(), device_types="cpu")
@@ -172,15 +177,17 @@ def _gru_backward(
 
 
 def _keep_gru(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, kernel, bias, hidden, mask = inputs
-    ctx.has_bias = bias is not None
     ctx.mark_non_differentiable(*output[1:])
-    ctx.save_for_backward(kernel, hidden, mask, *output)
+    ctx.save_for_backward(*inputs, *output)
 
 
 def _of_gru(ctx: Any, to_hiddens: Any, *_: Any) -> tuple[Any, ...]:
-    of_projected, of_kernel, of_bias, of_hidden = _gru_backward(to_hiddens, *ctx.saved_tensors)
-    return of_projected, of_kernel, of_bias if ctx.has_bias else None, of_hidden, None
+    projected, kernel, bias, hidden, mask, *kept = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        inputs = (projected, kernel, bias, hidden, mask)
+        return recurrent_steps.gradient(recurrent_steps.gru, inputs, (to_hiddens,))
+    of_projected, of_kernel, of_bias, of_hidden = _gru_backward(to_hiddens, kernel, hidden, mask, *kept)
+    return of_projected, of_kernel, None if bias is None else of_bias, of_hidden, None
 
 
 torch.library.register_autograd("multilearn::lstm", _of_lstm, setup_context=_keep_lstm)
@@ -193,7 +200,7 @@ def lstm(
     """The hidden state after each step, (steps, batch, units), and the last carry, (batch, units).
 
     `projected` is inputs @ kernel + bias, (steps, batch, 4 units), its gates in Keras' order: input, forget,
-    candidate, output; `kernel` the recurrent one. The gradients are written down once: a gradient of them raises.
+    candidate, output; `kernel` the recurrent one. A gradient of a gradient goes through the steps one by one.
     """
     hiddens, last, _, _ = _lstm(projected, kernel, hidden, carry, mask)
     return hiddens, last

@@ -21,7 +21,7 @@ from keras.src.models.functional import Functional
 
 from multilearn.errors import ConfigurationError, RecordMismatch
 
-__all__ = ["flatten", "layers_of", "nest", "variables", "variables_of"]
+__all__ = ["flatten", "layers_of", "module_state", "nest", "variables", "variables_of"]
 
 T = TypeVar("T")
 Path = tuple[str, ...]
@@ -34,6 +34,7 @@ BOOKKEEPING = frozenset(
     }
 )
 TENSORFLOW_BOOKKEEPING = "_self_"
+_BUFFERS = "__multilearn_buffers"
 
 
 def variables(task: Any) -> dict[str, keras.Variable]:
@@ -143,6 +144,8 @@ def _walk_layers(thing: Any, path: Path, seen: dict[int, object]) -> Iterator[tu
 def _children(parent: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(parent, (keras.Sequential, Functional)):
         yield "layers", parent.layers
+    if isinstance(parent, keras.layers.TorchModuleWrapper):
+        yield "module", module_state(parent)
     if isinstance(parent, keras.layers.Layer):
         yield from _attributes(parent)
     elif isinstance(parent, dict):
@@ -154,6 +157,22 @@ def _children(parent: Any) -> Iterator[tuple[str, Any]]:
             if kind is not None:
                 yield f"{kind}.{count[kind]}", child
                 count[kind] += 1
+
+
+def module_state(layer: Any) -> dict[str, keras.Variable]:
+    """By their names in the module: its parameters, as Keras tracks them, and its buffers, such as running means.
+
+    Keras has no variables for buffers. Those made here are the buffers' own memory, and stay the same for a layer.
+    """
+    tracked = {id(variable.value): variable for variable in layer.variables}
+    known: dict[str, keras.Variable] = layer.__dict__.setdefault(_BUFFERS, {})
+    for name, buffer in layer.module.named_buffers():
+        if name not in known or known[name]._value is not buffer:
+            variable = keras.Variable(buffer.cpu().numpy(), dtype=str(buffer.dtype).rpartition(".")[2], trainable=False)
+            variable._value = buffer
+            known[name] = variable
+    parameters = {name: tracked[id(value)] for name, value in layer.module.named_parameters() if id(value) in tracked}
+    return {**parameters, **known}
 
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:

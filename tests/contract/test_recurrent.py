@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -23,22 +24,20 @@ def _mended() -> None:
     random.install()
 
 
-def sigmoid(x: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-x)))
+def lstm_step(x: Any, states: list[Any], weights: list[Any], np: Any = np) -> list[Any]:
+    """`np`: numpy, or torch."""
+    gates = x @ weights[0] + states[0] @ weights[1] + (weights[2] if weights[2:] else 0)
+    i, f, g, o = (gates[:, k * UNITS : (k + 1) * UNITS] for k in range(4))
+    carry = states[1] / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+    return [np.tanh(carry) / (1 + np.exp(-o)), carry]
 
 
-def lstm_step(x: Array, states: list[Array], weights: list[Array]) -> list[Array]:
-    i, f, g, o = np.split(x @ weights[0] + states[0] @ weights[1] + (weights[2] if weights[2:] else 0), 4, axis=1)
-    carry = sigmoid(f) * states[1] + sigmoid(i) * np.tanh(g)
-    return [sigmoid(o) * np.tanh(carry), carry]
-
-
-def gru_step(x: Array, states: list[Array], weights: list[Array]) -> list[Array]:
-    biases = weights[2] if weights[2:] else np.zeros((2, 1))
-    z, r, h = np.split(x @ weights[0] + biases[0], 3, axis=1)
-    inner_z, inner_r, inner_h = np.split(states[0] @ weights[1] + biases[1], 3, axis=1)
-    z, r = sigmoid(z + inner_z), sigmoid(r + inner_r)
-    return [z * states[0] + (1 - z) * np.tanh(h + r * inner_h)]
+def gru_step(x: Any, states: list[Any], weights: list[Any], np: Any = np) -> list[Any]:
+    """`np`: numpy, or torch."""
+    own, recurrent = weights[2] if weights[2:] else (0, 0)
+    given, inner = x @ weights[0] + own, states[0] @ weights[1] + recurrent
+    z, r = (1 / (1 + np.exp(-given[:, k : k + UNITS] - inner[:, k : k + UNITS])) for k in (0, UNITS))
+    return [z * states[0] + (1 - z) * np.tanh(given[:, 2 * UNITS :] + r * inner[:, 2 * UNITS :])]
 
 
 STEP = {layers.LSTM: lstm_step, layers.GRU: gru_step}
@@ -64,11 +63,19 @@ def layer_of(kind: Any, **options: Any) -> Any:
     return layer
 
 
+OPTIONS = [
+    (None, {}),
+    (MASK, {}),
+    (MASK, {"go_backwards": True, "use_bias": False, "dtype": "float64"}),
+    (MASK, {"zero_output_for_mask": True}),
+    (None, {"go_backwards": True, "use_bias": False}),
+    (None, {"unroll": True, "dtype": "float64"}),
+    (None, {"use_cudnn": False}),
+]
+
+
 @pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
-@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
-@pytest.mark.parametrize(
-    "options", [{}, {"use_bias": False}, {"go_backwards": True}, {"zero_output_for_mask": True}], ids=str
-)
+@pytest.mark.parametrize(("mask", "options"), OPTIONS, ids=str)
 def test_outputs_and_states_are_those_of_the_formula(kind: Any, mask: Array | None, options: dict[str, Any]) -> None:
     layer, x = layer_of(kind, **options), numbers(BATCH, STEPS, FEATURES)
     states = [numbers(BATCH, UNITS, seed=9 + k) for k in range(len(layer.state_size))]
@@ -108,39 +115,162 @@ def test_an_update_follows_the_gradient_of_the_formula(kind: Any, masked: bool) 
 
 
 @pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
-@pytest.mark.parametrize("mode", ["concat", "sum", "mul", "ave"])
-def test_bidirectional_joins_the_two_directions(kind: Any, mode: str) -> None:
+def test_bidirectional_gives_the_two_directions_and_joins_them(kind: Any) -> None:
     x = numbers(BATCH, STEPS, FEATURES)
-    both = layers.Bidirectional(kind(UNITS, return_sequences=True), merge_mode=mode)
-    found = ops.convert_to_numpy(both(x))
-    ways = [
-        by_hand(way, x, [np.zeros((BATCH, UNITS))] * len(way.state_size), None, way.get_weights())[0]
-        for way in (both.forward_layer, both.backward_layer)
-    ]
-    one, other = ways[0], ways[1][:, ::-1]
-    joined = {"concat": np.concatenate([one, other], -1), "sum": one + other, "mul": one * other}
-    np.testing.assert_allclose(found, joined.get(mode, (one + other) / 2), rtol=1e-5, atol=1e-6)
+    both = layers.Bidirectional(kind(UNITS, return_sequences=True), merge_mode=None)
+    one, other = (ops.convert_to_numpy(way) for way in both(x))
+    zeros = [np.zeros((BATCH, UNITS))] * (2 if kind is layers.LSTM else 1)
+    ways = (both.forward_layer, both.backward_layer)
+    expected = [by_hand(way, x, zeros, None, way.get_weights())[0] for way in ways]
+    np.testing.assert_allclose(one, expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(other, expected[1][:, ::-1], rtol=1e-5, atol=1e-6)
+    for mode, joined in {"concat": np.concatenate([one, other], -1), "ave": (one + other) / 2}.items():
+        both.merge_mode = mode
+        np.testing.assert_allclose(ops.convert_to_numpy(both(x)), joined, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
-def test_on_torch_a_layer_is_one_operation_and_one_for_its_gradient(kind: Any) -> None:
-    if keras.backend.backend() != "torch":
-        pytest.skip("Only torch has a loop in Python to replace.")
+def test_a_stateful_layer_goes_on_where_it_stopped(kind: Any) -> None:
+    x = numbers(BATCH, STEPS, FEATURES)
+    layer = kind(UNITS, stateful=True, return_sequences=True)
+    halves = [ops.convert_to_numpy(layer(x[:, :2])), ops.convert_to_numpy(layer(x[:, 2:]))]
+    zeros = [np.zeros((BATCH, UNITS))] * len(layer.state_size)
+    expected = by_hand(layer, x, zeros, None, layer.get_weights())[0]
+    np.testing.assert_allclose(np.concatenate(halves, axis=1), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
+def test_dropout_of_the_inputs_is_the_same_at_every_step(kind: Any) -> None:
+    """What is dropped shows in a twin without dropout: its outputs for inputs times one of the possible masks."""
+    layer, x = layer_of(kind, dropout=0.5, seed=3, implementation=2), np.ones((BATCH, STEPS, FEATURES), "float32")
+    found = ops.convert_to_numpy(layer(x, training=True)[0])
+    zeros = [np.zeros((1, UNITS))] * len(layer.state_size)
+    for item in range(BATCH):
+        possible = [
+            by_hand(layer, x[:1] * 2 * np.array(kept), zeros, None, layer.get_weights())[0]
+            for kept in itertools.product((0, 1), repeat=FEATURES)
+        ]
+        assert min(np.abs(found[item] - each[0]).max() for each in possible) < 1e-5
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(layer(x, training=False)[0])[:1],
+        by_hand(layer, x[:1], zeros, None, layer.get_weights())[0],
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+needs_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="Only torch has a loop to replace.")
+
+
+def operations(step: Any, x: Any) -> list[str]:
+    """Those of the library in the graph of a step, after the graph was run again and gave the same bits."""
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    layer, x = layer_of(kind, dtype="float64"), torch.from_numpy(numbers(BATCH, STEPS, FEATURES)).double()
+    graph, eager = make_fx(step)(x), step(x)
+    with torch.no_grad():
+        assert all(torch.equal(one, other) for one, other in zip(graph(x), eager, strict=True))
+    return [str(node.target).split(".")[1] for node in graph.graph.nodes if str(node.target).startswith("multilearn.")]
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("kind", "dtype", "masked", "expected"),
+    [
+        (layers.LSTM, "float32", False, "onednn_lstm"),
+        (layers.LSTM, "float32", True, "lstm"),
+        (layers.LSTM, "float64", False, "lstm"),
+        (layers.GRU, "float32", True, "gru"),
+        (layers.GRU, "float64", False, "gru"),
+    ],
+)
+def test_on_torch_a_layer_is_one_operation_and_one_for_its_gradient(
+    kind: Any, dtype: str, masked: bool, expected: str
+) -> None:
+    import torch
+
+    if expected == "onednn_lstm" and not torch.backends.mkldnn.is_available():
+        expected = "lstm"
+    layer, x = layer_of(kind, dtype=dtype), torch.from_numpy(numbers(BATCH, STEPS, FEATURES).astype(dtype))
     weights = [variable.value for variable in layer.trainable_variables]
 
     def step(x: Any) -> Any:
-        outputs, *_ = layer(x, mask=torch.from_numpy(MASK), training=True)
+        outputs, *_ = layer(x, mask=torch.from_numpy(MASK) if masked else None, training=True)
         return outputs, *torch.autograd.grad(outputs.square().sum(), weights)
 
-    graph, eager = make_fx(step)(x), step(x)
-    own = [node for node in graph.graph.nodes if "multilearn" in str(node.target)]
-    assert len(own) == 2
-    with torch.no_grad():
-        assert all(torch.equal(one, other) for one, other in zip(graph(x), eager, strict=True))
-    states = [np.zeros((BATCH, UNITS))] * len(layer.state_size)
-    expected = by_hand(layer, x.numpy(), states, MASK, layer.get_weights())[0]
-    np.testing.assert_allclose(eager[0].detach().numpy(), expected, rtol=1e-12, atol=1e-13)
+    assert operations(step, x) == [expected, f"{expected}_backward"]
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (layers.LSTM, {"activation": "relu"}),
+        (layers.LSTM, {"recurrent_activation": "hard_sigmoid"}),
+        (layers.LSTM, {"recurrent_dropout": 0.2}),
+        (layers.LSTM, {"use_cudnn": False}),
+        (layers.LSTM, {"dtype": "bfloat16"}),
+        (layers.GRU, {"reset_after": False}),
+    ],
+    ids=str,
+)
+def test_on_torch_what_the_operation_does_not_know_runs_in_steps(kind: Any, options: dict[str, Any]) -> None:
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    layer = layer_of(kind, **options)
+    x = torch.from_numpy(numbers(BATCH, STEPS, FEATURES)).to(layer.trainable_variables[0].value.dtype)
+
+    class Seen(TorchDispatchMode):
+        names: ClassVar[list[str]] = []
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.names.append(str(function))
+            return function(*args, **(kwargs or {}))
+
+    with Seen() as seen:
+        layer(x, training=True)
+    assert seen.names and not any(name.startswith("multilearn.") for name in seen.names)
+
+
+@needs_torch
+@pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
+@pytest.mark.parametrize(("dtype", "masked"), [("float32", False), ("float64", False), ("float64", True)])
+def test_on_torch_gradients_and_their_gradients_are_those_of_autograd(kind: Any, dtype: str, masked: bool) -> None:
+    """The steps of the formula in float64 are the reference: for both outputs, all weights, states and the inputs."""
+    import torch
+
+    layer = layer_of(kind, dtype=dtype)
+    mask = torch.from_numpy(MASK) if masked else None
+    arrays = [
+        numbers(BATCH, STEPS, FEATURES),
+        *(numbers(BATCH, UNITS, seed=9 + k) for k, _ in enumerate(layer.state_size)),
+    ]
+    weights = [variable.value for variable in layer.trainable_variables]
+
+    def formula(x: Any, states: list[Any], kernels: list[Any]) -> list[Any]:
+        shown, outputs = torch.zeros_like(states[0]), []
+        for step in range(STEPS):
+            following = STEP[kind](x[:, step], states, kernels, torch)
+            present = torch.ones(BATCH, 1, dtype=torch.bool) if mask is None else mask[:, step, None]
+            shown = torch.where(present, following[0], shown)
+            states = [torch.where(present, new, old) for new, old in zip(following, states, strict=True)]
+            outputs.append(shown)
+        return [torch.stack(outputs, 1), *states]
+
+    def gradients(run: Any, given: list[Any], own: list[Any]) -> list[Any]:
+        x, *states = given
+        total = sum((k + output.sin()).square().sum() for k, output in enumerate(run(x, states, own)))
+        plain = torch.autograd.grad(total, [*given, *own], retain_graph=True)
+        first = torch.autograd.grad(total, [*given, *own], create_graph=True)
+        penalty = sum(each.square().sum() for each in first)
+        return [*plain, *first, *torch.autograd.grad(penalty, [*given, *own])]
+
+    given = [torch.from_numpy(array.astype(dtype)).requires_grad_() for array in arrays]
+    found = gradients(lambda x, states, _: layer(x, initial_state=states, mask=mask), given, weights)
+    wide = [each.detach().double().requires_grad_() for each in [*given, *weights]]
+    expected = gradients(formula, wide[: len(given)], wide[len(given) :])
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    for one, other in zip(found, expected, strict=True):
+        scale = max(1.0, float(other.detach().abs().max()))
+        assert float((one - other).detach().abs().max()) <= tolerance * scale

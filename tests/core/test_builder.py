@@ -157,6 +157,9 @@ REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
         'one of "stop", "skip" and "ignore". Received: \'raise\'',
     ),
     "capture as a number": (lambda b: b.engine(capture=1), "capture is True or False"),
+    "passes as text": (lambda b: b.engine(passes="no"), "passes is True or False"),
+    "an unknown compiler": (lambda b: b.engine(compile="indutcor"), "Received: compile='indutcor'"),
+    "a compiler of eager steps": (lambda b: b.engine(capture=False, compile="xla"), "What is compiled is the captured"),
     "no application logger": (lambda b: b.with_application_logger("experiment.log"), "context manager"),
     "two devices": (
         lambda b: b.devices(["gpu:0", "gpu:1"]),

@@ -74,6 +74,8 @@ def builders(draw: st.DrawFn) -> ml.LearnerBuilder:
             draw(st.sampled_from([3, "latest", "best", "3.120"])), draw(st.sampled_from([None, "x"]))
         ),
         lambda b: b.nan_policy(draw(st.sampled_from(["stop", "skip", "ignore"]))),
+        lambda b: b.engine(passes=draw(st.booleans())),
+        lambda b: b.engine(compile=draw(st.sampled_from(["inductor", "xla", None]))),
         lambda b: b.engine(capture=draw(st.booleans())),
         lambda b: b.devices(["cpu"]),
         lambda b: b.metric_loggers(),

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from multilearn.streams import GlobalStreams
 from multilearn_keras.capture.tracing import tensors_of
 
 __all__ = ["Snapshot", "difference", "distance", "largest"]
@@ -18,12 +17,12 @@ IN_DOUBLE = 1e-12
 
 
 class Snapshot:
-    """Copies of tensors, and where the random streams are."""
+    """Copies of tensors, and where torch's random streams are; others are none of a step's business."""
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self._tensors = tensors
         self.values = [tensor.detach().clone() for tensor in tensors]
-        self._streams = GlobalStreams.now()
+        self._stream = torch.get_rng_state()
         self._devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
 
     def put_back(self) -> None:
@@ -31,7 +30,7 @@ class Snapshot:
         with torch.no_grad():
             for tensor, value in zip(self._tensors, self.values, strict=True):
                 tensor.copy_(value)
-        self._streams.put_back()
+        torch.set_rng_state(self._stream)
         if self._devices is not None:
             torch.cuda.set_rng_state_all(self._devices)
 
@@ -61,6 +60,7 @@ def difference(found: Any, expected: Any) -> float:
 
 def distance(found: torch.Tensor, expected: torch.Tensor, floor: float) -> float:
     """The same of two tensors; roundings are those of `floor` where that is larger than what they hold."""
+    found, expected = found.detach(), expected.detach()
     if torch.equal(found, expected):
         return 0.0
     finite = expected.isfinite()

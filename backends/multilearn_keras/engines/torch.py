@@ -137,7 +137,7 @@ class TorchEngine(_OnTorch, KerasEngine):
     def _changed(self) -> list[torch.Tensor]:
         """All that `_computed` may change."""
         own = [variable.value for variable in self._state.values()]
-        return [*own, *_buffers(self._model), *(self._sums or ()), self._weight, self._taken]
+        return [*own, *(self._sums or ()), self._weight, self._taken]
 
     def _gradients(self, loss: torch.Tensor) -> list[torch.Tensor]:
         found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
@@ -214,12 +214,6 @@ def _keep_unless(usable: torch.Tensor, variables: Sequence[keras.Variable], befo
     """Put `before` back into the variables unless `usable`, without waiting for the device to say which."""
     for variable, old in zip(variables, before, strict=True):
         variable.assign(torch.where(usable, variable.value, old))
-
-
-def _buffers(model: keras.Model) -> list[torch.Tensor]:
-    """What modules of torch keep besides their parameters, such as running means: Keras knows nothing of it."""
-    wrapped = [layer.module for layer in model._flatten_layers() if isinstance(layer, keras.layers.TorchModuleWrapper)]
-    return [buffer for module in wrapped for buffer in module.buffers()]
 
 
 def _leaves(measures: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, torch.Tensor]]:
