@@ -1,9 +1,9 @@
 """Forward and backward of Keras' LSTM and GRU as multilearn runs them on torch, next to nn.LSTM and nn.GRU.
 
-    python benchmarks/recurrent.py
+    nox -s bench -- recurrent
 
-One process, one thread, in turn; the least processor time of the turns is printed, in milliseconds, and the ratio.
-The layer's step is captured into a flat graph, as training does; batch, steps, features, units as in the table.
+One process, one thread, in turn; the least processor time of the turns is printed, in milliseconds, and the ratio,
+`of_native`. The layer's step is captured into a flat graph, as training does. Rows: batch, steps, features, units.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from multilearn_keras import random
 
+FRAMEWORKS = ("torch",)
 SIZES = ((16, 20, 16, 16), (64, 20, 32, 32), (64, 50, 64, 64), (64, 28, 28, 128), (256, 50, 64, 64))
 TURNS = 7
 PAIRS = ((keras.layers.LSTM, torch.nn.LSTM), (keras.layers.GRU, torch.nn.GRU))
@@ -41,19 +42,22 @@ def steps(kind: Any, peer: Any, x: torch.Tensor, units: int) -> tuple[Callable[[
     return torch.no_grad()(lambda: graph(x)), lambda: torch.autograd.grad(module(x)[0].square().sum(), parameters)
 
 
-def main() -> None:
+def main(quick: bool = False) -> dict[str, dict[str, float]]:
+    """Milliseconds a step of both, by layer and size; `of_native`: the layer's as a multiple of the module's."""
     torch.set_num_threads(1)
     random.install()
+    rows = {}
     print(f"{'layer':6}{'batch':>6}{'steps':>6}{'in':>5}{'units':>6}{'multilearn':>12}{'torch.nn':>10}{'ratio':>7}")
     for kind, peer in PAIRS:
-        for batch, length, features, units in SIZES:
+        for batch, length, features, units in SIZES[1:3] if quick else SIZES:
             pair = steps(kind, peer, torch.randn(batch, length, features), units)
             times = max(1, min(40, 500_000 // (batch * length * units)))
-            turns = [[milliseconds(step, times) for step in pair] for _ in range(TURNS)]
+            turns = [[milliseconds(step, times) for step in pair] for _ in range(3 if quick else TURNS)]
             own, theirs = (min(column) for column in zip(*turns, strict=True))
-            print(
-                f"{kind.__name__:6}{batch:6}{length:6}{features:5}{units:6}{own:12.2f}{theirs:10.2f}{own / theirs:7.2f}"
-            )
+            what = f"{kind.__name__:6}{batch:6}{length:6}{features:5}{units:6}"
+            print(f"{what}{own:12.2f}{theirs:10.2f}{own / theirs:7.2f}", flush=True)
+            rows[" ".join(what.split())] = {"own_ms": own, "native_ms": theirs, "of_native": own / theirs}
+    return rows
 
 
 if __name__ == "__main__":

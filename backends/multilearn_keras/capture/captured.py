@@ -185,9 +185,7 @@ class Captured:
     def _take_back(self, kind: _Kind, off: float) -> None:
         """After a batch for which the graph was not right."""
         way = self._step_down(kind)
-        told = (
-            "The %s step is not run as meant (%s), and is %s: it would be %.1f times as far off as allowed."
-        )
+        told = "The %s step is not run as meant (%s), and is %s: it would be %.1f times as far off as allowed."
         level = logging.WARNING if kind.way == EAGER else logging.INFO
         _log.log(level, told, self.step.name, way, kind.way, off)
 
