@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import keras
@@ -67,13 +68,20 @@ class Filler:
         """The batch as `Filled`, or as it is where it is no (x, y) of at most so many items."""
         if not (isinstance(batch, tuple) and len(batch) == 2):
             return batch
+        if all(isinstance(part, np.ndarray) and part.shape[:1] == (self.items,) for part in batch):
+            # nearly every batch
+            return Filled(*batch, self._ones)
         n = items_of(batch)
         if n is None or not 0 < n <= self.items:
             return batch
-        weight = np.ones(self.items, np.float32)
+        weight = self._ones.copy()
         weight[n:] = 0
         x, y = batch if n == self.items else filled(batch, self.items)
         return Filled(x, y, weight)
+
+    @cached_property
+    def _ones(self) -> Any:
+        return np.ones(self.items, np.float32)
 
 
 def filler(task: Any, example: Batch, metrics: Sequence[Metric], shape: Any, training: bool) -> Filler | None:
