@@ -3,10 +3,15 @@
 The kernel computes Keras' formula: with alpha = lr sqrt(1 - beta_2^t) / (1 - beta_1^t), m += (g - m)(1 - beta_1),
 v += (g^2 - v)(1 - beta_2), w -= alpha m / (sqrt(v) + epsilon). All that comes before and after an update (clipping,
 weight decay, averages, constraints) stays Keras' own.
+
+The kernel subtracts beta from 1 in the variable's precision: 1 - 0.999 is 1.3e-5 too small in single precision, which
+would make v smaller from the first update on. So the gradient is scaled until what is added to v is right, and the rate
+until what m has of it is taken back.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,23 +40,33 @@ class _Adam:
     def __init__(self, optimizer: Any) -> None:
         self._optimizer = optimizer
 
+    def _scales(self, dtype: Any) -> tuple[float, float]:
+        """What the gradient and the rate are multiplied with."""
+        number = tf.as_dtype(dtype).as_numpy_dtype
+        first, second = (
+            float(number(1) - number(beta)) / (1 - beta) for beta in (self._optimizer.beta_1, self._optimizer.beta_2)
+        )
+        gradient = 1 / math.sqrt(second)
+        return gradient, 1 / (gradient * first)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """What the method of the same name of Keras' Adam does."""
         optimizer = self._optimizer
         at = optimizer._get_variable_index(variable)
         dtype = variable.dtype
         step = tf.cast(optimizer.iterations + 1, dtype)
+        of_gradient, of_rate = self._scales(dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=optimizer._momentums[at].value.handle,
             v=optimizer._velocities[at].value.handle,
             beta1_power=tf.pow(tf.cast(optimizer.beta_1, dtype), step),
             beta2_power=tf.pow(tf.cast(optimizer.beta_2, dtype), step),
-            lr=tf.cast(learning_rate, dtype),
+            lr=tf.cast(learning_rate, dtype) * tf.cast(of_rate, dtype),
             beta1=tf.cast(optimizer.beta_1, dtype),
             beta2=tf.cast(optimizer.beta_2, dtype),
             epsilon=tf.cast(optimizer.epsilon, dtype),
-            grad=tf.cast(gradient, dtype),
+            grad=tf.cast(gradient, dtype) * tf.cast(of_gradient, dtype),
         )
 
 
