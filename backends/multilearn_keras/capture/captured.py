@@ -79,9 +79,13 @@ class Captured:
 
     The graph's results count from its first batch on. Where they are not what the eager step gives, or no graph can be
     made, that kind stays eager, and the log says why.
+
+    `first_only`: the first kind is captured at once, and no other: what a validation that is begun again needs, for
+    nothing then depends on how many batches came before.
     """
 
     step: Step
+    first_only: bool = False
     _kinds: dict[Any, _Kind] = field(default_factory=dict)
     _told: Mapping[str, list[Any]] = field(default_factory=dict)
     _refused: bool = False
@@ -95,7 +99,7 @@ class Captured:
         if kind.ready and kind.program is not None:
             make = self.step.own if kind.program.writes else self.step.borrowed
             return kind.program([make(leaf) for leaf in leaves])
-        if kind.way == COUNTED and self._is_due(kind.met):
+        if kind.way == COUNTED and (self._is_first(key) if self.first_only else self._is_due(kind.met)):
             kind.way = self._first_way()
         if kind.way in _NEXT and not self._refused:
             return self._run_both_ways(kind, batch, leaves)
@@ -115,6 +119,9 @@ class Captured:
         if len(self._kinds) >= KINDS:
             return _Kind(EAGER)
         return self._kinds.setdefault(key, _Kind(*self._told.get(str(key), ())))
+
+    def _is_first(self, key: Any) -> bool:
+        return next(iter(self._kinds), None) == key
 
     def _is_due(self, met: int) -> bool:
         if met <= MET:

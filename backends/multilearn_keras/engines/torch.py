@@ -33,7 +33,7 @@ class _OnTorch(OpenedModel):
             for output in outputs
         ]
 
-    def _captured(self, name: str, run: Any, state: Any = tuple) -> Any:
+    def _captured(self, name: str, run: Any, state: Any = tuple, first_only: bool = False) -> Any:
         """`run(batch)`, of a prepared batch, as a graph where that is asked for."""
         device = self._device_name()
         if not self._options.capture:
@@ -47,7 +47,8 @@ class _OnTorch(OpenedModel):
                 borrowed=lambda leaf: _borrowed(leaf, device),
                 passes=self._options.passes,
                 compiler=self._options.compile if self._options.compile == "inductor" else None,
-            )
+            ),
+            first_only,
         )
 
     def _device_name(self) -> str:
@@ -76,7 +77,7 @@ class TorchEngine(_OnTorch, KerasEngine):
         self._weight = torch.zeros((), device=device)
         self._taken = torch.zeros((), dtype=torch.bool, device=device)
         self._train = self._captured("training", self._computed, self._changed)
-        self._eval = self._captured("validation", self._measured_of)
+        self._eval = self._captured("validation", self._measured_of, first_only=True)
         # whether a batch is to be left out is known on the device only, and with it the number of updates
         fused = self._options.capture and not self._options.skip_non_finite
         self._fused = fused_update(self._optimizer, self._trained) if fused else None
@@ -100,15 +101,14 @@ class TorchEngine(_OnTorch, KerasEngine):
     def record(self) -> Record:
         if not self._options.capture:
             return super().record()
-        decided = {"backend": "torch", "training": self._train.decided, "validation": self._eval.decided}
-        return {**super().record(), "engine": {**decided, "fused": self._fused is not None}}
+        decided = {"backend": "torch", "training": self._train.decided, "fused": self._fused is not None}
+        return {**super().record(), "engine": decided}
 
     def restore(self, record: Record) -> None:
         super().restore(record)
         decided = record.get("engine") or {}
         if self._options.capture and decided.get("backend") == "torch":
             self._train.decide(decided["training"])
-            self._eval.decide(decided["validation"])
             if not decided["fused"]:
                 self._fused = None
         if self._fused is not None:
