@@ -95,7 +95,8 @@ def test_ragged_batches_and_later_epochs_compile_nothing_again() -> None:
     later = task.traces - before - first
     engine.release()
     if BACKEND == "torch":
-        assert (first, later) == (2 * len(batches), 2 * len(batches))
+        # every training batch so far, and the ragged one of the validation; the others went through their graph
+        assert later == len(batches) + 1 < first
     else:
         assert later == 0
         # with and without an update, and evaluation; JAX compiles the ragged batch for itself
