@@ -106,7 +106,8 @@ class MetricStore:
             "texts": {str(split): dict(texts) for split, texts in self._texts.items()},
             "states": {
                 str(split): {name: _to_record(state) for name, state in self._states(split).items()}
-                for split in {**self._brought, **self._foldings}
+                for split in Split
+                if split in self._brought or split in self._foldings
             },
         }
 
