@@ -89,11 +89,15 @@ def _lstm_backward(
         if mask is not None:
             of_hidden.addcmul_(after, passed[step])
     gradients = slopes.view(steps, batch, 4 * units)
-    return gradients, _of_kernel(hidden, hiddens, gradients), of_hidden, of_carry
+    return gradients, _of_kernel(_before(hidden, hiddens), gradients), of_hidden, of_carry
 
 
-def _of_kernel(hidden: Tensor, hiddens: Tensor, gradients: Tensor) -> Tensor:
-    before = torch.cat((hidden.unsqueeze(0), hiddens[:-1]))
+def _before(hidden: Tensor, hiddens: Tensor) -> Tensor:
+    """The hidden state that each step began with."""
+    return torch.cat((hidden.unsqueeze(0), hiddens[:-1]))
+
+
+def _of_kernel(before: Tensor, gradients: Tensor) -> Tensor:
     return before.flatten(0, 1).t() @ gradients.flatten(0, 1)
 
 
@@ -152,7 +156,7 @@ def _gru_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     steps, batch, units = hiddens.shape
     update, reset, candidate = gates.view(steps, batch, 3, units).unbind(2)
-    before = torch.cat((hidden.unsqueeze(0), hiddens[:-1]))
+    before = _before(hidden, hiddens)
     slopes = gates.new_empty((steps, batch, 3, units))
     last = (1 - update) * (1 - candidate.square())
     torch.mul((before - candidate) * update, 1 - update, out=slopes[:, :, 0])
@@ -172,8 +176,7 @@ def _gru_backward(
         of_hidden = kept.addmm_(all_gates[step], back)
     of_inner = slopes.view(steps, batch, 3 * units)
     of_projected = torch.cat((of_inner[:, :, : 2 * units], last), 2)
-    of_kernel = before.flatten(0, 1).t() @ of_inner.flatten(0, 1)
-    return of_projected, of_kernel, of_inner.sum((0, 1)), of_hidden
+    return of_projected, _of_kernel(before, of_inner), of_inner.sum((0, 1)), of_hidden
 
 
 def _keep_gru(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -21,7 +21,7 @@ from keras.src.models.functional import Functional
 
 from multilearn.errors import ConfigurationError, RecordMismatch
 
-__all__ = ["flatten", "layers_of", "module_state", "nest", "variables", "variables_of"]
+__all__ = ["flatten", "layers_of", "nest", "variables", "variables_of"]
 
 T = TypeVar("T")
 Path = tuple[str, ...]
@@ -145,7 +145,7 @@ def _children(parent: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(parent, (keras.Sequential, Functional)):
         yield "layers", parent.layers
     if isinstance(parent, keras.layers.TorchModuleWrapper):
-        yield "module", module_state(parent)
+        yield "module", _module_state(parent)
     if isinstance(parent, keras.layers.Layer):
         yield from _attributes(parent)
     elif isinstance(parent, dict):
@@ -159,7 +159,7 @@ def _children(parent: Any) -> Iterator[tuple[str, Any]]:
                 count[kind] += 1
 
 
-def module_state(layer: Any) -> dict[str, keras.Variable]:
+def _module_state(layer: Any) -> dict[str, keras.Variable]:
     """By their names in the module: its parameters, as Keras tracks them, and its buffers, such as running means.
 
     Keras has no variables for buffers. Those made here are the buffers' own memory, and stay the same for a layer.

@@ -21,6 +21,7 @@ if BACKEND != "torch":
     pytest.skip(f"{BACKEND} traces steps itself: see test_traces.py", allow_module_level=True)
 
 from multilearn_keras.capture import captured as capturing
+from multilearn_keras.capture.program import Program
 
 UPDATES = 30
 
@@ -32,11 +33,9 @@ def captured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capturing, "OFTEN", 1 << 30)
 
 
-class Ways:
+def ways(engine: Any) -> list[str]:
     """How the engine runs its training steps."""
-
-    def __init__(self, engine: Any) -> None:
-        self.found = [way for way, _ in engine.record()["engine"]["training"].values()]
+    return [way for way, _ in engine.record()["engine"]["training"].values()]
 
 
 def picture() -> keras.Model:
@@ -111,7 +110,7 @@ def test_captured_training_is_eager_training(name: str) -> None:
     np.testing.assert_allclose(measured(captured, data), measured(eager, data), rtol=2e-5)
     for mine, its in zip(other.variables, one.variables, strict=True):
         np.testing.assert_allclose(mine.numpy(), its.numpy(), rtol=1e-4, atol=2e-6, err_msg=mine.path)
-    assert set(Ways(captured).found) <= {"graph", "rearranged"}
+    assert set(ways(captured)) <= {"graph", "rearranged"}
     before = [engine.fetch([engine.eval_step(batch) for batch in data[:5]]) for engine in (eager, captured)]
     for mine, its in zip(*before, strict=True):
         assert mine.measures["Accuracy"]["correct"] == its.measures["Accuracy"]["correct"]
@@ -127,7 +126,7 @@ def test_without_passes_all_bits_are_those_of_eager_training(name: str) -> None:
     np.testing.assert_array_equal(measured(captured, data), measured(eager, data))
     for mine, its in zip(other.variables, one.variables, strict=True):
         np.testing.assert_array_equal(mine.numpy(), its.numpy(), err_msg=mine.path)
-    assert Ways(captured).found == ["graph"]
+    assert ways(captured) == ["graph"]
 
 
 def test_layouts_are_changed_where_there_are_convolutions() -> None:
@@ -135,7 +134,7 @@ def test_layouts_are_changed_where_there_are_convolutions() -> None:
     data = batches(model, 4)
     engine = engine_of(Classification(model), optimizers.Adam(), data[0])
     measured(engine, data)
-    assert Ways(engine).found == ["rearranged"]
+    assert ways(engine) == ["rearranged"]
 
 
 FUSED: dict[str, Callable[[], optimizers.Optimizer]] = {
@@ -220,7 +219,7 @@ def test_what_a_step_counts_is_counted_once_though_steps_are_tried_both_ways() -
     assert int(task.seen.numpy()) == 9
     # the probes of the engine, one trace, and three batches both ways
     assert task.calls < len(data)
-    assert Ways(engine).found == ["graph"]
+    assert ways(engine) == ["graph"]
 
 
 def test_a_step_that_draws_from_numpy_is_not_taken_for_a_graph(caplog: pytest.LogCaptureFixture) -> None:
@@ -230,7 +229,7 @@ def test_a_step_that_draws_from_numpy_is_not_taken_for_a_graph(caplog: pytest.Lo
     with caplog.at_level(logging.WARNING, "multilearn"):
         measured(engine, data)
     assert "and is eager" in caplog.text
-    assert Ways(engine).found == ["eager"]
+    assert ways(engine) == ["eager"]
 
 
 def test_a_step_that_writes_into_its_batch_leaves_the_data_alone() -> None:
@@ -245,7 +244,7 @@ def test_a_step_that_writes_into_its_batch_leaves_the_data_alone() -> None:
     measured(engine, data)
     for (x, _), before in zip(data, kept, strict=True):
         np.testing.assert_array_equal(x, before)
-    assert Ways(engine).found == ["graph"]
+    assert ways(engine) == ["graph"]
 
 
 class Echo(Classification):
@@ -284,7 +283,7 @@ def test_more_kinds_of_batches_than_graphs_are_eager_and_right(monkeypatch: pyte
     eager = engine_of(Classification(one), optimizers.Adam(), data[0], capture=False)
     engine = engine_of(Classification(other), optimizers.Adam(), data[0])
     np.testing.assert_allclose(measured(engine, data), measured(eager, data), rtol=2e-6)
-    assert Ways(engine).found == ["graph", "graph", "eager", "eager"]
+    assert ways(engine) == ["graph", "graph", "eager", "eager"]
 
 
 def test_a_ragged_batch_is_eager_until_it_came_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,9 +294,9 @@ def test_a_ragged_batch_is_eager_until_it_came_often(monkeypatch: pytest.MonkeyP
     epoch = [usual] * 19 + [ragged]
     for _ in range(capturing.SELDOM):
         measured(engine, epoch)
-    assert Ways(engine).found == ["graph", "counted"]
+    assert ways(engine) == ["graph", "counted"]
     measured(engine, epoch)
-    assert Ways(engine).found == ["graph", "graph"]
+    assert ways(engine) == ["graph", "graph"]
 
 
 def test_what_was_decided_goes_on_in_another_engine() -> None:
@@ -313,6 +312,36 @@ def test_what_was_decided_goes_on_in_another_engine() -> None:
     second.restore(record)
     np.testing.assert_array_equal([*found, *measured(second, data[4:])], expected)
     assert second.record()["engine"] == whole.record()["engine"]
+
+
+def test_what_was_decided_counts_and_keeps_its_order_whatever_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capturing, "GRAPHS", 1)
+    one, other = twins(MODELS["perceptron"])
+    large, small, new = (batches(one, 1, size=size)[0] for size in (6, 3, 4))
+    first = engine_of(Classification(one), optimizers.SGD(), large)
+    measured(first, [large, small])
+    second = engine_of(Classification(other), optimizers.SGD(), large)
+    second.restore(first.record())
+    measured(second, [small, new])
+    assert list(second.record()["engine"]["training"].values()) == [["graph", 1], ["eager", 2], ["eager", 1]]
+
+
+def test_a_graph_that_is_slower_is_not_run_and_the_record_does_not_know_of_clocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capturing, "SLOWER", 0)
+    model, _ = twins(MODELS["perceptron"])
+    data = batches(model, capturing.TRIED + 2)
+    engine = engine_of(Classification(model), optimizers.SGD(), data[0])
+    measured(engine, data[:-1])
+    with monkeypatch.context() as patched:
+        patched.setattr(Program, "__call__", not_called)
+        measured(engine, data[-1:])
+    assert engine.record()["engine"]["training"].popitem()[1] == ["graph", len(data)]
+
+
+def not_called(*arguments: Any) -> None:
+    raise AssertionError("a graph was run")
 
 
 def test_layers_that_are_frozen_between_two_fits_are_frozen_in_the_second() -> None:
@@ -372,4 +401,4 @@ def test_functions_and_modules_of_torchs_own_are_captured_and_right() -> None:
     np.testing.assert_allclose(captured, eager, rtol=2e-6)
     np.testing.assert_allclose(its_mean, mean, rtol=1e-5)
     assert its_count == count
-    assert Ways(engine).found == ["graph"]
+    assert ways(engine) == ["graph"]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from multilearn.data import mapped
+from multilearn.data import leaves, mapped
 from multilearn.protocols import Batch
 from multilearn_keras.capture.comparing import Snapshot, difference
 from multilearn_keras.capture.inplace import write_in_place
 from multilearn_keras.capture.passes import relayout, simplify
 from multilearn_keras.capture.program import Program
 from multilearn_keras.capture.tracing import CannotCapture, trace
+from multilearn_keras.engines.signatures import signature
 
 __all__ = ["Captured", "Step"]
 
@@ -62,7 +63,7 @@ class Step:
 
 @dataclass
 class _Kind:
-    """Batches that go through one graph, once they are `ready` for it. `met`: how often they came."""
+    """Batches that go through one graph, once it was `tried` often enough. `met`: how often they came."""
 
     way: str = COUNTED
     met: int = 0
@@ -70,7 +71,7 @@ class _Kind:
     tried: int = 0
     exact: bool = True
     seconds: tuple[float, float] = (float("inf"), float("inf"))
-    ready: bool = False
+    slower: bool = False
 
 
 @dataclass
@@ -86,65 +87,63 @@ class Captured:
 
     step: Step
     first_only: bool = False
-    _kinds: dict[Any, _Kind] = field(default_factory=dict)
-    _told: Mapping[str, list[Any]] = field(default_factory=dict)
+    _known: dict[str, _Kind] = field(default_factory=dict)
+    _kinds: dict[Hashable, _Kind] = field(default_factory=dict)
     _refused: bool = False
 
     def __call__(self, batch: Batch) -> Any:
         """What the step makes of a batch of host arrays, or tensors, in the model's types."""
-        leaves: list[Any] = []
-        key = _kind_of(batch, leaves)
+        key = signature(batch)
         kind = self._kinds.get(key) or self._new(key)
         kind.met += 1
-        if kind.ready and kind.program is not None:
+        if kind.program is not None and kind.tried == TRIED:
             make = self.step.own if kind.program.writes else self.step.borrowed
-            return kind.program([make(leaf) for leaf in leaves])
-        if kind.way == COUNTED and (self._is_first(key) if self.first_only else self._is_due(kind.met)):
+            return kind.program([make(leaf) for _, leaf in leaves(batch)])
+        if kind.way == COUNTED and (self._is_first(kind) if self.first_only else self._is_due(kind.met)):
             kind.way = self._first_way()
-        if kind.way in _NEXT and not self._refused:
-            return self._run_both_ways(kind, batch, leaves)
+        if kind.way in _NEXT and not (kind.slower or self._refused):
+            return self._run_both_ways(kind, batch)
         return self.step.run(mapped(self.step.own, batch))
 
     @property
     def decided(self) -> dict[str, list[Any]]:
         """How the kinds of batches are run, and how often they came: plain data for `decide`."""
-        return {**self._told, **{str(key): [kind.way, kind.met] for key, kind in self._kinds.items()}}
+        return {text: [kind.way, kind.met] for text, kind in self._known.items()}
 
     def decide(self, decided: Mapping[str, list[Any]]) -> None:
         """Run batches as another process decided: what goes on there has the same bits here."""
-        self._told = dict(decided)
+        self._known = {text: _Kind(way, met) for text, (way, met) in decided.items()}
         self._kinds = {}
 
-    def _new(self, key: Any) -> _Kind:
-        if len(self._kinds) >= KINDS:
+    def _new(self, key: Hashable) -> _Kind:
+        text = str(key)
+        if text not in self._known and len(self._known) >= KINDS:
             return _Kind(EAGER)
-        return self._kinds.setdefault(key, _Kind(*self._told.get(str(key), ())))
+        return self._kinds.setdefault(key, self._known.setdefault(text, _Kind()))
 
-    def _is_first(self, key: Any) -> bool:
-        return next(iter(self._kinds), None) == key
+    def _is_first(self, kind: _Kind) -> bool:
+        return next(iter(self._known.values()), None) is kind
 
     def _is_due(self, met: int) -> bool:
         if met <= MET:
             return False
-        untouched = (told[1] for key, told in self._told.items() if key not in map(str, self._kinds))
-        total = sum(kind.met for kind in self._kinds.values()) + sum(untouched)
-        return met > SELDOM or OFTEN * met >= total
+        return met > SELDOM or OFTEN * met >= sum(kind.met for kind in self._known.values())
 
     def _first_way(self) -> str:
-        if sum(kind.way in _NEXT for kind in self._kinds.values()) >= GRAPHS:
+        if sum(kind.way in _NEXT for kind in self._known.values()) >= GRAPHS:
             return EAGER
         if self.step.compiler is not None:
             return COMPILED
         return REARRANGED if self.step.passes else GRAPH
 
-    def _run_both_ways(self, kind: _Kind, batch: Batch, leaves: Sequence[Any]) -> Any:
+    def _run_both_ways(self, kind: _Kind, batch: Batch) -> Any:
         """From the same state; what the graph gives stays, unless the eager step gives something else."""
         before = Snapshot(self.step.state())
         try:
             if kind.program is None:
-                kind.program = self._made(kind, batch, leaves)
+                kind.program = self._made(kind, batch)
                 before.put_back()
-            found, taken = _timed(kind.program, [self.step.own(leaf) for leaf in leaves])
+            found, taken = _timed(kind.program, self._owned(batch))
         except Exception as error:
             before.put_back()
             self._give_up(kind, error)
@@ -160,14 +159,17 @@ class Captured:
         self._judge(kind, off, taken, needed)
         return found
 
-    def _made(self, kind: _Kind, batch: Batch, leaves: Sequence[Any]) -> Program:
+    def _owned(self, batch: Batch) -> list[torch.Tensor]:
+        return [self.step.own(leaf) for _, leaf in leaves(batch)]
+
+    def _made(self, kind: _Kind, batch: Batch) -> Program:
         """A graph for batches like this one; making it is a step that changes the state."""
 
         def run(tensors: Sequence[torch.Tensor]) -> Any:
             following = iter(tensors)
             return self.step.run(mapped(lambda _: next(following), batch))
 
-        traced = trace(run, [self.step.own(leaf) for leaf in leaves])
+        traced = trace(run, self._owned(batch))
         simplify(traced.module)
         if kind.way == COMPILED:
             return Program(traced.module, traced.returned, self.step.compiler)
@@ -181,13 +183,10 @@ class Captured:
         kind.tried += 1
         kind.exact = kind.exact and off == 0
         kind.seconds = min(kind.seconds[0], taken), min(kind.seconds[1], needed)
-        if kind.tried < TRIED:
-            return
         quick, eager = kind.seconds
-        if kind.exact and quick > SLOWER * eager:
-            kind.way, kind.program = EAGER, None
-            return
-        kind.ready = True
+        if kind.tried == TRIED and kind.way == GRAPH and kind.exact and quick > SLOWER * eager:
+            # its way stays: what a clock says is no part of a record
+            kind.slower, kind.program = True, None
 
     def _take_back(self, kind: _Kind, off: float) -> None:
         """After a batch for which the graph was not right."""
@@ -203,8 +202,7 @@ class Captured:
             kind.way, kind.program, self._refused = EAGER, None, True
             _log.warning("The %s step is run eagerly, and cannot be a graph: %s.", self.step.name, error)
             return
-        way = kind.way
-        self._step_down(kind)
+        way = self._step_down(kind)
         told = "The %s step cannot be run as meant (%s), and is %s: %s: %s"
         _log.warning(told, self.step.name, way, kind.way, type(error).__name__, str(error)[:300])
 
@@ -218,15 +216,3 @@ class Captured:
 def _timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     started = time.perf_counter()
     return function(*arguments), time.perf_counter() - started
-
-
-def _kind_of(batch: Batch, leaves: list[Any]) -> Any:
-    """What batches have in common that go through one graph; their arrays are added to `leaves`."""
-    if isinstance(batch, dict):
-        return tuple((key, _kind_of(value, leaves)) for key, value in batch.items())
-    if isinstance(batch, (tuple, list)):
-        return (type(batch).__name__, *(_kind_of(each, leaves) for each in batch))
-    if batch is None:
-        return None
-    leaves.append(batch)
-    return batch.shape, batch.dtype

@@ -43,15 +43,16 @@ def relayout(module: GraphModule) -> bool:
         for node in module.graph.nodes
         if node.target is _aten.clone.default and not aliases.is_written(node) and not aliases.is_written(node.args[0])
     ]
+    if not copies:
+        return False
     for node in copies:
         _replace(module, node, node.args[0])
     for node in module.graph.nodes:
-        if copies and node.target in (_aten.view.default, _aten._unsafe_view.default):
+        if node.target in (_aten.view.default, _aten._unsafe_view.default):
             node.target = _aten.reshape.default
-    if copies:
-        _permuted_once(module)
-        with_biases(module)
-    return bool(copies)
+    _permuted_once(module)
+    with_biases(module)
+    return True
 
 
 def _without_detaching(module: GraphModule) -> None:

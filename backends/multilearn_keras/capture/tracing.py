@@ -14,7 +14,9 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, has_proxy_slot, make_fx
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["CannotCapture", "Traced", "replaced", "tensors_of", "trace"]
+from multilearn.data import leaves, mapped
+
+__all__ = ["CannotCapture", "Traced", "tensors_of", "trace"]
 
 
 class CannotCapture(Exception):
@@ -42,7 +44,7 @@ def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[t
     def flat(arguments: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         result = function(arguments)
         places = count()
-        template.append(replaced(result, lambda _: next(places)))
+        template.append(mapped(lambda leaf: next(places) if isinstance(leaf, torch.Tensor) else leaf, result))
         return tensors_of(result)
 
     unread = _ValuesUnread()
@@ -64,24 +66,9 @@ def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[t
     return Traced(module, template[0])
 
 
-def replaced(nested: Any, replace: Callable[[torch.Tensor], Any]) -> Any:
-    """Lists, tuples and dicts with every tensor replaced; anything else stays as it is."""
-    if isinstance(nested, torch.Tensor):
-        return replace(nested)
-    if isinstance(nested, dict):
-        return {key: replaced(value, replace) for key, value in nested.items()}
-    if isinstance(nested, tuple) and hasattr(nested, "_fields"):
-        return type(nested)(*(replaced(value, replace) for value in nested))
-    if isinstance(nested, (list, tuple)):
-        return type(nested)(replaced(value, replace) for value in nested)
-    return nested
-
-
 def tensors_of(nested: Any) -> list[torch.Tensor]:
     """The tensors in lists, tuples and dicts, in their order."""
-    found: list[torch.Tensor] = []
-    replaced(nested, found.append)
-    return found
+    return [leaf for _, leaf in leaves(nested) if isinstance(leaf, torch.Tensor)]
 
 
 _READING = frozenset(

@@ -17,6 +17,8 @@ from multilearn_keras.capture.comparing import Snapshot, distance, largest
 
 __all__ = ["FusedUpdate", "fused_update"]
 
+Tensors = Sequence[torch.Tensor]
+
 _log = logging.getLogger("multilearn")
 
 TRIED = 3
@@ -50,21 +52,21 @@ class FusedUpdate(ABC):
         self._optimizer = optimizer
         self._trained = list(trained)
         self._rate = optimizer._learning_rate
-        self._slots = [[slot.value for slot in slots] for slots in self._all_slots()]
+        places = [optimizer._get_variable_index(variable) for variable in trained]
+        self._slots = [[slots[place].value for place in places] for slots in self._kept()]
         self._parameters = [variable.value for variable in trained]
         self._clips = any((optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm))
         decays = optimizer.weight_decay is not None
         self._decayed = [v.value for v in trained if decays and optimizer._use_weight_decay(v)]
         self._constrained = [variable for variable in trained if variable.constraint is not None]
         self._left = TRIED
-        self._done = 0
         self.begin()
 
     def begin(self) -> None:
         """Read how many updates there were: after they were restored."""
         self._done = int(self._optimizer.iterations.value)
 
-    def __call__(self, gradients: Sequence[torch.Tensor], lr: float) -> bool:
+    def __call__(self, gradients: Tensors, lr: float) -> bool:
         """One update at the rate `lr`; the gradients may be overwritten. It is called where no tape is kept.
 
         False: nothing was done, for it would not be Keras' update.
@@ -90,17 +92,11 @@ class FusedUpdate(ABC):
         return True
 
     @abstractmethod
-    def _all_slots(self) -> Sequence[Sequence[keras.Variable]]:
-        """Lists of what is kept for each variable, in the order of the variables."""
+    def _kept(self) -> Sequence[Sequence[keras.Variable]]:
+        """The optimizer's lists of what it keeps for each variable, as the kernel takes them."""
 
     @abstractmethod
-    def _step(
-        self,
-        parameters: Sequence[torch.Tensor],
-        gradients: Sequence[torch.Tensor],
-        slots: Sequence[Sequence[torch.Tensor]],
-        lr: float,
-    ) -> None: ...
+    def _step(self, parameters: Tensors, gradients: Tensors, slots: Sequence[Tensors], lr: float) -> None: ...
 
     def _average(self) -> None:
         optimizer = self._optimizer
@@ -109,7 +105,7 @@ class FusedUpdate(ABC):
         if every and (self._done + 1) % every == 0:
             optimizer._overwrite_model_variables_with_average_value(optimizer._trainable_variables)
 
-    def _is_right(self, gradients: Sequence[torch.Tensor], lr: float) -> bool:
+    def _is_right(self, gradients: Tensors, lr: float) -> bool:
         """Whether the kernel's step is Keras' own, of as many parameters as are quickly compared."""
         self._left -= 1
         compared = self._compared()
@@ -147,18 +143,11 @@ class _Adam(FusedUpdate):
     after 200 updates.
     """
 
-    def _all_slots(self) -> Sequence[Sequence[keras.Variable]]:
+    def _kept(self) -> Sequence[Sequence[keras.Variable]]:
         optimizer = self._optimizer
-        kept = [optimizer._momentums, optimizer._velocities, *([optimizer._velocity_hats] if optimizer.amsgrad else [])]
-        return [[each[optimizer._get_variable_index(v)] for v in self._trained] for each in kept]
+        return [optimizer._momentums, optimizer._velocities, *([optimizer._velocity_hats] if optimizer.amsgrad else [])]
 
-    def _step(
-        self,
-        parameters: Sequence[torch.Tensor],
-        gradients: Sequence[torch.Tensor],
-        slots: Sequence[Sequence[torch.Tensor]],
-        lr: float,
-    ) -> None:
+    def _step(self, parameters: Tensors, gradients: Tensors, slots: Sequence[Tensors], lr: float) -> None:
         beta_1, beta_2, update = self._optimizer.beta_1, self._optimizer.beta_2, self._done + 1
         number = np.float32 if parameters[0].dtype == torch.float32 else np.float64
         rate, one = number(np.float32(lr)), number(1)
@@ -190,19 +179,10 @@ class _SGD(FusedUpdate):
     the same where the kernel divides the gradients by -1 / rate, and its own rate is -1.
     """
 
-    def _all_slots(self) -> Sequence[Sequence[keras.Variable]]:
-        optimizer = self._optimizer
-        if not optimizer.momentum:
-            return []
-        return [[optimizer.momentums[optimizer._get_variable_index(v)] for v in self._trained]]
+    def _kept(self) -> Sequence[Sequence[keras.Variable]]:
+        return [self._optimizer.momentums] if self._optimizer.momentum else []
 
-    def _step(
-        self,
-        parameters: Sequence[torch.Tensor],
-        gradients: Sequence[torch.Tensor],
-        slots: Sequence[Sequence[torch.Tensor]],
-        lr: float,
-    ) -> None:
+    def _step(self, parameters: Tensors, gradients: Tensors, slots: Sequence[Tensors], lr: float) -> None:
         rate = float(np.float32(lr))
         if not slots:
             torch._foreach_add_(parameters, gradients, alpha=-rate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -33,11 +33,7 @@ Pattern = tuple[tuple[int | None, ...], ...]
 
 def signature(nested: Any) -> Hashable:
     """Equal for batches that are nested alike, with arrays of the same types and shapes."""
-    if isinstance(nested, (tuple, list)):
-        return (type(nested), *map(signature, nested))
-    if isinstance(nested, dict):
-        return (dict, *((key, signature(value)) for key, value in nested.items()))
-    return None if nested is None else (nested.dtype, tuple(nested.shape))
+    return _nested_as(nested, tuple)
 
 
 def shapes(nested: Any) -> tuple[tuple[int, ...], ...]:
@@ -62,11 +58,16 @@ def declared_open(batch: Any, model: Any, output_shape: Any) -> Open:
 
 def structure(nested: Any) -> Hashable:
     """How a batch is nested, with the types and ranks of its arrays."""
+    return _nested_as(nested, len)
+
+
+def _nested_as(nested: Any, of_shape: Callable[[Any], Hashable]) -> Hashable:
+    """How a batch is nested, with the type of each array and what `of_shape` says of its shape."""
     if isinstance(nested, (tuple, list)):
-        return (type(nested), *map(structure, nested))
+        return (type(nested), *(_nested_as(each, of_shape) for each in nested))
     if isinstance(nested, dict):
-        return (dict, *((key, structure(value)) for key, value in nested.items()))
-    return None if nested is None else (nested.dtype, len(nested.shape))
+        return (dict, *((key, _nested_as(value, of_shape)) for key, value in nested.items()))
+    return None if nested is None else (nested.dtype, of_shape(nested.shape))
 
 
 def patterned(lengths: Pattern, opened: Open) -> Pattern:

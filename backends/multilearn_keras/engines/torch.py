@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import torch
 from keras.src.backend.torch.core import get_device
 
@@ -18,16 +17,28 @@ from multilearn_keras.capture.update import fused_update
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.engines.torch_arrays import borrowed, on_host, owned
 
 __all__ = ["TorchEngine", "TorchEvalEngine"]
 
 
 class _OnTorch(OpenedModel):
-    """Copies to the device and back, and steps that are captured."""
+    """Copies to the device and back, and steps that are captured.
+
+    `_mapping`: variables with the values that evaluating gives them; `_eval`: what measures a prepared batch with them.
+    """
+
+    _mapping: Sequence[tuple[keras.Variable, torch.Tensor]]
+    _eval: Callable[[Batch], dict[str, dict[str, Any]]]
+
+    def eval_step(self, batch: Batch) -> StepOutput:
+        batch = self._prepared(batch)
+        with self._on_device():
+            return StepOutput(self._eval(batch))
 
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
-        leaves = [leaf for output in outputs for _, leaf in _leaves(output.measures)]
-        arrays = iter(_on_host(leaves))
+        measures = [measured for output in outputs for measured in output.measures.values()]
+        arrays = iter(on_host([leaf for measured in measures for leaf in measured.values()]))
         return [
             HostOutput({name: {leaf: next(arrays) for leaf in measured} for name, measured in output.measures.items()})
             for output in outputs
@@ -37,19 +48,23 @@ class _OnTorch(OpenedModel):
         """`run(batch)`, of a prepared batch, as a graph where that is asked for."""
         device = self._device_name()
         if not self._options.capture:
-            return lambda batch: run(mapped(lambda leaf: _owned(leaf, device), batch))
+            return lambda batch: run(mapped(lambda leaf: owned(leaf, device), batch))
         return Captured(
             Step(
                 name,
                 run,
                 state,
-                own=lambda leaf: _owned(leaf, device),
-                borrowed=lambda leaf: _borrowed(leaf, device),
+                own=lambda leaf: owned(leaf, device),
+                borrowed=lambda leaf: borrowed(leaf, device),
                 passes=self._options.passes,
                 compiler=self._options.compile if self._options.compile == "inductor" else None,
             ),
             first_only,
         )
+
+    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
+        with torch.no_grad():
+            return self._evaluated(batch, self._options.eval_metrics, self._mapping)
 
     def _device_name(self) -> str:
         with self._on_device():
@@ -70,7 +85,7 @@ class TorchEngine(_OnTorch, KerasEngine):
     def _set_up(self) -> None:
         self._parameters = [variable.value for variable in self._trained]
         device = self._parameters[0].device
-        self._live = list(zip(self._trained, self._parameters, strict=True))
+        self._mapping = list(zip(self._trained, self._parameters, strict=True))
         self._sums = None
         if self._options.accumulate:
             self._sums = [torch.zeros_like(p, dtype=getattr(torch, sum_dtype(p.dtype))) for p in self._parameters]
@@ -93,11 +108,6 @@ class TorchEngine(_OnTorch, KerasEngine):
                     self._apply(gradients, lr, usable)
         return StepOutput(measures)
 
-    def eval_step(self, batch: Batch) -> StepOutput:
-        batch = self._prepared(batch)
-        with self._on_device():
-            return StepOutput(self._eval(batch))
-
     def record(self) -> Record:
         if not self._options.capture:
             return super().record()
@@ -113,10 +123,6 @@ class TorchEngine(_OnTorch, KerasEngine):
                 self._fused = None
         if self._fused is not None:
             self._fused.begin()
-
-    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
-        with torch.no_grad():
-            return self._evaluated(batch, self._options.eval_metrics, self._live)
 
     def _computed(self, batch: Batch) -> tuple[dict[str, dict[str, Any]], list[torch.Tensor], Any]:
         """Measures; the gradients, unless they went into the sums; if that is asked, whether the batch is usable."""
@@ -187,19 +193,10 @@ class TorchEvalEngine(_OnTorch, KerasEvalEngine):
         self._eval = self._captured("evaluation", self._measured_of)
         self._predict = self._captured("prediction", self._predicted_of)
 
-    def eval_step(self, batch: Batch) -> StepOutput:
-        batch = self._prepared(batch)
-        with self._on_device():
-            return StepOutput(self._eval(batch))
-
     def predict_step(self, batch: Batch) -> Any:
         inputs = mapped(self._host, self._inputs(batch))
         with self._on_device():
             return self._predict(inputs)
-
-    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
-        with torch.no_grad():
-            return self._evaluated(batch, self._options.eval_metrics, self._mapping)
 
     def _predicted_of(self, inputs: Any) -> Any:
         with torch.no_grad():
@@ -214,44 +211,3 @@ def _keep_unless(usable: torch.Tensor, variables: Sequence[keras.Variable], befo
     """Put `before` back into the variables unless `usable`, without waiting for the device to say which."""
     for variable, old in zip(variables, before, strict=True):
         variable.assign(torch.where(usable, variable.value, old))
-
-
-def _leaves(measures: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, torch.Tensor]]:
-    for measured in measures.values():
-        yield from measured.items()
-
-
-def _on_host(tensors: Sequence[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
-    """Copies, in the same order: from another device, the tensors of one type are brought over together."""
-    if all(tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16 for tensor in tensors):
-        return [np.array(tensor.detach().numpy()) for tensor in tensors]
-    kinds: dict[torch.dtype, list[int]] = {}
-    for place, tensor in enumerate(tensors):
-        kinds.setdefault(tensor.dtype, []).append(place)
-    found: list[Any] = [None] * len(tensors)
-    for places in kinds.values():
-        together = keras.ops.convert_to_numpy(torch.cat([tensors[place].reshape(-1) for place in places]))
-        start = 0
-        for place in places:
-            shape = tensors[place].shape
-            end = start + tensors[place].numel()
-            found[place] = together[start:end].reshape(shape)
-            start = end
-    return found
-
-
-def _owned(leaf: Any, device: str) -> torch.Tensor:
-    """A copy, for a model may write into its inputs: `x += noise` would go into the data that was loaded."""
-    if isinstance(leaf, np.ndarray):
-        # to another device it is copied anyhow; torch takes neither negative strides nor arrays it must not write to
-        owned = np.array(leaf, order="C") if device == "cpu" else np.require(leaf, requirements=["C", "W"])
-        return torch.from_numpy(owned).to(device)
-    return keras.ops.convert_to_tensor(leaf).to(device, copy=True)
-
-
-def _borrowed(leaf: Any, device: str) -> torch.Tensor:
-    """A tensor that is only read, and may be the memory of `leaf`."""
-    if isinstance(leaf, np.ndarray):
-        tensor = torch.from_numpy(np.require(leaf, requirements=["C", "W"]))
-        return tensor if device == "cpu" else tensor.to(device)
-    return keras.ops.convert_to_tensor(leaf).to(device).contiguous()
