@@ -1,15 +1,16 @@
-"""Keras' LSTM and GRU on torch and the CPU, as one operation over all steps.
+"""Keras' LSTM and GRU on the CPU as one operation over all steps, on torch and, the LSTM, on TensorFlow.
 
-Keras runs one Python step after the other there. The layers compute the same with this, to rounding: with dropout of
-the inputs, any mask, initial states, backwards, stateful, unrolled. Left to Keras: other activations than tanh and
-sigmoid, recurrent dropout, a GRU that resets before the product, half precision, `use_cudnn=False`, other devices, and
-what torch compiles or exports.
+Keras runs one Python step after the other on torch, and a loop of small operations on TensorFlow. The layers compute
+the same with this, to rounding: with dropout of the inputs, initial states, backwards, stateful, unrolled; on torch
+with any mask. Left to Keras: other activations than tanh and sigmoid, recurrent dropout, a GRU that resets before the
+product, half precision, `use_cudnn=False`, other devices, and what torch or XLA compiles or exports.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -25,29 +26,36 @@ INSIDE = {
 
 
 def install() -> None:
-    """Replace the loop of `LSTM` and `GRU` where Keras runs on torch. To be called once."""
+    """Replace the loop of `LSTM` and `GRU` where there is something faster. To be called once."""
+    lstm, gru = keras.layers.LSTM, keras.layers.GRU
     if keras.backend.backend() == "torch":
-        keras.layers.LSTM.inner_loop = _fused(keras.layers.LSTM.inner_loop, _lstm, keras.layers.LSTMCell)
-        keras.layers.GRU.inner_loop = _fused(keras.layers.GRU.inner_loop, _gru, keras.layers.GRUCell)
+        lstm.inner_loop = _fused(lstm.inner_loop, keras.layers.LSTMCell, _fits_torch, partial(_over_all_steps, _lstm))
+        gru.inner_loop = _fused(gru.inner_loop, keras.layers.GRUCell, _fits_torch, partial(_over_all_steps, _gru))
+    if keras.backend.backend() == "tensorflow":
+        from multilearn_keras import recurrent_tensorflow as kernel
+
+        lstm.inner_loop = _fused(lstm.inner_loop, keras.layers.LSTMCell, kernel.is_fit, kernel.lstm)
 
 
-def _fused(original: Callable[..., Any], run: Callable[..., Any], cell: type) -> Callable[..., Any]:
+def _fused(
+    original: Callable[..., Any], cell: type, is_fit: Callable[[list[Any], Any], bool], run: Callable[..., Any]
+) -> Callable[..., Any]:
     @functools.wraps(original)
     def inner_loop(self: Any, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         states = keras.tree.flatten(initial_state)
-        masks = keras.tree.flatten(mask)
-        if type(self.cell) is not cell or not _is_fit(self, sequences, states, masks[0], training):
-            return original(self, sequences, initial_state, mask, training=training)
-        return _over_all_steps(self, run, sequences, states, masks[0], training)
+        one = keras.tree.flatten(mask)[0]
+        if type(self.cell) is cell and _is_plain(self, one, training):
+            tensors = [ops.convert_to_tensor(each) for each in (sequences, *states, *_weights(self.cell))]
+            if is_fit(tensors, one):
+                return run(self, sequences, states, one, training)
+        return original(self, sequences, initial_state, mask, training=training)
 
     return inner_loop
 
 
-def _is_fit(layer: Any, sequences: Any, states: Any, mask: Any, training: bool) -> bool:
-    import torch
-
+def _is_plain(layer: Any, mask: Any, training: bool) -> bool:
+    """Whether what the layer computes is what the kernels do."""
     cell = layer.cell
-    tensors = [sequences, *states, *(ops.convert_to_tensor(weight) for weight in _weights(cell))]
     return (
         layer.use_cudnn in ("auto", True)
         and cell.activation is activations.tanh
@@ -55,10 +63,18 @@ def _is_fit(layer: Any, sequences: Any, states: Any, mask: Any, training: bool) 
         and getattr(cell, "reset_after", True)
         and not layer.recurrent_dropout
         and not (training and layer.dropout and cell.implementation == 1)  # has a mask for each gate
-        and all(tensor.device.type == "cpu" and tensor.dtype == tensors[0].dtype for tensor in tensors)
+        and (mask is None or (mask.ndim == 2 and not layer.unroll))
+    )
+
+
+def _fits_torch(tensors: list[Any], mask: Any) -> bool:
+    import torch
+
+    sequences = tensors[0]
+    return (
+        all(tensor.device.type == "cpu" and tensor.dtype == sequences.dtype for tensor in tensors)
         and sequences.dtype in (torch.float32, torch.float64)
         and 0 not in sequences.shape
-        and (mask is None or (mask.ndim == 2 and not layer.unroll))
         and not (torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
     )
 
@@ -68,7 +84,7 @@ def _weights(cell: Any) -> list[Any]:
 
 
 def _over_all_steps(
-    layer: Any, run: Callable[..., Any], sequences: Any, states: Any, mask: Any, training: bool
+    run: Callable[..., Any], layer: Any, sequences: Any, states: Any, mask: Any, training: bool
 ) -> tuple[Any, Any, list[Any]]:
     """What Keras' `inner_loop` returns: the last output, all of them, and the last states."""
     if training and layer.dropout:

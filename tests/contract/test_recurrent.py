@@ -159,7 +159,10 @@ def test_dropout_of_the_inputs_is_the_same_at_every_step(kind: Any) -> None:
     )
 
 
-needs_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="Only torch has a loop to replace.")
+needs_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="These are the kernels of torch.")
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="This is the kernel of TensorFlow."
+)
 
 
 def operations(step: Any, x: Any) -> list[str]:
@@ -266,3 +269,101 @@ def test_on_torch_gradients_and_their_gradients_are_those_of_autograd(kind: Any,
     for one, other in zip(found, expected, strict=True):
         scale = max(1.0, float(other.detach().abs().max()))
         assert float((one - other).detach().abs().max()) <= tolerance * scale
+
+
+def steps_on_tensorflow(layer: Any, compiled: bool = False) -> Any:
+    """The outputs of the layer and the gradient of its weights, as a graph for any batch size and length."""
+    import tensorflow as tf
+
+    weights = [variable.value for variable in layer.trainable_variables]
+
+    def step(x: Any, mask: Any) -> Any:
+        with tf.GradientTape() as tape:
+            outputs, *_ = layer(x, mask=mask, training=True)
+            total = tf.reduce_sum(outputs**2)
+        return outputs, tape.gradient(total, weights)
+
+    return tf.function(step, autograph=False, jit_compile=compiled)
+
+
+def kernels(graph: Any) -> list[str]:
+    return [found.type for found in graph.graph.get_operations() if found.type.startswith("BlockLSTM")]
+
+
+@needs_tensorflow
+def test_on_tensorflow_the_layer_is_one_operation_and_one_for_its_gradient() -> None:
+    import tensorflow as tf
+
+    layer = layer_of(layers.LSTM)
+    for shape in ((BATCH, STEPS, FEATURES), (None, None, FEATURES)):
+        graph = steps_on_tensorflow(layer).get_concrete_function(tf.TensorSpec(shape), None)
+        assert kernels(graph) == ["BlockLSTM", "BlockLSTMGrad"]
+        assert "While" not in {found.type for found in graph.graph.get_operations()}
+        for batch, length in ((BATCH, STEPS), (1, 1)) if shape[0] is None else ((BATCH, STEPS),):
+            x = numbers(batch, length, FEATURES)
+            expected = steps_on_tensorflow(twin_in_steps(layer, "float32"))(tf.constant(x), None)
+            for one, other in zip(tf.nest.flatten(graph(tf.constant(x))), tf.nest.flatten(expected), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(
+    ("options", "masked", "compiled"),
+    [
+        ({"activation": "relu"}, False, False),
+        ({"recurrent_activation": "hard_sigmoid"}, False, False),
+        ({"recurrent_dropout": 0.2}, False, False),
+        ({"use_cudnn": False}, False, False),
+        ({"dtype": "float64"}, False, False),
+        ({"dtype": "mixed_bfloat16"}, False, False),
+        ({}, True, False),
+        ({}, False, True),
+    ],
+    ids=str,
+)
+def test_on_tensorflow_what_the_kernel_does_not_know_is_left_to_keras(
+    options: dict[str, Any], masked: bool, compiled: bool
+) -> None:
+    import tensorflow as tf
+
+    layer = layer_of(layers.LSTM, **options)
+    x, mask = tf.constant(numbers(BATCH, STEPS, FEATURES), layer.input_dtype), tf.constant(MASK) if masked else None
+    graph = steps_on_tensorflow(layer, compiled).get_concrete_function(x, mask)
+    assert kernels(graph) == []
+    outputs, _ = graph(*([x] if mask is None else [x, mask]))
+    assert outputs.shape == (BATCH, STEPS, UNITS)
+
+
+def twin_in_steps(layer: Any, dtype: str) -> Any:
+    """A layer with the same weights that runs Keras' own loop."""
+    twin = layer_of(type(layer), dtype=dtype, use_cudnn=False)
+    twin.set_weights(layer.get_weights())
+    return twin
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("traced", [False, True], ids=["eager", "graph"])
+def test_on_tensorflow_gradients_and_their_gradients_are_those_of_keras_own_loop(traced: bool) -> None:
+    """In float64: for outputs and both states, of all weights, initial states and the inputs."""
+    import tensorflow as tf
+
+    def gradients(layer: Any, given: list[Any]) -> list[Any]:
+        watched = [*given, *(variable.value for variable in layer.trainable_variables)]
+        with tf.GradientTape() as outer:
+            outer.watch(given)
+            with tf.GradientTape() as inner:
+                inner.watch(given)
+                outputs = layer(given[0], initial_state=given[1:])
+                total = sum(tf.reduce_sum((k + tf.sin(output)) ** 2) for k, output in enumerate(outputs))
+            first = inner.gradient(total, watched)
+            penalty = sum(tf.reduce_sum(each**2) for each in first)
+        return [*first, *outer.gradient(penalty, watched)]
+
+    layer = layer_of(layers.LSTM)
+    arrays = [numbers(BATCH, STEPS, FEATURES), *(numbers(BATCH, UNITS, seed=9 + k) for k in range(2))]
+    run = tf.function(gradients, autograph=False) if traced else gradients
+    found = run(layer, [tf.constant(array) for array in arrays])
+    expected = run(twin_in_steps(layer, "float64"), [tf.constant(array, "float64") for array in arrays])
+    for one, other in zip(found, expected, strict=True):
+        scale = max(1.0, np.abs(other.numpy()).max())
+        assert np.abs(one.numpy() - other.numpy()).max() <= 2e-5 * scale
