@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from multilearn.data.host import host_array, is_tensor, require_numbers
+from multilearn.data.memory import copied, taken
 from multilearn.data.structure import leaves, mapped
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
@@ -32,8 +33,11 @@ class Columns:
 
     def gathered(self, items: np.ndarray[Any, Any] | slice) -> Batch:
         """The items in memory of their own, whatever the arrays are in: nobody writes into the user's data."""
-        copied = isinstance(items, slice)
-        batch = mapped(lambda array: host_array(np.array(array[items]) if copied else array[items]), self.arrays)
+
+        def own(array: np.ndarray[Any, Any]) -> Any:
+            return host_array(copied(array[items]) if isinstance(items, slice) else taken(array, items))
+
+        batch = mapped(own, self.arrays)
         self._unmap()
         return batch
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from multilearn.data.memory import copied
 from multilearn.errors import DataError
 
 __all__ = ["host_array"]
@@ -31,7 +32,7 @@ def host_array(leaf: Any, floats: str) -> Any:
             remedy="Encode it, for instance in the loader: DataLoader(..., transform=...).",
         )
     if array.dtype.kind == "f":
-        return array.astype(floats, copy=False)
+        return array if array.dtype == floats else copied(array, np.dtype(floats))
     if array.dtype.kind in "iu" and not np.can_cast(array.dtype, np.int32):
         if array.size and (array.min() < _INT32.min or array.max() > _INT32.max):
             raise DataError(

@@ -11,10 +11,12 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
 from multilearn.data import leaves, mapped
+from multilearn.data.memory import is_lent
 from multilearn_keras.engines.packed import Measures, Packed, packed
 from multilearn_keras.engines.signatures import Open, Pattern, merged, patterned, structure
 from multilearn_keras.engines.tracing import EagerSteps
@@ -67,7 +69,7 @@ class Graphs:
 
     def __call__(self, step: Step, batch: Any, scalars: Sequence[tf.Tensor] = ()) -> Any:
         """What `step` makes of a batch and of 0-d tensors."""
-        arrays = [tf.convert_to_tensor(leaf) for _, leaf in leaves(batch)]
+        arrays = [_tensor(leaf) for _, leaf in leaves(batch)]
         of = step.kind, step.function, structure(batch)
         family = self._families.get(of)
         if family is None:
@@ -196,6 +198,13 @@ def left_measured(measures: Measures) -> tuple[list[Any], Callable[[Sequence[Any
 def left_as_it_is(predicted: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """Whatever nest of tensors a model says."""
     return list(tf.nest.flatten(predicted)), lambda found: tf.nest.pack_sequence_as(predicted, found)
+
+
+def _tensor(leaf: Any) -> tf.Tensor:
+    """Over the same memory, if that may be used as it is."""
+    if isinstance(leaf, np.ndarray) and is_lent(leaf):
+        return tf.experimental.dlpack.from_dlpack(leaf.__dlpack__())
+    return tf.convert_to_tensor(leaf)
 
 
 def _called_flat(traced: Any) -> Callable[[list[tf.Tensor]], Sequence[tf.Tensor]]:
