@@ -83,7 +83,6 @@ _FOUND = {0: _SEQUENCES, 1: _CARRY, 2: _HIDDEN, 3: _WEIGHTS, 7: _BIAS}
 """Which of its results is the gradient of which input; the others are of peepholes."""
 
 
-@tf.RegisterGradient("BlockLSTMGrad")
 def _gradient_of_gradient(op: Any, *given: Any) -> list[Any]:
     inputs = [op.inputs[place] for place in _FOUND.values()]
     to = [op.inputs[_TO_CARRIES], op.inputs[_TO_HIDDENS]]
@@ -94,6 +93,10 @@ def _gradient_of_gradient(op: Any, *given: Any) -> list[Any]:
             made = _in_steps(*inputs)
         found = inner.gradient(made, inputs, to, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     second = outer.gradient(found, [*inputs, *to], [given[place] for place in _FOUND])
-    places = [*_FOUND.values(), _TO_CARRIES, _TO_HIDDENS]
-    by_place = dict(zip(places, second, strict=True))
+    by_place = dict(zip((*_FOUND.values(), _TO_CARRIES, _TO_HIDDENS), second, strict=True))
     return [by_place.get(place) for place in range(_INPUTS)]
+
+
+# a second registration, as by a reload, would be an error
+if "BlockLSTMGrad" not in framework.gradient_registry.list():
+    tf.RegisterGradient("BlockLSTMGrad")(_gradient_of_gradient)

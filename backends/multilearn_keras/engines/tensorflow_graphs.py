@@ -201,8 +201,8 @@ def left_as_it_is(predicted: Any) -> tuple[list[Any], Callable[[Sequence[Any]], 
 
 
 def _tensor(leaf: Any) -> tf.Tensor:
-    """Over the same memory, if that may be used as it is."""
-    if isinstance(leaf, np.ndarray) and is_lent(leaf):
+    """Over the same memory, if that may be used as it is, and no GPU has to have a copy anyhow."""
+    if isinstance(leaf, np.ndarray) and is_lent(leaf) and not context.context().num_gpus():
         return tf.experimental.dlpack.from_dlpack(leaf.__dlpack__())
     return tf.convert_to_tensor(leaf)
 
