@@ -199,7 +199,7 @@ ASKING: dict[str, Callable[[Any, Any], Any]] = {
 @pytest.mark.parametrize("name", ASKING)
 def test_a_step_that_asks_for_a_value_is_eager_and_right(name: str, caplog: pytest.LogCaptureFixture) -> None:
     one, other = twins(MODELS["perceptron"])
-    data = batches(one, 8)
+    data = [*batches(one, 8), *batches(one, 2, size=3)]
     eager = engine_of(Asking(one, ASKING[name]), optimizers.Adam(), data[0], capture=False)
     task = Asking(other, ASKING[name])
     engine = engine_of(task, optimizers.Adam(), data[0])
@@ -207,6 +207,7 @@ def test_a_step_that_asks_for_a_value_is_eager_and_right(name: str, caplog: pyte
         np.testing.assert_allclose(measured(engine, data), measured(eager, data), rtol=2e-6)
     assert "is run eagerly, and cannot be a graph" in caplog.text
     assert caplog.text.count("cannot be a graph") == 1
+    assert ways(engine) == ["eager", "counted"]
     assert int(task.seen.numpy()) == len(data)
 
 

@@ -99,10 +99,11 @@ class Captured:
         if kind.program is not None and kind.tried == TRIED:
             make = self.step.own if kind.program.writes else self.step.borrowed
             return kind.program([make(leaf) for _, leaf in leaves(batch)])
-        if kind.way == COUNTED and (self._is_first(kind) if self.first_only else self._is_due(kind.met)):
-            kind.way = self._first_way()
-        if kind.way in _NEXT and not (kind.slower or self._refused):
-            return self._run_both_ways(kind, batch)
+        if not (kind.slower or self._refused):
+            if kind.way == COUNTED and (self._is_first(kind) if self.first_only else self._is_due(kind.met)):
+                kind.way = self._first_way()
+            if kind.way in _NEXT:
+                return self._run_both_ways(kind, batch)
         return self.step.run(mapped(self.step.own, batch))
 
     @property
