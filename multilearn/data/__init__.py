@@ -4,7 +4,7 @@ from multilearn.data.batches import Batches, as_loader, kept_working, length
 from multilearn.data.loader import DataLoader
 from multilearn.data.order import permutation
 from multilearn.data.places import Resting, closing_after, draws_globally, go_to, place_of, require_saveable
-from multilearn.data.structure import leaves, mapped
+from multilearn.data.structure import flat, leaves, mapped
 
 __all__ = [
     "Batches",
@@ -13,6 +13,7 @@ __all__ = [
     "as_loader",
     "closing_after",
     "draws_globally",
+    "flat",
     "go_to",
     "kept_working",
     "leaves",

@@ -20,7 +20,7 @@ from multilearn.data.host import host_array, hosted
 from multilearn.data.loader import DataLoader
 from multilearn.data.making import collated
 from multilearn.data.source import Columns, Items
-from multilearn.data.structure import leaves
+from multilearn.data.structure import flat, leaves
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Fingerprinted, Loader
 
@@ -69,7 +69,7 @@ def loader_facts(loader: Loader, batches: int | None, first: Batch) -> Described
 
 def batch_size(batch: Batch) -> int | None:
     """The length of the first array that has one."""
-    shapes = (tuple(getattr(leaf, "shape", ()) or ()) for _, leaf in leaves(batch))
+    shapes = (tuple(getattr(leaf, "shape", ()) or ()) for leaf in flat(batch))
     return next((int(shape[0]) for shape in shapes if shape), None)
 
 
@@ -103,8 +103,8 @@ def _of_items(loader: Loader) -> Described:
 
 def _of_columns(columns: Columns) -> Described:
     count = len(columns)
-    size = sum(array.nbytes for _, array in leaves(columns.arrays))
-    on_disk = any(isinstance(array, np.memmap) for _, array in leaves(columns.arrays))
+    size = sum(array.nbytes for array in flat(columns.arrays))
+    on_disk = any(isinstance(array, np.memmap) for array in flat(columns.arrays))
     limit = _LIMIT_ON_DISK if on_disk else _LIMIT
     if size <= limit:
         at_once = max(1, _AT_ONCE * count // max(size, 1))
@@ -115,7 +115,7 @@ def _of_columns(columns: Columns) -> Described:
 
 def _of_list(items: list[Any]) -> Described:
     count = len(items)
-    size = sum(array.nbytes for _, array in leaves(collated(items[:1], [0]))) * count
+    size = sum(array.nbytes for array in flat(collated(items[:1], [0]))) * count
     places = range(count) if size <= _LIMIT and count <= _STACKED else _sampled(count, size, _LIMIT)
     spans = (places[start : start + _SAMPLE] for start in range(0, len(places), _SAMPLE))
     return {_of(places, count): _arrays(collated([items[place] for place in span], span) for span in spans)}
@@ -127,7 +127,7 @@ def _of_batches(batches: Sequence[Batch]) -> Described:
     def within_limit() -> Iterator[Batch]:
         nonlocal read, seen
         for batch in map(hosted, batches):
-            read += sum(array.nbytes for _, array in leaves(batch))
+            read += sum(array.nbytes for array in flat(batch))
             if seen and read > _LIMIT:
                 return
             seen += 1

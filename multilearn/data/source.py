@@ -11,7 +11,7 @@ import numpy as np
 
 from multilearn.data.host import host_array, is_tensor, require_numbers
 from multilearn.data.memory import copied, taken
-from multilearn.data.structure import leaves, mapped
+from multilearn.data.structure import flat, leaves, mapped
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 
@@ -55,11 +55,11 @@ class Columns:
     def whole(self) -> Batch | None:
         """All items as one batch, not copied; None where reading its labels would mean to read a large file."""
         labels = self.arrays[1:] if isinstance(self.arrays, tuple) else self.arrays
-        on_disk = sum(array.nbytes for _, array in leaves(labels) if isinstance(array, np.memmap))
+        on_disk = sum(array.nbytes for array in flat(labels) if isinstance(array, np.memmap))
         return None if on_disk > _READ_FOR_LABELS else self.arrays
 
     def _unmap(self) -> None:
-        for _, array in leaves(self.arrays):
+        for array in flat(self.arrays):
             if isinstance(array, np.memmap):
                 _unmap_pages(array)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from multilearn.data import leaves, mapped
+from multilearn.data import flat, mapped
 from multilearn.protocols import Batch
 from multilearn_keras.capture.comparing import Snapshot, difference
 from multilearn_keras.capture.inplace import write_in_place
@@ -98,7 +98,7 @@ class Captured:
         kind.met += 1
         if kind.program is not None and kind.tried == TRIED:
             make = self.step.own if kind.program.writes else self.step.borrowed
-            return kind.program([make(leaf) for _, leaf in leaves(batch)])
+            return kind.program([make(leaf) for leaf in flat(batch)])
         if not (kind.slower or self._refused):
             if kind.way == COUNTED and (self._is_first(kind) if self.first_only else self._is_due(kind.met)):
                 kind.way = self._first_way()
@@ -161,7 +161,7 @@ class Captured:
         return found
 
     def _owned(self, batch: Batch) -> list[torch.Tensor]:
-        return [self.step.own(leaf) for _, leaf in leaves(batch)]
+        return [self.step.own(leaf) for leaf in flat(batch)]
 
     def _made(self, kind: _Kind, batch: Batch) -> Program:
         """A graph for batches like this one; making it is a step that changes the state."""

@@ -14,7 +14,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, has_proxy_slot, make_fx
 from torch.overrides import TorchFunctionMode
 
-from multilearn.data import leaves, mapped
+from multilearn.data import flat, mapped
 
 __all__ = ["CannotCapture", "Traced", "tensors_of", "trace"]
 
@@ -68,7 +68,7 @@ def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[t
 
 def tensors_of(nested: Any) -> list[torch.Tensor]:
     """The tensors in lists, tuples and dicts, in their order."""
-    return [leaf for _, leaf in leaves(nested) if isinstance(leaf, torch.Tensor)]
+    return [leaf for leaf in flat(nested) if isinstance(leaf, torch.Tensor)]
 
 
 _READING = frozenset(

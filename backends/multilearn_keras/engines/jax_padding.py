@@ -20,7 +20,7 @@ from keras import layers, losses
 from keras.src.models.functional import Functional
 
 from multilearn import metrics as ours
-from multilearn.data import leaves, mapped
+from multilearn.data import flat, mapped
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch
 from multilearn_keras.losses import ignored_by
@@ -115,7 +115,7 @@ def _twin(original: Any, **changed: Any) -> Any:
 
 def items_of(nested: Any) -> int | None:
     """How many items there are in arrays of the host; None where they disagree, or are a framework's tensors."""
-    found = [leaf for _, leaf in leaves(nested)]
+    found = flat(nested)
     counts = {leaf.shape[:1] for leaf in found if isinstance(leaf, np.ndarray)}
     if len(counts) != 1 or not all(isinstance(leaf, np.ndarray) for leaf in found):
         return None

@@ -9,7 +9,7 @@ import keras
 from keras import tree
 from keras.src.models.functional import Functional
 
-from multilearn.data import leaves
+from multilearn.data import flat
 from multilearn_keras.tasks import unpack
 
 __all__ = [
@@ -38,7 +38,7 @@ def signature(nested: Any) -> Hashable:
 
 def shapes(nested: Any) -> tuple[tuple[int, ...], ...]:
     """Those of all arrays, in order."""
-    return tuple(tuple(leaf.shape) for _, leaf in leaves(nested))
+    return tuple(tuple(leaf.shape) for leaf in flat(nested))
 
 
 def declared_open(batch: Any, model: Any, output_shape: Any) -> Open:
@@ -52,7 +52,7 @@ def declared_open(batch: Any, model: Any, output_shape: Any) -> Open:
     outputs = _axes_open_in_all(_flat_shapes(output_shape)) if any(found.values()) else frozenset()
     return tuple(
         found[id(leaf)] if id(leaf) in found else frozenset(axis for axis in outputs if axis < len(leaf.shape))
-        for _, leaf in leaves(batch)
+        for leaf in flat(batch)
     )
 
 
