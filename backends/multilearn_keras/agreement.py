@@ -21,6 +21,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from multilearn_keras.devices import has_gpu
+
 __all__ = ["INSIDE", "install"]
 
 INSIDE = {
@@ -95,7 +97,7 @@ def _rounded(original: Callable[..., Any], first: int) -> Callable[..., Any]:
     @functools.wraps(original)
     def product(*args: Any, **options: Any) -> Any:
         factors = [ops.convert_to_tensor(factor) for factor in args[first:]]
-        if any(factor.dtype != "bfloat16" for factor in factors) or _has_gpu():
+        if any(factor.dtype != "bfloat16" for factor in factors) or has_gpu():
             return original(*args, **options)
         wide = (ops.cast(factor, "float32") for factor in factors)
         return ops.cast(original(*args[:first], *wide, **options), "bfloat16")
@@ -112,12 +114,6 @@ def _in_single_precision(original: Callable[..., Any]) -> Callable[..., Any]:
         return ops.cast(original(ops.cast(x, "float32"), *args, **options), kind)
 
     return activation
-
-
-def _has_gpu() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _schedule_free_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:

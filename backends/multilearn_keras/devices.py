@@ -44,6 +44,11 @@ def available() -> Sequence[KerasDevice]:
     return found if any(device.kind == "cpu" for device in found) else [*found, KerasDevice("cpu")]
 
 
+def has_gpu() -> bool:
+    """Whether there is a GPU among them."""
+    return any(device.kind == "gpu" for device in available())
+
+
 def resolve(name: str | None) -> KerasDevice:
     """The device called `name` ("cpu", "gpu:0", "cuda:0"), or the first one. Raises `ConfigurationError`."""
     devices = available()

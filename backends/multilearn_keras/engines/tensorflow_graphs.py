@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from multilearn.data import leaves, mapped
+from multilearn.data import flat, mapped
 from multilearn.data.memory import is_lent
+from multilearn_keras.devices import has_gpu
 from multilearn_keras.engines.packed import Measures, Packed, packed
 from multilearn_keras.engines.signatures import Open, Pattern, merged, patterned, structure
 from multilearn_keras.engines.tracing import EagerSteps
@@ -66,10 +67,12 @@ class Graphs:
         self._families: dict[Hashable, _Family] = {}
         self._graphs: dict[Hashable, Graph] = {}
         self._eager = EagerSteps(_asks_for_value)
+        # a GPU has to have a copy anyhow
+        self._borrows = not has_gpu()
 
     def __call__(self, step: Step, batch: Any, scalars: Sequence[tf.Tensor] = ()) -> Any:
         """What `step` makes of a batch and of 0-d tensors."""
-        arrays = [_tensor(leaf) for _, leaf in leaves(batch)]
+        arrays = [self._tensor(leaf) for leaf in flat(batch)]
         of = step.kind, step.function, structure(batch)
         family = self._families.get(of)
         if family is None:
@@ -82,6 +85,12 @@ class Graphs:
             made = _Making(step, mapped(_nothing, batch), arrays, scalars)
             graph = self._compiled(of, pattern, made) if compiled else self._plain(of, family, pattern, made)
         return graph(arrays, *scalars)
+
+    def _tensor(self, leaf: Any) -> tf.Tensor:
+        """Over the same memory, if that may be used as it is."""
+        if self._borrows and isinstance(leaf, np.ndarray) and is_lent(leaf):
+            return tf.experimental.dlpack.from_dlpack(leaf.__dlpack__())
+        return tf.convert_to_tensor(leaf)
 
     def _compiled(self, of: Hashable, pattern: Pattern, made: _Making) -> Graph:
         """By XLA; if it cannot, without."""
@@ -198,13 +207,6 @@ def left_measured(measures: Measures) -> tuple[list[Any], Callable[[Sequence[Any
 def left_as_it_is(predicted: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """Whatever nest of tensors a model says."""
     return list(tf.nest.flatten(predicted)), lambda found: tf.nest.pack_sequence_as(predicted, found)
-
-
-def _tensor(leaf: Any) -> tf.Tensor:
-    """Over the same memory, if that may be used as it is, and no GPU has to have a copy anyhow."""
-    if isinstance(leaf, np.ndarray) and is_lent(leaf) and not context.context().num_gpus():
-        return tf.experimental.dlpack.from_dlpack(leaf.__dlpack__())
-    return tf.convert_to_tensor(leaf)
 
 
 def _called_flat(traced: Any) -> Callable[[list[tf.Tensor]], Sequence[tf.Tensor]]:
