@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import keras
@@ -29,8 +28,8 @@ def install() -> None:
     """Replace the loop of `LSTM` and `GRU` where there is something faster. To be called once."""
     lstm, gru = keras.layers.LSTM, keras.layers.GRU
     if keras.backend.backend() == "torch":
-        lstm.inner_loop = _fused(lstm.inner_loop, keras.layers.LSTMCell, _fits_torch, partial(_over_all_steps, _lstm))
-        gru.inner_loop = _fused(gru.inner_loop, keras.layers.GRUCell, _fits_torch, partial(_over_all_steps, _gru))
+        lstm.inner_loop = _fused(lstm.inner_loop, keras.layers.LSTMCell, _fits_torch, _lstm)
+        gru.inner_loop = _fused(gru.inner_loop, keras.layers.GRUCell, _fits_torch, _gru)
     if keras.backend.backend() == "tensorflow":
         from multilearn_keras import recurrent_tensorflow as kernel
 
@@ -47,7 +46,7 @@ def _fused(
         if type(self.cell) is cell and _is_plain(self, one, training):
             tensors = [ops.convert_to_tensor(each) for each in (sequences, *states, *_weights(self.cell))]
             if is_fit(tensors, one):
-                return run(self, sequences, states, one, training)
+                return _over_all_steps(self, run, sequences, states, one, training)
         return original(self, sequences, initial_state, mask, training=training)
 
     return inner_loop
@@ -84,21 +83,24 @@ def _weights(cell: Any) -> list[Any]:
 
 
 def _over_all_steps(
-    run: Callable[..., Any], layer: Any, sequences: Any, states: Any, mask: Any, training: bool
+    layer: Any, run: Callable[..., Any], sequences: Any, states: Any, mask: Any, training: bool
 ) -> tuple[Any, Any, list[Any]]:
-    """What Keras' `inner_loop` returns: the last output, all of them, and the last states."""
+    """What Keras' `inner_loop` returns: the last output, all of them, and the last states.
+
+    `run(layer, sequences, states, mask)`: the kernel, of (steps, batch, width); what it returns is alike.
+    """
     if training and layer.dropout:
-        sequences = sequences * layer.cell.get_dropout_mask(sequences[:, 0, :]).unsqueeze(1)
+        sequences = sequences * ops.expand_dims(layer.cell.get_dropout_mask(sequences[:, 0, :]), 1)
     if layer.stateful:
-        states = [state.clone() for state in states]  # the variables are written before the gradient is taken
+        states = [ops.copy(state) for state in states]  # the variables are written before the gradient is taken
     if mask is not None:
-        mask = mask.bool().t().unsqueeze(-1)
+        mask = mask.bool().t().unsqueeze(-1)  # torch's: no other kernel takes one
     if layer.go_backwards:
-        sequences = sequences.flip(1)
+        sequences = ops.flip(sequences, 1)
         mask = mask if mask is None else mask.flip(0)
-    hiddens, last = run(layer.cell, sequences.transpose(0, 1), states, mask)
+    hiddens, last = run(layer, ops.swapaxes(sequences, 0, 1), states, mask)
     if mask is None:
-        return last[0], hiddens.transpose(0, 1), last
+        return last[0], ops.swapaxes(hiddens, 0, 1), last
     outputs = _shown(hiddens, mask, layer.zero_output_for_mask)
     return outputs[-1], outputs.transpose(0, 1), last
 
@@ -109,11 +111,12 @@ def _shown(hiddens: Any, mask: Any, zeroed: bool) -> Any:
     return hiddens.where(shown, hiddens.new_zeros(()))
 
 
-def _lstm(cell: Any, sequences: Any, states: Any, mask: Any) -> tuple[Any, list[Any]]:
+def _lstm(layer: Any, sequences: Any, states: Any, mask: Any) -> tuple[Any, list[Any]]:
     import torch
 
     from multilearn_keras import recurrent_kernels, recurrent_onednn
 
+    cell = layer.cell
     recurrent = ops.convert_to_tensor(cell.recurrent_kernel)
     if mask is None and sequences.dtype == torch.float32 and recurrent_onednn.is_there():
         kernel, bias = ops.convert_to_tensor(cell.kernel), cell.bias
@@ -125,9 +128,10 @@ def _lstm(cell: Any, sequences: Any, states: Any, mask: Any) -> tuple[Any, list[
     return hiddens, [hiddens[-1], carry]
 
 
-def _gru(cell: Any, sequences: Any, states: Any, mask: Any) -> tuple[Any, list[Any]]:
+def _gru(layer: Any, sequences: Any, states: Any, mask: Any) -> tuple[Any, list[Any]]:
     from multilearn_keras import recurrent_kernels
 
+    cell = layer.cell
     own, recurrent = (None, None) if cell.bias is None else ops.convert_to_tensor(cell.bias).unbind()
     kernel = ops.convert_to_tensor(cell.recurrent_kernel)
     projected, (hidden,) = _projected(sequences, cell.kernel, own), states

@@ -12,6 +12,8 @@ import tensorflow as tf
 from tensorflow.python.framework import ops as framework
 from tensorflow.python.ops import control_flow_util
 
+from multilearn_keras.devices import has_gpu
+
 __all__ = ["is_fit", "lstm"]
 
 
@@ -23,28 +25,23 @@ def is_fit(tensors: list[Any], mask: Any) -> bool:
         and all(tensor.dtype == tf.float32 for tensor in tensors)
         and 0 not in tensors[0].shape
         and not by_xla
-        and not tf.config.list_logical_devices("GPU")
+        and not has_gpu()
     )
 
 
-def lstm(layer: Any, sequences: Any, states: list[Any], mask: None, training: bool) -> tuple[Any, Any, list[Any]]:
-    """What Keras' `inner_loop` returns: the last output, all of them, and the last states."""
+def lstm(layer: Any, sequences: Any, states: list[Any], mask: None) -> tuple[Any, list[Any]]:
+    """The hidden states, (steps, batch, units), and the last states, (batch, units)."""
     # as with cuDNN: Keras' own `fit` asks this before it chooses XLA
     layer.supports_jit = False
-    if training and layer.dropout:
-        sequences = sequences * layer.cell.get_dropout_mask(sequences[:, 0, :])[:, tf.newaxis]
-    if layer.go_backwards:
-        sequences = tf.reverse(sequences, [1])
     hidden, carry = map(tf.convert_to_tensor, states)
     recurrent = tf.convert_to_tensor(layer.cell.recurrent_kernel)
     units = recurrent.shape[0]
     bias = tf.zeros(4 * units) if layer.cell.bias is None else tf.convert_to_tensor(layer.cell.bias)
     weights = tf.concat([tf.convert_to_tensor(layer.cell.kernel), recurrent], 0)
-    over = tf.transpose(sequences, (1, 0, 2))
     none = tf.zeros(units)
     made = tf.raw_ops.BlockLSTM(
-        seq_len_max=tf.shape(over, tf.int64)[0],
-        x=over,
+        seq_len_max=tf.shape(sequences, tf.int64)[0],
+        x=sequences,
         cs_prev=carry,
         h_prev=hidden,
         w=_in_its_order(weights),
@@ -56,7 +53,7 @@ def lstm(layer: Any, sequences: Any, states: list[Any], mask: None, training: bo
         cell_clip=-1.0,
         use_peephole=False,
     )
-    return made.h[-1], tf.transpose(made.h, (1, 0, 2)), [made.h[-1], made.cs[-1]]
+    return made.h, [made.h[-1], made.cs[-1]]
 
 
 def _in_its_order(gates: tf.Tensor) -> tf.Tensor:
