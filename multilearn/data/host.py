@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from multilearn.data.memory import copied
 from multilearn.data.structure import mapped
 from multilearn.errors import DataError
 
@@ -64,7 +65,7 @@ def fresh(batch: Any) -> Any:
 
     The loop looks one batch ahead, and a step may work in place.
     """
-    return mapped(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, hosted(batch))
+    return mapped(lambda leaf: copied(leaf) if isinstance(leaf, np.ndarray) else leaf, hosted(batch))
 
 
 def _no_array(received: str) -> DataError:

@@ -28,7 +28,7 @@ class BatchMemory(np.ndarray[Any, Any]):
 def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     """An array of its own, with any content."""
     size = dtype.itemsize * math.prod(shape)
-    if size < _WORTHWHILE:
+    if size < _WORTHWHILE or dtype.hasobject:
         return np.empty(shape, dtype)
     memory = BatchMemory((size + _ALIGNED,), np.uint8)
     return np.ndarray(shape, dtype, memory.data, -memory.ctypes.data % _ALIGNED)
