@@ -9,6 +9,7 @@
 * `ScheduleFreeAdamW`, on torch and TensorFlow: the momentum that it keeps for later is overwritten meanwhile. It is the
   one of before, as in the paper (arxiv.org/abs/2405.15682), and on JAX.
 * Masked losses, on torch: the weights of the caller are written into.
+* Cross-entropies: see `loss_agreement`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from multilearn_keras import loss_agreement
 from multilearn_keras.devices import has_gpu
 
 __all__ = ["INSIDE", "install"]
@@ -32,6 +34,7 @@ INSIDE = {
     "backend:numpy.einsum": "subscripts operands kwargs",
     "backend:numpy.matmul": "x1 x2",
     "losses.loss:apply_mask": "sample_weight mask dtype reduction",
+    **loss_agreement.INSIDE,
 }
 """What is replaced in Keras, and its parameters."""
 
@@ -56,6 +59,7 @@ def install() -> None:
         for name in _ACTIVATIONS:
             if hasattr(nn, name):
                 setattr(nn, name, _in_single_precision(getattr(nn, name)))
+    loss_agreement.install()
     if backend != "jax" and hasattr(keras.optimizers, "ScheduleFreeAdamW"):
         keras.optimizers.ScheduleFreeAdamW.update_step = _schedule_free_step
 

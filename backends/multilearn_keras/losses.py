@@ -14,6 +14,7 @@ from keras.src.losses.losses import LossFunctionWrapper
 from multilearn.data import mapped
 from multilearn.errors import ConfigurationError
 from multilearn_keras.array_ops import KerasOps
+from multilearn_keras.loss_agreement import lined_up, of_rows
 
 __all__ = [
     "counted",
@@ -123,13 +124,14 @@ def own(weight: Any) -> Any:
 
 
 def spread(weight: Any, items: Any, mask: Any) -> Any:
-    """`weight` in float32, with as many axes as `items`, (batch, ...): Keras lines up the last axes, not the first.
+    """`weight` in float32, with as many axes as `items`, (batch, ...): lined up with the first axes.
 
-    Where there is a mask it has the whole shape of `items`, as on torch Keras multiplies the mask into it in place.
+    Where axes are missing, or there is a mask, it has the whole shape of `items`: a mean by weights divides by all of
+    them, and on torch Keras multiplies the mask into it in place.
     """
     if weight is None:
         return None
-    weight = _lined_up(weight, items)
+    weight = of_rows(ops.cast(weight, "float32"), items)
     return weight if mask is None else ops.multiply(weight, ops.ones_like(items, dtype="float32"))
 
 
@@ -156,15 +158,5 @@ def item_weights(items: Any, mask: Any, weight: Any) -> Any:
     total = ops.ones_like(items, dtype="float32")
     for factor in (mask, weight):
         if factor is not None:
-            total = ops.multiply(total, _lined_up(factor, items))
+            total = ops.multiply(total, lined_up(ops.cast(factor, "float32"), items))
     return total
-
-
-def _lined_up(factor: Any, items: Any) -> Any:
-    """In float32, with as many axes as `items`: what is missing, or one too many, are axes of length 1 at the end."""
-    factor = ops.cast(factor, "float32")
-    while len(factor.shape) > len(items.shape):
-        factor = ops.squeeze(factor, axis=-1)
-    while len(factor.shape) < len(items.shape):
-        factor = ops.expand_dims(factor, -1)
-    return factor

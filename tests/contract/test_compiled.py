@@ -11,7 +11,7 @@ from keras import layers, optimizers
 from training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, learner, numbers, state, train, twins
 
 from multilearn import DataLoader
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, DataError
 from multilearn.metrics import Accuracy, Loss
 
 WEIGHTS = np.linspace(0.2, 2, 24, dtype="float32")
@@ -174,3 +174,81 @@ def test_going_on_from_keras_own_fit() -> None:
     train(engine, chunks(data, 8), 0.01)
     engine.release()
     assert_close(ours, theirs, 1e-5)
+
+
+def over_time() -> keras.Model:
+    return keras.Sequential([keras.Input((4, 5)), layers.Dense(3, activation="softmax")])
+
+
+def masked_over_time() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Embedding(7, 5, mask_zero=True), layers.Dense(3)])
+
+
+def over_pixels() -> keras.Model:
+    return keras.Sequential([keras.Input((4, 4, 2)), layers.Conv2D(3, 1)])
+
+
+def over_time_twice() -> keras.Model:
+    x = keras.Input((4, 5))
+    return keras.Model(x, {"kind": layers.Dense(3, name="kind")(x), "size": layers.Dense(1, name="size")(x)})
+
+
+def along(weight: np.ndarray, *lengths: int) -> np.ndarray:
+    """A weight of rows, (batch,), as one for each of their items, (batch, *lengths)."""
+    return np.broadcast_to(weight.reshape(-1, *[1] * len(lengths)), (len(weight), *lengths)).copy()
+
+
+LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+BY_WEIGHT = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+SEQUENCES = (numbers(16, 4, 5), ids(3, 16, 4))
+TOKENS = (np.concatenate([ids(6, 16, 2) + 1, ids(7, 16, 2)], axis=1), ids(3, 16, 4))
+ROWS = {
+    "sequences": (over_time, "sparse_categorical_crossentropy", SEQUENCES, (4,)),
+    "masked": (masked_over_time, LOGITS, TOKENS, (4,)),
+    "masked, by weight": (masked_over_time, BY_WEIGHT, TOKENS, (4,)),
+    "images": (over_pixels, LOGITS, (numbers(16, 4, 4, 2), ids(3, 16, 4, 4)), (4, 4)),
+    "numbers": (over_pixels, "mse", (numbers(16, 4, 4, 2), numbers(16, 4, 4, 3)), (4, 4)),
+}
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_weights_of_rows_are_those_of_every_item_of_the_row(case: str) -> None:
+    """With as many rows in a batch as there are steps in each: Keras itself would take them for weights of steps."""
+    make, loss, (x, y), lengths = ROWS[case]
+    weight = WEIGHTS[:16] * (np.arange(16) % 3 > 0)
+    spelled, *shorter = (compiled(model, loss=loss) for _ in range(3) for model in twins(make)[:1])
+    batches = chunks((x, y, along(weight, *lengths)), 4)
+    expected = []
+    for batch in batches:
+        spelled.reset_metrics()
+        expected.append(float(spelled.train_on_batch(*batch)))
+    for model, given in zip(shorter, (weight, weight.reshape(-1, *[1] * (len(lengths) - 1))), strict=True):
+        batches = chunks((x, y, given), 4)
+        engine = engine_of(model, None, batches[0])
+        found = [value for value, _ in train(engine, batches, 0.01)]
+        engine.release()
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert_close(model, spelled, 1e-6)
+
+
+def test_weights_of_rows_of_several_outputs() -> None:
+    losses = {"kind": LOGITS, "size": "mse"}
+    spelled, *shorter = (compiled(twins(over_time_twice)[0], loss=losses) for _ in range(3))
+    x, y = numbers(16, 4, 5), {"kind": ids(3, 16, 4), "size": numbers(16, 4, 1)}
+    one, other = WEIGHTS[:16], WEIGHTS[8:].copy()
+    for batch in chunks((x, y, {"kind": along(one, 4), "size": along(other, 4)}), 4):
+        spelled.train_on_batch(*batch)
+    for model, given in zip(
+        shorter, ({"kind": one, "size": other}, {"kind": along(one, 4), "size": other}), strict=True
+    ):
+        batches = chunks((x, y, given), 4)
+        engine = engine_of(model, None, batches[0])
+        train(engine, batches, 0.01)
+        engine.release()
+        assert_close(model, spelled, 1e-6)
+
+
+def test_weights_with_more_axes_than_the_loss_has_values_are_refused() -> None:
+    model = compiled(regressor(), loss="mse")
+    with pytest.raises(DataError, match=r"weights of shape \(2, 2\), and loss values of shape \(2,\)"):
+        engine_of(model, None, (numbers(8, 4), numbers(8, 2), numbers(8, 2)))

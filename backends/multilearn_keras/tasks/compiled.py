@@ -20,6 +20,7 @@ from multilearn_keras.losses import (
     is_categorical,
     item_weights,
     own,
+    spread,
     takes_class_ids,
     understood,
 )
@@ -88,13 +89,13 @@ def _output(loss: Any, kind: keras.losses.Loss, prediction: Any, y: Any, weight:
     if is_categorical(kind):
         ids, _ = both_forms(y, prediction, sparse=True)
         mask = counted(prediction, ids, kind)
+        weight = spread(weight, ids, mask)
         logits = ops.reshape(prediction, (*ops.shape(ids), prediction.shape[-1]))
-        weights = item_weights(ids, mask, weight)
-        return ClassificationOutput(
-            loss, divisor(kind.reduction, ids, mask, weight), logits, ids, weights, bool(from_logits_of(kind))
-        )
+        count, weights = divisor(kind.reduction, ids, mask, weight), item_weights(ids, mask, weight)
+        return ClassificationOutput(loss, count, logits, ids, weights, bool(from_logits_of(kind)))
     items = prediction[..., 0] if len(prediction.shape) > 1 else prediction
     mask = get_keras_mask(prediction)
+    weight = spread(weight, items, mask)
     count, weights = divisor(kind.reduction, items, mask, weight), item_weights(items, mask, weight)
     if is_binary(kind) and len(prediction.shape) > 1:
         targets = ops.cast(ops.greater(ops.cast(ops.reshape(y, ops.shape(prediction)), "float32"), 0.5), "int32")

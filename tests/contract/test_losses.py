@@ -1,0 +1,190 @@
+"""Cross-entropies have the value and the gradient of their definition, whichever activation the model ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from training import chunks, engine_of, evaluate, ids, numbers, train, twins
+
+from multilearn_keras import Classification, MultiLabelClassification
+
+Array = np.ndarray[Any, Any]
+Function = Callable[..., Array]
+
+# the scores of eight items: what is far from 0 is clipped, by whatever makes probabilities of it
+SCORES = np.array(
+    [
+        *([0.3, -0.7, 1.1], [40, -40, 0.5], [-40, -50, -30], [2, 0.1, -1]),
+        *([60, 1, 2], [-0.2, 30, -0.4], [1.5, -1.5, 0.25], [-35, 0, 35]),
+    ],
+    "float32",
+)
+IDS = np.array([0, 1, 2, 1, 0, 2, 2, 0])
+ONE_HOT = np.eye(3, dtype="float32")[IDS]
+LOW, HIGH = float(np.float32(1e-7)), float(np.float32(1 - 1e-7))
+
+
+def softmax(x: Array) -> Array:
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def sigmoid(x: Array) -> Array:
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def softplus(x: Array) -> Array:
+    return np.logaddexp(0, x)
+
+
+def shares(p: Array) -> Array:
+    return np.clip(p / p.sum(-1, keepdims=True), LOW, HIGH)
+
+
+def categorical(p: Array, y: Array = ONE_HOT) -> Any:
+    return -np.sum(y * np.log(shares(p)), -1).mean()
+
+
+def smoothed(p: Array) -> Any:
+    return categorical(p, ONE_HOT * 0.7 + 0.1)
+
+
+def categorical_focal(p: Array) -> Any:
+    return np.sum(0.25 * (1 - shares(p)) ** 2 * -ONE_HOT * np.log(shares(p)), -1).mean()
+
+
+def binary(p: Array) -> Any:
+    p = np.clip(p, LOW, HIGH)
+    return -np.mean(ONE_HOT * np.log(p) + (1 - ONE_HOT) * np.log(1 - p))
+
+
+def binary_focal(p: Array) -> Any:
+    """Balanced: alpha of 0.25 for what is true."""
+    clipped = np.clip(p, LOW, HIGH)
+    entropy = -(ONE_HOT * np.log(clipped) + (1 - ONE_HOT) * np.log(1 - clipped))
+    factor = (1 - np.where(ONE_HOT == 1, p, 1 - p)) ** 2
+    return np.mean(np.where(ONE_HOT == 1, 0.25, 0.75) * factor * entropy)
+
+
+def model_of(activation: Any, *more: layers.Layer) -> keras.Model:
+    last = layers.Dense(3, activation=activation, use_bias=False)
+    model = keras.Sequential([keras.Input((len(SCORES),)), last, *more])
+    last.set_weights([SCORES])
+    return model
+
+
+def compiled(loss: Any, activation: Any, *more: layers.Layer) -> keras.Model:
+    model = model_of(activation, *more)
+    model.compile("sgd", loss)
+    return model
+
+
+def functional(loss: Any) -> keras.Model:
+    x = keras.Input((len(SCORES),))
+    last = layers.Dense(3, use_bias=False, name="last")
+    model = keras.Model(x, {"kind": ops.softmax(last(x))})
+    last.set_weights([SCORES])
+    model.compile("sgd", {"kind": loss})
+    return model
+
+
+def by_function(y: Any, p: Any) -> Any:
+    return keras.losses.binary_crossentropy(y, p)
+
+
+BALANCED = keras.losses.BinaryFocalCrossentropy(apply_class_balancing=True)
+ODD = keras.losses.CategoricalCrossentropy(label_smoothing=0.3)
+CASES: dict[str, tuple[Callable[[], Any], Any, Function, Function]] = {
+    "softmax, binary": (lambda: compiled("binary_crossentropy", "softmax"), ONE_HOT, softmax, binary),
+    "softmax, binary by function": (lambda: compiled(by_function, "softmax"), ONE_HOT, softmax, binary),
+    "softmax, binary, task": (
+        lambda: MultiLabelClassification(model_of("softmax"), from_logits=False),
+        ONE_HOT,
+        softmax,
+        binary,
+    ),
+    "softmax, focal": (lambda: compiled(BALANCED, None, layers.Softmax()), ONE_HOT, softmax, binary_focal),
+    "softmax, categorical": (lambda: compiled("categorical_crossentropy", "softmax"), ONE_HOT, softmax, categorical),
+    "softmax, sparse": (lambda: compiled("sparse_categorical_crossentropy", "softmax"), IDS, softmax, categorical),
+    "softmax of ops, in a dict": (
+        lambda: functional("sparse_categorical_crossentropy"),
+        {"kind": IDS},
+        softmax,
+        categorical,
+    ),
+    "sigmoid, smoothed": (lambda: compiled(ODD, layers.Activation("sigmoid")), ONE_HOT, sigmoid, smoothed),
+    "sigmoid, sparse, task": (
+        lambda: Classification(model_of("sigmoid"), from_logits=False),
+        IDS[:, None],
+        sigmoid,
+        categorical,
+    ),
+    "sigmoid, categorical focal": (
+        lambda: compiled("categorical_focal_crossentropy", "sigmoid"),
+        ONE_HOT,
+        sigmoid,
+        categorical_focal,
+    ),
+    "sigmoid, binary": (lambda: compiled("binary_crossentropy", "sigmoid"), ONE_HOT, sigmoid, binary),
+    "softplus, sparse": (lambda: compiled("sparse_categorical_crossentropy", "softplus"), IDS, softplus, categorical),
+}
+
+
+def descended(activation: Function, loss: Function, steps: int, rate: float) -> tuple[list[float], Array]:
+    """The losses by definition and the scores after so many steps, by gradients of differences in float64."""
+    scores, values = SCORES.astype("float64"), []
+    for _ in range(steps):
+        values.append(float(loss(activation(scores))))
+        gradient = np.zeros_like(scores)
+        for place in np.ndindex(*scores.shape):
+            step = np.zeros_like(scores)
+            step[place] = 1e-6
+            gradient[place] = (loss(activation(scores + step)) - loss(activation(scores - step))) / 2e-6
+        scores = scores - rate * gradient
+    return values, scores
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_crossentropy_is_that_of_what_the_model_outputs_also_where_it_saturates(case: str) -> None:
+    make, y, activation, loss = CASES[case]
+    expected, scores = descended(activation, loss, 20, 0.5)
+    task = make()
+    batch = (np.eye(len(SCORES), dtype="float32"), y)
+    engine = engine_of(task, "sgd", batch)
+    ((evaluated, _),) = evaluate(engine, [batch])
+    found = [value for value, _ in train(engine, [batch] * 20, 0.5)]
+    engine.release()
+    assert evaluated == pytest.approx(expected[0], rel=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    model = task if isinstance(task, keras.Model) else task.model
+    np.testing.assert_allclose(ops.convert_to_numpy(model.trainable_variables[0]), scores, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 5), (2, 3, 4)], ids=["sequences", "images", "volumes"])
+@pytest.mark.parametrize("activation", [None, "softmax"])
+def test_classes_of_the_points_of_images_train_as_with_one_hot_targets(shape: Any, activation: Any) -> None:
+    x, y = numbers(8, *shape, 2), ids(3, 8, *shape)
+
+    def make() -> keras.Model:
+        convolution = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}[len(shape)]
+        return keras.Sequential([keras.Input((*shape, 2)), convolution(3, 3, padding="same", activation=activation)])
+
+    sparse, dense = twins(make)
+    losses = []
+    for model, loss, targets in (
+        (sparse, keras.losses.SparseCategoricalCrossentropy, y),
+        (dense, keras.losses.CategoricalCrossentropy, np.eye(3, dtype="float32")[y]),
+    ):
+        model.compile("sgd", loss(from_logits=activation is None))
+        batches = chunks((x, targets), 4)
+        engine = engine_of(model, "sgd", batches[0])
+        losses.append([value for value, _ in train(engine, batches * 3, 0.1)])
+        engine.release()
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    for one, other in zip(sparse.get_weights(), dense.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
