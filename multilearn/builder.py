@@ -23,6 +23,7 @@ from multilearn.events import Split
 from multilearn.history import Direction, Monitor
 from multilearn.interrupter import Interrupter
 from multilearn.learner import Learner
+from multilearn.location import Location
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.opening import own
@@ -35,7 +36,6 @@ from multilearn.requirements import (
     one_compiler,
     one_device,
     one_policy,
-    path_of,
     require,
     require_installer,
     require_loggers,
@@ -52,6 +52,9 @@ __all__ = ["LearnerBuilder"]
 class LearnerBuilder:
     """Describes a run in `directory`; `{backend}` and `{seed}` in it are replaced by `build`.
 
+    A relative directory is relative to the current one when the builder is made, wherever the script changes to later;
+    `~` is the home directory.
+
     A directory that already holds a run is refused, unless `.checkpoint(...)` goes on from it, or `overwrite` says
     that it may be replaced: then the files of the old run are removed when `fit` starts, and no others.
 
@@ -63,7 +66,7 @@ class LearnerBuilder:
     _settings: Settings
 
     def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False) -> None:
-        object.__setattr__(self, "_settings", Settings(path_of(directory), overwrite))
+        object.__setattr__(self, "_settings", Settings(Location.of(directory), overwrite))
 
     def metric_train(self, metric: AnyMetric) -> LearnerBuilder:
         """Measure `metric` on the training batches: logged, and shown as text."""
@@ -128,8 +131,10 @@ class LearnerBuilder:
 
         `"latest"` where nothing was saved starts at epoch 1, and says so.
         """
-        source = None if directory is None else Path(path_of(directory))
-        return self._with(resume=Resume(which_checkpoint(which), source))
+        if directory is None:
+            return self._with(resume=Resume(which_checkpoint(which)))
+        source = Location.of(directory)
+        return self._with(resume=Resume(which_checkpoint(which), source.literal, source.written))
 
     def devices(self, devices: Sequence[Device | str]) -> LearnerBuilder:
         """Train on this device, `["cpu"]` or `["gpu:0"]`. Default: the framework's first."""
@@ -236,7 +241,7 @@ class LearnerBuilder:
         Raises `ConfigurationError` for a file that is none, for unknown keys (with the nearest known name), and for
         all that the methods of the builder refuse.
         """
-        return builder_of_file(Path(path), directory, cls)
+        return builder_of_file(Path(path).expanduser(), directory, cls)
 
     @classmethod
     def from_experiment(
@@ -244,13 +249,15 @@ class LearnerBuilder:
     ) -> LearnerBuilder:
         """The builder that the run in the directory `run` was declared with, from its experiment.json.
 
-        `directory`: where to run instead, for the first one holds a run. What was in the builder and is not data, such
-        as a metric of one's own, is missing, and a warning says so.
+        Relative paths are relative to the directory that they were relative to then; of a run that was moved, the
+        directory is `run`. `directory`: where to run instead, for the first one holds a run. What was in the builder
+        and is not data, such as a metric of one's own, is missing, and a warning says so.
         """
-        return builder_of_run(Path(run), directory, cls)
+        return builder_of_run(Path(run).expanduser(), directory, cls)
 
     def to_toml(self) -> str:
-        """This builder as TOML, from which `from_toml` makes an equal one.
+        """This builder as TOML, from which `from_toml` makes an equal one. Paths are as they were written: a relative
+        one is relative to the current directory when the file is read.
 
         Raises `ConfigurationError` where something in it is not data: a metric, strategy, rule, recorder, logger or
         renderer of one's own, an interrupter. Those are added after `from_toml`.
@@ -264,6 +271,6 @@ class LearnerBuilder:
         return self._with(metrics=(*self._settings.metrics, Registered(split, metric, plotted)))
 
     def _with(self, **changes: Any) -> LearnerBuilder:
-        builder = LearnerBuilder(self._settings.directory)
+        builder = object.__new__(type(self))
         object.__setattr__(builder, "_settings", replace(self._settings, **changes))
         return builder

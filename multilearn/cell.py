@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from multilearn.artifacts import RunDirectory
 from multilearn.errors import DirectoryError
 from multilearn.experiment import read_document
+from multilearn.location import readable
 
 if TYPE_CHECKING:
     from multilearn.position import Position
@@ -38,7 +39,7 @@ def going_on(settings: Settings, path: Path, backend: str, seed: int) -> Setting
 
     if not _of_grid() or path.resolve() in _begun:
         return settings
-    _refuse_another_cell(settings.directory, path, backend, seed)
+    _refuse_another_cell(settings.directory.written, path, backend, seed)
     said = settings.resume is not None and settings.resume.is_of(path)
     return settings if said else replace(settings, resume=Resume("latest"))
 
@@ -47,7 +48,7 @@ def began(path: Path, position: Position | None) -> None:
     """Report that the run in `path` begins, or goes on from `position`."""
     if _of_grid():
         _begun.add(path.resolve())
-        _report(run={"directory": str(path), "path": str(path.resolve()), "from": position and str(position)})
+        _report(run={"directory": readable(path), "path": str(path.resolve()), "from": position and str(position)})
 
 
 def ended(path: Path, position: Position, finished: bool) -> None:

@@ -56,7 +56,9 @@ def builder_of_file(path: Path, directory: str | os.PathLike[str] | None, make: 
 def builder_of_run(run: Path, directory: str | os.PathLike[str] | None, make: _Make) -> LearnerBuilder:
     """The builder that the run in the directory `run` was declared with; warns of what is missing in it."""
     path = RunDirectory(run).experiment
-    table, not_data = _read_experiment(path)
+    document = _read_experiment(path)
+    table, not_data = dict(document["builder"]), [str(each) for each in document["not_data"]]
+    _locate(table, run, document)
     if not_data:
         # told of the line that calls the builder's method
         warnings.warn(f"Not in {path}, and to be added again: {', '.join(not_data)}", stacklevel=3)
@@ -76,11 +78,34 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _read_experiment(path: Path) -> tuple[dict[str, Any], Sequence[str]]:
-    """What `declared` gave when experiment.json at `path` was written."""
+def _locate(table: dict[str, Any], run: Path, document: Mapping[str, Any]) -> None:
+    """Have relative paths in `table` lead where they led when the run was made, as far as its place tells."""
+    written = table.get("directory")
+    if not isinstance(written, str) or written.startswith("~") or Path(written).is_absolute():
+        return
+    own = Path(written.replace("{backend}", _backend(document)).replace("{seed}", str(document.get("seed"))))
+    here = run.absolute()
+    if own.resolve() == here.resolve():
+        return
+    base = here.parents[len(own.parts) - 1] if here.parts[-len(own.parts) :] == own.parts else None
+    table["directory"] = str(here if base is None else base / written)
+    source = table.get("checkpoint")
+    if base is not None and isinstance(source, dict) and isinstance(directory := source.get("directory"), str):
+        table["checkpoint"] = {**source, "directory": str(base / os.path.expanduser(directory))}
+
+
+def _backend(document: Mapping[str, Any]) -> str:
+    """That of the first session."""
+    sessions = document.get("sessions")
+    first = sessions[0] if isinstance(sessions, list) and sessions else None
+    return str(first.get("backend")) if isinstance(first, dict) else ""
+
+
+def _read_experiment(path: Path) -> dict[str, Any]:
+    """What `declared` gave when experiment.json at `path` was written, and the rest of it."""
     try:
         document = read_document(path)
-        return dict(document["builder"]), [str(each) for each in document["not_data"]]
+        return {**document, "builder": dict(document["builder"]), "not_data": list(document["not_data"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             "The experiment.json of a run has the builder it was declared with.",

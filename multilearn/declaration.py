@@ -25,7 +25,7 @@ RULES = role_of(early_stopping, "reason")
 
 def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The table, and in words what is in the builder and is not data: a metric or a renderer of one's own."""
-    table: dict[str, Any] = {"directory": settings.directory, "overwrite": settings.overwrite}
+    table: dict[str, Any] = {"directory": settings.directory.written, "overwrite": settings.overwrite}
     left_out: list[str] = []
 
     def write(key: str, value: Any, tell: Callable[[Any], Any] = lambda value: value) -> None:
@@ -47,7 +47,7 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
         write("checkpointing_strategy", settings.strategy, lambda strategy: table_of(strategy, STRATEGIES))
     write("early_stopping", settings.early_stopping, lambda rule: table_of(rule, RULES))
     if settings.resume is not None:
-        source = settings.resume.directory
+        source = settings.resume.written or settings.resume.directory
         table["checkpoint"] = {"which": settings.resume.which} | ({} if source is None else {"directory": str(source)})
     table["metrics"] = _metric_tables(settings.metrics, left_out)
     if settings.loggers == ():

@@ -86,7 +86,7 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
 
     Raises `DirectoryError` for a directory that cannot be written to, or holds a run that nothing is said of.
     """
-    path = Path(settings.directory.replace("{backend}", backend).replace("{seed}", str(seed)))
+    path = settings.directory.path(backend, seed)
     if walking.asked() is not None:
         # nothing will be written
         return settings, path
@@ -98,7 +98,7 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
     resume = settings.resume
     if resume is not None and resume.is_of(path):
         # also where it is named like another run's: what is gone on from must never be overwritten
-        return replace(settings, resume=replace(resume, directory=None)), path
+        return replace(settings, resume=replace(resume, directory=None, written=None)), path
     if not settings.overwrite:
         refuse_existing_run(path)
     return settings, path

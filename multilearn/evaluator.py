@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,7 @@ from multilearn.directory import refuse_unwritable
 from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
 from multilearn.listeners import Listeners
+from multilearn.location import Location, readable
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.metric import of_device
@@ -48,6 +49,8 @@ __all__ = ["Evaluator"]
 class Evaluator:
     """Measures trained models on test data, for the run in `directory`, where `{backend}` and `{seed}` are replaced.
 
+    A relative directory is relative to the current one when the evaluator is made; `~` is the home directory.
+
     `metrics`: what to measure; the loss is measured in any case. `metric_loggers`: instead of a `FileMetricLogger`,
     which writes `test/<name>/<metric>.log`; an empty list for none. `renderer`: instead of a `CliRenderer`.
     `recorder`: of the checkpoints, where it is one of your own. `device`: `"cpu"` or `"gpu:0"`, by default the
@@ -65,16 +68,12 @@ class Evaluator:
     device: Device | str | None = None
     capture: bool = True
     summary: bool = False
+    _location: Location = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.directory, (str, os.PathLike)) or not os.fspath(self.directory):
-            raise ConfigurationError(
-                "An evaluation needs the path of a run's directory.",
-                received=repr(self.directory),
-                remedy="Write for instance 'runs/a'.",
-            )
+        object.__setattr__(self, "_location", Location.of(self.directory))
         loggers = None if self.metric_loggers is None else _several("metric_loggers", self.metric_loggers)
-        object.__setattr__(self, "directory", os.fspath(self.directory))
+        object.__setattr__(self, "directory", self._location.written)
         object.__setattr__(self, "metrics", tuple(map(as_metric, _several("metrics", self.metrics))))
         object.__setattr__(self, "metric_loggers", loggers)
         object.__setattr__(self, "device", None if self.device is None else one_device([self.device]))
@@ -105,7 +104,7 @@ class Evaluator:
             model,
             data,
             checkpoint=checkpoint,
-            directory=self.directory,
+            directory=self._location,
             recorder=self.recorder,
             device=self.device,
             capture=self.capture,
@@ -114,7 +113,7 @@ class Evaluator:
     def _evaluate(
         self, model: Any, data: Any, name: str, which: str | None, renderer: Renderer
     ) -> Mapping[str, float | str]:
-        path = placed(os.fspath(self.directory))
+        path = placed(self._location)
         refuse_unwritable(path)
         options = EngineOptions(
             eval_metrics=of_device(self._measured()),
@@ -174,7 +173,7 @@ class Evaluator:
         longest = max(len(info.name) for info in infos)
         rows = [f"  {info.name:{longest}}  {shown(values[info.name], info.unit)}" for info in infos]
         screen = ForgivingStream(sys.stdout)
-        screen.write("\n".join([f"evaluation {name}, in {RunDirectory(path).test(name)}", *rows]) + "\n")
+        screen.write("\n".join([f"evaluation {name}, in {readable(RunDirectory(path).test(name))}", *rows]) + "\n")
         screen.flush()
 
 

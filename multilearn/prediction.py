@@ -43,7 +43,7 @@ def predict(
             "A checkpoint is one of a run.", received=f"checkpoint={checkpoint!r}", remedy="Add directory=..."
         )
     which = None if checkpoint is None else which_checkpoint(checkpoint)
-    source = None if directory is None else Source(placed(os.fspath(directory)), which, recorder)
+    source = None if directory is None else Source(placed(directory), which, recorder)
     options = EngineOptions(device=None if device is None else one_device([device]), capture=capture)
     with ExitStack() as stack:
         trained = stack.enter_context(opened(model, data, options, source))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, get_args
@@ -24,7 +23,6 @@ __all__ = [
     "one_compiler",
     "one_device",
     "one_policy",
-    "path_of",
     "require",
     "require_installer",
     "require_loggers",
@@ -48,18 +46,6 @@ def require(thing: Any, protocol: type, rule: str) -> None:
     if isinstance(thing, type) or not isinstance(thing, protocol):
         hint = "Make an object of it, with parentheses." if isinstance(thing, type) else "See its documentation."
         raise ConfigurationError(rule, received=repr(thing), remedy=hint)
-
-
-def path_of(directory: str | os.PathLike[str]) -> str:
-    """The path of the directory of a run, as text."""
-    path = os.fspath(directory) if isinstance(directory, (str, os.PathLike)) else None
-    if not isinstance(path, str) or not path:
-        raise ConfigurationError(
-            "A run needs the path of its directory.",
-            received=repr(directory),
-            remedy="Write for instance 'runs/a'.",
-        )
-    return path
 
 
 def one_policy(policy: NanPolicy) -> NanPolicy:

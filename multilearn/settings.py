@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from multilearn.early_stopping import StoppingRule, watched_by
 from multilearn.events import MetricInfo, Split
 from multilearn.history import Monitor
 from multilearn.interrupter import Interrupter
+from multilearn.location import Location
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.protocols import Compiler, LRScheduler
@@ -39,10 +40,12 @@ class Registered:
 
 @dataclass(frozen=True)
 class Resume:
-    """Where to go on from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's."""
+    """Where to go on from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's, which was
+    `written` like this."""
 
     which: str
     directory: Path | None = None
+    written: str | None = field(default=None, compare=False)
 
     def is_of(self, path: Path) -> bool:
         """Whether it is the run in `path` itself, by whatever name."""
@@ -53,7 +56,7 @@ class Resume:
 class Settings:
     """See the methods of `LearnerBuilder`; every field has its default there."""
 
-    directory: str
+    directory: Location
     overwrite: bool = False
     metrics: tuple[Registered, ...] = ()
     loggers: tuple[MetricLogger, ...] | None = None

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from multilearn.events import MetricInfo, Split
 from multilearn.history import History
+from multilearn.location import readable
 from multilearn.metrics.matrix_text import table
 from multilearn.renderers.notation import shown
 from multilearn.renderers.sparkline import BLOCKS, sparkline
@@ -39,7 +40,7 @@ def summary(
     a matrix of counts is a table of its own. No newline at the end.
     """
     done = f"{epochs} done" if reason is None else f"{epochs} done, stopped: {reason}"
-    lines = ["summary", f"  directory  {directory}", f"  epochs     {done}"]
+    lines = ["summary", f"  directory  {readable(directory)}", f"  epochs     {done}"]
     if restored is not None:
         lines.append(f"  weights    those of epoch {restored}")
     if skipped:

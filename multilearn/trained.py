@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from multilearn import seed as seeds
 from multilearn.checkpoint import Recorder, nbytes
 from multilearn.data import as_loader
 from multilearn.errors import CheckpointNotFound, DataError
+from multilearn.location import Location
 from multilearn.opening import first_example
 from multilearn.position import Position
 from multilearn.protocols import EngineOptions, EvalEngine, Loader
@@ -41,10 +43,11 @@ class Trained:
     position: Position | None
 
 
-def placed(directory: str) -> Path:
+def placed(directory: str | os.PathLike[str]) -> Path:
     """The directory of a run, with `{backend}` and `{seed}` replaced. Raises `BackendError` where there is none."""
-    path = directory.replace("{backend}", backends.load().name)
-    return Path(path.replace("{seed}", str(seeds.current())))
+    location = Location.of(directory)
+    # a seed that nothing asks for is not drawn
+    return location.path(backends.load().name, seeds.current()) if "{" in location.below else location.literal
 
 
 @contextmanager

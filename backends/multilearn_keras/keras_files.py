@@ -91,7 +91,7 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
 
     Raises `ConfigurationError` for what is no built model, and for one that Keras cannot write.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     model = model if isinstance(model, keras.Model) else getattr(model, "model", model)
     if not isinstance(model, keras.Model) or not model.built:
         raise ConfigurationError(

@@ -50,7 +50,7 @@ def load_weights(
     Raises `CheckpointNotFound`, `RecordError` for a damaged file, `ConfigurationError` for a model without weights, and
     `RecordMismatch` with all that is missing, not expected, or of another shape or kind. Then the model is as it was.
     """
-    path = placed(os.fspath(path)) if "{" in os.fspath(path) else Path(path)
+    path = placed(path)
     keras_model = model if isinstance(model, keras.Model) else getattr(model, "model", None)
     if not isinstance(keras_model, keras.Model) or not keras_model.built:
         raise ConfigurationError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from multilearn.events import Finished, Split, Started
+from multilearn.location import readable
 from multilearn.position import START, Position
 from multilearn.renderers.notation import seconds
 
@@ -12,7 +13,7 @@ __all__ = ["beginning", "ending"]
 def beginning(started: Started) -> str:
     """Where the run starts, or from where it goes on."""
     position, epochs = started.position, started.epochs
-    where = f"in {started.directory}"
+    where = f"in {readable(started.directory)}"
     if position.finished_epochs >= epochs:
         return f"nothing left to do: {_epochs(epochs)} done, {where}"
     if position.batch is not None:

@@ -20,6 +20,7 @@ from multilearn.errors import DirectoryError
 from multilearn.experiments import grid
 from multilearn.experiments.cells import Cell, CellFiles, seeds_of
 from multilearn.experiments.plan import Plan
+from multilearn.location import Location
 from multilearn.settings import Resume, Settings
 
 Grid = Callable[..., grid.Outcome]
@@ -224,7 +225,7 @@ def test_a_cell_does_not_go_on_with_the_run_of_another(
 ) -> None:
     told = {"seed": seed, "sessions": [{"backend": name} for name in sessions]}
     (tmp_path / "experiment.json").write_text(json.dumps(told))
-    settings = Settings(declared)
+    settings = Settings(Location.of(declared))
     assert cell.going_on(settings, tmp_path, "other", 1) is settings
     monkeypatch.setenv(cell.VARIABLE, str(tmp_path / "cell.jsonl"))
     with pytest.raises(DirectoryError, match=re.escape(remedy)):
@@ -240,7 +241,7 @@ def test_what_a_script_says_of_its_own_directory_stands(tmp_path: Path, monkeypa
         (Resume("2", tmp_path), Resume("2", tmp_path)),
         (Resume("2", tmp_path / "begun"), Resume("latest")),
     ):
-        assert cell.going_on(Settings("x", resume=said), tmp_path, "toy", 1).resume == used
+        assert cell.going_on(Settings(Location.of("x"), resume=said), tmp_path, "toy", 1).resume == used
 
 
 def test_what_was_begun_by_something_else_is_gone_on_with_and_it_is_said(run: Grid, script: Write) -> None:

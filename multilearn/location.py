@@ -1,0 +1,95 @@
+"""Where the directory of a run is, from the moment on at which it was written down."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from multilearn.errors import ConfigurationError
+
+__all__ = ["Location", "readable"]
+
+
+@dataclass(frozen=True)
+class Location:
+    """A directory as it was written, and the directory that it is relative to, which later changes do not move.
+
+    `below` may hold `{backend}` and `{seed}`; they are replaced there only, and not in `base`.
+
+    >>> Location.of("/runs/{backend}-{seed}").path("torch", 7).as_posix()
+    '/runs/torch-7'
+    """
+
+    written: str = field(compare=False)
+    base: Path
+    below: str
+
+    @classmethod
+    def of(cls, directory: str | os.PathLike[str]) -> Location:
+        """Relative to the current directory; `~` and `~user` are home directories.
+
+        Raises `ConfigurationError` for what is no path, for a user who is not known, and for a relative path while
+        the current directory does not exist.
+        """
+        if isinstance(directory, Location):
+            return directory
+        written = os.fspath(directory) if isinstance(directory, (str, os.PathLike)) else None
+        if not isinstance(written, str) or not written:
+            raise ConfigurationError(
+                "A run needs the path of its directory.",
+                received=repr(directory),
+                remedy="Write for instance 'runs/a'.",
+            )
+        if written.startswith("~"):
+            user, _, below = written.partition("/")
+            return cls(written, _home(user, written), below)
+        anchor = Path(written).anchor
+        return cls(written, Path(anchor) if anchor else _current(written), written)
+
+    def path(self, backend: str, seed: object) -> Path:
+        """The directory of one run."""
+        return self.base / self.below.replace("{backend}", backend).replace("{seed}", str(seed))
+
+    def __fspath__(self) -> str:
+        return str(self.literal)
+
+    @property
+    def literal(self) -> Path:
+        """The directory where nothing in it is replaced."""
+        return self.base / self.below
+
+
+def readable(path: Path) -> str:
+    """A path for people: relative to the current directory if it is below it.
+
+    >>> readable(Path.cwd() / "runs" / "a")
+    'runs/a'
+    """
+    try:
+        below = path.relative_to(Path.cwd())
+    except (OSError, ValueError):
+        return str(path)
+    return str(below)
+
+
+def _home(user: str, written: str) -> Path:
+    home = os.path.expanduser(user)
+    if home == user:
+        raise ConfigurationError(
+            "A path that begins with ~ is in a home directory.",
+            received=f"{written!r}, and the home directory of {user[1:] or 'this user'} is not known",
+            remedy=f"Write the full path, or './{written}' for a directory of that name.",
+        )
+    return Path(home).absolute()
+
+
+def _current(written: str) -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigurationError(
+            "A relative path needs a current directory that exists.",
+            received=f"{written!r}, and {error.strerror}",
+            remedy="Write the full path, or change to a directory that exists.",
+        ) from error
