@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from multilearn import cell, walking
 from multilearn.artifacts import RunDirectory
+from multilearn.attempt import clear_attempt, holds_run
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.damage import damages
 from multilearn.errors import DirectoryError
@@ -27,13 +28,7 @@ if TYPE_CHECKING:
     from multilearn.resuming import Found
     from multilearn.settings import Settings
 
-__all__ = ["bring_along", "holds_run", "placed", "prepare", "refuse_existing_run", "refuse_unwritable", "taken"]
-
-
-def holds_run(path: Path) -> bool:
-    """Whether there is anything of a run in the directory."""
-    run = RunDirectory(path)
-    return run.experiment.exists() or run.checkpoints.exists() or any(run.epochs(split) for split in Split)
+__all__ = ["bring_along", "placed", "prepare", "refuse_existing_run", "refuse_unwritable", "taken"]
 
 
 def refuse_existing_run(path: Path) -> None:
@@ -136,6 +131,7 @@ def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
         _clear(run.path)
     else:
         refuse_existing_run(run.path)
+        clear_attempt(run)
     return []
 
 

@@ -26,9 +26,10 @@ _LIMIT = 64 << 20
 class Session:
     """One process at work on a run. `ended` is None while it is, and stays so if it is killed.
 
-    `outcome`: `completed`, `stopped` (for `reason`) or `failed` (with `error`); `position`: how far it came;
-    `restored`: the epoch whose weights `fit` returned, None where those were the last ones. What it ran on, and with
-    which data: see `evidence`. `others`: what another version of this library wrote besides.
+    `trained`: whether it trained a batch, None where an earlier version recorded nothing of it; `outcome`: `completed`,
+    `stopped` (for `reason`) or `failed` (with `error`); `position`: how far it came; `restored`: the epoch whose
+    weights `fit` returned, None where those were the last ones. What it ran on, and with which data: see `evidence`.
+    `others`: what another version of this library wrote besides.
     """
 
     started: str = ""
@@ -41,6 +42,7 @@ class Session:
     loaders: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     resumed_from: Mapping[str, str] | None = None
+    trained: bool | None = None
     ended: str | None = None
     outcome: str | None = None
     reason: str | None = None
@@ -86,8 +88,12 @@ class Experiment:
 
     def ended(self, **facts: Any) -> Experiment:
         """The same with the last session at its end."""
+        return self.with_facts(ended=now(), **facts)
+
+    def with_facts(self, **facts: Any) -> Experiment:
+        """The same with these facts of the last session."""
         *earlier, last = self.sessions
-        return replace(self, sessions=(*earlier, replace(last, ended=now(), **facts)))
+        return replace(self, sessions=(*earlier, replace(last, **facts)))
 
     def write(self, path: Path) -> None:
         """Atomically."""
@@ -134,4 +140,4 @@ def _fits(name: str, value: Any) -> bool:
     default = getattr(Session(), name)
     if isinstance(default, (str, dict)):
         return isinstance(value, type(default))
-    return value is None or isinstance(value, int if name == "restored" else str)
+    return value is None or isinstance(value, {"restored": int, "trained": bool}.get(name, str))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from multilearn.checkpointing import Checkpointer, NoCheckpointer, SaveInterval
@@ -38,7 +38,7 @@ class Course:
 class Loop:
     """Trains from where `progress` is to the end of the course, or until the interrupter has a reason.
 
-    `by_rule`: whether that reason is the rule's.
+    `by_rule`: whether that reason is the rule's; `on_first_batch`: called once, when a batch has been trained.
     """
 
     engine: Engine
@@ -53,6 +53,7 @@ class Loop:
     ahead: LookAhead = field(default_factory=LookAhead)
     resting: Resting = field(default_factory=lambda: Resting(None))
     by_rule: bool = False
+    on_first_batch: Callable[[], None] | None = None
     _began: float = 0.0
     _saved: float = 0.0
     _batches: int = 0
@@ -115,6 +116,9 @@ class Loop:
                 in_window += 1
                 update = last or in_window == self.plan.accumulation
                 output = self.engine.train_step(batch, rate, update)
+                if self.on_first_batch is not None:
+                    self.on_first_batch()
+                    self.on_first_batch = None
                 done += 1
                 progress.update += update
                 self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, output))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
+from multilearn.attempt import holds_traces
 from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder, nbytes
-from multilearn.directory import holds_run
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
 from multilearn.events import Split
 from multilearn.experiment import earlier
@@ -135,7 +135,7 @@ def history_of(parts: Mapping[str, Record]) -> History:
 
 def _position(resume: Resume, folder: CheckpointFolder, source: Path) -> tuple[Position | None, tuple[str, ...]]:
     if resume.which == "latest":
-        if resume.directory is not None and not holds_run(source):
+        if resume.directory is not None and not holds_traces(source):
             raise CheckpointNotFound(
                 "Another run's directory must hold a run.",
                 received=f"{source}, which holds none",

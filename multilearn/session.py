@@ -24,7 +24,15 @@ _log = logging.getLogger("multilearn")
 def in_session(
     experiment: Experiment, run: RunDirectory, loop: Loop, restored: Callable[[], int | None]
 ) -> Iterator[None]:
-    """While it lasts this process works on the run: written into experiment.json and experiment.log at both ends."""
+    """While it lasts this process works on the run: written into experiment.json and experiment.log at both ends, and
+    once the first batch is trained."""
+
+    def trained() -> None:
+        nonlocal experiment
+        experiment = experiment.with_facts(trained=True)
+        experiment.write(run.experiment)
+
+    loop.on_first_batch = trained
     experiment.write(run.experiment)
     cell.began(run.path, loop.progress.position if experiment.sessions[-1].resumed_from else None)
     backend = experiment.sessions[-1].backend

@@ -121,6 +121,7 @@ class Start:
             threads=evidence.threads(),
             numerics=evidence.numerics(run.backend),
             **self.described,
+            trained=False,
             resumed_from=None if source is None else {"directory": str(source), "position": str(self.found.position)},
         )
         builder, not_data = declared(run.settings)
