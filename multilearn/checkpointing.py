@@ -111,7 +111,7 @@ class FileCheckpointer:
         self._writer.wait()
         on_disk = [position.epoch for position in self._folder.positions() if position.batch is None]
         epochs = sorted({*on_disk, epoch})
-        kept = self._strategy.keep(epochs, history)
+        kept = self._kept(epochs, history)
         if epoch not in kept and not stopping:
             return False
         drop = [Position(other) for other in on_disk if other not in kept and other != epoch]
@@ -133,10 +133,14 @@ class FileCheckpointer:
         """The last epoch of the run was trained: an epoch that is there only because the run once stopped goes."""
         self._writer.wait()
         epochs = [position.epoch for position in self._folder.positions() if position.batch is None]
-        kept = self._strategy.keep(epochs, history)
+        kept = self._kept(epochs, history)
         # one that the strategy keeps has to be there to go on from
         if kept and (left := [Position(epoch) for epoch in epochs if epoch not in kept]):
             self._folder.remove(left)
+
+    def _kept(self, epochs: Sequence[int], history: History) -> frozenset[int]:
+        # a strategy may count in numpy's numbers, and return an array of them
+        return frozenset(map(int, self._strategy.keep(epochs, history)))
 
     def close(self) -> None:
         """Wait until everything is on disk. Raises what the worker met."""

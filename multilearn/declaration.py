@@ -12,6 +12,7 @@ from multilearn.application_log import file_log
 from multilearn.checkpoint import DEFAULT
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.plain import as_number
 from multilearn.settings import Registered, Settings
 from multilearn.tables import role_of, table_of
 
@@ -102,5 +103,7 @@ def _metric_tables(registered: Sequence[Registered], left_out: list[str]) -> lis
 def _parameters(thing: Any) -> dict[str, Any]:
     told = {each.name: getattr(thing, each.name) for each in fields(thing)}
     return {
-        name: value.value if isinstance(value, Split) else value for name, value in told.items() if value is not None
+        name: value.value if isinstance(value, Split) else as_number(value)
+        for name, value in told.items()
+        if value is not None
     }

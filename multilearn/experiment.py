@@ -12,8 +12,9 @@ from typing import Any
 from multilearn.checkpoint import write_atomically
 from multilearn.checkpoint.regular import read_whole
 from multilearn.checkpoint.strict_json import parsed
-from multilearn.errors import DirectoryError
+from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.evidence import Weights
+from multilearn.plain import as_number, is_number
 
 __all__ = ["Experiment", "Session", "earlier", "in_words", "now", "read_document"]
 
@@ -84,7 +85,7 @@ class Experiment:
         del document["weights"]
         document |= {"weights_sha256": self.weights.sha256, "weights_crc32": dict(self.weights.crc32)}
         document["sessions"] = [session.to_entry() for session in self.sessions]
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(document, indent=2, ensure_ascii=False, default=_number) + "\n"
 
     def ended(self, **facts: Any) -> Experiment:
         """The same with the last session at its end."""
@@ -130,6 +131,17 @@ def earlier(path: Path) -> tuple[tuple[Session, ...], Weights]:
 def in_words(error: BaseException) -> str:
     """An error as one line."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _number(value: object) -> object:
+    """What JSON has no word for by itself: numbers of numpy's and of frameworks."""
+    if is_number(number := as_number(value)):
+        return number
+    raise ConfigurationError(
+        "What experiment.json says of a run is numbers, text, lists and maps.",
+        received=f"{type(value).__name__}: {str(value)[:100]}",
+        remedy="Have the backend, the loader or the metric that says it return such data.",
+    )
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from multilearn import walking
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.checkpoint.trial import require_savable
 from multilearn.checkpointing import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
 from multilearn.contradictions import refuse_without_data
 from multilearn.directory import bring_along, prepare, taken
@@ -51,7 +53,8 @@ class Learner:
         }
         # its own: neither a signal nor a rule may stop other learners that listen to the same one
         self._interrupter = Interrupter(run.settings.interrupter)
-        self._store = MetricStore(self._measured())
+        recorder = run.settings.recorder
+        self._store = MetricStore(self._measured(), None if recorder is None else partial(require_savable, recorder))
         self._fitted = False
         self._completed = False
         self._restored: int | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from multilearn import seed as seeds
+from multilearn.checkpoint.state import from_record, to_record
 from multilearn.errors import RecordError
 from multilearn.metrics.store import MetricStore
 from multilearn.position import START, Position
@@ -73,7 +74,7 @@ def schedule_record(
     spent = {} if progress.seconds is None else {"seconds": progress.seconds}
     counted = {"update": progress.update, "accumulation": plan.accumulation, "batches": plan.batches}
     return {
-        "scheduler": {"state": scheduler.state(), "horizon": plan.horizon},
+        "scheduler": {"state": to_record(scheduler.state()), "horizon": plan.horizon},
         "progress": {**counted, "skipped": progress.skipped, "trained": progress.trained, **spent},
         "seed": plan.seed,
         "streams": GlobalStreams.now().record(),
@@ -96,7 +97,7 @@ def restore_schedule(
         if missing := _PARTS - record.keys():
             raise KeyError(", ".join(sorted(missing)))
         progress_of(record)
-        scheduler.restore(record["scheduler"]["state"])
+        scheduler.restore(from_record(record["scheduler"]["state"]))
         store.restore(record["metrics"])
         if (before := drawn_before(record)) is not None:
             # only tried: it is for the first batch

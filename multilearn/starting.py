@@ -11,8 +11,10 @@ from typing import Any
 from multilearn import evidence
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import DEFAULT
+from multilearn.checkpoint.state import to_record
 from multilearn.checkpoint.strategies import best_of
-from multilearn.data import Resting, go_to, require_saveable
+from multilearn.checkpoint.trial import require_savable
+from multilearn.data import Resting, go_to, place_of, require_saveable
 from multilearn.declaration import declared
 from multilearn.early_stopping import asks_for_time
 from multilearn.errors import ConfigurationError
@@ -25,7 +27,7 @@ from multilearn.metrics.metric import of_device
 from multilearn.metrics.store import MetricStore
 from multilearn.opening import Data, spanned
 from multilearn.progress import Plan, Progress, drawn_before, progress_of, put_back_on_error, restore_schedule
-from multilearn.protocols import Backend, Engine, EngineOptions, LRScheduler, Subject, Weighed
+from multilearn.protocols import Backend, Engine, EngineOptions, Loader, LRScheduler, Record, Subject, Weighed
 from multilearn.resuming import Found, find
 from multilearn.schedule_check import check_schedule
 from multilearn.settings import Settings
@@ -87,6 +89,8 @@ class Start:
         notes = [*data.notes, *found.notes, *_in_vain(settings, data)]
         if settings.recorder is not None:
             notes += require_saveable(data.loaders[Split.TRAIN])
+            resting.take(0)
+            require_savable(settings.recorder, _states(scheduler, data.loaders[Split.TRAIN], resting))
             if isinstance(engine, Weighed):
                 notes += tight(run.path, engine.nbytes())
             notes += _anew(resting)
@@ -149,9 +153,17 @@ class Start:
             return Weights()
 
 
+def _states(scheduler: LRScheduler, loader: Loader, resting: Resting) -> Record:
+    """What a record of the schedule has of objects that are not ours, one batch having been looked at."""
+    return {
+        "scheduler": {"state": to_record(scheduler.state())},
+        "loader": place_of(loader, 1),
+        "valid_loader": resting.place,
+    }
+
+
 def _anew(resting: Resting) -> Iterator[str]:
     """What is to be said of a loader for validation whose state cannot be saved."""
-    resting.take(0)
     if (untold := resting.untold) is not None:
         yield f"A run that goes on begins with its validation loader anew: its state cannot be saved. {untold}"
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from multilearn.errors import ConfigurationError
+from multilearn.plain import as_number, is_number
 
 __all__ = ["Role", "nearest", "refuse_unknown", "role_of", "table_of", "thing_of"]
 
@@ -108,8 +109,8 @@ def _plain(value: Any, role: Role, what: str) -> Any:
         return value
     if isinstance(value, PathLike):
         return fspath(value)
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        return value.item()
+    if is_number(number := as_number(value)):
+        return number
     if isinstance(value, (list, tuple)):
         return [_plain(each, role, what) for each in value]
     if is_dataclass(value) or callable(getattr(value, "keep", None)) or callable(getattr(value, "reason", None)):

@@ -11,8 +11,9 @@ from multilearn.checkpoint.bounded import Sink
 from multilearn.checkpoint.precision import as_stored, narrowed
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import CheckpointError
+from multilearn.plain import as_number, is_number
 
-__all__ = ["DEPTH", "HALVED_KEYS", "TENSOR_KEYS", "VALUES", "Encoder", "impossible"]
+__all__ = ["DEPTH", "HALVED_KEYS", "TENSOR_KEYS", "VALUES", "Encoder", "impossible", "no_word_for", "where"]
 
 TENSOR_KEYS = frozenset({"dtype", "shape", "bytes"})
 """A map with exactly these keys is a tensor."""
@@ -24,6 +25,8 @@ VALUES = 1 << 22
 """How many maps, lists and plain values a record may have; what a tensor holds does not count."""
 
 _HELD_BACK = 1 << 16
+_OFTEN = (int, float, str)
+"""What long lists are of: for these the place in the list is not worth its time."""
 
 
 class Encoder:
@@ -54,30 +57,33 @@ class Encoder:
             self._map(value, depth, path)
         elif isinstance(value, (list, tuple)):
             self._pack(self._packer.pack_array_header(len(value)))
-            for each in value:
-                self._value(each, depth + 1, path)
+            for at, each in enumerate(value):
+                self._value(each, depth + 1, path if type(each) in _OFTEN else f"{path}/{at}")
         elif value is None or isinstance(value, (bool, int, float, str, bytes)):
-            self._plain(value)
+            self._plain(value, path)
+        elif is_number(number := as_number(value)):
+            self._plain(number, path)
         else:
-            raise impossible(f"{type(value).__name__}", "Turn arrays into HostTensor, and other objects into these.")
+            raise no_word_for(value, path)
 
     def _map(self, value: Mapping[Any, object], depth: int, path: str) -> None:
         if value.keys() in (TENSOR_KEYS, HALVED_KEYS):
-            received = f"a map with exactly the keys {', '.join(sorted(value))}"
+            received = f"a map with exactly the keys {', '.join(sorted(value))}{where(path)}"
             raise impossible(received, "Those are tensors: rename a key.")
         self._pack(self._packer.pack_map_header(len(value)))
         for key, each in value.items():
             if not isinstance(key, str):
-                raise impossible(f"the key {key!r}", "Keys must be strings: write it as one.")
+                raise impossible(f"the key {key!r}{where(path)}", "Keys must be strings: write it as one.")
             self._count(depth)
-            self._plain(key)
+            self._plain(key, path)
             self._value(each, depth + 1, f"{path}/{key}" if path else key)
 
-    def _plain(self, value: object) -> None:
+    def _plain(self, value: object, path: str) -> None:
         try:
             self._pack(self._packer.pack(value))
         except (OverflowError, ValueError, TypeError) as error:  # beyond 64 bits, no UTF-8, beyond 4 GiB
-            raise impossible(f"a value that cannot be written ({error})", "Store it in another form.") from error
+            received = f"a value{where(path)} that cannot be written ({error})"
+            raise impossible(received, "Store it in another form.") from error
 
     def _tensor(self, tensor: HostTensor, path: str) -> None:
         stored = narrowed(tensor, as_stored(tensor, path.removeprefix("item/"))) if self._half else tensor
@@ -111,6 +117,18 @@ class Encoder:
         if self._small:
             self._sink.write(memoryview(self._small))
             self._small = bytearray()
+
+
+def no_word_for(value: object, path: str) -> CheckpointError:
+    """The error for an object at a path of a record, such as `scheduler/state/smoothed`."""
+    received = f"{type(value).__name__}{where(path)}"
+    return impossible(received, "Turn arrays into HostTensor, and other objects into these.")
+
+
+def where(path: str) -> str:
+    """The place in a record, for a message; nothing for all of it."""
+    place = path.removeprefix("item/")
+    return f" at {place}" if place else ""
 
 
 def impossible(received: str, remedy: str) -> CheckpointError:

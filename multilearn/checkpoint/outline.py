@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from multilearn.checkpoint.bounded import damaged
-from multilearn.checkpoint.encoder import DEPTH, VALUES, impossible
+from multilearn.checkpoint.encoder import DEPTH, VALUES, impossible, no_word_for, where
 from multilearn.checkpoint.strict_json import parsed
 from multilearn.checkpoint.tensors import HostTensor
+from multilearn.plain import as_number, is_number
 
 __all__ = ["Outliner", "Rebuilder", "as_json", "from_json", "utf8"]
 
@@ -66,11 +67,13 @@ class Outliner:
             return float(value) if math.isfinite(value) else {"$float": _DOUBLE.pack(value).hex()}
         if value is None or isinstance(value, (bool, int, str)):
             return value
-        raise impossible(f"{type(value).__name__}", "Turn arrays into HostTensor, and other objects into these.")
+        if is_number(number := as_number(value)):
+            return self.outline(number, path)
+        raise no_word_for(value, "/".join(path))
 
     def _entry(self, key: object, value: object, path: tuple[str, ...]) -> tuple[str, Any]:
         if not isinstance(key, str):
-            raise impossible(f"the key {key!r}", "Keys must be strings: write it as one.")
+            raise impossible(f"the key {key!r}{where('/'.join(path))}", "Keys must be strings: write it as one.")
         return f"${key}" if key.startswith("$") else key, self.outline(value, (*path, _escaped(key)))
 
     def _count(self, depth: int) -> None:

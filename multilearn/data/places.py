@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from multilearn.checkpoint.state import from_record, to_record
 from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
 from multilearn.data.batches import Batches
 from multilearn.data.loader import DataLoader
@@ -32,7 +33,8 @@ def closing_after(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
 def place_of(loader: Loader, batch: int) -> Record | None:
     """What a loader needs to go on with batch number `batch`, besides seed, epoch and this number; None for nothing."""
     if isinstance(loader, StatefulLoader) and _goes_on_inside(loader):
-        return loader.state(batch)
+        place: Record = to_record(loader.state(batch))
+        return place
     return None
 
 
@@ -76,7 +78,7 @@ class Resting:
     def go_to(self, place: Any) -> None:
         """Bring the loader to the place that `take` found in an earlier process."""
         if isinstance(self._loader, StatefulLoader) and place is not None and _goes_on_inside(self._loader):
-            self._loader.restore(place)
+            self._loader.restore(from_record(place))
 
 
 def go_to(loader: Loader, place: Any, position: Position, *, trained: bool = False) -> None:
@@ -95,7 +97,7 @@ def go_to(loader: Loader, place: Any, position: Position, *, trained: bool = Fal
             "a state_dict can go on anywhere.",
         )
     if isinstance(loader, StatefulLoader) and place is not None and stateful:
-        loader.restore(place)
+        loader.restore(from_record(place))
 
 
 def _goes_on_inside(loader: Loader) -> bool:

@@ -9,7 +9,7 @@ from multilearn.metrics.accuracy import Accuracy
 from multilearn.metrics.hamming_score import HammingScore
 from multilearn.metrics.loss import Loss
 from multilearn.metrics.mean import Mean
-from multilearn.metrics.metric import AnyMetric, Entry, Measured, State
+from multilearn.metrics.metric import AnyMetric, Entry, Measured, State, entry_of
 from multilearn.metrics.of_output import OfOutput
 from multilearn.metrics.top_k_accuracy import TopKAccuracy
 
@@ -57,7 +57,7 @@ class Merging:
 
     def add(self, measured: Measured, counted: bool = True) -> Reading:
         metric = self._metric
-        of_batch = metric.entry(metric.merge(None, measured))
+        of_batch = entry_of(metric, metric.merge(None, measured))
         if counted:
             self.state = metric.merge(self.state, measured)
         return Reading(of_batch.value, of_batch.count, self.running(of_batch))
@@ -66,7 +66,7 @@ class Merging:
         """The value over the epoch so far: the batch's before anything counts, none where it would be costly."""
         if self._costly:
             return ""
-        return of_batch.value if self.state is None else self._metric.entry(self.state).value
+        return of_batch.value if self.state is None else entry_of(self._metric, self.state).value
 
 
 class WeighedMean:

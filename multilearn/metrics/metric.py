@@ -6,17 +6,31 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from multilearn.errors import ConfigurationError
+from multilearn.plain import as_number, is_number
+
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Tensor
 
-__all__ = ["UNAVAILABLE", "AnyMetric", "Entry", "HostMetric", "Measured", "Metric", "Moment", "State", "of_device"]
+__all__ = [
+    "UNAVAILABLE",
+    "AnyMetric",
+    "Entry",
+    "HostMetric",
+    "Measured",
+    "Metric",
+    "Moment",
+    "State",
+    "entry_of",
+    "of_device",
+]
 
 Measured = Mapping[str, Any]
 """What `measure` returned for one batch, copied to the host as numpy arrays; or what an observer saw, as it likes."""
 
 State = Mapping[str, Any]
 """Numbers (Python's or numpy's), numpy arrays, strings, None, lists, tuples and dicts of these with strings as keys: it
-goes into checkpoints, and comes out of them as it was."""
+goes into checkpoints, and comes out of them as it was. Numbers and arrays of a framework come out as numpy's."""
 
 
 UNAVAILABLE = "unavailable"
@@ -25,7 +39,10 @@ UNAVAILABLE = "unavailable"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A metric's value; `count` is what it is a mean over, None if it is not a mean of batch values."""
+    """A metric's value; `count` is what it is a mean over, None if it is not a mean of batch values.
+
+    Both may be numbers of numpy's or of a framework: listeners and the history have them as Python's.
+    """
 
     value: float | str
     count: int | float | None = None
@@ -107,6 +124,28 @@ class HostMetric(Protocol):
 
 AnyMetric = Metric | HostMetric
 """What can be registered on a split."""
+
+
+def entry_of(metric: AnyMetric, state: State) -> Entry:
+    """The entry of a metric, in Python's own numbers. Raises `ConfigurationError`, naming it, for one that has none."""
+    entry = metric.entry(state)
+    value, count = entry.value, entry.count
+    if type(value) is float and (count is None or type(count) is int):
+        return entry
+    if count is not None and not is_number(count := as_number(count)):
+        raise _no_number(metric, "what a metric is a mean over must be a number", count)
+    if isinstance(value, str):
+        return Entry(value, count)
+    if not is_number(number := as_number(value)):
+        raise _no_number(metric, "the value of a metric must be a number or a text", value)
+    return Entry(float(number), count)
+
+
+def _no_number(metric: AnyMetric, rule: str, received: object) -> ConfigurationError:
+    shape = getattr(received, "shape", None)
+    told = type(received).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
+    remedy = "Return Entry(float(value)) from its method entry."
+    return ConfigurationError(f"The metric {metric.name}: {rule}.", received=told, remedy=remedy)
 
 
 def of_device(metrics: Iterable[AnyMetric]) -> tuple[Metric, ...]:

@@ -7,30 +7,31 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
-from multilearn.checkpoint.tensors import HostTensor
+from multilearn.checkpoint.state import from_record, to_record
 from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
 from multilearn.history import History
 from multilearn.metrics.folding import Folding, Merging, folding
-from multilearn.metrics.metric import AnyMetric, HostMetric, Measured, Moment, State
+from multilearn.metrics.metric import AnyMetric, HostMetric, Measured, Moment, State, entry_of
 from multilearn.protocols import HostOutput, Record
 
 __all__ = ["MetricStore"]
 
 _log = logging.getLogger("multilearn")
 
-# A map in a record that has this one key, which no metric will choose, is a tuple, or a number of numpy's.
-_TUPLE, _SCALAR = "(tuple)", "(scalar)"
-
 
 class MetricStore:
-    """States of the epoch that is under way, and the exact values of those that are done."""
+    """States of the epoch that is under way, and the exact values of those that are done.
 
-    def __init__(self, metrics: Mapping[Split, Sequence[AnyMetric]]) -> None:
+    `trial`: called with the states after the first batch of each split, to raise what saving them would raise.
+    """
+
+    def __init__(
+        self, metrics: Mapping[Split, Sequence[AnyMetric]], trial: Callable[[Record], None] | None = None
+    ) -> None:
         self._named = {
             split: tuple((metric.name, metric) for metric in of_split) for split, of_split in metrics.items()
         }
@@ -41,6 +42,8 @@ class MetricStore:
         self._warned: set[str] = set()
         self._restored: set[tuple[Split, str]] = set()
         self._observers: dict[Split, dict[str, Callable[[Moment], Measured]]] = {}
+        self._trial = trial
+        self._untried = set(metrics) if trial is not None else set()
 
     @property
     def history(self) -> History:
@@ -68,6 +71,14 @@ class MetricStore:
 
         A batch that is not `counted` is measured, and is no part of the epoch, except for the machine it ran on.
         """
+        readings = self._folded(split, output, moment, counted)
+        if counted and split in self._untried:
+            self._untried.discard(split)
+            if self._trial is not None:
+                self._trial({"metrics": {"states": self.state()["states"]}})
+        return readings
+
+    def _folded(self, split: Split, output: HostOutput, moment: Moment, counted: bool) -> Mapping[str, Reading]:
         observers, measures, foldings = self._observing(split), output.measures, self._foldings[split]
         if counted and not (observers or self._restored):
             return MappingProxyType({name: folded.add(measures[name]) for name, folded in foldings.items()})
@@ -88,7 +99,7 @@ class MetricStore:
             state = self._foldings[split][name].state
             if state is None:
                 continue
-            entry = metric.entry(state)
+            entry = entry_of(metric, state)
             readings[name] = Reading(entry.value, entry.count, entry.value)
             if not isinstance(entry.value, str):
                 values[name] = entry.value
@@ -105,7 +116,7 @@ class MetricStore:
             "history": self._history.to_state(),
             "texts": {str(split): dict(texts) for split, texts in self._texts.items()},
             "states": {
-                str(split): {name: _to_record(state) for name, state in self._states(split).items()}
+                str(split): {name: to_record(state) for name, state in self._states(split).items()}
                 for split in Split
                 if split in self._brought or split in self._foldings
             },
@@ -116,7 +127,7 @@ class MetricStore:
         self._history = History.from_state(record["history"])
         self._texts = {Split(split): dict(texts) for split, texts in record.get("texts", {}).items()}
         self._brought = {
-            Split(split): {name: _from_record(state) for name, state in states.items()}
+            Split(split): {name: from_record(state) for name, state in states.items()}
             for split, states in record["states"].items()
         }
         self._restored = {(split, name) for split, states in self._brought.items() for name in states}
@@ -127,7 +138,7 @@ class MetricStore:
             for name, metric in named:
                 if name in states:
                     with _going_on(metric):
-                        _require_value(metric, states[name])
+                        entry_of(metric, states[name])
 
     def _states(self, split: Split) -> dict[str, State]:
         """Those of the epoch under way; also what a record said of metrics that are no longer registered."""
@@ -137,10 +148,10 @@ class MetricStore:
     def _resumed(self, split: Split, name: str, metric: AnyMetric, measured: Measured) -> Reading:
         """The first batch after a restart shows whether what a checkpoint says can be gone on from."""
         self._restored.discard((split, name))
-        of_batch = metric.entry(metric.merge(None, measured))
+        of_batch = entry_of(metric, metric.merge(None, measured))
         with _going_on(metric):
             merged = metric.merge(self._foldings[split][name].state, measured)
-            _require_value(metric, merged)
+            entry_of(metric, merged)
         self._foldings[split][name] = folding(metric, merged)
         return Reading(of_batch.value, of_batch.count, Merging(metric, merged).running(of_batch))
 
@@ -172,33 +183,3 @@ def _going_on(metric: AnyMetric) -> Iterator[None]:
             received=f"a checkpoint from which it cannot ({type(error).__name__}: {str(error)[:200]})",
             remedy="Go on from another checkpoint.",
         ) from error
-
-
-def _require_value(metric: AnyMetric, state: State) -> None:
-    value = metric.entry(state).value
-    if not isinstance(value, str):
-        float(value)
-
-
-def _to_record(state: Any) -> Any:
-    if isinstance(state, Mapping):
-        return {key: _to_record(value) for key, value in state.items()}
-    if isinstance(state, (list, tuple)):
-        values = [_to_record(value) for value in state]
-        return values if isinstance(state, list) else {_TUPLE: values}
-    if isinstance(state, np.generic):
-        # a number of 32 bits adds up otherwise than Python's own
-        return {_SCALAR: HostTensor.of(state)}
-    return HostTensor.of(state) if isinstance(state, np.ndarray) else state
-
-
-def _from_record(state: Any) -> Any:
-    if isinstance(state, Mapping):
-        if state.keys() == {_TUPLE}:
-            return tuple(_from_record(state[_TUPLE]))
-        if state.keys() == {_SCALAR}:
-            return state[_SCALAR].numpy()[()]
-        return {key: _from_record(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [_from_record(value) for value in state]
-    return state.numpy().copy() if isinstance(state, HostTensor) else state

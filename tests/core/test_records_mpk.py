@@ -148,7 +148,7 @@ def test_reading_takes_little_more_memory_than_the_tensors():
     "item",
     [
         {"a": object},
-        {"a": np.float32(1)},
+        {"a": np.complex64(1)},
         {"a": np.zeros(2)},
         {1: 2},
         {"a": 2**64},

@@ -1,0 +1,20 @@
+"""Whether a state can be saved, asked before hours are spent on what cannot."""
+
+from __future__ import annotations
+
+from multilearn.checkpoint.recorder import Recorder
+from multilearn.protocols import Record
+
+__all__ = ["require_savable"]
+
+
+def require_savable(recorder: Recorder, schedule: Record) -> None:
+    """Raise what `recorder` raises for this part of a record `scheduler-N`: `CheckpointError`, naming the place."""
+    recorder.write(_Nowhere(), schedule, {"part": "scheduler", "checkpoint": "1"})
+
+
+class _Nowhere:
+    """A file that keeps nothing."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        return len(data)
