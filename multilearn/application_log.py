@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from multilearn.printable import printable
 from multilearn.storage import storing
 
 __all__ = ["Installer", "file_log"]
@@ -20,13 +22,15 @@ Installer = Callable[[Path], AbstractContextManager[None]]
 """What `.with_application_logger` takes: called with the path of experiment.log, entered for the duration of `fit`."""
 
 _TREE = "multilearn"
+_LIKE_AN_ENTRY = re.compile(r"\n(?=\d{4}-\d\d-\d\dT)", re.ASCII)
 
 
 @contextlib.contextmanager
 def file_log(path: Path) -> Iterator[None]:
     """Append to `path`, while entered: our own loggers from INFO on, every other logger from WARNING on.
 
-    A line is `2026-01-31T12:00:00.123Z INFO multilearn message` (UTC, level, logger), a traceback follows it.
+    A line is `2026-01-31T12:00:00.123Z INFO multilearn message` (UTC, level, logger), a traceback follows it. No other
+    line begins with a time, and no message does anything to a terminal: see `printable`.
     The user's logging goes on exactly as without it, `logging.warning` on stderr too, and is as before afterwards.
     """
     with storing(path):
@@ -86,7 +90,8 @@ def _entry(record: logging.LogRecord) -> str:
         parts.append(logging.Formatter().formatException(record.exc_info))
     if record.stack_info:
         parts.append(record.stack_info)
-    return "\n".join(parts) + "\n"
+    text = "\n".join(printable(line) for part in parts for line in part.split("\n"))
+    return _LIKE_AN_ENTRY.sub("\n  ", text) + "\n"
 
 
 class _Tap:

@@ -32,6 +32,7 @@ from multilearn.declaration import METRICS, RECORDERS, RULES, STRATEGIES
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.experiment import read_document
+from multilearn.printable import printable
 from multilearn.tables import refuse_unknown, thing_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def builder_of_run(run: Path, directory: str | os.PathLike[str] | None, make: _M
     _locate(table, run, document)
     if not_data:
         # told of the line that calls the builder's method
-        warnings.warn(f"Not in {path}, and to be added again: {', '.join(not_data)}", stacklevel=3)
+        warnings.warn(printable(f"Not in {path}, and to be added again: {', '.join(not_data)}"), stacklevel=3)
     return _builder_of(table, directory, make, str(path))
 
 

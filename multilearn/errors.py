@@ -12,10 +12,13 @@
     ├── StorageError (OSError)               the disk is full, or does not take what is to be written
     └── NonFiniteLoss (ArithmeticError)      the loss became NaN or infinite
 
-Every message says what the rule is, what was received, and what to do.
+Every message says what the rule is, what was received, and what to do, and is made printable: paths and values in it
+may come from anybody.
 """
 
 from __future__ import annotations
+
+from multilearn.printable import printable_message
 
 __all__ = [
     "BackendError",
@@ -41,7 +44,7 @@ class MultilearnError(Exception):
             parts.append(f"Received: {received}.")
         if remedy is not None:
             parts.append(remedy)
-        super().__init__(" ".join(parts))
+        super().__init__(printable_message(" ".join(parts)))
 
 
 class ConfigurationError(MultilearnError, ValueError):

@@ -25,6 +25,7 @@ from multilearn.metrics.metric import of_device
 from multilearn.metrics.store import MetricStore
 from multilearn.position import START
 from multilearn.prediction import predict
+from multilearn.printable import printable
 from multilearn.progress import Progress
 from multilearn.protocols import Device, EngineOptions
 from multilearn.renderers import CliRenderer, Renderer
@@ -170,10 +171,13 @@ class Evaluator:
 
     def _print_summary(self, name: str, path: Path, values: Mapping[str, float | str]) -> None:
         infos = [_info(metric) for metric in self._measured() if metric.name in values]
-        longest = max(len(info.name) for info in infos)
-        rows = [f"  {info.name:{longest}}  {shown(values[info.name], info.unit)}" for info in infos]
+        names = [printable(info.name) for info in infos]
+        longest = max(map(len, names))
+        told = zip(names, infos, strict=True)
+        rows = [f"  {name:{longest}}  {shown(values[info.name], info.unit)}" for name, info in told]
         screen = ForgivingStream(sys.stdout)
-        screen.write("\n".join([f"evaluation {name}, in {readable(RunDirectory(path).test(name))}", *rows]) + "\n")
+        head = printable(f"evaluation {name}, in {readable(RunDirectory(path).test(name))}")
+        screen.write("\n".join([head, *rows]) + "\n")
         screen.flush()
 
 

@@ -27,6 +27,7 @@ from multilearn.loop import Course, Loop
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.opening import Data, examine, spanned
+from multilearn.printable import printable
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.sparkline import blocks_for
 from multilearn.renderers.stream import ForgivingStream
@@ -140,7 +141,7 @@ class Learner:
             with in_session(start.experiment(weights), directory, loop, lambda: self._restored):
                 bring_along(directory, start.found)
                 for note in notes:
-                    _log.warning("%s", note)
+                    _log.warning("%s", printable(note))
                 self._train(loop, start, self._started(start, data))
         if self._settings.show_summary:
             self._print_summary(loop)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from multilearn.errors import DirectoryError
+from multilearn.printable import printable
 
 __all__ = ["locked"]
 
@@ -46,7 +47,9 @@ def _acquire(path: Path) -> int:
             if error.errno not in _NO_LOCKS:
                 os.close(descriptor)
                 raise _explained(path, error) from error
-            _log.warning("Nothing keeps a second writer away: the file system of %s knows no locks.", path.parent)
+            _log.warning(
+                "Nothing keeps a second writer away: the file system of %s knows no locks.", printable(str(path.parent))
+            )
             return descriptor
         if _is_at(descriptor, path):
             return descriptor

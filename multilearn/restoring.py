@@ -13,6 +13,7 @@ from multilearn.errors import CheckpointError
 from multilearn.experiment import earlier
 from multilearn.history import History, Monitor
 from multilearn.position import Position
+from multilearn.printable import printable
 from multilearn.protocols import Engine, Record
 from multilearn.resuming import history_of, in_half_precision, items, limits_of, read
 
@@ -95,7 +96,7 @@ def _on_disk(
                         _log.warning(_ROUNDED, epoch)
                     yield parts
         except CheckpointError as error:
-            _log.warning("Checkpoint %d of %s cannot be restored: %s", epoch, folder.path, error)
+            _log.warning("Checkpoint %d of %s cannot be restored: %s", epoch, printable(str(folder.path)), error)
 
 
 def _up_to(epoch: int, monitor: Monitor, history: History) -> dict[int, str]:

@@ -11,6 +11,7 @@ from multilearn import cell
 from multilearn import seed as seeds
 from multilearn.artifacts import RunDirectory
 from multilearn.experiment import Experiment, in_words
+from multilearn.printable import printable
 
 if TYPE_CHECKING:
     from multilearn.loop import Loop
@@ -37,7 +38,7 @@ def in_session(
     cell.began(run.path, loop.progress.position if experiment.sessions[-1].resumed_from else None)
     backend = experiment.sessions[-1].backend
     origin = seeds.origin() if experiment.seed == seeds.current() else "the run's own"
-    _log.info("Training on %s, seed %s (%s), in %s.", backend, experiment.seed, origin, run.path)
+    _log.info("Training on %s, seed %s (%s), in %s.", backend, experiment.seed, origin, printable(str(run.path)))
     try:
         yield
     except BaseException as error:
@@ -51,7 +52,7 @@ def in_session(
         raise
     reason = None if loop.completed else loop.interrupter.reason
     outcome = "completed" if reason is None else "stopped"
-    _log.info("The run is %s at %s%s.", outcome, loop.progress.position, f" ({reason})" if reason else "")
+    _log.info("The run is %s at %s%s.", outcome, loop.progress.position, f" ({printable(reason)})" if reason else "")
     place = str(loop.progress.position)
     experiment.ended(outcome=outcome, reason=reason, position=place, restored=restored()).write(run.experiment)
     cell.ended(run.path, loop.progress.position, finished=reason is None or loop.by_rule)

@@ -11,6 +11,7 @@ from multilearn.events import MetricInfo, Split
 from multilearn.history import History
 from multilearn.location import readable
 from multilearn.metrics.matrix_text import table
+from multilearn.printable import printable
 from multilearn.renderers.notation import shown
 from multilearn.renderers.sparkline import BLOCKS, sparkline
 
@@ -40,7 +41,7 @@ def summary(
     a matrix of counts is a table of its own. No newline at the end.
     """
     done = f"{epochs} done" if reason is None else f"{epochs} done, stopped: {reason}"
-    lines = ["summary", f"  directory  {readable(directory)}", f"  epochs     {done}"]
+    lines = ["summary", f"  directory  {printable(readable(directory))}", f"  epochs     {printable(done)}"]
     if restored is not None:
         lines.append(f"  weights    those of epoch {restored}")
     if skipped:
@@ -57,14 +58,14 @@ def summary(
 
 def _text(split: Split, info: MetricInfo, text: str) -> list[str]:
     if info.unit != "matrix":
-        return [f"  {split.value}  {info.name}  {shown(text)}"]
-    head = f"  {split.value}  {info.name}, last epoch: a row for each target, a column for each prediction"
-    return [head, *(f"    {line}" for line in table(text))]
+        return [f"  {split.value}  {printable(info.name)}  {shown(text)}"]
+    head = f"  {split.value}  {printable(info.name)}, last epoch: a row for each target, a column for each prediction"
+    return [head, *(f"    {printable(line)}" for line in table(text))]
 
 
 def _row(info: MetricInfo, values: Mapping[int, float], blocks: str) -> list[str]:
     if not values:
-        return [info.name, "-", "-", "-", "-", ""]
+        return [printable(info.name), "-", "-", "-", "-", ""]
     epochs = sorted(values)
     curve = sparkline([values[epoch] for epoch in epochs], _CURVE_WIDTH, blocks)
     numbers = [epoch for epoch in epochs if not math.isnan(values[epoch])]
@@ -72,7 +73,7 @@ def _row(info: MetricInfo, values: Mapping[int, float], blocks: str) -> list[str
         _at(info, values, pick(numbers, key=values.__getitem__)) if numbers else "NaN" for pick in (min, max)
     )
     return [
-        info.name,
+        printable(info.name),
         shown(values[epochs[0]], info.unit),
         lowest,
         highest,

@@ -24,6 +24,7 @@ import keras
 
 from multilearn.checkpoint import atomic, regular
 from multilearn.errors import ConfigurationError, RecordError, RecordMismatch
+from multilearn.printable import printable
 from multilearn_keras.transfer import assign, derive_anew, to_host
 
 __all__ = ["KERAS_FILES", "load_keras_file", "mismatch", "save_model"]
@@ -127,7 +128,7 @@ def mismatch(path: Path, lines: list[str]) -> RecordMismatch:
     counted = "1 difference" if len(lines) == 1 else f"{len(lines)} differences"
     return RecordMismatch(
         "Weights must have the names, shapes and kinds of those of the model.",
-        received="\n  ".join([f"{counted} in {path}:", *lines]),
+        received="\n  ".join([f"{counted} in {path}:", *map(printable, lines)]),
         remedy="Build the model as it was when they were saved, and call it on a batch.",
     )
 

@@ -16,6 +16,7 @@ from multilearn.checkpoint import Contents, HostTensor, Recorder, nbytes, read_f
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.heading import FORMAT
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
+from multilearn.printable import printable
 from multilearn.requirements import which_checkpoint
 from multilearn.resuming import locate
 from multilearn.settings import Resume
@@ -84,7 +85,7 @@ def _of_run(path: Path, which: int | str, recorder: Recorder | None, limit: int)
             remedy="Check the path, or train with .with_file_checkpointer().",
         )
     for note in located.notes:
-        _log.warning("%s", note)
+        _log.warning("%s", printable(note))
     contents = located.folder.read(located.position, {"model": limit}, parts=["model"])
     if "model" not in contents:
         raise RecordError(
@@ -92,7 +93,7 @@ def _of_run(path: Path, which: int | str, recorder: Recorder | None, limit: int)
             received=f"checkpoint {located.position} of {run}",
             remedy="Take another one.",
         )
-    _log.info("Weights of checkpoint %s of %s.", located.position, run)
+    _log.info("Weights of checkpoint %s of %s.", located.position, printable(str(run)))
     return contents["model"]
 
 

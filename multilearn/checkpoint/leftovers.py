@@ -10,6 +10,7 @@ from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import NAME, PARTS, file_name
 from multilearn.checkpoint.recorder import Recorder
 from multilearn.position import Position
+from multilearn.printable import printable
 
 __all__ = ["records", "remove", "remove_records", "remove_temporary"]
 
@@ -21,7 +22,7 @@ def remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:  # the manifest lists it still: the next save tries again
-        _log.warning("%s could not be removed yet: %s", path, error)
+        _log.warning("%s could not be removed yet: %s", printable(str(path)), printable(str(error)))
 
 
 def remove_records(folder: Path, position: Position, own: Recorder) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordMismatch
+from multilearn.printable import printable
 from multilearn.protocols import Record
 
 __all__ = ["differences", "nbytes", "require_match"]
@@ -31,7 +32,7 @@ def require_match(expected: Record, received: Record, what: str) -> None:
         counted = "1 difference" if len(found) == 1 else f"{len(found)} differences"
         raise RecordMismatch(
             f"A record must have the structure, shapes and dtypes of {what}.",
-            received="\n  ".join([f"{counted}:", *found]),
+            received="\n  ".join([f"{counted}:", *map(printable, found)]),
             remedy="Build it as it was when the checkpoint was written, or use a checkpoint of this one.",
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from multilearn.checkpoint.tensors import DTYPES, HostTensor
 from multilearn.errors import ConfigurationError
+from multilearn.printable import printable
 
 __all__ = ["WIDER", "Precision", "applies", "as_stored", "check_precision", "narrowed", "widened"]
 
@@ -41,7 +42,9 @@ def as_stored(tensor: HostTensor, path: str) -> str:
     if tensor.dtype not in WIDER:
         return tensor.dtype
     if (np.isinf(narrowed(tensor, "F16").array) & np.isfinite(tensor.array)).any():
-        _log.warning("%s has values beyond 65504, the largest of half precision: it is stored in full.", path)
+        _log.warning(
+            "%s has values beyond 65504, the largest of half precision: it is stored in full.", printable(path)
+        )
         return tensor.dtype
     return "F16"
 

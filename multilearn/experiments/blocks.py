@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from multilearn.experiments.text import aligned
+from multilearn.printable import printable
 
 __all__ = ["Block", "Sentences", "Table", "as_markdown", "as_text"]
 
@@ -29,14 +31,17 @@ class Sentences:
 
 Block = Table | Sentences
 
+_MARKS = re.compile(r"[\\`*_\[\]<|~&!#$@]|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
+"""What Markdown would read as something else than itself."""
+
 
 def as_text(blocks: Sequence[Block]) -> str:
     """With an empty line between the blocks; one without content is left out."""
     told = []
     for block in blocks:
-        lines = aligned(block.rows, right=block.right) if isinstance(block, Table) else list(block.lines)
+        lines = aligned(block.rows, right=block.right) if isinstance(block, Table) else [*map(printable, block.lines)]
         if lines:
-            told.append("\n".join([*filter(None, [block.title]), *lines]))
+            told.append("\n".join([*filter(None, [printable(block.title)]), *lines]))
     return "\n\n".join(told)
 
 
@@ -61,6 +66,5 @@ def _piped(table: Table) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    for character in "\\|*_<`":
-        text = text.replace(character, f"\\{character}")
-    return text
+    """Shown as it is: no emphasis, link, image, HTML or formula, no further cell, no link made of a bare address."""
+    return _MARKS.sub(r"\\\g<0>", printable(text))

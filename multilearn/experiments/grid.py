@@ -11,6 +11,7 @@ from multilearn.experiments.cells import Attempt, Cell, CellFiles, Trained
 from multilearn.experiments.plan import Plan
 from multilearn.experiments.processes import Signals, run_process
 from multilearn.experiments.text import aligned, document
+from multilearn.printable import printable
 
 __all__ = ["Ended", "Outcome", "run"]
 
@@ -89,7 +90,8 @@ class Outcome:
             *(row for each in self.ended for row in each.rows()),
         ]
         told = aligned([[f"multilearn: {first}", *rest] for first, *rest in rows], right=(1, 4, 5))
-        return "\n".join([*told, *(f"multilearn: note: {note}" for each in self.ended for note in each.notes)])
+        notes = (printable(note) for each in self.ended for note in each.notes)
+        return "\n".join([*told, *(f"multilearn: note: {note}" for note in notes)])
 
     def as_json(self) -> str:
         """The exit `code`; `cells`: `backend`, `seed`, exit `code` (null if it never began), `seconds`, `skipped`,

@@ -13,7 +13,8 @@ from multilearn.errors import DirectoryError, MultilearnError
 from multilearn.experiments.preconditions import preconditions
 from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
 from multilearn.experiments.runs import Run, Session, open_run
-from multilearn.experiments.text import aligned, document, plural, printable, size
+from multilearn.experiments.text import aligned, document, plural, size
+from multilearn.printable import printable
 
 __all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]
 

@@ -12,7 +12,8 @@ from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.regular import opened
 from multilearn.checkpoint.tensors import TensorFacts
 from multilearn.errors import DirectoryError, RecordError
-from multilearn.experiments.text import aligned, document, plural, printable, size
+from multilearn.experiments.text import aligned, document, plural, size
+from multilearn.printable import printable
 
 __all__ = ["Entry", "InspectedRecord", "inspect_record"]
 

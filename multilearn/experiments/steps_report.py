@@ -7,6 +7,7 @@ from typing import Any
 
 from multilearn.experiments.steps import Comparison, Difference, Part
 from multilearn.experiments.text import aligned, document
+from multilearn.printable import printable
 from multilearn.walking import Phase
 
 __all__ = ["as_json", "as_text"]
@@ -16,7 +17,7 @@ _SHOWN = 5
 
 def as_text(comparisons: Sequence[Comparison]) -> str:
     """For people."""
-    return "\n\n".join("\n".join(_lines(comparison)) for comparison in comparisons)
+    return "\n\n".join("\n".join(map(printable, _lines(comparison))) for comparison in comparisons)
 
 
 def as_json(comparisons: Sequence[Comparison]) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["aligned", "document", "plural", "printable", "size"]
+from multilearn.printable import printable
 
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
+__all__ = ["aligned", "document", "plural", "size"]
 
 _LONGEST = 1000
 
@@ -34,20 +33,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def printable(text: str) -> str:
-    """What is left of a text that comes from a file: one line, which does nothing to a terminal.
-
-    >>> printable("a\\x1b[2J\\nb")
-    'a\\\\x1b[2J\\\\x0ab'
-    """
-    return _writable(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text))
-
-
-def _writable(text: str) -> str:
-    """Without halves of surrogate pairs, as names of files have them that are not UTF-8: JSON writes them as this."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def plural(count: int, noun: str) -> str:
     """`"1 epoch"`, `"2 epochs"`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -66,8 +51,8 @@ def size(count: int) -> str:
 
 
 def document(content: Mapping[str, Any]) -> str:
-    """One JSON document. Floats that JSON has no word for are the strings `"NaN"`, `"inf"` and `"-inf"`."""
-    return _writable(json.dumps(_strict(content), indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON document, in ASCII. Floats that JSON has no word for are the strings `"NaN"`, `"inf"` and `"-inf"`."""
+    return json.dumps(_strict(content), indent=2, allow_nan=False)
 
 
 def _strict(content: Any) -> Any:

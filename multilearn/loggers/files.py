@@ -9,6 +9,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Split, SplitEnded, Started, Stepped
 from multilearn.loggers.going_back import go_back, lacking
 from multilearn.loggers.open_files import MetricFiles, ReplacedFiles
+from multilearn.printable import printable
 
 __all__ = ["FileMetricLogger"]
 
@@ -41,7 +42,7 @@ class FileMetricLogger:
                 go_back(directory, event.position)
                 metrics = [info.name for info in event.metrics.get(Split.TRAIN, ())]
                 for told in lacking(directory, event.position, metrics):
-                    _log.warning("%s", told)
+                    _log.warning("%s", printable(told))
                 self._files = MetricFiles(directory.metric)
             case Evaluating():
                 self.close()

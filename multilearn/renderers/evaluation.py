@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from multilearn.events import Evaluating, Event, Finished, SplitEnded, Stepped
+from multilearn.printable import printable
 from multilearn.renderers.notation import seconds, shown
 from multilearn.renderers.stream import ForgivingStream
 
@@ -35,7 +36,7 @@ class EvaluationLine:
                 values = {name: reading.value for name, reading in event.readings.items()}
                 self._say([*self._values(values), seconds(now - self._begun)])
             case Finished(error=str(error)):
-                self._say([f"failed: {(error.splitlines() or ['no reason given'])[0]}"])
+                self._say([f"failed: {printable((error.splitlines() or ['no reason given'])[0])}"])
             case _:
                 pass
 
@@ -51,7 +52,9 @@ class EvaluationLine:
 
     def _values(self, values: dict[str, float | str]) -> list[str]:
         infos = self._evaluating.metrics
-        return [f"{info.name} {shown(values[info.name], info.unit)}" for info in infos if info.name in values]
+        return [
+            f"{printable(info.name)} {shown(values[info.name], info.unit)}" for info in infos if info.name in values
+        ]
 
     def _line(self, parts: list[str]) -> str:
         checkpoint = self._evaluating.checkpoint

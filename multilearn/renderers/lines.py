@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from multilearn.events import EpochEnded, Event, Finished, Saved, Split, SplitEnded, Started, Stepped
 from multilearn.position import Position
+from multilearn.printable import printable
 from multilearn.renderers.notation import rate, seconds, shown
 from multilearn.renderers.phrases import beginning, ending
 from multilearn.renderers.stream import ForgivingStream
@@ -35,7 +36,7 @@ class Lines:
                     self._trained = now
                 infos = self._started.metrics.get(event.split, ())
                 self._values[event.split] = [
-                    f"{info.name} {shown(event.readings[info.name].value, info.unit)}"
+                    f"{printable(info.name)} {shown(event.readings[info.name].value, info.unit)}"
                     for info in infos
                     if info.name in event.readings
                 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from multilearn.printable import printable
+
 __all__ = ["abridged", "duration", "rate", "seconds", "shown"]
 
 _LONGEST_TEXT = 40
@@ -17,7 +19,7 @@ def shown(value: float | str, unit: str = "") -> str:
     ('0.1235', '97.50 %', '3.200e-05', 'NaN', '1.5000 GiB')
     """
     if isinstance(value, str):
-        text = " ".join("".join(c if c.isprintable() else " " for c in value).split())
+        text = printable(" ".join(value.split()))
         return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
     if math.isnan(value):
         return "NaN"
@@ -26,7 +28,7 @@ def shown(value: float | str, unit: str = "") -> str:
     if unit == "share":
         return f"{100 * value:.2f} %"
     number = f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
-    return f"{number} {unit}".rstrip()
+    return f"{number} {printable(unit)}".rstrip()
 
 
 def abridged(name: str, width: int) -> str:
@@ -35,6 +37,7 @@ def abridged(name: str, width: int) -> str:
     >>> abridged("AveragePrecision(multiclass, micro)", 24)
     'AveragePr...lass, micro)'
     """
+    name = printable(name)
     end = width // 2
     return name if len(name) <= width else f"{name[: width - end - 3]}...{name[-end:]}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from multilearn.events import Finished, Split, Started
 from multilearn.location import readable
 from multilearn.position import START, Position
+from multilearn.printable import printable
 from multilearn.renderers.notation import seconds
 
 __all__ = ["beginning", "ending"]
@@ -13,7 +14,7 @@ __all__ = ["beginning", "ending"]
 def beginning(started: Started) -> str:
     """Where the run starts, or from where it goes on."""
     position, epochs = started.position, started.epochs
-    where = f"in {readable(started.directory)}"
+    where = f"in {printable(readable(started.directory))}"
     if position.finished_epochs >= epochs:
         return f"nothing left to do: {_epochs(epochs)} done, {where}"
     if position.batch is not None:
@@ -58,4 +59,4 @@ def _epochs(number: int) -> str:
 
 def _first_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[0] if lines else "no reason given"
+    return printable(lines[0]) if lines else "no reason given"

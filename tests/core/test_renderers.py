@@ -112,9 +112,9 @@ def test_a_pipe_gets_one_line_per_epoch_and_one_at_each_end() -> None:
     lines.render(Finished(Position(2), "no better valid Loss for 1 epoch\nsince 1"), 5.0)
     assert out.getvalue() == (
         "training for 3 epochs, in runs/digits\n"
-        "epoch 1/3  train Loss 0.5000  Accuracy 50.00 %  Words the quick [31m fox"
+        "epoch 1/3  train Loss 0.5000  Accuracy 50.00 %  Words the quick\\x1b[31m fox"
         "  valid Loss 0.5000  Accuracy 50.00 %  2.5 s  5.0 batches/s\n"
-        "epoch 2/3  train Loss 0.2500  Accuracy 75.00 %  Words the quick [31m fox"
+        "epoch 2/3  train Loss 0.2500  Accuracy 75.00 %  Words the quick\\x1b[31m fox"
         "  valid Loss 0.2500  Accuracy 75.00 %  2.5 s  5.0 batches/s\n"
         "stopped after epoch 2: no better valid Loss for 1 epoch\n"
     )

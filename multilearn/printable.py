@@ -1,0 +1,44 @@
+"""Text that comes from a file or from a name, on its way to a terminal, a log or an error message."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["printable", "printable_message"]
+
+_UNPRINTABLE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f"  # C0 and C1: among them ESC, CSI, BEL, CR
+    "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u200b\\u200c\\u200e\\u200f"  # invisible, or of direction
+    "\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb"
+    "\\ud800-\\udfff"  # halves of surrogate pairs, as names of files have them that are not UTF-8
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]"
+    # joins emoji to one, and is invisible elsewhere
+    "|(?<![\\ufe0f\\u2600-\\u27bf\\U0001f000-\\U0001faff])\\u200d"
+    "|\\u200d(?![\\u2600-\\u27bf\\U0001f000-\\U0001faff])"
+)
+_BREAK = re.compile("\n(?=  )")
+
+
+def printable(text: str) -> str:
+    """One line that shows all there is in `text`, and does nothing to a terminal: what would is escaped as in Python.
+
+    Control characters, line breaks, and whatever is invisible or turns the direction of what follows. Letters of all
+    scripts and emoji stay as they are.
+
+    >>> printable("a\\x1b[2J\\nb\\u202e")
+    'a\\\\x1b[2J\\\\x0ab\\\\u202e'
+    """
+    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub(_escape, text)
+
+
+def printable_message(text: str) -> str:
+    """The same for the message of an error: it may have further lines, which are indented by two spaces at least.
+
+    A line break that is not followed by them was in a name: it could pass for the beginning of another message.
+    """
+    return "\n".join(map(printable, _BREAK.split(text)))
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
