@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from multilearn.checkpoint.regular import opened
+from multilearn.own_files import own_folder
 from multilearn.printable import printable
 from multilearn.storage import storing
 
@@ -52,7 +54,9 @@ class _LogFile:
     def __init__(self, path: Path) -> None:
         with storing(path):
             self._torn = _ends_within_a_line(path)
-            self._file = path.open("ab", buffering=0)
+            with own_folder(path.parent, path.parent) as folder:
+                descriptor = folder.open(path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._file = open(descriptor, "ab", buffering=0)  # noqa: SIM115
 
     def write(self, record: logging.LogRecord) -> None:
         text = _entry(record).encode(errors="backslashreplace")
@@ -70,7 +74,7 @@ class _LogFile:
 def _ends_within_a_line(path: Path) -> bool:
     """Whether the last line is not complete: a kill, or a full disk, took its end."""
     try:
-        with path.open("rb") as file:
+        with opened(path, path.parent) as file:
             if file.seek(0, os.SEEK_END) == 0:
                 return False
             file.seek(-1, os.SEEK_END)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn.events import Split
+from multilearn.own_files import is_folder
 
 __all__ = ["RunDirectory", "file_name", "metric_name"]
 
@@ -69,11 +71,18 @@ class RunDirectory:
         """The folder of the metric files of the evaluation called `name`."""
         return self.path / Split.TEST / file_name(name)
 
+    def measured(self) -> Iterator[Path]:
+        """The folders with metric files that exist, of epochs and of evaluations. A link is none."""
+        for split in (Split.TRAIN, Split.VALID):
+            yield from self.epochs(split).values()
+        evaluations = self.path / Split.TEST
+        yield from filter(is_folder, sorted(evaluations.glob("*")) if is_folder(evaluations) else ())
+
     def epochs(self, split: Split) -> dict[int, Path]:
-        """The epoch folders that exist, in order."""
+        """The epoch folders that exist, in order. A link is none."""
         found = {}
-        for folder in (self.path / split).glob("epoch-*"):
+        for folder in (self.path / split).glob("epoch-*") if is_folder(self.path / split) else ():
             number = folder.name.removeprefix("epoch-")
-            if number.isdecimal() and str(int(number)) == number and folder.is_dir():
+            if number.isdecimal() and str(int(number)) == number and is_folder(folder):
                 found[int(number)] = folder
         return dict(sorted(found.items()))

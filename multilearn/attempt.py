@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint.regular import opened
 from multilearn.events import Split
 from multilearn.experiment import Session, earlier
+from multilearn.loggers.going_back import remove_metric_files
+from multilearn.own_files import is_folder, own_folder
 from multilearn.position import START
+from multilearn.storage import storing
 
 __all__ = ["clear_attempt", "holds_run", "holds_traces"]
 
@@ -20,7 +25,8 @@ _SPLITS = (Split.TRAIN, Split.VALID)
 def holds_traces(path: Path) -> bool:
     """Whether there is anything of a run in the directory, also of one that trained nothing."""
     run = RunDirectory(path)
-    return run.experiment.exists() or run.checkpoints.exists() or any(run.epochs(split) for split in _SPLITS)
+    there = any(map(os.path.lexists, (run.experiment, run.checkpoints)))
+    return there or any(run.epochs(split) for split in _SPLITS)
 
 
 def holds_run(path: Path) -> bool:
@@ -30,25 +36,27 @@ def holds_run(path: Path) -> bool:
     those that were copied from the run that is to be resumed, and are still there.
     """
     run = RunDirectory(path)
-    if run.checkpoints.exists() and (not run.checkpoints.is_dir() or any(run.checkpoints.iterdir())):
+    if os.path.lexists(run.checkpoints) and (not is_folder(run.checkpoints) or any(run.checkpoints.iterdir())):
         return True
     sessions, _ = earlier(run.experiment)
-    if run.experiment.exists() and not (sessions and all(map(_trained_nothing, sessions))):
+    if os.path.lexists(run.experiment) and not (sessions and all(map(_trained_nothing, sessions))):
         return True
     origin = sessions[-1].resumed_from if sessions else None
-    source = None if origin is None else RunDirectory(Path(origin["directory"]))
-    return not all(source and _is_copy(file, source.path / file.relative_to(path)) for file in _metric_files(run))
+    source = None if origin is None else Path(origin["directory"])
+    return not all(source and _is_copy(name, path, source) for name in _metric_files(run))
 
 
 def clear_attempt(run: RunDirectory) -> None:
     """Remove what an attempt left in a directory that holds no run. Its experiment.log stays, to be continued."""
-    for file in _metric_files(run):
-        file.unlink()
-    folders = [folder for split in _SPLITS for folder in (*run.epochs(split).values(), run.path / split)]
-    for folder in (*folders, run.checkpoints):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-    run.experiment.unlink(missing_ok=True)
+    for split in _SPLITS:
+        for folder in run.epochs(split).values():
+            remove_metric_files(folder, run.path)
+    with storing(run.path), own_folder(run.path, run.path) as own:
+        for name in own.folders():
+            if name in (*_SPLITS, run.checkpoints.name):
+                own.remove_folder(name)
+        with suppress(FileNotFoundError):
+            own.remove(run.experiment.name)
 
 
 def _trained_nothing(session: Session) -> bool:
@@ -56,15 +64,17 @@ def _trained_nothing(session: Session) -> bool:
 
 
 def _metric_files(run: RunDirectory) -> Iterator[Path]:
+    """Their names below the directory of the run."""
     for split in _SPLITS:
-        for folder in run.epochs(split).values():
-            yield from sorted(folder.glob("*.log"))
+        for path in run.epochs(split).values():
+            with own_folder(path, run.path) as folder:
+                yield from (path.relative_to(run.path) / name for name in folder.files(".log"))
 
 
-def _is_copy(file: Path, original: Path) -> bool:
-    """Whether `original` begins with all that is in `file`."""
+def _is_copy(name: Path, path: Path, source: Path) -> bool:
+    """Whether the file of that name in the run in `source` begins with all that is in the one in `path`."""
     try:
-        with opened(file) as one, opened(original) as other:
+        with opened(path / name, path) as one, opened(source / name, source) as other:
             while chunk := one.read(_CHUNK):
                 if other.read(len(chunk)) != chunk:
                     return False

@@ -17,6 +17,7 @@ from multilearn.artifacts import RunDirectory
 from multilearn.errors import DirectoryError
 from multilearn.experiment import read_document
 from multilearn.location import readable
+from multilearn.own_files import own_folder
 
 if TYPE_CHECKING:
     from multilearn.position import Position
@@ -59,7 +60,9 @@ def ended(path: Path, position: Position, finished: bool) -> None:
 
 def append(file: Path, line: dict[str, Any]) -> None:
     """One line at the end of a cell's file; it begins a new one also after a line that was cut off."""
-    with open(file, "ab") as opened:
+    with own_folder(file.parent, file.parent) as folder:
+        descriptor = folder.open(file.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    with open(descriptor, "ab") as opened:
         opened.write(f"\n{json.dumps(line)}\n".encode())
 
 

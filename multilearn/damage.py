@@ -8,6 +8,7 @@ from pathlib import Path
 
 from multilearn.artifacts import RunDirectory, metric_name
 from multilearn.checkpoint import CheckpointFolder
+from multilearn.checkpoint.regular import opened
 from multilearn.events import Split
 from multilearn.experiment import read_document
 from multilearn.loggers import format_final
@@ -54,7 +55,7 @@ def _of_metric_files(run: RunDirectory, position: Position, finals: Finals) -> I
         for epoch in range(1, position.finished_epochs + 1):
             for name in names:
                 path = run.epoch(split, epoch) / name
-                if problem := _problem(path, _known(finals.get(split, {}), name, epoch)):
+                if problem := _problem(path, run.path, _known(finals.get(split, {}), name, epoch)):
                     yield f"{path} {problem}, and stays as it is."
 
 
@@ -65,14 +66,14 @@ def _known(finals: Mapping[str, Mapping[int, float]], file: str, epoch: int) -> 
         return None
 
 
-def _problem(path: Path, known: float | None) -> str | None:
-    if not path.is_file():
-        return "is missing"
+def _problem(path: Path, root: Path, known: float | None) -> str | None:
     try:
-        last = _last_line(path)
+        last = _last_line(path, root)
         if not last.endswith(b",final\n"):
             return "has lost its end"
         value = last.removesuffix(b",final\n").decode()
+    except FileNotFoundError:
+        return "is missing"
     except (OSError, ValueError) as error:
         return f"cannot be read ({error})"
     if known is not None and value not in ("unavailable", _written(known)):
@@ -84,8 +85,8 @@ def _written(value: float) -> str:
     return format_final(value).removesuffix(",final")
 
 
-def _last_line(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _last_line(path: Path, root: Path) -> bytes:
+    with opened(path, root) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL))
         return file.read().splitlines(keepends=True)[-1] if size else b""

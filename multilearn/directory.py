@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,9 @@ from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import Session, earlier
 from multilearn.lock import locked
-from multilearn.loggers.going_back import go_back
-from multilearn.obstacles import clear_obstacles, refuse_obstacles
+from multilearn.loggers.going_back import go_back, remove_metric_files
+from multilearn.obstacles import clear_obstacles, refuse_obstacles, unknown_path
+from multilearn.own_files import is_folder, own_folder
 from multilearn.position import START, Position
 from multilearn.storage import is_full, refuse_full, refused, storing
 
@@ -46,7 +47,10 @@ def refuse_existing_run(path: Path) -> None:
 
 def refuse_unwritable(path: Path) -> None:
     """Raise `DirectoryError` if the directory cannot be made, or not be written to."""
-    existing = next(folder for folder in (path, *path.absolute().parents) if _is_seen(folder))
+    try:
+        existing = next(folder for folder in (path, *path.absolute().parents) if _is_seen(folder))
+    except (OSError, ValueError) as error:
+        raise unknown_path(path, error) from error
     if not existing.is_dir():
         raise DirectoryError(
             "The directory of a run must be a directory.",
@@ -86,8 +90,10 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
         # nothing will be written
         return settings, path
     refuse_unwritable(path)
-    _refuse_unwritable_parts(RunDirectory(path), settings)
     refuse_obstacles(RunDirectory(path))
+    _refuse_unwritable_parts(RunDirectory(path), settings)
+    if settings.resume is not None and settings.resume.directory is not None:
+        refuse_obstacles(RunDirectory(settings.resume.directory))
     if holds_run(path):
         settings = cell.going_on(settings, path, backend, seed)
     resume = settings.resume
@@ -107,7 +113,7 @@ def taken(run: RunDirectory) -> Iterator[None]:
     refuse_full(run.path)
     try:
         run.path.mkdir(parents=True, exist_ok=True)
-        if run.lock.is_dir():
+        if is_folder(run.lock):
             run.lock.rmdir()
         holding = locked(run.lock)
         holding.__enter__()
@@ -172,30 +178,15 @@ def _clear(path: Path) -> None:
     """Remove the files of a run, and the folders that are empty then; nothing that is not of our layout."""
     run = RunDirectory(path)
     CheckpointFolder(run.checkpoints, MpkGzRecorder()).clear()
-    for split in Split:
-        _remove_metric_files(run, split)
-        _remove_if_empty(path / split)
-    _remove_evaluations(path / Split.TEST)
-    for file in (run.experiment, run.log):
-        file.unlink(missing_ok=True)
-
-
-def _remove_evaluations(path: Path) -> None:
-    for folder in path.glob("*") if path.is_dir() else ():
-        for file in folder.glob("*.log"):
-            file.unlink()
-        _remove_if_empty(folder)
-    _remove_if_empty(path)
-
-
-def _remove_metric_files(run: RunDirectory, split: Split, after: int = 0) -> list[int]:
-    """Remove the metric files of the epochs after `after`, and the folders that are empty then; returns the epochs."""
-    later = {epoch: folder for epoch, folder in run.epochs(split).items() if epoch > after}
-    for folder in later.values():
-        for file in folder.glob("*.log"):
-            file.unlink()
-        _remove_if_empty(folder)
-    return list(later)
+    for folder in run.measured():
+        remove_metric_files(folder, path)
+    with storing(path), own_folder(path, path) as own:
+        for split in own.folders():
+            if split in set(Split):
+                own.remove_folder(split)
+        for file in (run.experiment, run.log):
+            with suppress(FileNotFoundError):
+                own.remove(file.name)
 
 
 def _copy_metric_files(source: Path, target: Path, position: Position) -> None:
@@ -204,9 +195,11 @@ def _copy_metric_files(source: Path, target: Path, position: Position) -> None:
         for epoch, folder in RunDirectory(source).epochs(split).items():
             if epoch <= position.epoch:
                 copy = RunDirectory(target).epoch(split, epoch)
-                copy.mkdir(parents=True, exist_ok=True)
-                for file in folder.glob("*.log"):
-                    shutil.copyfile(file, copy / file.name)
+                with own_folder(folder, source) as origin, own_folder(copy, target, create=True) as copies:
+                    for name in origin.files(".log"):
+                        descriptor = copies.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                        with origin.reading(name) as file, open(descriptor, "wb") as copied:
+                            shutil.copyfileobj(file, copied)
 
 
 def _ending(sessions: tuple[Session, ...]) -> str:
@@ -224,12 +217,12 @@ def _ending(sessions: tuple[Session, ...]) -> str:
 
 def _is_seen(path: Path) -> bool:
     try:
-        return path.exists()
+        path.stat()
     except PermissionError:
         # below a folder that we may not look into
         return False
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise
+        return False
+    return True

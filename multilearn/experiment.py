@@ -109,7 +109,7 @@ def now() -> str:
 def read_document(path: Path) -> dict[str, Any]:
     """What an experiment.json of any version holds. Raises `DirectoryError` if it is not readable, or no object."""
     try:
-        document = parsed(read_whole(path, _LIMIT))
+        document = parsed(read_whole(path, _LIMIT, path.parent))
     except (OSError, ValueError, MemoryError) as error:
         raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
     if not isinstance(document, dict):

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from multilearn.errors import DirectoryError
+from multilearn.own_files import own_folder
 from multilearn.printable import printable
 
 __all__ = ["locked"]
@@ -40,7 +41,8 @@ def locked(path: Path) -> Iterator[None]:
 
 def _acquire(path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        with own_folder(path.parent, path.parent) as folder:
+            descriptor = folder.open(path.name, os.O_RDWR | os.O_CREAT)
         try:
             _lock(descriptor)
         except OSError as error:
@@ -84,6 +86,6 @@ def _lock(descriptor: int) -> None:
 def _is_at(descriptor: int, path: Path) -> bool:
     """Whether the locked file is still the one at `path`, and not one that its last holder has removed."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
         return False

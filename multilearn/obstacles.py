@@ -6,27 +6,51 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
+from multilearn.checkpoint.manifest import is_ours
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
+from multilearn.own_files import is_folder, kind_of
 
-__all__ = ["clear_obstacles", "refuse_obstacles"]
+__all__ = ["clear_obstacles", "refuse_obstacles", "unknown_path"]
+
+_SHOWN = 300  # characters of a path
 
 
 def refuse_obstacles(run: RunDirectory) -> None:
-    """Raise `DirectoryError` for a file where a folder must be, and for a folder with something in it at a file's."""
+    """Raise `DirectoryError` for what is no folder where a folder of the run must be, and no file where a file must be.
+
+    An empty folder at the place of a file is none: `clear_obstacles` removes it. A link is one, wherever it leads to.
+    """
+    try:
+        run.path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        raise unknown_path(run.path, error) from error
     for path in _folders(run):
-        if path.exists() and not path.is_dir():
-            raise _obstacle(path, "a folder", "which is a file")
+        if (kind := kind_of(path)) not in (None, "a folder"):
+            raise _obstacle(path, "a folder", f"which is {kind}")
     for path in _files(run):
-        if path.is_dir() and any(path.iterdir()):
+        if (kind := kind_of(path)) == "a folder" and any(path.iterdir()):
             raise _obstacle(path, "a file", "which is a folder with something in it")
+        if kind not in (None, "a file", "a folder"):
+            raise _obstacle(path, "a file", f"which is {kind}")
+
+
+def unknown_path(path: Path, error: OSError | ValueError) -> DirectoryError:
+    """The error for a path that the system does not take: too long, a circle of links, with a zero byte in it."""
+    return DirectoryError(
+        "The directory of a run must have a path that leads somewhere.",
+        received=f"{_clipped(str(path))}: {getattr(error, 'strerror', None) or error}",
+        remedy="Use another directory.",
+    )
 
 
 def clear_obstacles(run: RunDirectory) -> list[str]:
     """Remove empty folders where files must be. Returns what is to be said aloud."""
     notes = []
     for path in _files(run):
-        if path.is_dir() and not any(path.iterdir()):
+        if is_folder(path) and not any(path.iterdir()):
             path.rmdir()
             notes.append(f"{path} was an empty folder where a file must be, and is removed.")
     return notes
@@ -34,24 +58,31 @@ def clear_obstacles(run: RunDirectory) -> list[str]:
 
 def _folders(run: RunDirectory) -> Iterator[Path]:
     yield run.checkpoints
-    for split in (Split.TRAIN, Split.VALID):
+    for split in Split:
         yield run.path / split
-        yield from (run.path / split).glob("epoch-*")
+    for split in (Split.TRAIN, Split.VALID):
+        if is_folder(run.path / split):
+            yield from (run.path / split).glob("epoch-*")
+    if is_folder(run.path / Split.TEST):
+        yield from (run.path / Split.TEST).glob("*")
 
 
 def _files(run: RunDirectory) -> list[Path]:
     found = [run.lock, run.experiment, run.log]
-    for pattern in ("manifest.json", "model-*", "optim-*", "scheduler-*"):
-        found += sorted(run.checkpoints.glob(pattern))
-    for split in (Split.TRAIN, Split.VALID):
-        for folder in run.epochs(split).values():
-            found += sorted(folder.glob("*.log"))
+    if is_folder(run.checkpoints):
+        found += sorted(path for path in run.checkpoints.iterdir() if is_ours(path.name))
+    for folder in run.measured():
+        found += sorted(folder.glob("*.log"))
     return found
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _obstacle(path: Path, must: str, received: str) -> DirectoryError:
     return DirectoryError(
         f"In the directory of a run this must be {must}.",
         received=f"{path}, {received}",
-        remedy="Move it away, or use another directory.",
+        remedy="Move it away, or use another directory. The directory itself may be a link.",
     )

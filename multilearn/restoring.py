@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -60,9 +61,9 @@ def lineage(path: Path) -> Iterator[Path]:
     waiting, seen = [path], set()
     while waiting:
         current = waiting.pop(0)
-        if current.resolve() in seen:
+        if (place := os.path.realpath(current)) in seen:
             continue
-        seen.add(current.resolve())
+        seen.add(place)
         yield current
         sessions, _ = earlier(RunDirectory(current).experiment)
         waiting += [Path(each.resumed_from["directory"]) for each in reversed(sessions) if each.resumed_from]

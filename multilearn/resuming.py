@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,7 +156,7 @@ def _moved_from(path: Path, folder: CheckpointFolder) -> tuple[CheckpointFolder,
     """The other run's checkpoint that the last session of the run in `path` went on from, if it is still intact."""
     sessions, _ = earlier(RunDirectory(path).experiment)
     moved = sessions[-1].resumed_from if sessions else None
-    if moved is None or Path(moved["directory"]).resolve() == path.resolve():
+    if moved is None or os.path.realpath(moved["directory"]) == os.path.realpath(path):
         return None
     other = replace(folder, path=RunDirectory(Path(moved["directory"])).checkpoints)
     position = Position.parse(moved["position"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,7 +50,7 @@ class Resume:
 
     def is_of(self, path: Path) -> bool:
         """Whether it is the run in `path` itself, by whatever name."""
-        return self.directory is None or self.directory.resolve() == path.resolve()
+        return self.directory is None or os.path.realpath(self.directory) == os.path.realpath(path)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ __all__ = ["is_full", "refuse_full", "refused", "room", "storing", "tight"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-_OCCUPIED = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY})
+_OCCUPIED = frozenset(
+    {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENXIO, errno.EMLINK}
+)
 _GOING_ON = 'then .checkpoint("latest") goes on from the newest checkpoint that was saved.'
 
 _LEAST = 1 << 16
@@ -43,7 +45,8 @@ def refused(path: Path, error: OSError) -> StorageError:
     elif error.errno in _LOCKED:
         rule, remedy = "What a run writes must be writable.", f"Change the permissions or the mount; {_GOING_ON}"
     elif error.errno in _OCCUPIED:
-        rule, remedy = "The files of a run must be files, and its folders folders.", f"Move this away; {_GOING_ON}"
+        rule = "The files of a run must be files, and its folders folders: links are not followed."
+        remedy = f"Move this away; {_GOING_ON}"
     else:
         rule, remedy = "The disk must take what a run writes.", f"Look at the disk; {_GOING_ON}"
     told = StorageError(rule, received=f"{path}: {error.strerror or error}{left}", remedy=remedy)

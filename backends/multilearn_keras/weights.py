@@ -59,7 +59,7 @@ def load_weights(
             received="one that is not" if isinstance(keras_model, keras.Model) else type(model).__name__,
             remedy="Give it an Input, or call it on a batch before.",
         )
-    if not path.exists():
+    if not os.path.exists(path):
         raise CheckpointNotFound(
             "Weights are in the directory of a run, or in a file.",
             received=f"{path}, which does not exist",

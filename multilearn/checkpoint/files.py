@@ -12,6 +12,7 @@ from multilearn.checkpoint.manifest import FileFacts
 from multilearn.checkpoint.recorder import Contents, Recorder
 from multilearn.checkpoint.regular import opened
 from multilearn.errors import RecordError
+from multilearn.own_files import kind_of
 from multilearn.protocols import Record
 
 __all__ = ["fault", "misfit", "read_part", "write_part"]
@@ -28,7 +29,7 @@ def write_part(path: Path, recorder: Recorder, record: Record, metadata: Mapping
 def read_part(path: Path, recorder: Recorder, limit: int) -> Contents:
     """The record in a file. Every error says which file it is."""
     try:
-        with opened(path) as file:
+        with opened(path, path.parent.parent) as file:
             return recorder.read(file, limit)
     except (RecordError, OSError) as error:
         raise RecordError(f"{path}: {error}") from error
@@ -39,7 +40,7 @@ def fault(path: Path, facts: FileFacts) -> str | None:
     if found := misfit(path, facts):
         return found
     try:
-        with opened(path) as file:
+        with opened(path, path.parent.parent) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"{path.name} cannot be read ({error})"
@@ -49,9 +50,9 @@ def fault(path: Path, facts: FileFacts) -> str | None:
 def misfit(path: Path, facts: FileFacts) -> str | None:
     """What is wrong with a file as far as its size tells; its content is not looked at."""
     try:
-        if not path.is_file():
-            return f"{path.name} is {'no file' if path.exists() else 'missing'}"
-        if (size := path.stat().st_size) != facts.size:
+        if (kind := kind_of(path)) != "a file":
+            return f"{path.name} is {'missing' if kind is None else f'no file but {kind}'}"
+        if (size := path.lstat().st_size) != facts.size:
             return f"{path.name} has {size} bytes instead of {facts.size}"
     except OSError as error:
         return f"{path.name} cannot be read ({error})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from multilearn.checkpoint.mpk import MpkGzRecorder
 from multilearn.checkpoint.recorder import Contents, Recorder
 from multilearn.checkpoint.recovery import recovered
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
+from multilearn.own_files import is_folder, own_folder
 from multilearn.position import Position
 from multilearn.protocols import Record
 from multilearn.storage import storing
@@ -178,18 +180,22 @@ class CheckpointFolder:
         except RecordError:
             leftovers.remove_temporary(self.path, self.recorder)
             names = leftovers.records(self.path, self.recorder)
-        for name in (*names, NAME):
-            (self.path / name).unlink(missing_ok=True)
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
+        if not is_folder(self.path):
+            return
+        with storing(self.path), own_folder(self.path.parent, self.path.parent) as above:
+            with above.folder(self.path.name) as folder:
+                for name in (*names, NAME):
+                    with suppress(FileNotFoundError):
+                        folder.remove(name)
+            above.remove_folder(self.path.name)
 
     def _manifest(self) -> Manifest:
         return Manifest.load(self.path) if self._found is None else self._found
 
     def _create(self) -> None:
-        if not self.path.is_dir():
+        if not is_folder(self.path):
             with storing(self.path):
-                self.path.mkdir(parents=True)
+                self.path.mkdir(parents=True)  # which a link in its place, also one to nothing, keeps from being made
             atomic.sync_folder(self.path.parent)
 
     def _write(self, position: Position, parts: Mapping[str, Record]) -> Checkpoint:

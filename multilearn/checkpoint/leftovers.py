@@ -9,6 +9,7 @@ from pathlib import Path
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import NAME, PARTS, file_name
 from multilearn.checkpoint.recorder import Recorder
+from multilearn.own_files import is_folder
 from multilearn.position import Position
 from multilearn.printable import printable
 
@@ -35,7 +36,7 @@ def remove_records(folder: Path, position: Position, own: Recorder) -> None:
 def remove_temporary(folder: Path, own: Recorder) -> None:
     """Remove files that have the names of our temporary ones."""
     ours = re.compile(rf"({re.escape(NAME)}|{_record(own)})\.tmp", re.ASCII)
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in folder.iterdir() if is_folder(folder) else ():
         if ours.fullmatch(path.name):
             remove(path)
 
@@ -43,7 +44,7 @@ def remove_temporary(folder: Path, own: Recorder) -> None:
 def records(folder: Path, own: Recorder) -> set[str]:
     """The names of files that are called as our records are."""
     ours = re.compile(_record(own), re.ASCII)
-    return {path.name for path in folder.iterdir() if ours.fullmatch(path.name)}
+    return {path.name for path in folder.iterdir() if ours.fullmatch(path.name)} if is_folder(folder) else set()
 
 
 def _extensions(own: Recorder) -> list[str]:

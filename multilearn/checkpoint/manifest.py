@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -13,9 +14,11 @@ from multilearn.checkpoint.atomic import write_atomically
 from multilearn.checkpoint.regular import read_whole
 from multilearn.checkpoint.strict_json import parsed
 from multilearn.errors import MultilearnError, RecordError
+from multilearn.own_files import kind_of
 from multilearn.position import Position
+from multilearn.storage import refused
 
-__all__ = ["EXTENSION", "NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "file_name"]
+__all__ = ["EXTENSION", "NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "file_name", "is_ours"]
 
 NAME = "manifest.json"
 PARTS = ("model", "optim", "scheduler")
@@ -28,6 +31,11 @@ EXTENSION = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*"
 """What a recorder's extension looks like."""
 _FILE = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file of this name is the manifest, or a record."""
+    return name == NAME or _FILE.fullmatch(name) is not None
 
 
 def file_name(part: str, position: Position, extension: str) -> str:
@@ -69,7 +77,7 @@ class Manifest:
         """The manifest in `folder`; an empty one if there is none. Raises `RecordError` if it is not a valid one."""
         path = folder / NAME
         try:
-            text = read_whole(path, _LARGEST)
+            text = read_whole(path, _LARGEST, folder.parent)
         except (FileNotFoundError, NotADirectoryError):
             return cls()
         except OSError as error:
@@ -80,7 +88,9 @@ class Manifest:
             raise _broken(path, str(error)) from error
 
     def save(self, folder: Path) -> None:
-        """Make this the manifest of `folder`, durably."""
+        """Make this the manifest of `folder`, durably. Raises `StorageError` if that is a link."""
+        if kind_of(folder) == "a link":
+            raise refused(folder, OSError(errno.ELOOP, "A link where a folder must be"))
         content = {
             "version": _VERSION,
             "writing": None if self.writing is None else str(self.writing),

@@ -52,7 +52,7 @@ def _recorders(own: Recorder) -> Mapping[str, Recorder]:
 def _positions(folder: Path, own: Recorder) -> set[Position]:
     """Those that the names of files speak of."""
     found = set()
-    for name in records(folder, own) if folder.is_dir() else ():
+    for name in records(folder, own):
         _, _, rest = name.partition("-")
         for extension in _recorders(own):
             if rest.endswith(f".{extension}"):
@@ -81,14 +81,15 @@ def _checkpoint(folder: Path, position: Position, own: Recorder) -> Checkpoint |
 
 
 def _facts(path: Path, part: str, position: Position, recorder: Recorder) -> FileFacts:
-    with opened(path) as file:
-        contents = recorder.read(file, largest(path.stat().st_size))
+    with opened(path, path.parent.parent) as file:
+        size = os.fstat(file.fileno()).st_size
+        contents = recorder.read(file, largest(size))
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     said = {key: value for key, value in contents.metadata.items() if key not in RESERVED}
     if (said.get("part"), said.get("checkpoint")) != (part, str(position)):
         raise RecordError("A record must be what its name says.", received=f"one that is {ascii(said)[:100]}")
-    return FileFacts(path.stat().st_size, recorder.write(_Nowhere(), contents.item, said), digest)
+    return FileFacts(size, recorder.write(_Nowhere(), contents.item, said), digest)
 
 
 class _Nowhere:

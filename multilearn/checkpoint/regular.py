@@ -10,17 +10,25 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
+from multilearn.own_files import own_folder
+
 __all__ = ["opened", "read_whole"]
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
+def opened(path: str | os.PathLike[str], inside: Path | None = None) -> Iterator[BufferedReader]:
     """The file at `path`, for reading. Raises `OSError` for what is no file: a folder, a pipe, a socket, a device.
 
-    Links are followed. A path that no file can have is an `OSError`, too.
+    Links are followed, except for those below the directory `inside` of a run. A path that no file can have is an
+    `OSError`, too.
     """
+    if inside is not None:
+        path = Path(path)
+        with own_folder(path.parent, inside) as folder, folder.reading(path.name) as file:
+            yield file
+        return
     try:
         _require_file(path, os.stat(path).st_mode)  # before it is opened, which alone can change a device
         descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
@@ -31,10 +39,10 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
         yield file
 
 
-def read_whole(path: str | os.PathLike[str], largest: int) -> bytes:
+def read_whole(path: str | os.PathLike[str], largest: int, inside: Path | None = None) -> bytes:
     """All that is in a file. Raises `OSError` as `opened` does, and for one of more than `largest` bytes."""
     path = Path(path)
-    with opened(path) as file:
+    with opened(path, inside) as file:
         found = file.read(largest + 1)
     if len(found) > largest:
         raise OSError(errno.EFBIG, f"More than {largest} bytes", str(path))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,12 +17,15 @@ from typing import Any
 
 from multilearn.artifacts import RunDirectory
 from multilearn.cell import append
+from multilearn.checkpoint.regular import read_whole
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.experiment import earlier as sessions_of
 from multilearn.lock import locked
+from multilearn.own_files import own_folder
 
 __all__ = ["Attempt", "Cell", "CellFiles", "Trained", "seeds_of"]
 
+_LARGEST = 1 << 26  # bytes of a cell's file
 _MOST = 1000  # seeds: more are a slip of the hand
 _REMEDY = "Write for instance --seeds 1,2,3 or --seeds 1..10."
 
@@ -84,8 +88,10 @@ class CellFiles:
         root = Path(".multilearn").absolute()
         folder = root / f"{script.stem}-{key}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (root / ".gitignore").write_text("*\n")
+            with own_folder(root, root.parent, create=True) as own, own.folder(folder.name, create=True):
+                descriptor = own.open(".gitignore", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            with open(descriptor, "wb") as ignored:
+                ignored.write(b"*\n")
             return cls(folder, hashlib.sha256(script.read_bytes()).hexdigest())
         except OSError as error:
             raise _unwritable(root, error) from error
@@ -169,7 +175,7 @@ def _range(text: str) -> range:
 
 def _lines(file: Path) -> Iterator[Any]:
     try:
-        text = file.read_bytes()
+        text = read_whole(file, _LARGEST, file.parent)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -30,8 +30,9 @@ def opened(directories: Sequence[Path], tolerance: float) -> tuple[Run, ...]:
     """The runs of a comparison. Raises as `compare` does."""
     if not tolerance >= 0:
         raise ConfigurationError("The tolerance must be 0 or more.", received=tolerance)
+    runs = tuple(open_run(path) for path in directories)
     _check(directories)
-    return tuple(open_run(path) for path in directories)
+    return runs
 
 
 def compare_runs(runs: Sequence[Run], tolerance: float, prefix: bool) -> Comparison:
@@ -60,7 +61,7 @@ def compare_runs(runs: Sequence[Run], tolerance: float, prefix: bool) -> Compari
 def _check(directories: Sequence[Path]) -> None:
     if len(directories) < 2:
         raise ConfigurationError("A comparison needs two directories or more.", received=len(directories))
-    places = [path.resolve() for path in directories]
+    places = [os.path.realpath(path) for path in directories]
     if twice := [str(path) for path, place in zip(directories, places, strict=True) if places.count(place) > 1]:
         raise ConfigurationError("A run is not compared with itself.", received=", ".join(twice))
 

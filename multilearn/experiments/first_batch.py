@@ -52,7 +52,7 @@ def _logged_by_all(runs: Sequence[Run]) -> list[tuple[Split, int]]:
 def _losses(run: Run, split: Split, epoch: int) -> MetricFile:
     path = run.directory.metric(split, epoch, "Loss")
     try:
-        return read_metric_file(path)
+        return read_metric_file(path, run.path)
     except (OSError, UnicodeDecodeError) as error:
         raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
 

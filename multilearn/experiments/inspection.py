@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -94,7 +95,7 @@ class InspectedRun:
 
 def inspect(path: Path) -> InspectedRun | InspectedRecord:
     """A run's directory, its checkpoint folder, or a record. Raises `DirectoryError` for what is neither."""
-    if path.is_file():
+    if os.path.isfile(path):
         extensions = [f".{recorder.extension}" for recorder in BUILT_IN]
         if not path.name.endswith(tuple(extensions)):
             raise DirectoryError(

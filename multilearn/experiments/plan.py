@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Plan:
 
 def require_script(script: Path) -> None:
     """Raise `ConfigurationError` unless there is a script to run."""
-    if not script.is_file():
+    if not os.path.isfile(script):
         raise ConfigurationError(
             "The script to run must be a file.", received=script, remedy="Check the path and the working directory."
         )

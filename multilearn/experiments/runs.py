@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from multilearn.events import Split
 from multilearn.evidence import Weights
 from multilearn.experiment import read_document
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
+from multilearn.obstacles import refuse_obstacles
 
 __all__ = ["Measured", "Run", "Session", "open_run"]
 
@@ -110,21 +112,22 @@ class Run:
 
     def _metrics(self, split: Split, epoch: int) -> Iterator[tuple[tuple[Split, str], Measured | None]]:
         for path in sorted(self.directory.epoch(split, epoch).glob("*.log")):
-            yield _read(split, path)
+            yield _read(split, path, self.path)
 
 
 def open_run(path: Path) -> Run:
     """The run in `path`, or the one whose checkpoint folder `path` is. Raises `DirectoryError` if there is none."""
     directory = RunDirectory(path)
-    if not directory.experiment.is_file() and path.absolute().name == directory.checkpoints.name:
+    if not os.path.isfile(directory.experiment) and path.absolute().name == directory.checkpoints.name:
         directory = RunDirectory(path.absolute().parent)
-    if not directory.experiment.is_file():
-        found = "" if path.is_dir() else " (no such directory)"
+    if not os.path.isfile(directory.experiment):
+        found = "" if os.path.isdir(path) else " (no such directory)"
         raise DirectoryError(
             "A run's directory holds experiment.json.",
             received=f"{path}{found}",
             remedy="Name the directory given to LearnerBuilder, with {backend} and {seed} filled in.",
         )
+    refuse_obstacles(directory)
     return Run(directory, _declared(directory.experiment))
 
 
@@ -143,10 +146,10 @@ def _declared(path: Path) -> Mapping[str, Any]:
     return declared
 
 
-def _read(split: Split, path: Path) -> tuple[tuple[Split, str], Measured | None]:
+def _read(split: Split, path: Path, root: Path) -> tuple[tuple[Split, str], Measured | None]:
     try:
         name = metric_name(path.stem)
         name.encode()  # as what is not UTF-8 in the name of a file cannot be
-        return (split, name), read_epoch_value(path)
+        return (split, name), read_epoch_value(path, root)
     except (OSError, UnicodeError) as error:
         raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error

@@ -43,10 +43,11 @@ class FileMetricLogger:
                 metrics = [info.name for info in event.metrics.get(Split.TRAIN, ())]
                 for told in lacking(directory, event.position, metrics):
                     _log.warning("%s", printable(told))
-                self._files = MetricFiles(directory.metric)
+                self._files = MetricFiles(directory.metric, directory.path)
             case Evaluating():
                 self.close()
-                self._files = ReplacedFiles(RunDirectory(event.directory).test(event.name))
+                directory = RunDirectory(event.directory)
+                self._files = ReplacedFiles(directory.test(event.name), directory.path)
             case SplitEnded():
                 self._started().end(event.split, event.epoch, event.readings)
             case _:

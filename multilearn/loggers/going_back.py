@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
 from multilearn.events import Split
+from multilearn.own_files import OwnFolder, is_folder, own_folder
 from multilearn.position import Position
 from multilearn.storage import storing
 
-__all__ = ["go_back", "lacking"]
+__all__ = ["go_back", "lacking", "remove_metric_files"]
+
+_LONGEST = 1 << 24  # bytes of a line
 
 
 def go_back(directory: RunDirectory, position: Position) -> list[int]:
@@ -25,10 +29,9 @@ def go_back(directory: RunDirectory, position: Position) -> list[int]:
             if epoch > position.epoch:
                 later.add(epoch)
             if epoch > position.finished_epochs and not (split is Split.TRAIN and _is_inside(epoch, position)):
-                _remove(folder)
+                remove_metric_files(folder, directory.path)
     if position.batch is not None:
-        for path in _metric_files(directory.epoch(Split.TRAIN, position.epoch)):
-            _cut(path, position.batch)
+        _cut(directory.epoch(Split.TRAIN, position.epoch), directory.path, position.batch)
     return sorted(later)
 
 
@@ -40,8 +43,8 @@ def lacking(directory: RunDirectory, position: Position, metrics: Iterable[str])
     if position.batch is None:
         return []
     epoch = position.epoch
-    expected = {directory.metric(Split.TRAIN, epoch, name) for name in metrics}
-    found = {path: _length(path) for path in expected | set(_metric_files(directory.epoch(Split.TRAIN, epoch)))}
+    expected = {directory.metric(Split.TRAIN, epoch, name): 0 for name in metrics}
+    found = expected | _lengths(directory.epoch(Split.TRAIN, epoch), directory.path)
     return [
         f"{path} has only {kept} of the first {position.batch} batches of epoch {epoch}; the others stay lost."
         for path, kept in sorted(found.items())
@@ -53,28 +56,41 @@ def _is_inside(epoch: int, position: Position) -> bool:
     return epoch == position.epoch and position.batch is not None
 
 
-def _metric_files(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*.log") if path.is_file()]
+def remove_metric_files(folder: Path, root: Path) -> None:
+    """Remove the metric files in the folder of an epoch, or of an evaluation, of the run in `root`.
+
+    The folder goes too, unless files of others are in it.
+    """
+    with storing(folder), own_folder(folder.parent, root) as above:
+        with above.folder(folder.name) as inner:
+            for name in inner.files(".log"):
+                inner.remove(name)
+        above.remove_folder(folder.name)
 
 
-def _remove(folder: Path) -> None:
-    for path in _metric_files(folder):
-        with storing(path):
-            path.unlink()
-    with contextlib.suppress(OSError):  # somebody else's files are in it: it stays, with them
-        folder.rmdir()
+def _cut(folder: Path, root: Path, wanted: int) -> None:
+    """Cut the metric files after so many lines; what a kill tore, and the final line, go too."""
+    if not is_folder(folder):
+        return
+    with storing(folder), own_folder(folder, root) as inner:
+        for name in inner.files(".log"):
+            with storing(folder / name), open(inner.open(name, os.O_RDWR), "r+b") as file:
+                kept, size = 0, 0
+                for line in iter(partial(file.readline, _LONGEST), b""):
+                    if kept == wanted or not line.endswith(b"\n") or line.endswith(b",final\n"):
+                        break
+                    kept, size = kept + 1, size + len(line)
+                file.truncate(size)
 
 
-def _cut(path: Path, wanted: int) -> None:
-    """Cut the file after so many lines; what a kill tore, and the final line, go too."""
-    kept, size = 0, 0
-    with storing(path), path.open("r+b") as file:
-        for line in file:
-            if kept == wanted or not line.endswith(b"\n") or line.endswith(b",final\n"):
-                break
-            kept, size = kept + 1, size + len(line)
-        file.truncate(size)
+def _lengths(folder: Path, root: Path) -> dict[Path, int]:
+    """How many lines each metric file has."""
+    if not is_folder(folder):
+        return {}
+    with storing(folder), own_folder(folder, root) as inner:
+        return {folder / name: _length(inner, name) for name in inner.files(".log")}
 
 
-def _length(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.is_file() else 0
+def _length(folder: OwnFolder, name: str) -> int:
+    with folder.reading(name) as file:
+        return sum(piece.count(b"\n") for piece in iter(partial(file.read, _LONGEST), b""))

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from multilearn.checkpoint.regular import opened
 from multilearn.errors import RecordError
@@ -68,8 +69,10 @@ def format_final(value: float | str) -> str:
     return f"{_format_value(value)},{_FINAL}"
 
 
-def read_metric_file(path: str | os.PathLike[str]) -> MetricFile:
+def read_metric_file(path: str | os.PathLike[str], inside: Path | None = None) -> MetricFile:
     """What `path` holds. A last line without its newline was torn by a kill and does not count.
+
+    `inside`: the directory of a run, below which no link is followed.
 
     Raises `RecordError`, naming file and line, if any other line is not of the format, or if there are more lines than
     anybody's memory is for; `OSError` if there is no file.
@@ -78,7 +81,7 @@ def read_metric_file(path: str | os.PathLike[str]) -> MetricFile:
     counts: list[float | int | None] = []
     final: float | str | None = None
     size = 0
-    for number, (value, tail) in enumerate(_lines(path), start=1):
+    for number, (value, tail) in enumerate(_lines(path, inside), start=1):
         size += len(value) if isinstance(value, str) else 0
         if number > _MOST_LINES or size > _MOST_TEXT:
             raise _malformed(path, number, f"more than {_MOST_LINES} lines, or {_MOST_TEXT} characters", b"")
@@ -90,15 +93,15 @@ def read_metric_file(path: str | os.PathLike[str]) -> MetricFile:
     return MetricFile(tuple(values), tuple(counts), final)
 
 
-def read_epoch_value(path: str | os.PathLike[str]) -> EpochValue | None:
+def read_epoch_value(path: str | os.PathLike[str], inside: Path | None = None) -> EpochValue | None:
     """The value of the epoch that `path` tells of, None if it was not finished; a file of any length takes no memory.
 
-    Raises as `read_metric_file` does.
+    `inside`: the directory of a run, below which no link is followed. Raises as `read_metric_file` does.
     """
     final: float | str | None = None
     items: float = 0
     lines = counted = 0
-    for value, tail in _lines(path):
+    for value, tail in _lines(path, inside):
         if tail == _FINAL:
             final = value
             continue
@@ -111,11 +114,11 @@ def read_epoch_value(path: str | os.PathLike[str]) -> EpochValue | None:
     return EpochValue(final, float(items) if lines and counted == lines else None)
 
 
-def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[float | str, str | None]]:
+def _lines(path: str | os.PathLike[str], inside: Path | None) -> Iterator[tuple[float | str, str | None]]:
     """The value of each line, and what stands behind its comma."""
     final = False
     kinds: set[bool] = set()
-    with opened(path) as file:
+    with opened(path, inside) as file:
         for number, line in enumerate(iter(partial(file.readline, _LONGEST), b""), start=1):
             if len(line) == _LONGEST:
                 raise _malformed(path, number, f"a line of {_LONGEST} bytes or more", line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from multilearn.artifacts import file_name
 from multilearn.events import Reading, Split
+from multilearn.loggers.going_back import remove_metric_files
 from multilearn.loggers.metric_file import format_final, format_line
+from multilearn.own_files import kind_of, own_folder
 from multilearn.storage import storing
 
 __all__ = ["MetricFiles", "ReplacedFiles"]
@@ -20,14 +23,14 @@ _FLUSH_SECONDS = 1.0
 
 
 class MetricFiles:
-    """The files of the epoch that is going on, opened with their first line, where `path` says.
+    """The files of the epoch that is going on, opened with their first line, where `path` says, in the run in `root`.
 
     A thread writes every second what has come meanwhile, also while no batch is done; `flush`, `end` and `close` write
     the rest on the thread that calls them. What goes wrong on the other one is raised by the next call, once.
     """
 
-    def __init__(self, path: Callable[[Split, int, str], Path]) -> None:
-        self._path = path
+    def __init__(self, path: Callable[[Split, int, str], Path], root: Path) -> None:
+        self._path, self._root = path, root
         self._of: tuple[Split, int] | None = None
         self._files: dict[str, _Lines] = {}
         self._open: list[_Lines] = []
@@ -71,10 +74,9 @@ class MetricFiles:
 
     def _opened(self, split: Split, epoch: int, metric: str) -> _Lines:
         path = self._path(split, epoch, metric)
-        with storing(path):
-            if not self._files:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._files[metric] = _Lines(path, path.open("ab", buffering=0))
+        with storing(path), own_folder(path.parent, self._root, create=True) as folder:
+            descriptor = folder.open(path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            file = self._files[metric] = _Lines(path, FileIO(descriptor, "ab"))
         self._open.append(file)
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_by_and_by, name="multilearn-metrics", daemon=True)
@@ -147,29 +149,33 @@ def _write(file: FileIO, data: bytes) -> None:
 
 
 class ReplacedFiles:
-    """The files of an evaluation in `folder`: written beside it, and put in the place of earlier ones at the end."""
+    """The files of an evaluation in `folder`: written beside it, and put in the place of earlier ones at the end.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    `root`: the directory of the run.
+    """
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self._folder, self._root = folder, root
         # no name of an evaluation begins with a dot
         self._new = folder.with_name(f".{folder.name}.new")
         self._discard()
-        self._files = MetricFiles(lambda split, epoch, metric: self._new / f"{file_name(metric)}.log")
+        self._files = MetricFiles(lambda split, epoch, metric: self._new / f"{file_name(metric)}.log", root)
 
     def step(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
         self._files.step(split, epoch, readings)
 
     def end(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
         self._files.end(split, epoch, readings)
-        with storing(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            complete = sorted(self._new.glob("*.log"))
-            for path in complete:
-                path.replace(self._folder / path.name)
-            names = {path.name for path in complete}
-            for path in self._folder.glob("*.log"):
-                if path.name not in names:
-                    path.unlink()
+        with storing(self._folder), own_folder(self._folder.parent, self._root, create=True) as above:
+            with (
+                above.folder(self._folder.name, create=True) as folder,
+                above.folder(self._new.name, create=True) as new,
+            ):
+                complete = new.files(".log")
+                for name in complete:
+                    new.rename(name, folder)
+                for name in set(folder.files(".log")).difference(complete):
+                    folder.remove(name)
             self._discard()
 
     def flush(self) -> None:
@@ -181,7 +187,5 @@ class ReplacedFiles:
         self._discard()
 
     def _discard(self) -> None:
-        if self._new.is_dir():
-            for path in self._new.glob("*.log"):
-                path.unlink()
-            self._new.rmdir()
+        if kind_of(self._new) is not None:
+            remove_metric_files(self._new, self._root)

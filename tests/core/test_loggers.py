@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import threading
@@ -230,9 +231,13 @@ def test_the_thread_ends_with_the_run(tmp_path: Path) -> None:
 def test_what_goes_wrong_beside_the_training_is_raised_by_the_next_call_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    monkeypatch.setattr(files_module, "_FLUSH_SECONDS", float("inf"))
-    (tmp_path / "train/epoch-1").mkdir(parents=True)
-    (tmp_path / "train/epoch-1/Loss.log").symlink_to("/dev/full")
+    def on_a_full_disk(descriptor: int, mode: str) -> io.FileIO:
+        if os.path.samestat(os.fstat(descriptor), os.stat(tmp_path / "train/epoch-1/Loss.log")):
+            os.dup2(full.fileno(), descriptor)
+        return io.FileIO(descriptor, mode)
+
+    full = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+    monkeypatch.setattr(files_module, "FileIO", on_a_full_disk)
     logger = FileMetricLogger()
     logger.log(started(tmp_path, Position(1, 1)))
     monkeypatch.setattr(files_module, "_FLUSH_SECONDS", 0.01)
@@ -243,6 +248,7 @@ def test_what_goes_wrong_beside_the_training_is_raised_by_the_next_call_once(
         {"log": lambda: logger.log(step(Split.TRAIN, 1, 3)), "flush": logger.flush, "close": logger.close}[then]()
     assert raised.value.errno == errno.ENOSPC
     logger.close()
+    full.close()
     # what the other file was to hold is there all the same
     assert (tmp_path / "train/epoch-1/Top_5.log").read_text() == f"{2 / 7!r}\n"
 
