@@ -13,6 +13,7 @@ from keras.src.backend.common.stateless_scope import in_stateless_scope
 from multilearn.errors import ConfigurationError
 from multilearn_keras import binomial, gamma, initial
 from multilearn_keras.bits import WORD, Key, below, host_halves, shift_right, signed, traced_halves
+from multilearn_keras.mirrors import follow, mirror_of
 from multilearn_keras.sources import Source, dtype_of, is_number, on_host, working
 
 __all__ = ["Draws", "advance"]
@@ -213,8 +214,19 @@ def advance(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:
     Always in order: what Keras does for its unseeded stream, `ordered=False`, overflows differently on each framework.
     The step is made on the device, where Keras copies it there for every draw.
     """
+    stateless = in_stateless_scope()
+    mirror = None if stateless else mirror_of(generator)
+    if mirror is None:
+        return _advance(generator, stateless)
+    follow(generator, mirror)
+    before = _advance(generator, stateless)
+    follow(mirror, generator)
+    return before
+
+
+def _advance(generator: keras.random.SeedGenerator, stateless: bool) -> Any:
     state = generator.state.value
-    if hasattr(state, "add_") and not in_stateless_scope():  # PyTorch's, in place: a quarter of the time
+    if hasattr(state, "add_") and not stateless:  # PyTorch's, in place: a quarter of the time
         before = state.clone()
         state[1].add_(1)
         return before

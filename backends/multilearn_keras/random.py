@@ -20,7 +20,7 @@ from typing import Any
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn_keras import agreement, augmentation, recurrent
+from multilearn_keras import agreement, augmentation, mirrors, recurrent
 from multilearn_keras.bits import WORD, derive, key_of
 from multilearn_keras.draws import Draws, advance
 
@@ -31,6 +31,7 @@ _DRAWS = (
     *("normal", "randint", "shuffle", "truncated_normal", "uniform"),
 )
 _MARK = "multilearn_draws"
+_TENSORFLOW = "keras.src.backend.tensorflow"
 
 # What is replaced, and what is called in its place: with its parameters, for a draw with others is another draw.
 _INSIDE = {
@@ -56,6 +57,7 @@ _INSIDE = {
     "utils.jax_utils:is_in_jax_tracing_scope": "x",
     **augmentation.INSIDE,
     **agreement.INSIDE,
+    **mirrors.INSIDE,
     **recurrent.INSIDE,
 }
 # Where layers, initialisers and users reach the draws: one module, replaced once.
@@ -102,6 +104,7 @@ def install() -> None:
     dynamic.__getattr__ = _replacing(dynamic.__getattr__)
     augmentation.adjust_layers(_is_chosen)
     agreement.install()
+    mirrors.install()
     recurrent.install()
 
 
@@ -140,7 +143,8 @@ def _default_seed() -> int:
 def _replace_draws(module: Any) -> Draws:
     draws = Draws(module, unseeded=lambda: _inside("random.seed_generator").global_seed_generator())
     for name in _DRAWS:
-        setattr(module.random, name, getattr(draws, name))
+        draw = getattr(draws, name)
+        setattr(module.random, name, draw if module.__name__ == _TENSORFLOW else _drawing_in_pipelines(draw))
     augmentation.replace_images(module, draws, _is_chosen)
     module.random.make_default_seed = _default_seed
     setattr(module.random, _MARK, draws)
@@ -206,12 +210,27 @@ def _replacing(original: Callable[..., Any]) -> Callable[..., Any]:
     def attribute(self: Any, name: str) -> Any:
         found = original(self, name)
         if name in ("random", "image") and isinstance(found, ModuleType):
-            module = import_module(f"keras.src.backend.{self._backend}")
-            if not hasattr(module.random, _MARK):
-                _replace_draws(module)
+            _draws_of(import_module(f"keras.src.backend.{self._backend}"))
         return found
 
     return attribute
+
+
+def _drawing_in_pipelines(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """`keras.random` in a function that a tf.data pipeline maps draws with TensorFlow too, once for each element."""
+
+    @functools.wraps(draw)
+    def drawing(*args: Any, **kwargs: Any) -> Any:
+        if mirrors.is_tracing_pipeline():
+            return getattr(_draws_of(import_module(_TENSORFLOW)), draw.__name__)(*args, **kwargs)
+        return draw(*args, **kwargs)
+
+    return drawing
+
+
+def _draws_of(module: Any) -> Draws:
+    """The draws of a backend module of Keras, which has them from now on."""
+    return getattr(module.random, _MARK, None) or _replace_draws(module)
 
 
 def _inside(name: str) -> Any:

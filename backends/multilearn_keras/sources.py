@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from multilearn_keras.bits import host_bits, key_of, shift_right, signed, traced_bits
+from multilearn_keras.mirrors import on_backend
 
 __all__ = ["Source", "dtype_of", "is_number", "on_host", "working"]
 
@@ -32,7 +33,7 @@ class Source:
         if seed is None:
             seed = self._unseeded()
         if isinstance(seed, keras.random.SeedGenerator):
-            seed = seed.next()
+            seed = on_backend(seed, self.backend).next()
         return self.backend.cast(seed, "int32")
 
     def as_tensor(self, key: Any) -> Any:

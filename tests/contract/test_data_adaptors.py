@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -263,6 +264,58 @@ def test_a_tf_pipeline_that_shuffles_without_a_seed_cannot_go_on_inside_an_epoch
     assert length(as_loader(told["generated"][0], "training")) is None
     with pytest.raises(DataError, match=r"epoch must end.*take\(n\)"):
         as_loader(base.batch(4).repeat(), "training")
+
+
+def test_layers_in_a_tf_pipeline_draw_as_they_do_on_arrays_and_go_on_drawing_after_a_resume() -> None:
+    tf = needs("tensorflow")
+
+    def pipeline() -> tuple[Any, keras.layers.Layer]:
+        ml.set_seed(5)
+        layer = keras.layers.RandomBrightness(0.5, value_range=(0.0, 9.0))
+        pixels = tf.data.Dataset.from_tensor_slices(np.ones((ITEMS, 1, 1, 3), "float32")).batch(SIZE)
+        return pixels.map(lambda images: layer(images, training=True)).prefetch(2), layer
+
+    def drawn(batches: Any) -> list[list[float]]:
+        return [keras.ops.convert_to_numpy(batch).ravel().tolist() for batch in batches]
+
+    data, _ = pipeline()
+    loader = as_loader(data, "training")
+    epochs, places = [], []
+    for number in (1, 2, 3):
+        batches = loader.iterate(7, number)
+        epochs.append(drawn(itertools.islice(batches, 4)))
+        places.append(place_of(loader, 4))
+        epochs[-1] += drawn(batches)
+        places.append(place_of(loader, 6))
+    _, layer = pipeline()
+    ones = [np.ones((len(batch) // 3, 1, 1, 3), "float32") for batch in epochs[0]]
+    assert epochs == [drawn(layer(each, training=True) for each in ones) for _ in range(3)]
+    assert len({str(batch) for batch in itertools.chain(*epochs)}) == 18
+    for place, epoch_of, start in ((places[2], 2, 4), (places[3], 2, 6), (places[0], 1, 4)):
+        # another process looks at a batch before it is brought to the place
+        data, _ = pipeline()
+        resumed = as_loader(data, "training")
+        next(resumed.iterate(7, 1))
+        go_to(resumed, place, Position(epoch_of, start))
+        assert drawn(resumed.iterate(7, epoch_of, start)) == epochs[epoch_of - 1][start:]
+        assert drawn(resumed.iterate(7, epoch_of + 1)) == epochs[epoch_of]
+
+
+def test_a_tf_pipeline_that_draws_in_parallel_calls_is_said_not_to_repeat_itself(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tf, layer = needs("tensorflow"), keras.layers.RandomFlip()
+    images = tf.data.Dataset.from_tensor_slices(np.ones((8, 4, 4, 1), "float32"))
+
+    def flipped(image: Any) -> Any:
+        return layer(image, training=True)
+
+    in_turn = images.map(tf.identity, num_parallel_calls=2).map(flipped)
+    assert as_loader(in_turn.batch(4), "training").resumes_inside_epoch
+    assert "num_parallel_calls" not in caplog.text
+    racing = images.map(flipped, num_parallel_calls=2)
+    assert not as_loader(racing.batch(4), "training").resumes_inside_epoch
+    assert "without num_parallel_calls" in caplog.text
 
 
 def test_what_a_tf_pipeline_hands_out_must_be_dense_numbers() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from multilearn.data.adaptors.streamed import Streamed
 from multilearn.errors import DataError
 
 __all__ = ["tf_batches"]
 
+_log = logging.getLogger("multilearn")
+
 _INFINITE = -1
+_READING = ("ReadVariableOp", "ResourceGather", "ResourceGatherNd")
 _SURPRISING = ("Random", "Shuffle", "Generator", "PyFunc", "StatefulUniform")
 
 
@@ -19,7 +25,8 @@ def tf_batches(dataset: Any) -> Streamed:
 
     With `reshuffle_each_iteration` its order is another one each time; what comes out is a function of the seeds that
     the pipeline was given, and below a `.repeat()` also of how far it was gone through before, which a resumed run does
-    not repeat. Raises `DataError` for an infinite one.
+    not repeat. Variables that its functions change, such as the state of the generator of a Keras layer, go on from
+    epoch to epoch and are restored. Raises `DataError` for an infinite one.
     """
     if int(dataset.cardinality()) == _INFINITE:
         raise DataError(
@@ -37,7 +44,87 @@ def tf_batches(dataset: Any) -> Streamed:
         gone_through = max(gone_through + 1, epoch)
         return iter(dataset)
 
-    return Streamed(dataset, opened, repeatable=_repeatable(dataset))
+    changed, repeatable = _changed(dataset), _repeatable(dataset)
+    if not (changed and repeatable):
+        return Streamed(dataset, opened, repeatable=repeatable)
+    drawing = _Drawing(dataset, opened, changed)
+    return Streamed(drawing, drawing.opened)
+
+
+class _Drawing:
+    """A dataset whose functions change `variables`. Its state: what they were before the epoch, and the batches since.
+
+    What they are now is no state: a pipeline works ahead.
+    """
+
+    def __init__(self, dataset: Any, opened: Callable[[int], Iterator[Any]], variables: Sequence[Any]) -> None:
+        self._dataset = dataset
+        self._opened = opened
+        self._variables = variables
+        self._begun = self._values()
+        self._batches = 0
+        self._restored = False
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"variables": self._begun, "batches": self._batches}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for variable, value in zip(self._variables, state["variables"], strict=True):
+            variable.assign(value)
+        self._begun, self._batches, self._restored = list(state["variables"]), int(state["batches"]), True
+
+    def opened(self, epoch: int) -> Iterator[Any]:
+        """The batches from where `load_state_dict` put it, else those of an epoch that begins."""
+        skipped = self._batches if self._restored else 0
+        self._begun, self._batches, self._restored = self._values(), 0, False
+        batches = self._counted(self._opened(epoch))
+        for _ in range(skipped):
+            next(batches, None)
+        return batches
+
+    def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            self._batches += 1
+            yield batch
+        self._begun, self._batches = self._values(), 0
+
+    def _values(self) -> list[Any]:
+        return [np.array(variable.numpy()) for variable in self._variables]
+
+
+def _changed(dataset: Any) -> list[Any]:
+    """The variables that the functions of a pipeline may change."""
+    changed: dict[int, Any] = {}
+    try:
+        # what is cached was drawn once, in the first epoch of any process
+        for stage, _ in _stages(dataset, until="Cache"):
+            found = [variable for wrapped in stage._functions() for variable in _assigned(wrapped.function.graph)]
+            if found and "Parallel" in type(stage).__name__:
+                _log.warning(
+                    "A function of the tf.data pipeline draws random numbers, or changes variables, in parallel calls: "
+                    "which batch gets which number is up to the threads, and no two runs are the same. Put it in a "
+                    ".map(...) of its own without num_parallel_calls."
+                )
+            changed.update((id(variable), variable) for variable in found)
+    except (AttributeError, TypeError):
+        # the inside of another TensorFlow
+        return []
+    return list(changed.values())
+
+
+def _assigned(graph: Any) -> list[Any]:
+    """The variables from outside of a function that it does more with than read them."""
+    inside = {id(outer): inner.name for outer, inner in graph.captures}
+    changing = {
+        tensor.name
+        for operation in graph.get_operations()
+        if operation.type not in _READING
+        for tensor in operation.inputs
+    }
+    return [variable for variable in graph.variables if inside.get(id(variable.handle)) in changing]
 
 
 def _repeatable(dataset: Any) -> bool:
@@ -50,11 +137,14 @@ def _repeatable(dataset: Any) -> bool:
         return False
 
 
-def _stages(stage: Any, repeated: bool = False) -> Iterator[tuple[Any, bool]]:
-    """All of a pipeline, and whether it is gone through several times in one epoch."""
+def _stages(stage: Any, repeated: bool = False, until: str | None = None) -> Iterator[tuple[Any, bool]]:
+    """All of a pipeline, or what comes after a stage, and whether it is gone through several times in one epoch."""
+    name = type(stage).__name__
+    if until is not None and until in name:
+        return
     yield stage, repeated
     for source in stage._inputs():
-        yield from _stages(source, repeated or "Repeat" in type(stage).__name__)
+        yield from _stages(source, repeated or "Repeat" in name, until)
 
 
 def _keeps_order(stage: Any, repeated: bool) -> bool:
@@ -66,7 +156,10 @@ def _keeps_order(stage: Any, repeated: bool) -> bool:
     if str(getattr(stage, "_deterministic", "default")) in ("false", "False"):
         return False
     function = getattr(stage, "_map_func", None)
-    return function is None or not any(map(_surprises, function.function.graph.get_operations()))
+    if function is None:
+        return True
+    graph = function.function.graph
+    return not any(map(_surprises, graph.get_operations())) and not ("Parallel" in name and _assigned(graph))
 
 
 def _surprises(operation: Any) -> bool:

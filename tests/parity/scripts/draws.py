@@ -78,7 +78,34 @@ def draw_everything():
         drawn["exact/tf.data"] = foreign.random.uniform(
             (50,), seed=keras.random.SeedGenerator(1, backend=foreign)
         ).numpy()
+        drawn.update({f"exact/{name}": np.asarray(array) for name, array in draw_in_pipelines()})
     return drawn
+
+
+def draw_in_pipelines():
+    """What `tf.data` draws, epoch by epoch, and what is drawn before it and afterwards."""
+    import tensorflow as tf
+
+    random.reset(44)
+    images = np.random.default_rng(1).uniform(0, 255, (6, 5, 5, 3)).astype("float32")
+    generator, flip = keras.random.SeedGenerator(6), layers.RandomFlip()
+    augmentations = layers.Pipeline([layers.RandomBrightness(0.2), layers.RandomTranslation(0.2, 0.2, seed=7)])
+    maps = {
+        "one": lambda image: flip(image, training=True),
+        "pipeline": lambda image: augmentations(image, training=True),
+        "generator": lambda image: image + keras.random.uniform(tf.shape(image), seed=generator),
+        "no seed": lambda image: keras.random.dropout(image, 0.5),
+    }
+    for name, mapped in maps.items():
+        single = tf.data.Dataset.from_tensor_slices(images)
+        for batched, data in enumerate((single, single.batch(4))):
+            data = data.map(mapped)
+            yield from ((f"tf.data/{name}/{batched}/{epoch}", np.concatenate(list(data))) for epoch in range(2))
+    mixed = tf.data.Dataset.from_tensors(images).map(maps["one"])
+    for step in range(2):
+        yield f"tf.data/outside/{step}", ops.convert_to_numpy(flip(images, training=True))
+        yield f"tf.data/in turns/{step}", next(iter(mixed))
+    yield "tf.data/made afterwards", ops.convert_to_numpy(layers.Dropout(0.5)(np.ones((4, 4)), training=True))
 
 
 if __name__ == "__main__":
