@@ -13,7 +13,7 @@ from typing import Any
 
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import Recorder
-from multilearn.data import length
+from multilearn.data import batches_of, length
 from multilearn.directory import refuse_unwritable
 from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
@@ -144,8 +144,9 @@ class Evaluator:
         batches = length(trained.loader)
         listeners.tell(Evaluating(path, name, trained.position, batches, tuple(map(_info, measured))))
         reporter.begin(Split.TEST)
-        for number, batch in enumerate(trained.loader.iterate(trained.seed, 1), start=1):
-            reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
+        with batches_of(trained.loader, trained.seed, 1) as found:
+            for number, batch in enumerate(found, start=1):
+                reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
         reporter.end(Split.TEST, 1)
         listeners.tell(Finished(START))
 

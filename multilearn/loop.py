@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from multilearn.checkpointing import Checkpointer, NoCheckpointer, SaveInterval
-from multilearn.data import Resting, closing_after, draws_globally, place_of
+from multilearn.data import Resting, batches_of, draws_globally, place_of
 from multilearn.early_stopping import StoppingRule, time_limit_of
 from multilearn.errors import DataError
 from multilearn.events import EpochEnded, Saved, Split
@@ -109,7 +109,7 @@ class Loop:
         if not done:
             self.reporter.begin(Split.TRAIN)
         rate, in_window = 0.0, 0
-        with closing_after(loader.iterate(self.plan.seed, epoch, done)) as batches:
+        with batches_of(loader, self.plan.seed, epoch, done) as batches:
             for batch, last in self.ahead.over(batches, draws):
                 if not in_window:
                     rate = float(self.scheduler.learning_rate(progress.update))
@@ -147,7 +147,7 @@ class Loop:
             return True
         self.reporter.begin(Split.VALID)
         number, loader = 0, self.loaders[Split.VALID]
-        with put_back_afterwards(), closing_after(loader.iterate(self.plan.seed, epoch)) as batches:
+        with put_back_afterwards(), batches_of(loader, self.plan.seed, epoch) as batches:
             for number, batch in enumerate(batches, start=1):
                 self._watch_time()
                 if self.interrupter.reason is not None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from multilearn.data import as_loader, closing_after, kept_working, length
+from multilearn.data import as_loader, batches_of, kept_working, length
 from multilearn.data.fingerprint import data_facts, loader_facts
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.events import Split
@@ -86,7 +86,7 @@ def spanned(scheduler: LRScheduler, epochs: int, batches: int | None, accumulati
 
 def first_example(loader: Loader, seed: int) -> Example | None:
     """What there is to see of a loader beforehand; None if it has no batch."""
-    with closing_after(loader.iterate(seed, 1)) as batches:
+    with batches_of(loader, seed, 1) as batches:
         for batch in batches:
             whole = loader.whole() if hasattr(loader, "whole") else None
             return Example(batch, whole)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from multilearn.checkpoint import Recorder
+from multilearn.data import batches_of
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Device, EngineOptions
 from multilearn.requirements import one_device, which_checkpoint
@@ -52,9 +53,9 @@ def predict(
 
 def _predictions(trained: Trained, stack: ExitStack) -> Iterator[Any]:
     engine = trained.engine
-    with stack:
+    with stack, batches_of(trained.loader, trained.seed, 1) as batches:
         waiting: list[Any] = []
-        for batch in trained.loader.iterate(trained.seed, 1):
+        for batch in batches:
             # one ahead: the device has work while the caller has
             waiting.append(engine.predict_step(batch))
             if len(waiting) > 1:

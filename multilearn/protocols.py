@@ -372,7 +372,10 @@ class Loader(Protocol):
     """Batches in an order that is a function of the seed and the epoch. `len()` is optional."""
 
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of `epoch` (counted from 1) from batch number `start` (counted from 0) on."""
+        """The batches of `epoch` (counted from 1) from batch number `start` (counted from 0) on.
+
+        Each is copied when it is yielded: the loader may use its memory again.
+        """
         ...
 
 

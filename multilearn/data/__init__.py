@@ -1,9 +1,10 @@
 """Where batches come from, and in which order."""
 
 from multilearn.data.batches import Batches, as_loader, kept_working, length
+from multilearn.data.iteration import batches_of, closing_after
 from multilearn.data.loader import DataLoader
 from multilearn.data.order import permutation
-from multilearn.data.places import Resting, closing_after, draws_globally, go_to, place_of, require_saveable
+from multilearn.data.places import Resting, draws_globally, go_to, place_of, require_saveable
 from multilearn.data.structure import flat, leaves, mapped
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "DataLoader",
     "Resting",
     "as_loader",
+    "batches_of",
     "closing_after",
     "draws_globally",
     "flat",

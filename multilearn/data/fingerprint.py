@@ -18,8 +18,8 @@ from multilearn.data.adaptors import TorchBatches
 from multilearn.data.batches import Batches
 from multilearn.data.host import host_array, hosted
 from multilearn.data.loader import DataLoader
-from multilearn.data.making import collated
 from multilearn.data.source import Columns, Items
+from multilearn.data.stacking import collated
 from multilearn.data.structure import flat, leaves
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Fingerprinted, Loader

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from multilearn.data.memory import copied
-from multilearn.data.structure import mapped
+from multilearn.data.refusals import no_numbers
+from multilearn.data.structure import leaves
 from multilearn.errors import DataError
 
-__all__ = ["fresh", "host_array", "hosted", "is_tensor", "require_numbers"]
+__all__ = ["fresh", "host_array", "hosted", "is_tensor", "owned", "require_numbers"]
 
 Array = np.ndarray[Any, Any]
 
@@ -22,29 +23,26 @@ def is_tensor(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
 
 
-def host_array(leaf: Any) -> Array:
+def host_array(leaf: Any, where: str = "batch") -> Array:
     """`leaf` as a numpy array, without a copy where that is possible; bfloat16 as float32, which numpy calculates in.
 
-    Raises `DataError` for what has no such form, as sparse and ragged tensors.
+    Raises `DataError`, calling it `where`, for what has no such form, as sparse and ragged tensors.
     """
     try:
         array = _numpy(leaf)
     except Exception as error:
-        raise _no_array(f"{type(leaf).__name__}: {error}") from error
-    if array.dtype == object and not isinstance(leaf, np.ndarray):
-        raise _no_array(type(leaf).__name__)
+        raise no_numbers(leaf, where, error) from error
+    kind = array.dtype.kind
+    if kind == "O" and not isinstance(leaf, np.ndarray):
+        raise no_numbers(leaf, where)
     # numpy knows the narrow floats of ml_dtypes as void types with a name
-    return array.astype(np.float32) if array.dtype.kind == "V" and "float" in array.dtype.name else array
+    return array.astype(np.float32) if kind == "V" and "float" in array.dtype.name else array
 
 
-def require_numbers(array: Array, what: str) -> Array:
-    """`array` itself. Raises `DataError` where it does not hold numbers."""
-    if array.dtype.kind not in "biufc":
-        raise DataError(
-            "A batch is made of numbers.",
-            received=f"{what} of type {array.dtype}",
-            remedy="Encode it, or leave it out: transform=lambda item: (item['x'], item['y']).",
-        )
+def require_numbers(array: Array, where: str = "batch") -> Array:
+    """`array` itself. Raises `DataError`, calling it `where`, if it does not hold numbers, or has masked values."""
+    if array.dtype.kind not in "biufc" or (isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array)):
+        raise no_numbers(array, where)
     return array
 
 
@@ -53,43 +51,75 @@ def hosted(batch: Any) -> Any:
 
     Lists of numbers are arrays, None stays None.
     """
-    if batch is None:
-        raise _no_array("None in place of a batch")
-    if isinstance(batch, list) and _holds_arrays(batch):
-        return tuple(_hosted(part) for part in batch)
-    return _hosted(batch)
+    return _batch(batch, _host)
 
 
 def fresh(batch: Any) -> Any:
-    """The same in memory of its own: for batches that may be views of the user's arrays, or a buffer that is reused.
+    """`hosted`, in memory of its own: for batches that may be views of the user's arrays, or a buffer that is reused.
 
     The loop looks one batch ahead, and a step may work in place.
     """
-    return mapped(lambda leaf: copied(leaf) if isinstance(leaf, np.ndarray) else leaf, hosted(batch))
+    return _batch(batch, _copied)
 
 
-def _no_array(received: str) -> DataError:
-    return DataError(
-        "What a loader hands out must be arrays, or nested tuples, lists and dicts of arrays.",
-        received=received,
-        remedy="Convert it with numpy.asarray, a sparse or ragged one to a dense one first; encode text.",
-    )
+def owned(batch: Any) -> Any:
+    """`fresh`, of batches that may have tensors on another device than the host: these stay on it."""
+    return _batch(batch, _owned)
 
 
-def _hosted(nested: Any) -> Any:
+def _batch(batch: Any, of_leaf: Callable[[Any], Any]) -> Any:
+    if batch is None:
+        raise DataError(
+            "A batch is made of arrays.", received="None in place of a batch", remedy="Leave it out of the loader."
+        )
+    try:
+        if isinstance(batch, list) and _holds_arrays(batch):
+            return tuple(_nested(part, of_leaf) for part in batch)
+        return _nested(batch, of_leaf)
+    except DataError:
+        for path, leaf in leaves(batch, "batch"):
+            require_numbers(host_array(leaf, path), path)
+        raise
+
+
+def _nested(nested: Any, of_leaf: Callable[[Any], Any]) -> Any:
     if nested is None:
         return None
     if isinstance(nested, Mapping):
-        return {key: _hosted(value) for key, value in nested.items()}
+        return {key: _nested(value, of_leaf) for key, value in nested.items()}
     if isinstance(nested, tuple) and hasattr(nested, "_fields"):
-        return type(nested)(*(_hosted(value) for value in nested))
+        return type(nested)(*(_nested(value, of_leaf) for value in nested))
     if isinstance(nested, tuple) or (isinstance(nested, list) and _holds_arrays(nested)):
-        return type(nested)(_hosted(value) for value in nested)
-    return require_numbers(host_array(nested), "an array")
+        return type(nested)(_nested(value, of_leaf) for value in nested)
+    return of_leaf(nested)
+
+
+def _host(leaf: Any) -> Array:
+    return require_numbers(host_array(leaf))
+
+
+def _copied(leaf: Any) -> Array:
+    return copied(_host(leaf))
+
+
+def _owned(leaf: Any) -> Any:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(leaf, torch.Tensor) and not leaf.is_cpu:
+        return leaf.detach().clone()
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(leaf, jax.Array) and any(each.platform != "cpu" for each in leaf.devices()):
+        # nobody can write into it
+        return leaf
+    return _copied(leaf)
 
 
 def _holds_arrays(nested: list[Any]) -> bool:
-    return any(part is None or isinstance(part, (tuple, Mapping)) or is_tensor(part) for part in nested)
+    return any(
+        part is None
+        or isinstance(part, (tuple, Mapping))
+        or (_holds_arrays(part) if type(part) is list else is_tensor(part))
+        for part in nested
+    )
 
 
 def _numpy(leaf: Any) -> Array:

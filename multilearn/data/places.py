@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from multilearn.checkpoint.state import from_record, to_record
@@ -12,22 +10,12 @@ from multilearn.data.batches import Batches
 from multilearn.data.loader import DataLoader
 from multilearn.errors import ConfigurationError
 from multilearn.position import Position
-from multilearn.protocols import Batch, Loader, Record, StatefulLoader
+from multilearn.protocols import Loader, Record, StatefulLoader
 
-__all__ = ["Resting", "closing_after", "draws_globally", "go_to", "place_of", "require_saveable"]
+__all__ = ["Resting", "draws_globally", "go_to", "place_of", "require_saveable"]
 
 _APART = (Batches, DataLoader, PyDatasetBatches, TorchBatches)
 """Making their batches moves no global random stream, whatever is drawn on the way."""
-
-
-@contextmanager
-def closing_after(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
-    """The iterator, closed in any case: also where an error keeps whoever iterates alive."""
-    try:
-        yield batches
-    finally:
-        if hasattr(batches, "close"):
-            batches.close()
 
 
 def place_of(loader: Loader, batch: int) -> Record | None:

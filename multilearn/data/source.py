@@ -25,7 +25,12 @@ class Columns:
     """Arrays whose first axis is the items, nested in tuples, lists and dicts."""
 
     def __init__(self, data: Any) -> None:
-        self.arrays = mapped(_column, data)
+        try:
+            self.arrays = mapped(_column, data)
+        except DataError:
+            for path, leaf in leaves(data):
+                _column(leaf, path)
+            raise
         self._items = _count(self.arrays)
 
     def __len__(self) -> int:
@@ -118,15 +123,16 @@ def _refuse_batches(data: Any) -> None:
         )
 
 
-def _column(leaf: Any) -> Any:
-    array = leaf if isinstance(leaf, np.ndarray) else host_array(leaf)
-    if array.ndim == 0 or array.dtype == object:
+def _column(leaf: Any, path: str = "data") -> Any:
+    array = leaf if isinstance(leaf, np.ndarray) else host_array(leaf, path)
+    if array.ndim == 0:
         raise DataError(
-            "Every array must have the items as its first axis, and a number type.",
-            received=f"{type(leaf).__name__} of shape {array.shape} and type {array.dtype}",
-            remedy="Convert it with numpy.asarray first.",
+            "Every array must have the items as its first axis.",
+            received=f"{path}, a {type(leaf).__name__} of shape () and type {array.dtype}",
+            remedy="Make an array of a list with numpy.asarray.",
         )
-    return array
+    # a transform may make numbers of text, but not of what is no array
+    return require_numbers(array, path) if array.dtype == object or np.ma.isMaskedArray(array) else array
 
 
 def _count(arrays: Any) -> int:

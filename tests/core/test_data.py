@@ -171,7 +171,7 @@ def test_arrays_of_different_lengths_are_refused_and_named() -> None:
 
 def test_text_that_nobody_encodes_is_refused() -> None:
     texts = np.array(["one", "two"]), np.arange(2)
-    with pytest.raises(DataError, match=r"made of numbers. Received: data\[0\] of type <U3"):
+    with pytest.raises(DataError, match=r"made of numbers.*Received: data\[0\]: text \(<U3\)\. Encode it"):
         ml.DataLoader(texts, 2)
     ((x, _),) = ml.DataLoader(texts, 2, transform=lambda item: (len(item[0]), item[1]))
     assert x.tolist() == [3, 3]
@@ -181,13 +181,13 @@ def test_text_that_nobody_encodes_is_refused() -> None:
     "batch", [None, ("text", 1), [object()], (np.array([None]), 1)], ids=["none", "text", "object", "array"]
 )
 def test_a_batch_that_holds_no_numbers_is_refused(batch: Any) -> None:
-    with pytest.raises(DataError, match=r"must be arrays|made of numbers"):
+    with pytest.raises(DataError, match=r"A batch is made of"):
         next(as_loader([batch], "training").iterate(0, 1))
 
 
 @pytest.mark.parametrize("data", [np.float32(3), 3, (np.arange(3), 5), np.array([[1], [2, 3]], object), "text"])
 def test_what_has_no_items_or_no_number_type_is_refused(data: Any) -> None:
-    with pytest.raises(DataError, match="items as its first axis"):
+    with pytest.raises(DataError, match=r"items as its first axis|made of numbers.*Pad them"):
         ml.DataLoader(data, 2)
 
 

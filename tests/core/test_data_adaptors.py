@@ -224,7 +224,7 @@ def test_lists_in_batches_are_columns_or_numbers() -> None:
 
 
 def test_a_batch_that_is_no_array_is_refused() -> None:
-    with pytest.raises(DataError, match=r"must be arrays.*Received: list"):
+    with pytest.raises(DataError, match=r"made of numbers.*rows of different lengths.*Pad them"):
         next(as_loader([[[1], [2, 3]]], "training").iterate(0, 1))
 
 

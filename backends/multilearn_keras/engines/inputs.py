@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from multilearn.data.host import host_array as as_numpy
+from multilearn.data.host import require_numbers
 from multilearn.data.memory import copied
 from multilearn.errors import DataError
 
@@ -20,17 +22,16 @@ def host_array(leaf: Any, floats: str) -> Any:
 
     Raises `DataError` for whole numbers that do not fit, and for what is no number.
     """
-    if not isinstance(leaf, np.ndarray) and keras.ops.is_tensor(leaf):
+    if isinstance(leaf, np.ndarray):
+        array = leaf
+    elif keras.ops.is_tensor(leaf):
         return leaf
-    array = np.asarray(leaf)
+    else:
+        array = as_numpy(leaf)
     # no framework takes numbers in the byte order of another machine
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype.kind in "OSUMm":
-        raise DataError(
-            "A batch is made of numbers.",
-            received=f"an array of type {array.dtype}",
-            remedy="Encode it, for instance in the loader: DataLoader(..., transform=...).",
-        )
+    if array.dtype.kind in "OSTUMm":
+        require_numbers(array)
     if array.dtype.kind == "f":
         return array if array.dtype == floats else copied(array, np.dtype(floats))
     if array.dtype.kind in "iu" and not np.can_cast(array.dtype, np.int32):

@@ -74,8 +74,10 @@ class Streamed:
         try:
             while (batch := self._next(way)) is not _END:
                 if way.number > start:
-                    way.looked_at = [batch] if way.number == first + 1 else []
-                    yield fresh(batch)
+                    copied = fresh(batch)
+                    # not the batch itself: until it is asked for again, another loader may use the same memory
+                    way.looked_at = [copied] if way.number == first + 1 else []
+                    yield copied
                     way.looked_at = []
         finally:
             if way.looked_at:

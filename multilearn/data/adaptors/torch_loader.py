@@ -32,6 +32,9 @@ class TorchBatches:
         # the user's object stays as it is; the copy keeps its workers, where they are persistent, from epoch to epoch
         self._loader = copy.copy(loader)
         vars(self._loader)["_iterator"] = None
+        # a collate_fn of the user's may fill the same memory again, and what is not stacked may be part of the dataset
+        default = loader.collate_fn is torch.utils.data.default_collate
+        self._always_new = default and loader.batch_sampler is not None
         self._indices = _Indices()
         self._drawn: tuple[int, list[Any]] = 0, []
         if self.resumes_inside_epoch:
@@ -67,8 +70,7 @@ class TorchBatches:
                 batch = next(iterator, self)
             if batch is self:
                 return
-            # what nobody has stacked may be part of the dataset itself
-            yield fresh(batch) if given.batch_sampler is None else hosted(batch)
+            yield hosted(batch) if self._always_new else fresh(batch)
             number += 1
 
     def _draw(self, seed: int, epoch: int) -> list[Any]:

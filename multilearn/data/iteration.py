@@ -1,0 +1,38 @@
+"""Going through a loader: a batch stays what it was when it was yielded, whatever the loader does next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
+from multilearn.data.batches import Batches
+from multilearn.data.host import owned
+from multilearn.data.loader import DataLoader
+from multilearn.protocols import Batch, Loader
+
+__all__ = ["batches_of", "closing_after"]
+
+_NEVER_REUSED = frozenset(kind.iterate for kind in (Batches, DataLoader, PyDatasetBatches, Streamed, TorchBatches))
+"""What yields batches in memory that is not written into afterwards: copies, or arrays made for one batch."""
+
+
+@contextmanager
+def batches_of(loader: Loader, seed: int, epoch: int, start: int = 0) -> Iterator[Iterator[Batch]]:
+    """The batches of `epoch` from number `start` on, each a copy made when it is yielded; closed in any case.
+
+    Any other loader may refill its memory, or undo a change, as soon as it is asked for the next batch. That happens
+    before the batch is trained on: the loop looks one batch ahead, and frameworks compute asynchronously.
+    """
+    with closing_after(loader.iterate(seed, epoch, start)) as batches:
+        yield batches if getattr(loader.iterate, "__func__", None) in _NEVER_REUSED else map(owned, batches)
+
+
+@contextmanager
+def closing_after(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
+    """The iterator, closed in any case: also where an error keeps whoever iterates alive."""
+    try:
+        yield batches
+    finally:
+        if hasattr(batches, "close"):
+            batches.close()
