@@ -56,6 +56,7 @@ class Learner:
         self._interrupter = Interrupter(run.settings.interrupter)
         recorder = run.settings.recorder
         self._store = MetricStore(self._measured(), None if recorder is None else partial(require_savable, recorder))
+        self._splits: frozenset[Split] = frozenset()
         self._fitted = False
         self._completed = False
         self._restored: int | None = None
@@ -69,18 +70,17 @@ class Learner:
     def history(self) -> Mapping[str, Mapping[str, tuple[float, ...]]]:
         """The exact value after each epoch, from epoch 1 on, by split and metric: `history["valid"]["Loss"][-1]`.
 
-        NaN for an epoch in which a metric was not measured. The loss is always there.
+        NaN for an epoch in which a metric was not measured. Of the splits that there are data for, every numeric metric
+        and the loss are there as soon as training begins, without values before the first epoch is done.
         """
         table = self._store.history.table()
         return MappingProxyType(
             {
                 str(split): MappingProxyType(
-                    {
-                        name: tuple(values.get(epoch, float("nan")) for epoch in range(1, max(values, default=0) + 1))
-                        for name, values in metrics.items()
-                    }
+                    {name: _from_first(values) for name, values in self._values(split, table).items()}
                 )
-                for split, metrics in table.items()
+                for split in Split
+                if split in table or split in self._splits
             }
         )
 
@@ -132,7 +132,7 @@ class Learner:
             start = Start.of(self._run, data, self._measured(), self._store, stack)
             weights = start.initial_weights()
             stack.enter_context(taken(directory))
-            self._fitted = True
+            self._fitted, self._splits = True, frozenset(data.loaders)
             notes = [*start.notes, *prepare(directory, self._settings, start.found)]
             stack.enter_context(self._application_log(directory))
             stack.enter_context(stopping_on_signals(self._interrupter))
@@ -239,6 +239,13 @@ class Learner:
     def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
         return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
 
+    def _values(
+        self, split: Split, table: Mapping[Split, Mapping[str, Mapping[int, float]]]
+    ) -> Mapping[str, Mapping[int, float]]:
+        """Of the numeric metrics of a split by epoch, also of those without any yet."""
+        measured = self._measured()[split] if split in self._splits else ()
+        return {**{metric.name: {} for metric in measured if metric.numeric}, **table.get(split, {})}
+
     def _measured(self) -> dict[Split, tuple[AnyMetric, ...]]:
         """The registered metrics, and the loss in any case: checkpoints and the check for NaN ask for it."""
         return {
@@ -249,3 +256,8 @@ class Learner:
     def _application_log(self, run: RunDirectory) -> AbstractContextManager[None]:
         installer = self._settings.application_log
         return nullcontext() if installer is None else installer(run.log)
+
+
+def _from_first(values: Mapping[int, float]) -> tuple[float, ...]:
+    """The values of all epochs, from epoch 1 on."""
+    return tuple(values.get(epoch, float("nan")) for epoch in range(1, max(values, default=0) + 1))

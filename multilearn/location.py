@@ -60,17 +60,16 @@ class Location:
         return self.base / self.below
 
 
-def readable(path: Path) -> str:
+def readable(path: str | os.PathLike[str]) -> str:
     """A path for people: relative to the current directory if it is below it.
 
     >>> readable(Path.cwd() / "runs" / "a")
     'runs/a'
     """
     try:
-        below = path.relative_to(Path.cwd())
+        return str(Path(path).relative_to(Path.cwd()))
     except (OSError, ValueError):
-        return str(path)
-    return str(below)
+        return os.fspath(path)
 
 
 def _home(user: str, written: str) -> Path:

@@ -58,8 +58,8 @@ class LiveBlock:
             console=self._console,
             auto_refresh=False,
             get_renderable=self._block,
-            redirect_stdout=_same_terminal(sys.stdout, stream),
-            redirect_stderr=_same_terminal(sys.stderr, stream),
+            redirect_stdout=sys.stdout is stream or _same_terminal(sys.stdout, self._terminal),
+            redirect_stderr=sys.stderr is stream or _same_terminal(sys.stderr, self._terminal),
         )
         self._fit_terminal()
         self._console.print(Text(beginning(started), style="bold"))
@@ -164,11 +164,10 @@ class LiveBlock:
         return Grid([Column()], [[("" if rate_now is None else f"learning rate {rate_now:.3g}", DIM)]])
 
 
-def _same_terminal(stream: TextIO | None, terminal: TextIO) -> bool:
+def _same_terminal(stream: TextIO | None, terminal: ForgivingStream) -> bool:
     """Whether what is written to `stream` lands on `terminal`."""
-    if stream is terminal:
-        return True
+    other = ForgivingStream(stream)
     try:
-        return stream is not None and stream.isatty() and os.path.sameopenfile(stream.fileno(), terminal.fileno())
+        return other.isatty() and os.path.sameopenfile(other.fileno(), terminal.fileno())
     except (OSError, ValueError):
         return False

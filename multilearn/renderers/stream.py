@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from io import StringIO
-from typing import TextIO
+import codecs
+from typing import Any, TextIO
 
 __all__ = ["ForgivingStream"]
 
@@ -11,41 +11,58 @@ __all__ = ["ForgivingStream"]
 class ForgivingStream:
     """Writes to `stream` what its encoding can show, `?` for the rest; silent once the stream is closed or gone.
 
-    None, in a process without standard streams, such as pythonw, is a stream that is gone.
+    All that a stream needs is a method `write`: an object that scripts put in the place of `sys.stdout` has little
+    more. None, in a process without standard streams, such as pythonw, is a stream that is gone.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream if stream is not None else StringIO()
+        self._stream: Any = stream
         self._gone = stream is None
 
     @property
     def encoding(self) -> str:
-        return getattr(self._stream, "encoding", None) or "utf-8"
+        """That of the stream; UTF-8 if it names none that Python knows."""
+        try:
+            "".encode(name := codecs.lookup(self._stream.encoding).name)
+        except Exception:  # it has none, or something else by that name
+            return "utf-8"
+        return name
 
     def write(self, text: str) -> int:
-        try:
-            if not self._gone:
-                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
-        except BlockingIOError:
-            pass
-        except (OSError, ValueError):
-            self._gone = True
+        self._call("write", text.encode(self.encoding, "replace").decode(self.encoding))
         return len(text)
 
     def flush(self) -> None:
-        try:
-            if not self._gone:
-                self._stream.flush()
-        except BlockingIOError:
-            pass
-        except (OSError, ValueError):
-            self._gone = True
+        self._call("flush")
 
     def isatty(self) -> bool:
         try:
-            return self._stream.isatty()
-        except (OSError, ValueError):
+            return bool(self._stream.isatty())
+        except Exception:  # it does not say
             return False
 
     def fileno(self) -> int:
-        return self._stream.fileno()
+        """Raises `OSError` if it has none."""
+        try:
+            number = self._stream.fileno()
+        except Exception as error:
+            raise OSError("a stream without a file descriptor") from error
+        if not isinstance(number, int):
+            raise OSError("a stream without a file descriptor")
+        return number
+
+    def _call(self, method: str, *text: str) -> None:
+        """Whatever a stream that is not ours raises is no reason to end a run."""
+        if self._gone:
+            return
+        try:
+            if (call := getattr(self._stream, method, None)) is not None:
+                call(*text)
+        except BlockingIOError:
+            pass
+        except UnicodeEncodeError:  # what it writes to knows fewer characters than it says
+            fewer = [each.encode("ascii", "replace").decode() for each in text]
+            self._gone = fewer == list(text)
+            self._call(method, *fewer)
+        except Exception:
+            self._gone = True
