@@ -20,6 +20,7 @@ from multilearn.declaration import to_toml
 from multilearn.directory import placed
 from multilearn.early_stopping import StoppingRule
 from multilearn.events import Split
+from multilearn.foreign_words import BUILD, refusing
 from multilearn.history import Direction, Monitor
 from multilearn.interrupter import Interrupter
 from multilearn.learner import Learner
@@ -211,6 +212,7 @@ class LearnerBuilder:
         """Print a table of the metrics when the run ends."""
         return self._with(show_summary=True)
 
+    @refusing(BUILD)
     def build(self, model: Any, optimizer: Any = None, lr: Any = None) -> Learner:
         """The learner.
 

@@ -3,6 +3,7 @@
     MultilearnError
     ├── ConfigurationError (ValueError)      what was asked for is impossible or contradicts itself
     │   ├── DirectoryError                   the run's directory cannot be used for this
+    │   ├── UnknownArgument (TypeError)      an argument that another library has, or none
     │   └── BackendError (ImportError)       the framework asked for cannot be had in this process
     ├── DataError (ValueError)               a batch, a label or a loader does not fit
     ├── CheckpointError
@@ -32,6 +33,7 @@ __all__ = [
     "RecordError",
     "RecordMismatch",
     "StorageError",
+    "UnknownArgument",
 ]
 
 
@@ -53,6 +55,10 @@ class ConfigurationError(MultilearnError, ValueError):
 
 class DirectoryError(ConfigurationError):
     """The directory of the run cannot be used for what was asked."""
+
+
+class UnknownArgument(ConfigurationError, TypeError):
+    """An argument that a function does not have, such as one of Keras' `fit`."""
 
 
 class BackendError(ConfigurationError, ImportError):

@@ -15,8 +15,10 @@ from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, length
 from multilearn.directory import refuse_unwritable
+from multilearn.endless import EpochLength
 from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
+from multilearn.foreign_words import EVALUATE, PREDICT, refusing
 from multilearn.listeners import Listeners
 from multilearn.location import Location, readable
 from multilearn.loggers import FileMetricLogger, MetricLogger
@@ -80,6 +82,7 @@ class Evaluator:
         object.__setattr__(self, "device", None if self.device is None else one_device([self.device]))
         self._refuse_unusable()
 
+    @refusing(EVALUATE)
     def evaluate(
         self, model: Any, data: Any, name: str = "test", *, checkpoint: int | str | None = None
     ) -> Mapping[str, float | str]:
@@ -99,6 +102,7 @@ class Evaluator:
         renderer = self.renderer or CliRenderer()
         return renderer.host(lambda: self._evaluate(model, data, name, which, renderer))
 
+    @refusing(PREDICT)
     def predict(self, model: Any, data: Any, *, checkpoint: int | str | None = None) -> Iterator[Any]:
         """`multilearn.predict` with the checkpoints, the recorder and the device of this one."""
         return predict(
@@ -144,8 +148,12 @@ class Evaluator:
         batches = length(trained.loader)
         listeners.tell(Evaluating(path, name, trained.position, batches, tuple(map(_info, measured))))
         reporter.begin(Split.TEST)
+        epoch = EpochLength(Split.TEST, batches)
+        suspicious = epoch.suspicious
         with batches_of(trained.loader, trained.seed, 1) as found:
             for number, batch in enumerate(found, start=1):
+                if number == suspicious:
+                    epoch.warn(1, number)
                 reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
         reporter.end(Split.TEST, 1)
         listeners.tell(Finished(START))

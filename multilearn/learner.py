@@ -20,6 +20,7 @@ from multilearn.contradictions import refuse_without_data
 from multilearn.directory import bring_along, prepare, taken
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
+from multilearn.foreign_words import FIT, refusing
 from multilearn.interrupter import Interrupter, stopping_on_signals
 from multilearn.listeners import Listeners
 from multilearn.loggers import FileMetricLogger
@@ -94,13 +95,15 @@ class Learner:
         """The epoch whose weights `fit` returned, as `.restore_best(...)` asked; None where those are the last ones."""
         return self._restored
 
+    @refusing(FIT)
     def fit(self, train: Any, valid: Any = None) -> Any:
         """Train on the batches of `train`, validate on those of `valid` after every epoch, return the trained model.
 
         Both are loaders, such as `DataLoader`, or whatever yields batches: a list of them, a torch `DataLoader`, a
         `tf.data.Dataset`, a `keras.utils.PyDataset`, what Grain makes, any iterable, a function that makes a generator.
 
-        Raises `ConfigurationError`, `DataError` or `RecordMismatch`, before anything is written, for what does not fit;
+        Raises `ConfigurationError`, `DataError` or `RecordMismatch`, before anything is written, for what does not fit,
+        `UnknownArgument`, a `TypeError`, for words of other libraries (`epochs=`), saying what to use;
         `NonFiniteLoss` when the training diverges; and whatever a listener raises.
         """
         if self._fitted:

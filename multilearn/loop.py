@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from multilearn.checkpointing import Checkpointer, NoCheckpointer, SaveInterval
-from multilearn.data import Resting, batches_of, draws_globally, place_of
+from multilearn.data import Resting, batches_of, draws_globally, length, place_of
 from multilearn.early_stopping import StoppingRule, time_limit_of
+from multilearn.endless import EpochLength
 from multilearn.errors import DataError
 from multilearn.events import EpochEnded, Saved, Split
 from multilearn.interrupter import Interrupter
@@ -58,6 +59,9 @@ class Loop:
     _saved: float = 0.0
     _batches: int = 0
     _miscounted: bool = False
+
+    def __post_init__(self) -> None:
+        self._lengths = {split: EpochLength(split, length(loader)) for split, loader in self.loaders.items()}
 
     @property
     def completed(self) -> bool:
@@ -108,7 +112,7 @@ class Loop:
         draws = draws_globally(loader) and not isinstance(self.checkpointer, NoCheckpointer)
         if not done:
             self.reporter.begin(Split.TRAIN)
-        rate, in_window = 0.0, 0
+        rate, in_window, suspicious = 0.0, 0, self._lengths[Split.TRAIN].suspicious
         with batches_of(loader, self.plan.seed, epoch, done) as batches:
             for batch, last in self.ahead.over(batches, draws):
                 if not in_window:
@@ -120,6 +124,8 @@ class Loop:
                     self.on_first_batch()
                     self.on_first_batch = None
                 done += 1
+                if done == suspicious:
+                    self._lengths[Split.TRAIN].warn(epoch, done)
                 progress.update += update
                 self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, output))
                 progress.position = Position(epoch, done)
@@ -136,6 +142,7 @@ class Loop:
                 remedy="Give one that can be gone through again, such as a DataLoader.",
             )
         self._count(epoch, done)
+        self._lengths[Split.TRAIN].ended(done)
         progress.trained = True
         return True
 
@@ -146,15 +153,18 @@ class Loop:
         if Split.VALID not in self.loaders:
             return True
         self.reporter.begin(Split.VALID)
-        number, loader = 0, self.loaders[Split.VALID]
+        number, loader, suspicious = 0, self.loaders[Split.VALID], self._lengths[Split.VALID].suspicious
         with put_back_afterwards(), batches_of(loader, self.plan.seed, epoch) as batches:
             for number, batch in enumerate(batches, start=1):
                 self._watch_time()
                 if self.interrupter.reason is not None:
                     return False
+                if number == suspicious:
+                    self._lengths[Split.VALID].warn(epoch, number)
                 output = self.engine.eval_step(batch)
                 self.reporter.add(Split.VALID, epoch, Pending(number, self.progress.update, None, output))
             self.reporter.end(Split.VALID, epoch)
+        self._lengths[Split.VALID].ended(number)
         self.resting.take(number)
         return True
 

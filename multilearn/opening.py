@@ -35,9 +35,14 @@ class Data:
             for (split, loader), example in zip(self.loaders.items(), self.examples, strict=True)
         ]
         return {
-            "loaders": {str(split): loader_facts(loader, self.batches[split], batch) for split, loader, batch in seen},
+            "loaders": {str(split): self.divided(split) for split in self.loaders},
             "data": {str(split): data_facts(loader, batch if first_batches else None) for split, loader, batch in seen},
         }
+
+    def divided(self, split: Split) -> dict[str, Any]:
+        """How the data of a split are divided into batches."""
+        example = self.examples[list(self.loaders).index(split)]
+        return loader_facts(self.loaders[split], self.batches[split], example.batch)
 
 
 def examine(train: Any, valid: Any, seed: int, stack: ExitStack) -> Data:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 from multilearn.checkpoint import Recorder
-from multilearn.data import batches_of
+from multilearn.data import batches_of, out_of_order
 from multilearn.errors import ConfigurationError
+from multilearn.foreign_words import PREDICT, refusing
 from multilearn.protocols import Device, EngineOptions
 from multilearn.requirements import one_device, which_checkpoint
 from multilearn.trained import Source, Trained, opened, placed
 
 __all__ = ["predict"]
 
+_log = logging.getLogger("multilearn")
 
+
+@refusing(PREDICT)
 def predict(
     model: Any,
     data: Any,
@@ -35,7 +40,7 @@ def predict(
     whatever framework; the model keeps its own. `recorder`, `device` and `capture` are as in `LearnerBuilder`.
 
     Nothing is kept: at any time there are two batches of predictions, the one that is yielded and the next, on the
-    device. A shuffling loader is gone through in the order of its first epoch.
+    device. A shuffling loader is gone through in the order of its first epoch, with a warning.
 
     What does not fit is refused at the call: `ConfigurationError`, `DataError`, `CheckpointNotFound`, `RecordMismatch`.
     """
@@ -48,6 +53,12 @@ def predict(
     options = EngineOptions(device=None if device is None else one_device([device]), capture=capture)
     with ExitStack() as stack:
         trained = stack.enter_context(opened(model, data, options, source))
+        if (why := out_of_order(trained.loader)) is not None:
+            _log.warning(
+                "Predictions are in the order of the loader's batches, and not one for each item in the order of the "
+                "data, for %s. Give predict a loader without that.",
+                why,
+            )
         return _predictions(trained, stack.pop_all())
 
 

@@ -86,9 +86,7 @@ def schedule_record(
     }
 
 
-def restore_schedule(
-    record: Record, plan: Plan, inside_epoch: bool, scheduler: LRScheduler, store: MetricStore
-) -> tuple[int, list[str]]:
+def restore_schedule(record: Record, plan: Plan, scheduler: LRScheduler, store: MetricStore) -> tuple[int, list[str]]:
     """Put scheduler, store and global streams back. Returns the seed of the run and what differs, to be said aloud.
 
     Raises `RecordError` for a record that lacks something; then nothing but these may have been touched.
@@ -104,7 +102,7 @@ def restore_schedule(
             with put_back_afterwards():
                 before.put_back()
         GlobalStreams.of_record(record["streams"]).put_back()
-        return int(record["seed"]), _differences(record, plan, inside_epoch)
+        return int(record["seed"]), _differences(record, plan)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise RecordError(
             "The record of the schedule must hold what this version wrote.",
@@ -150,9 +148,9 @@ def drawn_before(record: Record) -> GlobalStreams | None:
     return None if found is None else GlobalStreams.of_record(found)
 
 
-def _differences(record: Record, plan: Plan, inside_epoch: bool) -> list[str]:
+def _differences(record: Record, plan: Plan) -> list[str]:
     found = []
-    seed, horizon, batches = record["seed"], record["scheduler"]["horizon"], record["progress"]["batches"]
+    seed, horizon = record["seed"], record["scheduler"]["horizon"]
     if seed != plan.seed and seeds.origin() != "drawn":
         found.append(f"The run goes on with its own seed, {seed}, and not with {plan.seed}.")
     if horizon != plan.horizon:
@@ -163,8 +161,4 @@ def _differences(record: Record, plan: Plan, inside_epoch: bool) -> list[str]:
     accumulation = record["progress"]["accumulation"]
     if accumulation != plan.accumulation:
         found.append(f"An update now takes {plan.accumulation} batches, and took {accumulation} before.")
-    if inside_epoch and batches != plan.batches:
-        found.append(
-            f"An epoch now has {plan.batches} batches, and had {batches} when the checkpoint was made inside one."
-        )
     return found

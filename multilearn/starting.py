@@ -14,6 +14,7 @@ from multilearn.checkpoint import DEFAULT
 from multilearn.checkpoint.state import to_record
 from multilearn.checkpoint.strategies import best_of
 from multilearn.checkpoint.trial import require_savable
+from multilearn.continuity import changes
 from multilearn.data import Resting, go_to, place_of, require_saveable
 from multilearn.declaration import declared
 from multilearn.early_stopping import asks_for_time
@@ -98,11 +99,10 @@ class Start:
         progress = Progress(seconds=0.0 if timed else None)
         if found.parts:
             schedule = found.parts["scheduler"]
-            inside = found.position.batch is not None
             check_schedule(schedule, found.position)
             # first: what it refuses must leave the model as it is
             with put_back_on_error(scheduler, store):
-                seed, differences = restore_schedule(schedule, plan, inside, scheduler, store)
+                seed, differences = restore_schedule(schedule, plan, scheduler, store)
                 progress = progress_of(schedule, found.position, timed)
                 go_to(data.loaders[Split.TRAIN], schedule.get("loader"), found.position, trained=progress.trained)
                 resting.go_to(schedule.get("valid_loader"))
@@ -110,6 +110,9 @@ class Start:
                 engine.restore({**found.parts, "random": schedule["random"], "engine": schedule.get("engine")})
             plan = replace(plan, seed=seed)
             notes += differences
+            if found.source is not None:
+                divided = data.divided(Split.TRAIN)
+                notes += changes(found.source, found.position, schedule, divided, run.subject.description)
         described = data.described(first_batches=plan.seed == run.seed)
         return cls(run, engine, found, scheduler, store, plan, progress, ahead, resting, tuple(notes), described)
 

@@ -36,7 +36,14 @@ def check_targets(y: Any) -> Array:
             received="no targets" if y is None else f"targets in a {type(y).__name__}",
             remedy="Give the loader a tuple (x, y).",
         )
-    return np.asarray(y)
+    array = np.asarray(y)
+    if array.dtype.kind == "c":
+        raise DataError(
+            "Targets are real numbers.",
+            received=f"targets of type {array.dtype}",
+            remedy="Give real and imaginary parts as two columns: numpy.stack([y.real, y.imag], axis=-1).",
+        )
+    return array
 
 
 def check_items(x: Any, y: Array | None, weight: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multilearn.checkpoint.tensors import HostTensor
@@ -10,7 +10,7 @@ from multilearn.errors import RecordMismatch
 from multilearn.printable import printable
 from multilearn.protocols import Record
 
-__all__ = ["differences", "nbytes", "require_match"]
+__all__ = ["differences", "mismatch", "nbytes", "require_match"]
 
 _SLACK = 1 << 20
 _PER_VALUE = 16
@@ -27,14 +27,18 @@ def differences(expected: Record, received: Record) -> list[str]:
 
 def require_match(expected: Record, received: Record, what: str) -> None:
     """Raise one `RecordMismatch` with all differences. `what` names what is to be loaded: `"the model"`."""
-    found = differences(expected, received)
-    if found:
-        counted = "1 difference" if len(found) == 1 else f"{len(found)} differences"
-        raise RecordMismatch(
-            f"A record must have the structure, shapes and dtypes of {what}.",
-            received="\n  ".join([f"{counted}:", *map(printable, found)]),
-            remedy="Build it as it was when the checkpoint was written, or use a checkpoint of this one.",
-        )
+    if found := differences(expected, received):
+        raise mismatch(found, what)
+
+
+def mismatch(found: Sequence[str], what: str) -> RecordMismatch:
+    """The error for what `differences` found."""
+    counted = "1 difference" if len(found) == 1 else f"{len(found)} differences"
+    return RecordMismatch(
+        f"A record must have the structure, shapes and dtypes of {what}.",
+        received="\n  ".join([f"{counted}:", *map(printable, found)]),
+        remedy="Build it as it was when the checkpoint was written, or use a checkpoint of this one.",
+    )
 
 
 def nbytes(record: Record) -> int:

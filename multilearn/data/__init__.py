@@ -5,6 +5,7 @@ from multilearn.data.iteration import batches_of, closing_after
 from multilearn.data.loader import DataLoader
 from multilearn.data.order import permutation
 from multilearn.data.places import Resting, draws_globally, go_to, place_of, require_saveable
+from multilearn.data.shuffling import out_of_order
 from multilearn.data.structure import flat, leaves, mapped
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "leaves",
     "length",
     "mapped",
+    "out_of_order",
     "permutation",
     "place_of",
     "require_saveable",

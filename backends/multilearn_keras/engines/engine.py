@@ -10,10 +10,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from multilearn.checkpoint import nbytes, require_match
+from multilearn.checkpoint import nbytes
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn.walking import Phase, Traced
+from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.host_copies import HostCopies
 from multilearn_keras.optimizers import (
@@ -87,7 +88,7 @@ class KerasEngine(OpenedModel, ABC):
     def restore(self, record: Record) -> None:
         parts = {"model": self._state, "optim": self._slots}
         expected = {part: specification(held) for part, held in parts.items()}
-        require_match(expected, {part: record[part] for part in parts}, "the model and the optimizer")
+        require_same(self._task, self._optimizer, expected, {part: record[part] for part in parts})
         require_streams(record["random"])
         pairs = [
             (variable, received[key])

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from multilearn.checkpoint import require_match
 from multilearn.data import mapped
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput
+from multilearn_keras.engines.mismatch import require_same_model
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.tasks import unpack
 from multilearn_keras.transfer import record_of, specification, to_device
@@ -62,7 +62,7 @@ class KerasEvalEngine(OpenedModel, ABC):
         return record_of(self._state, dict(zip(self._state, self._values, strict=True)))
 
     def restore(self, model: Record) -> None:
-        require_match(specification(self._state), model, "the model")
+        require_same_model(self._task, specification(self._state), model)
         received = flatten(model)
         with self._on_device():
             self._values = [to_device(variable, received[key]) for key, variable in self._state.items()]

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from multilearn.data import mapped
+from multilearn.data import leaves, mapped
 from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.outputs import Output
@@ -17,11 +17,17 @@ from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Step
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.engines.inputs import host_array
+from multilearn_keras.engines.returned import require_output
 from multilearn_keras.engines.signatures import input_axes_open, signature
 
 __all__ = ["OpenedModel"]
 
 _PROBED = 2
+_ONE = "Compare them with the model's Input."
+_SEVERAL = (
+    "Give several inputs together, in one list or dict: ([a, b], y), and ([a, b],) without targets. As in Keras, a "
+    "batch [x, y] is (x, y)."
+)
 _REMEDY = "Compare the shapes of the batch with the model's Input and output."
 
 
@@ -62,8 +68,7 @@ class OpenedModel:
 
     def _step(self, batch: Batch, training: bool) -> Output:
         """The task's, wherever a step is taken: an engine may have another task for batches that it has changed."""
-        output: Output = self._task.step(batch, training)
-        return output
+        return require_output(self._task.step(batch, training), self._task)
 
     def _prepared(self, batch: Batch) -> Batch:
         """A batch of host arrays in the types the model takes, after a look at its labels."""
@@ -106,6 +111,7 @@ class OpenedModel:
         return (None,)
 
     def _build_on(self, x: Any) -> Any:
+        _refuse_complex(x, self._model)
         symbolic = _symbolic(x, self._model)
         try:
             output = self._model(symbolic, training=False)
@@ -123,7 +129,7 @@ class OpenedModel:
             raise DataError(
                 "The model must accept the inputs of the first batch.",
                 received=f"inputs of shape {shapes}, and the model said: {error}",
-                remedy="Compare them with the model's Input.",
+                remedy=_SEVERAL if len(getattr(self._model, "inputs", None) or ()) > 1 else _ONE,
             ) from error
 
     def _few(self, batch: Batch) -> Batch:
@@ -159,6 +165,18 @@ class OpenedModel:
     def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
         # Keras looks for the variables that are regularized in the scope, and nowhere else
         self._evaluated(batch, metrics, [(variable, variable.value) for variable in self._model.trainable_variables])
+
+
+def _refuse_complex(x: Any, model: keras.Model) -> None:
+    """Raise `DataError` for complex inputs of a model of real ones: Keras would leave out the imaginary parts."""
+    declared = [str(getattr(each, "dtype", "")) for each in getattr(model, "inputs", None) or ()]
+    for path, leaf in leaves(x, "x"):
+        if "complex" in str(leaf.dtype) and declared and not any("complex" in dtype for dtype in declared):
+            raise DataError(
+                "The inputs of this model are real numbers.",
+                received=f"{path} of type {leaf.dtype}",
+                remedy="Give real and imaginary parts as two channels: numpy.stack([x.real, x.imag], axis=-1).",
+            )
 
 
 def _symbolic(x: Any, model: keras.Model) -> Any:

@@ -110,7 +110,7 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
         """Gradients, count, measures, and whether the batch is usable: None where that is not asked."""
         before = _read(self._statistics) if self._options.skip_non_finite else []
         with tf.GradientTape() as tape:
-            output = self._task.step(batch, True)
+            output = self._step(batch, True)
             loss = self._optimizer.scale_loss(output.loss)
         found = tape.gradient(
             loss, [v.value for v in self._trained], unconnected_gradients=tf.UnconnectedGradients.ZERO

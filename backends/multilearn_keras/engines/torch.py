@@ -10,6 +10,7 @@ import torch
 from keras.src.backend.torch.core import get_device
 
 from multilearn.data import mapped
+from multilearn.errors import ConfigurationError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, Record, StepOutput
 from multilearn_keras.capture.captured import Captured, Step
@@ -128,7 +129,7 @@ class TorchEngine(_OnTorch, KerasEngine):
         """Measures; the gradients, unless they went into the sums; if that is asked, whether the batch is usable."""
         skips = self._options.skip_non_finite
         before = _copies(self._statistics) if skips else []
-        output = self._task.step(batch, True)
+        output = self._step(batch, True)
         gradients = self._gradients(self._optimizer.scale_loss(output.loss))
         with torch.no_grad():
             measures = self._measured(self._options.train_metrics, output)
@@ -146,6 +147,12 @@ class TorchEngine(_OnTorch, KerasEngine):
         return [*own, *(self._sums or ()), self._weight, self._taken]
 
     def _gradients(self, loss: torch.Tensor) -> list[torch.Tensor]:
+        if not loss.requires_grad:
+            raise ConfigurationError(
+                "The loss must depend on the weights that are trained.",
+                received="a loss without a gradient",
+                remedy="Compute it in keras.ops from what the model outputs, without stop_gradient around all of it.",
+            )
         found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for g, p in zip(found, self._parameters, strict=True)]
 

@@ -24,8 +24,9 @@ from multilearn_keras.losses import (
     takes_class_ids,
     understood,
 )
+from multilearn_keras.metric_inputs import is_of_keras
 from multilearn_keras.tasks.named import named
-from multilearn_keras.tasks.supervised import Supervised, both_forms, unpack
+from multilearn_keras.tasks.supervised import Supervised, both_forms, require_items, unpack
 
 __all__ = ["CompiledModel"]
 
@@ -75,6 +76,9 @@ class CompiledModel(Supervised):
 
 
 def _check(x: Any, y: Any, weight: Any, loss: keras.losses.Loss, shape: tuple[int | None, ...]) -> None:
+    if is_of_keras(getattr(loss, "fn", type(loss))):
+        # a loss of the user's may take the output for the loss itself
+        require_items(shape)
     y = check_targets(y)
     check_items(x, y, weight)
     if is_categorical(loss) and takes_class_ids(loss) and shape[-1] is not None:

@@ -11,7 +11,7 @@ from multilearn.errors import ConfigurationError, DataError
 from multilearn_keras.activations import refuse_activated
 from multilearn_keras.losses import from_logits_of, understood
 
-__all__ = ["Supervised", "agreeing", "both_forms", "single", "unpack", "with_layer_losses"]
+__all__ = ["Supervised", "agreeing", "both_forms", "require_items", "single", "unpack", "with_layer_losses"]
 
 
 class Supervised:
@@ -63,8 +63,20 @@ def agreeing(loss: Any, default: type[keras.losses.Loss], model: keras.Model, fr
     return found
 
 
+def require_items(shape: Any) -> None:
+    """Raise `ConfigurationError` for an output that has no axis of items."""
+    if shape == ():
+        raise ConfigurationError(
+            "A model must output something for each item, (batch, ...).",
+            received="an output of shape (), one number for the whole batch",
+            remedy="Leave the first axis as it is, as keras.ops.mean(x, axis=-1) does and keras.ops.mean(x) does not; "
+            "the mean over the batch is taken by the loss.",
+        )
+
+
 def single(shape: Any, task: object) -> tuple[int | None, ...]:
-    """The shape of a model's one output, (None, ...). Raises `ConfigurationError` where it has several."""
+    """The shape of a model's one output, (None, ...). Raises `ConfigurationError` if it has several, or no items."""
+    require_items(shape)
     if isinstance(shape, tuple) and not any(isinstance(part, (tuple, list, dict)) for part in shape):
         return shape
     raise ConfigurationError(

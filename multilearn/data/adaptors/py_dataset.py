@@ -37,6 +37,11 @@ class PyDatasetBatches:
         self._dataset = dataset
         self._ended = 0
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether it says so itself."""
+        return getattr(self._dataset, "shuffle", None) is True
+
     def __len__(self) -> int:
         return int(self._dataset.num_batches)
 

@@ -33,7 +33,7 @@ class _Pass:
 class Streamed:
     """`source` is what may have a state (`state_dict`, or `get_state` of its iterators) and a `set_epoch`;
     `opened(epoch)` is a way through it, and None where there is no more, for which `again` is False. `owned`: it is
-    closed in the end. `repeatable`: another process gets the same batches.
+    closed in the end. `repeatable`: another process gets the same batches. `shuffles`: whether it is known to.
 
     Whoever takes only the first batch of an epoch has looked at it: the next one to ask for this epoch gets it too.
     """
@@ -46,12 +46,14 @@ class Streamed:
         repeatable: bool = False,
         again: bool = True,
         owned: bool = True,
+        shuffles: bool = False,
     ) -> None:
         self._source = source
         self._opened = opened
         self._repeatable = repeatable
         self._again = again
         self._owned = owned
+        self.shuffles = shuffles or getattr(source, "shuffle", None) is True
         self._now: _Pass | None = None
         self._kept: _Pass | None = None
         self._saved: Record | None = None

@@ -45,10 +45,11 @@ def tf_batches(dataset: Any) -> Streamed:
         return iter(dataset)
 
     changed, repeatable = _changed(dataset), _repeatable(dataset)
+    shuffles = _shuffles(dataset)
     if not (changed and repeatable):
-        return Streamed(dataset, opened, repeatable=repeatable)
+        return Streamed(dataset, opened, repeatable=repeatable, shuffles=shuffles)
     drawing = _Drawing(dataset, opened, changed)
-    return Streamed(drawing, drawing.opened)
+    return Streamed(drawing, drawing.opened, shuffles=shuffles)
 
 
 class _Drawing:
@@ -125,6 +126,13 @@ def _assigned(graph: Any) -> list[Any]:
         for tensor in operation.inputs
     }
     return [variable for variable in graph.variables if inside.get(id(variable.handle)) in changing]
+
+
+def _shuffles(dataset: Any) -> bool:
+    try:
+        return any("Shuffle" in type(stage).__name__ for stage, _ in _stages(dataset))
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 def _repeatable(dataset: Any) -> bool:

@@ -45,6 +45,12 @@ class TorchBatches:
         """The user's own."""
         return self._given.dataset
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether its sampler is a random one of torch's, or says that it shuffles."""
+        sampler = getattr(self._given.batch_sampler, "sampler", None) or self._given.sampler
+        return "Random" in type(sampler).__name__ or getattr(sampler, "shuffle", None) is True
+
     def __len__(self) -> int:
         """Raises `TypeError` where the loader does not know."""
         return len(self._given)

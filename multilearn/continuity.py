@@ -1,0 +1,75 @@
+"""What a resumed run does otherwise than the one it continues, as far as experiment.json and the record say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from multilearn.artifacts import RunDirectory
+from multilearn.errors import DirectoryError
+from multilearn.events import Split
+from multilearn.experiment import Session, read_document
+from multilearn.position import Position
+
+__all__ = ["changes"]
+
+
+def changes(
+    source: Path, position: Position, schedule: Mapping[str, Any], loader: Mapping[str, Any], subject: Mapping[str, Any]
+) -> Iterator[str]:
+    """Sentences for the log.
+
+    `source`: the run that is continued at `position`, with the record `schedule`. `loader`: how the training data are
+    divided into batches now, as `loader_facts` has it; `subject`: the description of what is trained now.
+    """
+    try:
+        document = read_document(RunDirectory(source).experiment)
+    except DirectoryError:
+        document = {}
+    before, now = (_optimizer(each) for each in (document, subject))
+    if before is not None and now is not None and before != now:
+        yield (
+            f"The run was trained with {before} and goes on with {now}, from the same state: the rest will differ from "
+            "an uninterrupted run."
+        )
+    if position.batch is not None and not schedule["progress"].get("trained", False):
+        sessions = document.get("sessions")
+        last = sessions[-1] if isinstance(sessions, list) and sessions and isinstance(sessions[-1], dict) else {}
+        then = Session.read(last).loaders.get(str(Split.TRAIN))
+        size = then.get("batch_size") if isinstance(then, dict) else None
+        own_place = (schedule.get("loader") or {}).get("state") is not None
+        yield from _of_batches(position, schedule["progress"]["batches"], size, loader, own_place)
+
+
+def _of_batches(
+    position: Position, batches: int | None, size: Any, loader: Mapping[str, Any], own_place: bool
+) -> Iterator[str]:
+    """`batches`, `size`: of the epoch that the checkpoint is in. `own_place`: the loader knows itself where it was."""
+    done, epoch, new = position.batch or 0, position.epoch, loader["batch_size"]
+    known = isinstance(size, int) and isinstance(new, int)
+    if known and size != new and not own_place:
+        by = done * abs(new - size)
+        left = (
+            f"{by} items of epoch {epoch} are never trained on"
+            if new > size
+            else (f"{by} items are trained on twice in epoch {epoch}")
+        )
+        yield (
+            f"The checkpoint {position} was made after {done} batches of {size} items, and a batch now has {new}: "
+            f"{done} batches are skipped, {done * new} items in place of {done * size}, so that {left}. To avoid that, "
+            f"go on with batches of {size}, or from the end of an epoch: .checkpoint(number)."
+        )
+    elif batches != loader["batches"]:
+        skipped = "" if own_place else f", of which {done} are skipped"
+        yield (
+            f"An epoch now has {loader['batches']} batches{skipped}, and had {batches} when the checkpoint was made "
+            "inside one."
+        )
+
+
+def _optimizer(described: Mapping[str, Any]) -> str | None:
+    """Its class."""
+    found = described.get("optimizer")
+    name = found.get("class") if isinstance(found, Mapping) else None
+    return name if isinstance(name, str) else None
