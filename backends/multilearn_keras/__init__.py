@@ -1,6 +1,6 @@
 """multilearn on Keras 3: PyTorch, TensorFlow and JAX.
 
-Importing it makes Keras' random draws the same on the three frameworks.
+Importing it makes Keras' random draws the same on the three frameworks, and lets a learner see what a step assigns.
 """
 
 import multilearn as _multilearn  # isort: skip  (chooses the framework before Keras is loaded)
@@ -11,6 +11,7 @@ from multilearn_keras.backend import KerasBackend
 from multilearn_keras.keras_files import save_model
 from multilearn_keras.keras_schedule import KerasSchedule
 from multilearn_keras.metrics import KerasMetric
+from multilearn_keras.state import assignments as _assignments
 from multilearn_keras.tasks import (
     Classification,
     LanguageModel,
@@ -36,3 +37,4 @@ __all__ = [
 
 del _multilearn
 _random.install()
+_assignments.install()

@@ -16,6 +16,7 @@ from multilearn_keras import random
 from multilearn_keras.described import described, layers_described
 from multilearn_keras.devices import KerasDevice, available, resolve
 from multilearn_keras.engines.evaluation import ModelAlone
+from multilearn_keras.engines.opened import is_built
 from multilearn_keras.metrics import KerasMetric
 from multilearn_keras.numerics import numerics
 from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule, require_trainable
@@ -59,7 +60,7 @@ class KerasBackend:
     def adopt(self, model: Any, optimizer: Any, lr: Any) -> Subject:
         task = _task(model)
         adopted = adopt_optimizer(optimizer, task.model)
-        if getattr(task.model, "built", False):
+        if isinstance(task.model, keras.layers.Layer) and is_built(task.model):
             require_trainable(task.model)
         scheduler = adopt_schedule(lr, adopted)
         description = {

@@ -48,6 +48,7 @@ _INSIDE = {
     "backend:random.uniform": "shape minval maxval dtype seed",
     "backend.common.global_state:get_global_attribute": "name default set_to_default",
     "backend.common.global_state:set_global_attribute": "name value",
+    "backend.common.variables:Variable.assign": "self value",
     "initializers.random_initializers:Orthogonal.__call__": "self shape dtype",
     "random.seed_generator:SeedGenerator.__init__": "self seed name kwargs",
     "random.seed_generator:SeedGenerator.next": "self ordered",

@@ -3,38 +3,32 @@
 A key depends on how a model is written, not on how often models were built in the process, nor on the framework:
 
 * Sequential and functional models give `layers/<class>.<k>`, counted per class in the order of `.layers`;
-* lists and tuples give `<class>.<k>` likewise, dicts their keys, in sorted order;
+* lists, tuples and deques give `<class>.<k>` likewise, dicts their keys, in sorted order;
 * everything else gives the name of the attribute, sorted, without leading underscores.
 
-What is shared belongs to the first place that reaches it. Metrics are no part of a model's state.
+What is shared belongs to the first place that reaches it. A metric's variables are state like any other, except those
+of metrics that `compile` adds. So is what plain objects hold (dataclasses, namespaces, classes of the user's own),
+except layers.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import keras
-from keras.src.models.functional import Functional
 
 from multilearn.errors import ConfigurationError, RecordMismatch
+from multilearn_keras.state.holders import attributes, children, is_helper, kind_of
 
-__all__ = ["flatten", "layers_of", "nest", "variables", "variables_of"]
+__all__ = ["flatten", "held_by", "layers_of", "nest", "variables", "variables_of"]
+
+_log = logging.getLogger("multilearn")
 
 T = TypeVar("T")
 Path = tuple[str, ...]
-
-# Where Keras and the frameworks list again what attributes already hold.
-BOOKKEEPING = frozenset(
-    {
-        *("_layers", "_modules", "_obj_reference_counts_dict", "_seed_generators"),
-        *("_non_trainable_variables", "_trainable_variables"),
-    }
-)
-TENSORFLOW_BOOKKEEPING = "_self_"
-_BUFFERS = "__multilearn_buffers"
+Found = dict[Path, keras.Variable]
 
 
 def variables(task: Any) -> dict[str, keras.Variable]:
@@ -42,24 +36,27 @@ def variables(task: Any) -> dict[str, keras.Variable]:
 
     Raises `ConfigurationError` where a variable of a layer cannot be given a key.
     """
-    seen: dict[int, object] = {}
-    found = list(_walk(task.model, (), seen))
-    if task is not task.model:
-        seen[id(task)] = task
-        own = list(_walk_children(task, list(_attributes(task)), ("task",), seen))
-        if own and any(path[0] == "task" for path, _ in found):
-            raise ConfigurationError(
-                "A model whose task has variables of its own must not keep state in an attribute `task`.",
-                received=f"{type(task.model).__name__}.task",
-                remedy="Rename that attribute.",
-            )
-        found += own
-    return {"/".join(path): variable for path, variable in found}
+    return _keyed(_found(task.model, task))
 
 
 def variables_of(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """All state of a model or layer: trainable variables, others, and the states of its seed generators."""
-    return {"/".join(path): variable for path, variable in _walk(layer, (), {})}
+    """All state of a model or layer: trainable variables, others, states of its seed generators and of its metrics."""
+    return _keyed(_found(layer, layer))
+
+
+def held_by(record: Iterable[str], state: Mapping[str, T], task: Any) -> dict[str, T]:
+    """`state`, which is by the keys of `variables(task)`, as far as a record with these keys has it.
+
+    That is all of it. Only a record of version 0.1 has nothing of metrics, of plain objects and of attributes of a task
+    called `_self_...`: these are left out then, and the log says so.
+    """
+    model = task if isinstance(task, keras.layers.Layer) else task.model
+    listed = {id(variable) for variable in model.variables}
+    later = {"/".join(path) for path, variable in _found(model, task)[1].items() if id(variable) not in listed}
+    if not later or not later.isdisjoint(record):
+        return dict(state)
+    _log.warning("The record has no values for %s, which keep those that they have.", ", ".join(sorted(later)))
+    return {key: each for key, each in state.items() if key not in later}
 
 
 def layers_of(task: Any) -> dict[str, keras.layers.Layer]:
@@ -100,35 +97,91 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _walk(thing: Any, path: Path, seen: dict[int, object]) -> Iterator[tuple[Path, keras.Variable]]:
-    if isinstance(thing, keras.random.SeedGenerator):
-        thing = thing.state
-    if id(thing) in seen or _kind(thing) is None:
-        return
-    seen[id(thing)] = thing
-    if isinstance(thing, keras.Variable):
-        yield path, thing
-        return
-    yield from _walk_children(thing, list(_children(thing)), path, seen)
-    if isinstance(thing, keras.layers.Layer):
-        _refuse_unreachable(thing, path, seen)
+def _found(model: Any, task: Any) -> tuple[Found, Found]:
+    """What records of version 0.1 have, under the keys that it has there, and what else there is."""
+    old = _Walk(wide=False, known=())
+    of_model = old.of(model, task)
+    new = _Walk(wide=True, known=of_model.values())
+    return of_model, new.of(model, task)
 
 
-def _walk_children(
-    parent: Any, children: list[tuple[str, Any]], path: Path, seen: dict[int, object]
-) -> Iterator[tuple[Path, keras.Variable]]:
-    taken: set[str] = set()
-    for name, child in children:
-        state = list(_walk(child, (*path, _escape(name)), seen))
-        if state and name in taken:
+def _keyed(found: tuple[Found, Found]) -> dict[str, keras.Variable]:
+    old, new = found
+    if both := sorted("/".join(path) for path in old.keys() & new.keys()):
+        raise ConfigurationError(
+            "The names under which one object keeps its state must differ, leading underscores aside.",
+            received=f"{both[0]!r} twice",
+            remedy="Rename one of the two.",
+        )
+    together = {"/".join(path): variable for path, variable in (old | new).items()}
+    return flatten(nest(together)) if new else together
+
+
+class _Walk:
+    """Through a task, once. `known`: variables that have a key."""
+
+    def __init__(self, *, wide: bool, known: Iterable[keras.Variable]) -> None:
+        self._wide = wide
+        self._seen: dict[int, object] = {id(variable): variable for variable in known}
+
+    def of(self, model: Any, task: Any) -> Found:
+        found = dict(self._through(model, (), plain=False))
+        if task is not model:
+            self._seen[id(task)] = task
+            held = list(attributes(task, wide=self._wide))
+            own = dict(self._children(task, held, ("task",), plain=False))
+            if own and any(path[0] == "task" for path in found):
+                raise ConfigurationError(
+                    "A model whose task has variables of its own must not keep state in an attribute `task`.",
+                    received=f"{type(model).__name__}.task",
+                    remedy="Rename that attribute.",
+                )
+            found |= own
+        return found
+
+    def _through(self, thing: Any, path: Path, *, plain: bool) -> Iterator[tuple[Path, keras.Variable]]:
+        """`plain`: in a plain object, whose layers may be those of other models."""
+        if isinstance(thing, keras.random.SeedGenerator):
+            thing = thing.state
+        if id(thing) in self._seen or kind_of(thing, wide=self._wide) is None:
+            return
+        if plain and isinstance(thing, keras.layers.Layer):
+            return
+        self._seen[id(thing)] = thing
+        if isinstance(thing, keras.Variable):
+            yield path, thing
+            return
+        held = list(children(thing, wide=self._wide))
+        yield from self._children(thing, held, path, plain=plain or is_helper(thing))
+        if self._wide and isinstance(thing, (keras.layers.Layer, keras.metrics.Metric)):
+            self._refuse_unreachable(thing, path)
+
+    def _children(
+        self, parent: Any, held: list[tuple[str, Any]], path: Path, *, plain: bool
+    ) -> Iterator[tuple[Path, keras.Variable]]:
+        taken: set[str] = set()
+        for name, child in held:
+            state = list(self._through(child, (*path, _escape(name)), plain=plain))
+            if state and name in taken:
+                raise ConfigurationError(
+                    "The names under which one object keeps its state must differ, leading underscores aside.",
+                    received=f"{name!r} twice in {_described(parent, path)}",
+                    remedy="Rename one of the two.",
+                )
+            if state:
+                taken.add(name)
+            yield from state
+
+    def _refuse_unreachable(self, thing: Any, path: Path) -> None:
+        lost = [
+            f"{variable.name} {tuple(variable.shape)}" for variable in thing.variables if id(variable) not in self._seen
+        ]
+        if lost:
             raise ConfigurationError(
-                "The names under which one object keeps its state must differ, leading underscores aside.",
-                received=f"{name!r} twice in {_described(parent, path)}",
-                remedy="Rename one of the two.",
+                "Records find a layer's variables through its attributes, and through lists, tuples and dicts in them.",
+                received=f"{', '.join(lost)} of {_described(thing, path)}, which no attribute leads to",
+                remedy="Keep each in an attribute of the layer that uses it.",
             )
-        if state:
-            taken.add(name)
-        yield from state
 
 
 def _walk_layers(thing: Any, path: Path, seen: dict[int, object]) -> Iterator[tuple[Path, keras.layers.Layer]]:
@@ -137,97 +190,13 @@ def _walk_layers(thing: Any, path: Path, seen: dict[int, object]) -> Iterator[tu
     seen[id(thing)] = thing
     if isinstance(thing, keras.layers.Layer):
         yield path, thing
-    for name, child in _children(thing):
+    for name, child in children(thing, wide=True):
         yield from _walk_layers(child, (*path, _escape(name)), seen)
-
-
-def _children(parent: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(parent, (keras.Sequential, Functional)):
-        yield "layers", parent.layers
-    if isinstance(parent, keras.layers.TorchModuleWrapper):
-        yield "module", _module_state(parent)
-    if isinstance(parent, keras.layers.Layer):
-        yield from _attributes(parent)
-    elif isinstance(parent, dict):
-        yield from _sorted((str(key), child) for key, child in parent.items() if _kind(child) is not None)
-    else:
-        count: Counter[str] = Counter()
-        for child in parent:
-            kind = _kind(child)
-            if kind is not None:
-                yield f"{kind}.{count[kind]}", child
-                count[kind] += 1
-
-
-def _module_state(layer: Any) -> dict[str, keras.Variable]:
-    """By their names in the module: its parameters, as Keras tracks them, and its buffers, such as running means.
-
-    Keras has no variables for buffers. Those made here are the buffers' own memory, and stay the same for a layer.
-    """
-    tracked = {id(variable.value): variable for variable in layer.variables}
-    known: dict[str, keras.Variable] = layer.__dict__.setdefault(_BUFFERS, {})
-    for name, buffer in layer.module.named_buffers():
-        if name not in known or known[name]._value is not buffer:
-            variable = keras.Variable(buffer.cpu().numpy(), dtype=str(buffer.dtype).rpartition(".")[2], trainable=False)
-            variable._value = buffer
-            known[name] = variable
-    parameters = {name: tracked[id(value)] for name, value in layer.module.named_parameters() if id(value) in tracked}
-    return {**parameters, **known}
-
-
-def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
-    held = dict(getattr(thing, "__dict__", {}))
-    # On torch a layer is a Module, which keeps its submodules apart from its attributes.
-    held |= held.get("_modules") or {}
-    for cls in type(thing).__mro__:
-        slots = vars(cls).get("__slots__", ())
-        held |= {name: getattr(thing, name, None) for name in ([slots] if isinstance(slots, str) else slots)}
-    return _sorted(
-        (name.lstrip("_") or name, value)
-        for name, value in held.items()
-        if not (name in BOOKKEEPING or name.startswith((TENSORFLOW_BOOKKEEPING, "__")))
-    )
-
-
-def _sorted(children: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    return iter(sorted(children, key=lambda child: child[0]))
-
-
-def _kind(thing: Any) -> str | None:
-    """What lists call it; None for what holds no state."""
-    if isinstance(thing, (keras.layers.InputLayer, keras.metrics.Metric)):
-        return None
-    if isinstance(thing, keras.layers.Layer):
-        return _snake(type(thing).__name__)
-    for kind, types in (
-        ("variable", keras.Variable),
-        ("seed_generator", keras.random.SeedGenerator),
-        ("list", (list, tuple)),
-        ("dict", dict),
-    ):
-        if isinstance(thing, types):
-            return kind
-    return None
-
-
-def _snake(name: str) -> str:
-    words = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower().strip("_")
 
 
 def _escape(name: str) -> str:
     """Injective: no slash in a path's part, and no empty part."""
     return name.replace("%", "%25").replace("/", "%2F") or "%"
-
-
-def _refuse_unreachable(layer: keras.layers.Layer, path: Path, seen: dict[int, object]) -> None:
-    lost = [f"{variable.name} {tuple(variable.shape)}" for variable in layer.variables if id(variable) not in seen]
-    if lost:
-        raise ConfigurationError(
-            "Records find a layer's variables through its attributes, and through lists, tuples and dicts in them.",
-            received=f"{', '.join(lost)} of {_described(layer, path)}, which no attribute leads to",
-            remedy="Keep each in an attribute of the layer that uses it.",
-        )
 
 
 def _described(thing: Any, path: Path) -> str:

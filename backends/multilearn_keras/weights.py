@@ -23,7 +23,7 @@ from multilearn.settings import Resume
 from multilearn.trained import placed
 from multilearn_keras.keras_files import KERAS_FILES, load_keras_file, mismatch
 from multilearn_keras.transfer import assign, derive_anew, is_seed_state, specification, to_device
-from multilearn_keras.variables import flatten, variables, variables_of
+from multilearn_keras.variables import flatten, held_by, variables, variables_of
 
 __all__ = ["load_weights"]
 
@@ -71,7 +71,8 @@ def load_weights(
     held = variables_of(model) if model is keras_model else variables(model)
     limit = nbytes(specification(held))
     contents = _of_run(path, which, recorder, limit) if path.is_dir() else _of_file(path, recorder, limit)
-    _assign(_tensors(contents, path), held, path)
+    tensors = _tensors(contents, path)
+    _assign(tensors, held_by(tensors, held, model), path)
     derive_anew(keras_model)
 
 

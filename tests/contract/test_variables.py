@@ -59,7 +59,7 @@ def test_every_variable_of_a_model_is_keyed_once(make: Callable[[], keras.Model]
     model = make()
     keyed = [id(variable) for variable in variables_of(model).values()]
     assert len(keyed) == len(set(keyed))
-    assert set(keyed) == {id(variable) for variable in model.variables}
+    assert set(keyed) == {id(variable) for variable in [*model.variables, *model.metrics_variables]}
 
 
 @of_each_model
@@ -102,6 +102,8 @@ def test_keys_are_positions_and_attributes() -> None:
         "norms/list.0/batch_normalization.0/moving_mean",
         "norms/list.0/batch_normalization.0/moving_variance",
         "temperature",
+        "seen/count",
+        "seen/total",
     ]
 
 
@@ -152,6 +154,8 @@ def test_what_the_task_itself_holds_is_keyed_under_task() -> None:
         "task/noise/right/seed_generator.0",
         "task/probe/bias",
         "task/probe/kernel",
+        "task/metric/count",
+        "task/metric/total",
     ]
 
 

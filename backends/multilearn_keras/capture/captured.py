@@ -17,7 +17,9 @@ from multilearn_keras.capture.inplace import write_in_place
 from multilearn_keras.capture.passes import relayout, simplify
 from multilearn_keras.capture.program import Program
 from multilearn_keras.capture.tracing import CannotCapture, trace
+from multilearn_keras.capture.writes import Writes
 from multilearn_keras.engines.signatures import signature
+from multilearn_keras.state.assignments import Assigned
 
 __all__ = ["Captured", "Step"]
 
@@ -46,8 +48,9 @@ _log = logging.getLogger("multilearn")
 
 @dataclass(frozen=True)
 class Step:
-    """`run(batch)` takes tensors nested like a batch and returns nested tensors. It may change `state()`, and no other
-    tensor. `own` makes a tensor of a leaf that nobody else has, `borrowed` one that may be the leaf's memory.
+    """`run(batch)` takes tensors nested like a batch and returns nested tensors. It may change `state()`; `refuse`
+    raises for what else it changes. `own` makes a tensor of a leaf that nobody else has, `borrowed` one that may be the
+    leaf's memory.
 
     `passes`: whether graphs may be rearranged. `compiler`: `"inductor"` or None.
     """
@@ -59,6 +62,7 @@ class Step:
     borrowed: Callable[[Any], torch.Tensor]
     passes: bool = True
     compiler: str | None = None
+    refuse: Callable[[list[Assigned]], None] | None = None
 
 
 @dataclass
@@ -151,7 +155,7 @@ class Captured:
             return self.step.run(mapped(self.step.own, batch))
         after = Snapshot(self.step.state())
         before.put_back()
-        expected, needed = _timed(self.step.run, mapped(self.step.own, batch))
+        expected, needed = self._eager(kind, batch)
         off = max(difference(found, expected), difference(tuple(after.values), tuple(self.step.state())))
         if off > (_COMPILED_ROUNDINGS if kind.way == COMPILED else 1):
             self._take_back(kind, off)
@@ -159,6 +163,17 @@ class Captured:
         after.put_back()
         self._judge(kind, off, taken, needed)
         return found
+
+    def _eager(self, kind: _Kind, batch: Batch) -> tuple[Any, float]:
+        """The step as it is; the first one of a kind is looked at for what it must not change."""
+        owned = mapped(self.step.own, batch)
+        if kind.tried or self.step.refuse is None:
+            return _timed(self.step.run, owned)
+        with Writes(flat(owned)) as writes:
+            expected, needed = _timed(self.step.run, owned)
+        if lost := writes.found(self.step.state()):
+            self.step.refuse(lost)
+        return expected, needed
 
     def _owned(self, batch: Batch) -> list[torch.Tensor]:
         return [self.step.own(leaf) for leaf in flat(batch)]

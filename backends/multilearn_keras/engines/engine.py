@@ -25,9 +25,10 @@ from multilearn_keras.optimizers import (
     track_all,
 )
 from multilearn_keras.slots import optimizer_variables
+from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.streams import require_streams, restore_streams, streams
 from multilearn_keras.transfer import assign, derive_anew, is_seed_state, record_of, specification, to_device
-from multilearn_keras.variables import flatten, variables
+from multilearn_keras.variables import flatten, held_by, variables
 from multilearn_keras.walking import traced_step, traced_variables
 
 __all__ = ["KerasEngine", "sum_dtype"]
@@ -42,19 +43,23 @@ class KerasEngine(OpenedModel, ABC):
         self._model_copies, self._slot_copies = HostCopies(), HostCopies()
         with self._on_device():
             self._open(examples)
+            self._state: dict[str, keras.Variable] = {}
+            self._recorded = set(map(id, variables(self._task).values()))
+            splits = ((options.train_metrics, True), (options.eval_metrics, False))
+            for example, (metrics, training) in zip(examples, splits, strict=False):
+                self._try(example.batch, metrics, training)
+            # what the task holds besides its model may be built now
+            self._state = variables(self._task)
+            self._recorded |= set(map(id, self._state.values()))
             self._rate = rate_variable(self._optimizer)
             if not self._optimizer.built:
                 self._optimizer.build(self._model.trainable_variables)
             track_all(self._optimizer)
-            self._state = variables(self._task)
             self._trained = list(self._model.trainable_variables)
             trained = {id(variable) for variable in self._trained}
             self._kept = [variable for variable in self._state.values() if id(variable) not in trained]
             # a batch that is skipped leaves these as they were, while random streams go on
             self._statistics = [variable for variable in self._kept if not is_seed_state(variable)]
-            splits = (options.train_metrics, options.eval_metrics)
-            for example, metrics in zip(examples, splits, strict=False):
-                self._try(example.batch, metrics)
             self._set_up()
 
     @abstractmethod
@@ -86,7 +91,7 @@ class KerasEngine(OpenedModel, ABC):
         return nbytes({"model": specification(self._state), "optim": specification(self._slots)})
 
     def restore(self, record: Record) -> None:
-        parts = {"model": self._state, "optim": self._slots}
+        parts = {"model": held_by(flatten(record["model"]), self._state, self._task), "optim": self._slots}
         expected = {part: specification(held) for part, held in parts.items()}
         require_same(self._task, self._optimizer, expected, {part: record[part] for part in parts})
         require_streams(record["random"])
@@ -111,6 +116,13 @@ class KerasEngine(OpenedModel, ABC):
 
     def release(self) -> None:
         """Nothing to put back where the framework trains the model object itself."""
+
+    def _require_recorded(self, found: Sequence[Assigned]) -> None:
+        # in the trial, what the step itself has made is not too late
+        recorded = set(map(id, (self._state or variables(self._task)).values()))
+        self._recorded |= recorded | set(map(id, kept_by_keras(self._model)))
+        if lost := [each for each in found if id(each.variable) not in self._recorded]:
+            raise refusal(lost)
 
     def _values_of(self, variables: Mapping[str, keras.Variable]) -> Mapping[str, Any] | None:
         """The current value of each, where it is kept outside of the variable."""

@@ -16,7 +16,7 @@ from multilearn_keras.engines.mismatch import require_same_model
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.tasks import unpack
 from multilearn_keras.transfer import record_of, specification, to_device
-from multilearn_keras.variables import flatten, variables
+from multilearn_keras.variables import flatten, held_by, variables
 
 __all__ = ["KerasEvalEngine", "ModelAlone"]
 
@@ -62,10 +62,14 @@ class KerasEvalEngine(OpenedModel, ABC):
         return record_of(self._state, dict(zip(self._state, self._values, strict=True)))
 
     def restore(self, model: Record) -> None:
-        require_same_model(self._task, specification(self._state), model)
         received = flatten(model)
+        held = held_by(received, self._state, self._task)
+        require_same_model(self._task, specification(held), model)
         with self._on_device():
-            self._values = [to_device(variable, received[key]) for key, variable in self._state.items()]
+            self._values = [
+                to_device(variable, received[key]) if key in held else value
+                for (key, variable), value in zip(self._state.items(), self._values, strict=True)
+            ]
             self._set_up()
 
     def release(self) -> None:

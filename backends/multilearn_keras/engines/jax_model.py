@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import keras
 
 from multilearn.data import mapped
 from multilearn.metrics import Metric
@@ -51,10 +52,10 @@ class OnJax(OpenedModel):
         batch = batch if filler is None else filler(batch)
         return signature(batch), batch
 
-    def _step(self, batch: Batch, training: bool) -> Output:
+    def _stepped(self, batch: Batch, training: bool) -> Output:
         filler = self._fillers[training] if isinstance(batch, Filled) else None
         if filler is None:
-            return super()._step(batch, training)
+            return super()._stepped(batch, training)
         output: Output = filler.task.step(tuple(batch), training)
         return output
 
@@ -62,19 +63,25 @@ class OnJax(OpenedModel):
     def _eager(self) -> EagerSteps:
         return EagerSteps(asks_for_value)
 
-    def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
         if isinstance(self._task, CompiledModel) or not self._options.capture:
             # Keras makes variables for a compiled loss at its first call, which must not be a traced one
-            super()._probe(batch, metrics)
+            super()._probe(batch, metrics, training)
             return
         found = list(variables(self._task).values())
 
-        def evaluated(values: list[jax.Array], batch: Batch) -> Any:
-            return self._evaluated(batch, metrics, list(zip(found, values, strict=True)))
+        def stepped(values: list[jax.Array], batch: Batch) -> Any:
+            pairs = list(zip(found, values, strict=True))
+            with keras.StatelessScope(pairs, collect_losses=True, initialize_variables=False):
+                return self._measured(metrics, self._step(batch, training))
 
         try:
-            jax.eval_shape(evaluated, [variable.value for variable in found], batch)
+            jax.eval_shape(stepped, [variable.value for variable in found], batch)
         except Exception as error:
             if not any(map(asks_for_value, chain(error))):
                 raise
-            super()._probe(batch, metrics)
+            super()._probe(batch, metrics, training)
+        finally:
+            # Keras gives what the step has made its first values at the end of a scope: not of one that is traced
+            with keras.StatelessScope():
+                pass

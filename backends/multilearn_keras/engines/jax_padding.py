@@ -132,7 +132,10 @@ def treats_items_alone(model: Any, training: bool) -> bool:
     """Whether what it makes of an item is known not to depend on the others, nor on how many there are."""
     if type(model) not in (Functional, keras.Sequential, keras.Model) or not model.built:
         return False
-    operations = model._functional.operations if isinstance(model, keras.Sequential) else model.operations
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    if graph is None:
+        return False
+    operations = graph.operations
     return all(_alone(operation, training) for operation in operations)
 
 

@@ -19,8 +19,9 @@ from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.engines.inputs import host_array
 from multilearn_keras.engines.returned import require_output
 from multilearn_keras.engines.signatures import input_axes_open, signature
+from multilearn_keras.state.assignments import Assigned, assigned_besides
 
-__all__ = ["OpenedModel"]
+__all__ = ["OpenedModel", "is_built"]
 
 _PROBED = 2
 _ONE = "Compare them with the model's Input."
@@ -43,6 +44,7 @@ class OpenedModel:
         self._float = kept if kept in ("float32", "float64") else "float32"
         self._scope_name = None if options.device is None else str(resolve(options.device))
         self._output_shape: Any = (None,)
+        self._recorded: set[int] = set()
         self._tried_on: list[Hashable] = []
 
     @property
@@ -67,8 +69,23 @@ class OpenedModel:
             return self._measured(metrics, self._step(batch, False))
 
     def _step(self, batch: Batch, training: bool) -> Output:
-        """The task's, wherever a step is taken: an engine may have another task for batches that it has changed."""
+        """One step, wherever one is taken. Raises `ConfigurationError` if in training it assigns what is not recorded:
+        that is looked at whenever the task's code runs, and not where a graph or a program does.
+        """
+        if not training:
+            return self._stepped(batch, False)
+        with assigned_besides(self._recorded) as found:
+            output = self._stepped(batch, True)
+        if found:
+            self._require_recorded(found)
+        return output
+
+    def _stepped(self, batch: Batch, training: bool) -> Output:
+        """The task's step: an engine may have another task for batches that it has changed."""
         return require_output(self._task.step(batch, training), self._task)
+
+    def _require_recorded(self, found: Sequence[Assigned]) -> None:
+        """Raise `ConfigurationError` if anything in `found` is not recorded."""
 
     def _prepared(self, batch: Batch) -> Batch:
         """A batch of host arrays in the types the model takes, after a look at its labels."""
@@ -101,7 +118,7 @@ class OpenedModel:
         """
         if hasattr(self._task, "inputs"):
             return self._build_on(self._task.inputs(batch))
-        if not self._model.built:
+        if not is_built(self._model):
             # not in a stateless scope, which has no values yet for what the model's regularizers are about
             self._tried(
                 lambda: self._task.step(self._few(batch), False),
@@ -139,20 +156,21 @@ class OpenedModel:
         # a copy, for a model may write into its inputs
         return ops.copy(ops.convert_to_tensor(self._host(leaf)))
 
-    def _try(self, batch: Batch, metrics: Sequence[Metric]) -> None:
-        """Evaluate a few items, so that what does not fit shows before anything is written."""
+    def _try(self, batch: Batch, metrics: Sequence[Metric], training: bool = False) -> None:
+        """Take a step with a few items, so that what does not fit shows before anything is written."""
         try:
             few = self._few(batch)
             # data for validation are most often like those for training
             if (alike := (signature(few), tuple(map(id, metrics)))) not in self._tried_on:
-                self._probe(few, metrics)
+                self._probe(few, metrics, training)
                 self._tried_on.append(alike)
         except MultilearnError:
             raise
         except Exception:
             # all of them: some models (stateful ones) take batches of one size only
             whole = mapped(self._tensor, batch)
-            self._tried(lambda: self._probe(whole, metrics), "Task, metrics and batch must fit together.", _REMEDY)
+            rule = "Task, metrics and batch must fit together."
+            self._tried(lambda: self._probe(whole, metrics, training), rule, _REMEDY)
 
     def _tried(self, attempt: Callable[[], Any], rule: str, remedy: str) -> None:
         try:
@@ -162,9 +180,17 @@ class OpenedModel:
         except Exception as error:
             raise DataError(rule, received=f"{type(error).__name__}: {error}", remedy=remedy) from error
 
-    def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+        """A step that leaves nothing behind."""
         # Keras looks for the variables that are regularized in the scope, and nowhere else
-        self._evaluated(batch, metrics, [(variable, variable.value) for variable in self._model.trainable_variables])
+        values = [(variable, variable.value) for variable in self._model.trainable_variables]
+        with keras.StatelessScope(values, collect_losses=True):
+            self._measured(metrics, self._step(batch, training))
+
+
+def is_built(model: keras.Model) -> bool:
+    """Whether it has all its variables: Keras calls a model built whose layers are not, after `model.build(shape)`."""
+    return all(layer.built for layer in model._flatten_layers())
 
 
 def _refuse_complex(x: Any, model: keras.Model) -> None:

@@ -95,7 +95,8 @@ def input_axes_open(arrays: Sequence[Any], model: Any) -> list[frozenset[int]]:
 
     `arrays`: its inputs, in the order in which Keras flattens them.
     """
-    specs = model.inputs if isinstance(model, (Functional, keras.Sequential)) and model.built else ()
+    # a Sequential has inputs only if Keras could make a graph of it
+    specs = getattr(model, "inputs", ()) if isinstance(model, (Functional, keras.Sequential)) and model.built else ()
     declared = [tuple(spec.shape) for spec in specs]
     if [len(getattr(array, "shape", ())) for array in arrays] != [len(shape) for shape in declared]:
         return [frozenset()] * len(arrays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +11,8 @@ import tensorflow as tf
 from keras import ops
 
 from multilearn.data import mapped
+from multilearn.metrics import Metric
+from multilearn.outputs import Output
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, StepOutput, Subject
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
@@ -19,6 +21,9 @@ from multilearn_keras.engines.packed import Measures, Packed
 from multilearn_keras.engines.signatures import declared_open, shapes
 from multilearn_keras.engines.tensorflow_graphs import Graphs, Step, left_as_it_is, left_measured
 from multilearn_keras.engines.tensorflow_updates import by_kernels
+from multilearn_keras.engines.tensorflow_writes import resources_written
+from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
+from multilearn_keras.variables import variables
 
 __all__ = ["TensorFlowEngine", "TensorFlowEvalEngine"]
 
@@ -66,6 +71,25 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
             self._sums = [tf.Variable(tf.zeros(v.shape, sum_dtype(v.dtype))) for v in self._trained]
         self._weight = tf.Variable(0.0)
         self._taken = tf.Variable(False)
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+        with resources_written() as written:
+            super()._probe(batch, metrics, training)
+        self._refuse_written(written, variables(self._task).values())
+
+    def _step(self, batch: Batch, training: bool) -> Output:
+        if not (training and tf.inside_function()):
+            return super()._step(batch, training)
+        with resources_written() as written:
+            output = super()._step(batch, training)
+        self._refuse_written(written, self._state.values())
+        return output
+
+    def _refuse_written(self, written: Sequence[tuple[Any, Assigned]], own: Iterable[keras.Variable]) -> None:
+        """What Keras assigns is looked at where it does."""
+        known = [variable._value.handle for variable in (*own, *kept_by_keras(self._model))]
+        if lost := [each for handle, each in written if not any(handle is one for one in known)]:
+            raise refusal(lost)
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():

@@ -9,16 +9,20 @@ import keras
 import torch
 from keras.src.backend.torch.core import get_device
 
-from multilearn.data import mapped
+from multilearn.data import flat, mapped
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, Record, StepOutput
 from multilearn_keras.capture.captured import Captured, Step
+from multilearn_keras.capture.comparing import Snapshot
 from multilearn_keras.capture.update import fused_update
+from multilearn_keras.capture.writes import Writes
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.engines.torch_arrays import borrowed, on_host, owned
+from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
+from multilearn_keras.variables import variables
 
 __all__ = ["TorchEngine", "TorchEvalEngine"]
 
@@ -45,7 +49,7 @@ class _OnTorch(OpenedModel):
             for output in outputs
         ]
 
-    def _captured(self, name: str, run: Any, state: Any = tuple, first_only: bool = False) -> Any:
+    def _captured(self, name: str, run: Any, state: Any = tuple, first_only: bool = False, refuse: Any = None) -> Any:
         """`run(batch)`, of a prepared batch, as a graph where that is asked for."""
         device = self._device_name()
         if not self._options.capture:
@@ -59,6 +63,7 @@ class _OnTorch(OpenedModel):
                 borrowed=lambda leaf: borrowed(leaf, device),
                 passes=self._options.passes,
                 compiler=self._options.compile if self._options.compile == "inductor" else None,
+                refuse=refuse,
             ),
             first_only,
         )
@@ -71,9 +76,9 @@ class _OnTorch(OpenedModel):
         with self._on_device():
             return str(get_device())
 
-    def _probe(self, batch: Batch, metrics: Sequence[Metric]) -> None:
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
         with torch.no_grad():
-            super()._probe(batch, metrics)
+            super()._probe(batch, metrics, training)
 
 
 class TorchEngine(_OnTorch, KerasEngine):
@@ -92,7 +97,7 @@ class TorchEngine(_OnTorch, KerasEngine):
             self._sums = [torch.zeros_like(p, dtype=getattr(torch, sum_dtype(p.dtype))) for p in self._parameters]
         self._weight = torch.zeros((), device=device)
         self._taken = torch.zeros((), dtype=torch.bool, device=device)
-        self._train = self._captured("training", self._computed, self._changed)
+        self._train = self._captured("training", self._computed, self._changed, refuse=self._refuse)
         self._eval = self._captured("validation", self._measured_of, first_only=True)
         # whether a batch is to be left out is known on the device only, and with it the number of updates
         fused = self._options.capture and not self._options.skip_non_finite
@@ -108,6 +113,24 @@ class TorchEngine(_OnTorch, KerasEngine):
                         gradients, usable = self._mean(self._sums)
                     self._apply(gradients, lr, usable)
         return StepOutput(measures)
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+        if not training:
+            super()._probe(batch, metrics, training)
+            return
+        state = [variable.value for variable in variables(self._task).values()]
+        # what modules of torch change is no assignment of Keras': buffers are small
+        before = Snapshot([tensor for tensor in state if not tensor.requires_grad])
+        try:
+            with torch.enable_grad(), Writes(flat(batch)) as writes:
+                OpenedModel._probe(self, batch, metrics, training)
+        finally:
+            before.put_back()
+        self._refuse(writes.found(state))
+
+    def _refuse(self, found: Sequence[Assigned]) -> None:
+        if found:
+            raise refusal(found)
 
     def record(self) -> Record:
         if not self._options.capture:
@@ -143,7 +166,7 @@ class TorchEngine(_OnTorch, KerasEngine):
 
     def _changed(self) -> list[torch.Tensor]:
         """All that `_computed` may change."""
-        own = [variable.value for variable in self._state.values()]
+        own = [variable.value for variable in (*self._state.values(), *kept_by_keras(self._model))]
         return [*own, *(self._sums or ()), self._weight, self._taken]
 
     def _gradients(self, loss: torch.Tensor) -> list[torch.Tensor]:

@@ -22,7 +22,9 @@ over, and whatever metrics are to measure. An autoencoder with two losses:
 
 * `step` is traced by the framework's compiler: pure in the batch, `training` and Keras variables, without Python side
   effects and without branches on values. A counter is a `keras.Variable` in an attribute of the task; what a step
-  assigns in training is kept and recorded, what it assigns in evaluation is dropped.
+  assigns in training is kept and recorded, what it assigns in evaluation is dropped. So are `SeedGenerator`s and
+  `keras.metrics`, also in lists, dicts and plain objects; only the step itself resets a metric. What is assigned and
+  cannot be recorded, such as a global variable, is refused.
 * A batch is whatever the loader yields, with its arrays as tensors: a task reads it as it likes.
 * `loss` must be a mean over `count`, or accumulated gradients and the epoch's mean are not what they are said to be.
   Layer losses (`model.losses`) are the task's to add.

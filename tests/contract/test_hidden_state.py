@@ -1,0 +1,357 @@
+"""What a training step assigns is trained, saved and resumed, wherever it is kept, or refused by name."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from training import BACKEND, engine_of, learner, numbers
+
+from multilearn.errors import ConfigurationError
+from multilearn.outputs import Output
+from multilearn_keras import Regression, load_weights
+from multilearn_keras.transfer import record_of
+from multilearn_keras.variables import variables
+
+BATCHES, SIZE = 7, 4
+X = numbers(BATCHES * SIZE, 4)
+
+
+def counter() -> keras.Variable:
+    return keras.Variable(0.0, trainable=False)
+
+
+def model() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+
+
+class Counting:
+    """The loss is scaled by how many training steps there were: `add` counts, `seen` says how many.
+
+    Built from where the counter is kept: a function that is given the task.
+    """
+
+    def __init__(self, keep: Callable[[Any], tuple[Callable[[], None], Callable[[], Any]]]) -> None:
+        self.model = model()
+        self.functions = SimpleNamespace(both=keep(self))
+
+    def step(self, batch: Any, training: bool) -> Output:
+        add, seen = self.functions.both
+        loss = ops.mean(ops.square(self.model(batch) - batch)) * (1.0 + 0.1 * seen())
+        if training:
+            add()
+        return Output(loss, ops.shape(batch)[0])
+
+
+@dataclass(frozen=True)
+class Frozen:
+    count: keras.Variable
+
+
+class Slotted:
+    __slots__ = ("_count",)
+
+
+def of_variable(found: keras.Variable) -> tuple[Callable[[], None], Callable[[], Any]]:
+    return lambda: found.assign_add(1.0), lambda: found + 0.0
+
+
+def of_metric(metric: keras.metrics.Metric) -> tuple[Callable[[], None], Callable[[], Any]]:
+    return lambda: metric.update_state(1.0), lambda: metric.result() + 0.0
+
+
+def of_attribute(task: Any) -> Any:
+    task.count = counter()
+    return of_variable(task.count)
+
+
+def of_self_attribute(task: Any) -> Any:
+    task._self_count = counter()
+    return of_variable(task._self_count)
+
+
+def of_namespace(task: Any) -> Any:
+    task.held = SimpleNamespace(inner=[SimpleNamespace(count=counter())])
+    return of_variable(task.held.inner[0].count)
+
+
+def of_dataclass(task: Any) -> Any:
+    task.held = {"frozen": Frozen(counter())}
+    return of_variable(task.held["frozen"].count)
+
+
+def of_slots(task: Any) -> Any:
+    task.held = Slotted()
+    task.held._count = counter()
+    return of_variable(task.held._count)
+
+
+def of_deque(task: Any) -> Any:
+    task.held = deque([counter()], maxlen=1)
+    return of_variable(task.held[0])
+
+
+def of_a_metric(task: Any) -> Any:
+    task.calls = keras.metrics.Sum()
+    return of_metric(task.calls)
+
+
+def of_metrics_in_a_dict(task: Any) -> Any:
+    task.metrics = {"calls": [keras.metrics.Mean(), keras.metrics.Sum()]}
+    return of_metric(task.metrics["calls"][1])
+
+
+def of_a_metric_in_an_object(task: Any) -> Any:
+    task.held = SimpleNamespace(calls=keras.metrics.Sum())
+    return of_metric(task.held.calls)
+
+
+def of_layers_list(task: Any) -> Any:
+    task._layers = [counter()]
+    return of_variable(task._layers[0])
+
+
+CARRIED = (
+    *(of_attribute, of_self_attribute, of_namespace, of_dataclass, of_slots, of_deque),
+    *(of_a_metric, of_metrics_in_a_dict, of_a_metric_in_an_object, of_layers_list),
+)
+
+MODULE_LEVEL = {}
+
+
+def of_a_global(task: Any) -> Any:
+    return of_variable(MODULE_LEVEL.setdefault(id(task), counter()))
+
+
+def of_a_set(task: Any) -> Any:
+    task.held = {keras.metrics.Sum()}
+    return of_metric(next(iter(task.held)))
+
+
+def of_a_closure(task: Any) -> Any:
+    return of_variable(counter())
+
+
+def of_a_global_seed(task: Any) -> Any:
+    seed = MODULE_LEVEL.setdefault(id(task), keras.random.SeedGenerator(1))
+    return lambda: None, lambda: keras.random.uniform((), seed=seed)
+
+
+REFUSED = (of_a_global, of_a_set, of_a_closure, of_a_global_seed)
+
+
+def named(functions: tuple[Callable[..., Any], ...]) -> dict[str, Any]:
+    return {"argvalues": functions, "ids": [each.__name__ for each in functions]}
+
+
+def expected(epochs: int) -> float:
+    """The mean loss of the last epoch, without updates: each step is scaled by one more."""
+    batches = BATCHES * epochs
+    scales = 1.0 + 0.1 * np.arange(batches - BATCHES, batches)
+    kernel, bias = (ops.convert_to_numpy(each) for each in seeded(of_attribute).model.trainable_variables)
+    losses = [np.mean((part @ kernel + bias - part) ** 2) for part in X.reshape(BATCHES, SIZE, 4)]
+    return float(np.mean(scales * losses))
+
+
+def seeded(keep: Callable[[Any], Any]) -> Counting:
+    ml.set_seed(3)
+    return Counting(keep)
+
+
+def fitted(directory: Path, task: Any, epochs: int, rate: float = 0.0, **settings: Any) -> ml.Learner:
+    made = learner(directory, task, "sgd", rate, num_epochs=epochs, with_file_checkpointer=(), **settings)
+    made.fit(ml.DataLoader(X, SIZE, shuffle=False))
+    return made
+
+
+def bits(task: Any) -> list[tuple[str, bytes]]:
+    return [(key, ops.convert_to_numpy(each).tobytes()) for key, each in variables(task).items()]
+
+
+@pytest.mark.parametrize("keep", **named(CARRIED))
+def test_what_a_step_counts_is_trained_saved_and_resumed(tmp_path: Path, keep: Callable[[Any], Any]) -> None:
+    whole = seeded(keep)
+    losses = fitted(tmp_path / "whole", whole, 2).history["train"]["Loss"]
+    assert float(ops.convert_to_numpy(whole.functions.both[1]())) == 2 * BATCHES
+    assert losses == pytest.approx([expected(1), expected(2)], rel=1e-5)
+    fitted(tmp_path / "parts", seeded(keep), 1)
+    resumed = seeded(keep)
+    again = fitted(tmp_path / "parts", resumed, 2, checkpoint="latest").history["train"]["Loss"]
+    assert again == losses
+    assert bits(resumed) == bits(whole)
+
+
+@pytest.mark.parametrize("keep", **named(REFUSED))
+def test_what_no_record_can_hold_is_refused_by_name(tmp_path: Path, keep: Callable[[Any], Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"the variable '.*test_hidden_state\.py, line \d+") as error:
+        fitted(tmp_path / "run", Counting(keep), 1)
+    assert "self.counter" in str(error.value)
+    assert not (tmp_path / "run" / "train").exists()
+    with pytest.raises(ConfigurationError, match=r"the variable '"):
+        engine_of(Counting(keep), "sgd", X[:SIZE], capture=False)
+
+
+class Late(Counting):
+    """Batches of another length have another branch, which assigns to `self.late`."""
+
+    def step(self, batch: Any, training: bool) -> Output:
+        if len(batch.shape) == 3:
+            self.functions.late()
+            batch = batch[0]
+        return super().step(batch, training)
+
+
+@pytest.mark.parametrize("capture", [True, False])
+def test_what_is_assigned_only_in_another_branch_is_refused_there(capture: bool) -> None:
+    task = Late(of_attribute)
+    hidden = counter()
+    task.functions.late = lambda: hidden.assign(hidden + 1.0)
+    engine = engine_of(task, "sgd", X[:SIZE], capture=capture)
+    engine.train_step(X[:SIZE], 0.1, True)
+    with pytest.raises(ConfigurationError, match=r"the variable '"):
+        engine.train_step(X[None, :SIZE], 0.1, True)
+
+
+def of_the_framework() -> Any:
+    """State that Keras knows nothing of: what adds to it, and whether it is as it was."""
+    if BACKEND == "torch":
+        import torch
+
+        tensor = torch.zeros(3)
+        return lambda: tensor[1:].add_(1.0), lambda: float(tensor.sum()) == 0
+    import tensorflow as tf
+
+    variable = tf.Variable(tf.zeros(3))
+    return lambda: variable.assign_add(tf.ones(3)), lambda: True
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX has no arrays that can be written into")
+def test_state_of_the_framework_is_refused_first_and_in_another_branch() -> None:
+    add, _ = of_the_framework()
+    name = {"torch": "a tensor", "tensorflow": "a tf.Variable"}[BACKEND]
+    with pytest.raises(ConfigurationError, match=rf"{name} \([23],\) float32.*test_hidden_state\.py, line"):
+        engine_of(Counting(lambda task: (add, lambda: 0.0)), "sgd", X[:SIZE])
+    task = Late(of_attribute)
+    task.functions.late = add
+    engine = engine_of(task, "sgd", X[:SIZE])
+    with pytest.raises(ConfigurationError, match=name):
+        for _ in range(40):  # torch looks when it makes a graph
+            engine.train_step(X[None, :SIZE], 0.0, True)
+
+
+def test_a_second_optimizer_in_a_task_is_refused() -> None:
+    second = keras.optimizers.SGD(0.1)
+    other = keras.Variable(np.ones(3, "float32"))
+    second.build([other])
+    task = Counting(lambda task: (lambda: second.apply([ops.ones(3)], [other]), lambda: 0.0))
+    with pytest.raises(ConfigurationError, match=r"an engine of its own"):
+        engine_of(task, "sgd", X[:SIZE])
+
+
+class Centred(layers.Layer):
+    """Takes off the mean of all that it was trained on, which a metric keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = keras.metrics.Mean(name="mean")
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            self.mean.update_state(inputs)
+        return inputs - self.mean.result()
+
+
+def centred() -> keras.Model:
+    ml.set_seed(4)
+    return keras.Sequential([keras.Input((4,)), Centred(), layers.Dense(2, activation="tanh"), layers.Dense(1)])
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_metric_in_a_layer_trains_as_in_fit_and_is_resumed(tmp_path: Path, compiled: bool) -> None:
+    y = X.sum(axis=1, keepdims=True)
+    theirs = centred()
+    theirs.compile(keras.optimizers.SGD(0.1), "mse")
+    theirs.fit(X, y, batch_size=SIZE, shuffle=False, verbose=0)
+
+    def trained(directory: str, epochs: int, **settings: Any) -> Any:
+        ours: Any = centred()
+        if compiled:
+            ours.compile(keras.optimizers.SGD(0.1), "mse", metrics=["mae"])
+        made = learner(
+            tmp_path / directory,
+            ours if compiled else Regression(ours),
+            None if compiled else keras.optimizers.SGD(0.1),
+            num_epochs=epochs,
+            with_file_checkpointer=(),
+            **settings,
+        )
+        data = ml.DataLoader((X, y), SIZE, shuffle=False)
+        made.fit(data, data)
+        return ours
+
+    once, twice = trained("parts", 1), trained("whole", 2)
+    assert [key for key in variables(Regression(once)) if "mean" in key] == [
+        "layers/centred.0/mean/count",
+        "layers/centred.0/mean/total",
+    ]
+    for mine, its in zip(once.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(mine), ops.convert_to_numpy(its), atol=1e-6)
+    # never reset: it saw both epochs, and no validation
+    assert float(ops.convert_to_numpy(twice.layers[0].mean.count)) == 2 * len(X)
+    resumed = trained("parts", 2, checkpoint="latest")
+    assert bits(Regression(resumed)) == bits(Regression(twice))
+
+
+def test_a_record_without_metrics_still_loads(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    y = X.sum(axis=1, keepdims=True)
+    task = Regression(centred())
+    engine = engine_of(task, "sgd", (X[:SIZE], y[:SIZE]))
+    engine.train_step((X[:SIZE], y[:SIZE]), 0.1, True)
+    record = dict(engine.record())
+    held = {key: each for key, each in variables(task).items() if "mean" not in key}
+    record["model"] = record_of(held)
+    engine.restore(record)
+    assert "layers/centred.0/mean/count, layers/centred.0/mean/total" in caplog.text
+    engine.release()
+    assert float(ops.convert_to_numpy(task.model.layers[0].mean.count)) == SIZE
+
+
+class Hidden(layers.Layer):
+    """Layers under names that Keras or TensorFlow use themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._self_dense = layers.Dense(3)
+        self._layers = [layers.Dense(4), layers.Dropout(0.5)]
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        dense, dropout = self._layers
+        return dropout(dense(self._self_dense(inputs)), training=training)
+
+
+def test_attributes_called_like_those_of_keras_and_tensorflow_are_trained(tmp_path: Path) -> None:
+    ml.set_seed(1)
+    made = keras.Sequential([keras.Input((4,)), Hidden(), layers.Dense(1)])
+    assert [key for key in variables(Regression(made)) if "hidden" in key] == [
+        "layers/hidden.0/layers/dense.0/bias",
+        "layers/hidden.0/layers/dense.0/kernel",
+        "layers/hidden.0/layers/dropout.0/seed_generator",
+        "layers/hidden.0/self_dense/bias",
+        "layers/hidden.0/self_dense/kernel",
+    ]
+    y = X.sum(axis=1, keepdims=True)
+    run = learner(tmp_path / "run", Regression(made), "sgd", 0.1, with_file_checkpointer=())
+    run.fit(ml.DataLoader((X, y), SIZE))
+    fresh = keras.Sequential([keras.Input((4,)), Hidden(), layers.Dense(1)])
+    load_weights(fresh, tmp_path / "run")
+    for one, other in zip(made.weights, fresh.weights, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
