@@ -25,7 +25,10 @@ import keras
 from multilearn.checkpoint import atomic, regular
 from multilearn.errors import ConfigurationError, RecordError, RecordMismatch
 from multilearn.printable import printable
-from multilearn_keras.transfer import assign, derive_anew, to_host
+from multilearn_keras.beside import require_alike
+from multilearn_keras.derived import derive
+from multilearn_keras.keras_archives import differences_beside
+from multilearn_keras.transfer import assign, to_host
 
 __all__ = ["KERAS_FILES", "load_keras_file", "mismatch", "save_model"]
 
@@ -76,6 +79,7 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
         expected = _datasets(own)
         if path.name.endswith(".keras"):
             _extract(path, copy, 16 * own.stat().st_size + _SLACK)
+            _require_alike(model, path, Path(folder, "own.keras"))
         else:
             copy = path
         if lines := _differences(expected, _datasets(copy, path)):
@@ -160,6 +164,20 @@ def _extract(path: Path, target: Path, largest: int) -> None:
         raise _broken(path, error) from error
 
 
+def _require_alike(model: keras.Model, path: Path, own: Path) -> None:
+    """Raise `RecordMismatch` if layers of the model look things up in something else than those in the archive."""
+    try:
+        model.save(own)
+    except (NotImplementedError, TypeError, ValueError):
+        # a layer without get_config: nothing is known of what such a file would say
+        return
+    try:
+        lines = differences_beside(path, own)
+    except _BROKEN as error:
+        raise _broken(path, error) from error
+    require_alike(lines)
+
+
 def _datasets(path: Path, said: Path | None = None) -> dict[str, _Dataset]:
     """The arrays in a file by their names, those of the optimizer left out."""
     try:
@@ -219,10 +237,11 @@ def _load(model: keras.Model, path: Path, said: Path) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
             model.load_weights(path)
+        derive(model)
     except Exception as error:
         for variable, tensor in weights:
             assign(variable, tensor)
-        derive_anew(model)
+        derive(model)
         raise _broken(said, error) from error
     finally:
         for variable, tensor in slots:

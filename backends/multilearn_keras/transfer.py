@@ -19,7 +19,7 @@ from multilearn.errors import RecordMismatch
 from multilearn_keras.host_copies import HostCopies
 from multilearn_keras.variables import nest
 
-__all__ = ["assign", "derive_anew", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
+__all__ = ["assign", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
 
 Array = np.ndarray[Any, Any]
 
@@ -50,13 +50,6 @@ def assign(variable: keras.Variable, tensor: HostTensor) -> None:
     # torch copies into the memory of the variable, and needs no copy of its own for that
     copy = keras.backend.backend() != "torch" or not tensor.array.flags.writeable
     variable.assign(_tensor(_fitting(variable, tensor, copy=copy), variable))
-
-
-def derive_anew(model: keras.Model) -> None:
-    """After its weights were assigned: what layers keep beside them, as a Normalization the scale that it applies."""
-    for layer in model._flatten_layers():
-        if hasattr(layer, "finalize_state"):
-            layer.finalize_state()
 
 
 def record_of(

@@ -22,7 +22,7 @@ import keras
 from multilearn.errors import ConfigurationError, RecordMismatch
 from multilearn_keras.state.holders import attributes, children, is_helper, kind_of
 
-__all__ = ["flatten", "held_by", "layers_of", "nest", "variables", "variables_of"]
+__all__ = ["all_layers", "flatten", "held_by", "layers_of", "nest", "variables", "variables_of"]
 
 _log = logging.getLogger("multilearn")
 
@@ -62,6 +62,17 @@ def held_by(record: Iterable[str], state: Mapping[str, T], task: Any) -> dict[st
 def layers_of(task: Any) -> dict[str, keras.layers.Layer]:
     """The layers of a task's model by their keys: those of their variables, without the last part. The model is ""."""
     return {"/".join(path): layer for path, layer in _walk_layers(task.model, (), {})}
+
+
+def all_layers(task: Any) -> dict[str, keras.layers.Layer]:
+    """Those of `layers_of`, and under `task/<attribute>/...` the layers that the task itself holds."""
+    model: Any = task if isinstance(task, keras.layers.Layer) else task.model
+    seen: dict[int, object] = {}
+    found = list(_walk_layers(model, (), seen))
+    if task is not model:
+        for name, child in attributes(task, wide=True):
+            found += _walk_layers(child, ("task", _escape(name)), seen)
+    return {"/".join(path): layer for path, layer in found}
 
 
 def nest(flat: Mapping[str, T]) -> dict[str, Any]:

@@ -21,8 +21,10 @@ from multilearn.requirements import which_checkpoint
 from multilearn.resuming import locate
 from multilearn.settings import Resume
 from multilearn.trained import placed
+from multilearn_keras.beside import Beside, is_beside
+from multilearn_keras.derived import derive
 from multilearn_keras.keras_files import KERAS_FILES, load_keras_file, mismatch
-from multilearn_keras.transfer import assign, derive_anew, is_seed_state, specification, to_device
+from multilearn_keras.transfer import assign, is_seed_state, specification, to_device
 from multilearn_keras.variables import flatten, held_by, variables, variables_of
 
 __all__ = ["load_weights"]
@@ -69,11 +71,14 @@ def load_weights(
         load_keras_file(keras_model, path)
         return
     held = variables_of(model) if model is keras_model else variables(model)
-    limit = nbytes(specification(held))
+    own = Beside(model)
+    limit = nbytes(own.added_to(specification(held)))
     contents = _of_run(path, which, recorder, limit) if path.is_dir() else _of_file(path, recorder, limit)
-    tensors = _tensors(contents, path)
+    received = _tensors(contents, path)
+    own.require_same(received)
+    tensors = {key: tensor for key, tensor in received.items() if not is_beside(key)}
     _assign(tensors, held_by(tensors, held, model), path)
-    derive_anew(keras_model)
+    derive(model)
 
 
 def _of_run(path: Path, which: int | str, recorder: Recorder | None, limit: int) -> Contents:

@@ -14,6 +14,8 @@ from multilearn.checkpoint import nbytes
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn.walking import Phase, Traced
+from multilearn_keras.beside import Beside, without_beside
+from multilearn_keras.derived import derive
 from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.host_copies import HostCopies
@@ -27,7 +29,7 @@ from multilearn_keras.optimizers import (
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.streams import require_streams, restore_streams, streams
-from multilearn_keras.transfer import assign, derive_anew, is_seed_state, record_of, specification, to_device
+from multilearn_keras.transfer import assign, is_seed_state, record_of, specification, to_device
 from multilearn_keras.variables import flatten, held_by, variables
 from multilearn_keras.walking import traced_step, traced_variables
 
@@ -55,6 +57,9 @@ class KerasEngine(OpenedModel, ABC):
             if not self._optimizer.built:
                 self._optimizer.build(self._model.trainable_variables)
             track_all(self._optimizer)
+            self._beside = Beside(self._task)
+            # a resumed run does it too: what is trained must be a function of the record
+            derive(self._task)
             self._trained = list(self._model.trainable_variables)
             trained = {id(variable) for variable in self._trained}
             self._kept = [variable for variable in self._state.values() if id(variable) not in trained]
@@ -74,7 +79,7 @@ class KerasEngine(OpenedModel, ABC):
 
     def record(self) -> Record:
         return {
-            "model": record_of(self._state, self._values_of(self._state), self._model_copies),
+            "model": self._beside.added_to(record_of(self._state, self._values_of(self._state), self._model_copies)),
             "optim": record_of(self._slots, self._values_of(self._slots), self._slot_copies),
             "random": streams(),
         }
@@ -88,17 +93,19 @@ class KerasEngine(OpenedModel, ABC):
             yield from traced_variables(self._task, Phase.UPDATE)
 
     def nbytes(self) -> int:
-        return nbytes({"model": specification(self._state), "optim": specification(self._slots)})
+        return nbytes({"model": self._beside.added_to(specification(self._state)), "optim": specification(self._slots)})
 
     def restore(self, record: Record) -> None:
         parts = {"model": held_by(flatten(record["model"]), self._state, self._task), "optim": self._slots}
         expected = {part: specification(held) for part, held in parts.items()}
-        require_same(self._task, self._optimizer, expected, {part: record[part] for part in parts})
+        received = {"model": without_beside(record["model"]), "optim": record["optim"]}
+        self._beside.require_same(flatten(record["model"]))
+        require_same(self._task, self._optimizer, expected, received)
         require_streams(record["random"])
         pairs = [
-            (variable, received[key])
+            (variable, tensors[key])
             for part, held in parts.items()
-            for received in [flatten(record[part])]
+            for tensors in [flatten(received[part])]
             for key, variable in held.items()
         ]
         for variable, tensor in pairs:
@@ -107,7 +114,9 @@ class KerasEngine(OpenedModel, ABC):
                 to_device(variable, tensor)
         for variable, tensor in pairs:
             assign(variable, tensor)
-        derive_anew(self._model)
+        if derive(self._task):
+            # steps that were compiled have the old values as constants
+            self._set_up()
         restore_streams(record["random"])
 
     def finish(self) -> None:

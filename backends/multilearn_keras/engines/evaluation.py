@@ -11,7 +11,10 @@ import keras
 from keras import ops
 
 from multilearn.data import mapped
+from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput
+from multilearn_keras.beside import Beside, without_beside
+from multilearn_keras.derived import Derived
 from multilearn_keras.engines.mismatch import require_same_model
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.tasks import unpack
@@ -33,13 +36,16 @@ class KerasEvalEngine(OpenedModel, ABC):
 
     def __init__(self, task: Any, examples: Sequence[Example], options: EngineOptions) -> None:
         super().__init__(task, options)
+        self._derived = Derived(task, ())
         with self._on_device():
             if options.eval_metrics:
                 self._open(examples)
             else:
                 self._open_inputs(examples[0].batch)
             self._state = variables(task)
+            self._beside = Beside(task)
             self._values = [variable.value for variable in self._state.values()]
+            self._derived = Derived(task, self._pairs(self._values))
             if options.eval_metrics:
                 for example in examples:
                     self._try(example.batch, options.eval_metrics)
@@ -59,17 +65,19 @@ class KerasEvalEngine(OpenedModel, ABC):
         return mapped(ops.convert_to_numpy, predicted)
 
     def record(self) -> Record:
-        return record_of(self._state, dict(zip(self._state, self._values, strict=True)))
+        return self._beside.added_to(record_of(self._state, dict(zip(self._state, self._values, strict=True))))
 
     def restore(self, model: Record) -> None:
         received = flatten(model)
         held = held_by(received, self._state, self._task)
-        require_same_model(self._task, specification(held), model)
+        self._beside.require_same(received)
+        require_same_model(self._task, specification(held), without_beside(model))
         with self._on_device():
             self._values = [
                 to_device(variable, received[key]) if key in held else value
                 for (key, variable), value in zip(self._state.items(), self._values, strict=True)
             ]
+            self._derived = Derived(self._task, self._pairs(self._values))
             self._set_up()
 
     def release(self) -> None:
@@ -77,6 +85,10 @@ class KerasEvalEngine(OpenedModel, ABC):
 
     def _pairs(self, values: Sequence[Any]) -> list[tuple[keras.Variable, Any]]:
         return list(zip(self._state.values(), values, strict=True))
+
+    def _evaluated(self, batch: Batch, metrics: Sequence[Metric], values: Sequence[Any]) -> dict[str, dict[str, Any]]:
+        with self._derived.in_place():
+            return super()._evaluated(batch, metrics, values)
 
     def _open_inputs(self, batch: Batch) -> None:
         if hasattr(self._task, "predict"):
@@ -98,5 +110,5 @@ class KerasEvalEngine(OpenedModel, ABC):
     def _predicted(self, inputs: Any, values: Sequence[Any]) -> Any:
         """What the model says; whatever it assigns on the way is dropped."""
         own = getattr(self._task, "predict", None)
-        with keras.StatelessScope(values):
+        with self._derived.in_place(), keras.StatelessScope(values):
             return self._model(inputs, training=False) if own is None else own(inputs)
