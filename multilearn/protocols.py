@@ -37,6 +37,7 @@ __all__ = [
     "Task",
     "TellsNumerics",
     "Tensor",
+    "Verifying",
     "Weighed",
 ]
 
@@ -229,6 +230,15 @@ class Weighed(Protocol):
 
     def nbytes(self) -> int:
         """How many uncompressed bytes reading a record for this engine may take: see `checkpoint.nbytes`."""
+        ...
+
+
+@runtime_checkable
+class Verifying(Protocol):
+    """An engine that notices what code beside the steps has changed and steps cannot follow."""
+
+    def verify(self) -> None:
+        """Raise `ConfigurationError` for it. Called after listeners, rules and loaders have had their turn."""
         ...
 
 

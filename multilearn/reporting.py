@@ -17,7 +17,7 @@ from multilearn.metrics import Loss
 from multilearn.metrics.metric import Moment
 from multilearn.metrics.store import MetricStore
 from multilearn.progress import Progress
-from multilearn.protocols import Engine, EvalEngine, HostOutput, StepOutput
+from multilearn.protocols import Engine, EvalEngine, HostOutput, StepOutput, Verifying
 
 __all__ = ["NanPolicy", "Pending", "Reporter"]
 
@@ -67,6 +67,7 @@ class Reporter:
 
     def begin(self, split: Split) -> None:
         """The first batch of an epoch is next."""
+        self._verify()
         self._window = []
         self._told = time.monotonic()
         self.store.begin(split)
@@ -102,6 +103,12 @@ class Reporter:
             self.listeners.tell(Stepped(split, epoch, batch, update, rate, shown(readings)))
             if bad:
                 self._judge(readings[Loss.name].value, epoch, pending)
+        self._verify()
+
+    def _verify(self) -> None:
+        """Raise for what listeners, rules and loaders have changed if the steps cannot follow."""
+        if isinstance(self.engine, Verifying):
+            self.engine.verify()
 
     def end(self, split: Split, epoch: int) -> None:
         """The last batch of an epoch was added: tell what is left, and the values over the whole epoch."""

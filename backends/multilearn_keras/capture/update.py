@@ -63,8 +63,9 @@ class FusedUpdate(ABC):
         self.begin()
 
     def begin(self) -> None:
-        """Read how many updates there were: after they were restored."""
-        self._done = int(self._optimizer.iterations.value)
+        """Read how many updates there were: after they were restored, or assigned by anybody else."""
+        self._iterations = self._optimizer.iterations.value
+        self._done, self._version = int(self._iterations), self._iterations._version
 
     def __call__(self, gradients: Tensors, lr: float) -> bool:
         """One update at the rate `lr`; the gradients may be overwritten. It is called where no tape is kept.
@@ -72,6 +73,8 @@ class FusedUpdate(ABC):
         False: nothing was done, for it would not be Keras' update.
         """
         gradients = [gradient.contiguous() for gradient in gradients]
+        if self._iterations._version != self._version:
+            self.begin()
         self._rate.value.fill_(lr)
         if self._left and not self._is_right(gradients, lr):
             return False
@@ -87,8 +90,8 @@ class FusedUpdate(ABC):
             self._average()
         for variable in self._constrained:
             variable.assign(variable.constraint(variable))
-        self._optimizer.iterations.value.add_(1)
-        self._done += 1
+        self._iterations.add_(1)
+        self._done, self._version = self._done + 1, self._iterations._version
         return True
 
     @abstractmethod

@@ -16,8 +16,10 @@ from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutp
 from multilearn.walking import Phase, Traced
 from multilearn_keras.beside import Beside, without_beside
 from multilearn_keras.derived import derive
+from multilearn_keras.engines.fixed import Fixed
 from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.engines.rate import RateGuard
 from multilearn_keras.host_copies import HostCopies
 from multilearn_keras.optimizers import (
     rate_variable,
@@ -66,6 +68,8 @@ class KerasEngine(OpenedModel, ABC):
             # a batch that is skipped leaves these as they were, while random streams go on
             self._statistics = [variable for variable in self._kept if not is_seed_state(variable)]
             self._set_up()
+            self._rate_guard = RateGuard(self._rate)
+            self._fixed = Fixed(self._task, self._optimizer, self._state, compiled=options.capture)
 
     @abstractmethod
     def _set_up(self) -> None:
@@ -92,6 +96,10 @@ class KerasEngine(OpenedModel, ABC):
             self.release()
             yield from traced_variables(self._task, Phase.UPDATE)
 
+    def verify(self) -> None:
+        """See `multilearn.protocols.Verifying`."""
+        self._fixed.verify()
+
     def nbytes(self) -> int:
         return nbytes({"model": self._beside.added_to(specification(self._state)), "optim": specification(self._slots)})
 
@@ -112,11 +120,13 @@ class KerasEngine(OpenedModel, ABC):
             if tensor.dtype in ("F64", "I64"):
                 # it may not fit into the 32 bits it has on another framework: found before anything is touched
                 to_device(variable, tensor)
-        for variable, tensor in pairs:
-            assign(variable, tensor)
+        with self._rate_guard.opened():
+            for variable, tensor in pairs:
+                assign(variable, tensor)
         if derive(self._task):
             # steps that were compiled have the old values as constants
             self._set_up()
+            self._fixed = Fixed(self._task, self._optimizer, self._state, compiled=self._options.capture)
         restore_streams(record["random"])
 
     def finish(self) -> None:
@@ -124,7 +134,8 @@ class KerasEngine(OpenedModel, ABC):
         self._optimizer.finalize_variable_values(self._trained)
 
     def release(self) -> None:
-        """Nothing to put back where the framework trains the model object itself."""
+        """Where the framework trains the model object itself nothing is to be put back."""
+        self._rate_guard.release()
 
     def _require_recorded(self, found: Sequence[Assigned]) -> None:
         # in the trial, what the step itself has made is not too late

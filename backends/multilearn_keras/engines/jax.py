@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ import numpy as np
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.jax_evaluation import JaxEvalEngine
+from multilearn_keras.engines.jax_live import Link, is_linked, linked, unlinked
 from multilearn_keras.engines.jax_model import OnJax
 from multilearn_keras.engines.packed import Measures
 
@@ -35,7 +36,10 @@ class _State(NamedTuple):
 
 
 class JaxEngine(OnJax, KerasEngine):
-    """While it runs, the model object holds the values it was made with; `release` puts the trained ones in."""
+    """While it runs, the variables of the model and the optimizer are linked to the state; `release` puts it in them.
+
+    Of shared models only the optimizer's: their own are written after every step.
+    """
 
     _now: _State
 
@@ -81,10 +85,9 @@ class JaxEngine(OnJax, KerasEngine):
         self._pull()
 
     def release(self) -> None:
-        for variable, value in self._pairs():
-            # after a step that failed halfway its donated arguments are gone: the variable keeps what it has
-            if not value.is_deleted():
-                variable.assign(value)
+        super().release()
+        for variable, link in self._links:
+            unlinked(variable, link)
 
     def _train_on(self, state: _State, batch: Batch, lr: Any, *, update: bool) -> tuple[_State, Measures]:
         gradients, (trained, kept, loss, count, measures) = jax.grad(self._loss, has_aux=True)(
@@ -165,6 +168,23 @@ class JaxEngine(OnJax, KerasEngine):
         if self._options.accumulate:
             sums = [jnp.zeros(value.shape, sum_dtype(value.dtype)) for value in trained]
         self._now = _State(trained, kept, optimizer, sums, jnp.zeros((), jnp.float32), jnp.zeros((), bool))
+        for variable, link in self._links:
+            if not is_linked(variable, link):
+                linked(variable, link)
+
+    @cached_property
+    def _links(self) -> Sequence[tuple[keras.Variable, Link]]:
+        groups = {"trained": self._trained, "kept": self._kept, "optimizer": self._optimizer.variables}
+        return [
+            (variable, Link(partial(self._values_in, group), at))
+            for group, variables in groups.items()
+            if group == "optimizer" or not self._options.shared
+            for at, variable in enumerate(variables)
+        ]
+
+    def _values_in(self, group: str) -> list[jax.Array]:
+        values: list[jax.Array] = getattr(self._now, group)
+        return values
 
     def _pairs(self) -> list[tuple[keras.Variable, jax.Array]]:
         groups = (self._trained, self._kept, self._optimizer.variables)

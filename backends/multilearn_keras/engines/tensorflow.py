@@ -161,10 +161,11 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
     def _apply(self, gradients: list[tf.Tensor], lr: tf.Tensor, usable: Any) -> None:
         touched = [*self._trained, *self._optimizer.variables] if usable is not None else []
         before = _read(touched)
-        self._rate.assign(lr)
+        self._rate.value.assign(tf.cast(lr, self._rate.dtype))
         with by_kernels(self._optimizer):
             self._optimizer.apply(gradients, self._trained)
-        _keep_unless(usable, touched, before)
+        with self._rate_guard.opened():
+            _keep_unless(usable, touched, before)
 
 
 class TensorFlowEvalEngine(_InGraphs, KerasEvalEngine):

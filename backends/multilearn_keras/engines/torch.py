@@ -209,10 +209,11 @@ class TorchEngine(_OnTorch, KerasEngine):
             self._fused = None
         touched = [*self._trained, *self._optimizer.variables] if usable is not None else []
         before = _copies(touched)
-        self._rate.assign(lr)
+        self._rate.value.fill_(lr)
         self._optimizer.apply(gradients, self._trained)
         if usable is not None:
-            _keep_unless(usable, touched, before)
+            with self._rate_guard.opened():
+                _keep_unless(usable, touched, before)
 
 
 class TorchEvalEngine(_OnTorch, KerasEvalEngine):

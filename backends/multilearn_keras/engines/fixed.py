@@ -1,0 +1,106 @@
+"""What steps are made for: attributes of layers, task and optimizer whose change a step would not see."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import keras
+
+from multilearn.errors import ConfigurationError
+from multilearn_keras.variables import all_layers
+
+__all__ = ["Fixed"]
+
+_VARIABLE = "Keep what changes in a keras.Variable, which steps read, or train with .engine(capture=False)."
+_RESTART = (
+    "End the run, and go on with another learner: change the model, take the weights over with load_weights, and build "
+    "with an optimizer of its own."
+)
+_STOP = "Ask an Interrupter for it, or give the builder .early_stopping(rule)."
+_SCHEDULER = "Give build the schedule: it is asked for the learning rate before every update."
+_NOT_FIXED = frozenset({"self", "name", "args", "kwargs"})
+
+
+class _Fact(NamedTuple):
+    """An attribute as it was. `where`: how a message calls its owner."""
+
+    where: str
+    owner: Any
+    name: str
+    value: Any
+    remedy: str
+
+
+class Fixed:
+    """Looks whether these things are still what they were when it was made.
+
+    Of layers, the task and the optimizer: plain arguments of their constructors, if steps are `compiled`, and what
+    layers were adapted to. Besides: what is trainable, how the model is compiled, where the learning rate comes from.
+    """
+
+    def __init__(self, task: Any, optimizer: Any, variables: Mapping[str, keras.Variable], *, compiled: bool) -> None:
+        layers = all_layers(task)
+        owners = [*((key or "the model", layer) for key, layer in layers.items()), ("the task", task)]
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        facts = [_fact("the optimizer", inner, "_learning_rate", _SCHEDULER)]
+        facts += [_fact(key, variable, "trainable", _RESTART) for key, variable in variables.items()]
+        facts += [_fact(key or "the model", layer, "trainable", _RESTART) for key, layer in layers.items()]
+        model = task.model
+        facts += [_fact("the model", model, name, _RESTART) for name in ("optimizer", "_loss_tracker")]
+        # what a callback of Keras would set; Keras makes it when it first trains
+        facts.append(_Fact("the model", model, "stop_training", getattr(model, "stop_training", False), _STOP))
+        if compiled:
+            facts += [fact for where, owner in (*owners, ("the optimizer", inner)) for fact in _of(where, owner)]
+        self._facts = facts
+
+    def verify(self) -> None:
+        """Raise `ConfigurationError` for the first that has changed."""
+        for where, owner, name, value, remedy in self._facts:
+            now = getattr(owner, name, value)
+            if now is not value and not _equal(now, value):
+                raise ConfigurationError(
+                    "Steps are made for the model as it is when training begins, and would not see the change.",
+                    received=f"{name.lstrip('_')} of {where}, changed from {_said(value)} to {_said(now)}",
+                    remedy=remedy,
+                )
+
+
+def _fact(where: str, owner: Any, name: str, remedy: str) -> _Fact:
+    return _Fact(where, owner, name, getattr(owner, name, None), remedy)
+
+
+def _of(where: str, owner: Any) -> Iterator[_Fact]:
+    held = getattr(owner, "__dict__", {})
+    for name in _arguments(type(owner)):
+        for attribute in (name, f"_{name}"):
+            if attribute in held and _is_plain(held[attribute]):
+                yield _Fact(where, owner, attribute, held[attribute], _VARIABLE)
+    if hasattr(owner, "finalize_state"):
+        for name, value in held.items():
+            if not name.startswith("_") and not isinstance(value, (keras.Variable, keras.layers.Layer)):
+                yield _Fact(where, owner, name, value, _VARIABLE)
+
+
+def _arguments(kind: type) -> tuple[str, ...]:
+    try:
+        names = inspect.signature(kind).parameters
+    except (TypeError, ValueError):
+        # of some classes written in C nothing is known
+        return ()
+    return tuple(name for name in names if name not in _NOT_FIXED)
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str)) or inspect.isroutine(value)
+
+
+def _equal(now: Any, value: Any) -> bool:
+    return type(now) is type(value) and isinstance(value, (bool, int, float, str)) and bool(now == value)
+
+
+def _said(value: Any) -> str:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value)
+    return getattr(value, "__name__", type(value).__name__)

@@ -1,0 +1,102 @@
+"""Variables that show what an engine has trained so far, and hand it what is assigned to them.
+
+A step takes over the memory of its arguments, so that what is trained is in no variable while it goes on. Whoever reads
+one of these gets a copy of what is there by now, and what is assigned is what the next step begins with. What nobody
+looks at costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from multilearn.errors import BackendError
+
+__all__ = ["Link", "is_linked", "linked", "unlinked"]
+
+_LINK = "_multilearn_link"
+
+
+class Link:
+    """Where the value of a variable is: number `at` of the list that `values` says."""
+
+    def __init__(self, values: Callable[[], list[jax.Array]], at: int) -> None:
+        self._values = values
+        self._at = at
+
+    @property
+    def value(self) -> jax.Array:
+        """The array itself, which the next step deletes."""
+        return self._values()[self._at]
+
+    def read(self) -> jax.Array:
+        """A copy. Raises `BackendError` if there is nothing left to copy."""
+        value = self.value
+        try:
+            return jnp.array(value, copy=True)
+        except RuntimeError as error:
+            if not value.is_deleted():
+                raise
+            raise BackendError(
+                "Between two steps the model can be read, and while no step has failed.",
+                received="a variable whose memory a step took over that is running in another thread, or failed",
+                remedy="Read it in the thread that trains; after a failure, build the model again and load weights.",
+            ) from error
+
+    def write(self, value: Any) -> None:
+        """Begin the next step with a copy of `value`."""
+        # Keras' own predict and evaluate put None into a variable for as long as they have its value elsewhere
+        if value is not None:
+            self._values()[self._at] = jnp.array(value, copy=True)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Link:
+        """For a copy of a variable, which is trained by no engine."""
+        values = [self.read()]
+        return Link(lambda: values, 0)
+
+
+def linked(variable: keras.Variable, link: Link) -> None:
+    """Have `variable` read from `link` and write to it; over the link of another engine, which is kept for later."""
+    outer = vars(variable).get(_LINK)
+    if outer is None:
+        kind: Any = type(variable)
+        variable.__class__ = _linked_kind(kind)
+        vars(variable).pop("_value", None)
+    vars(variable)[_LINK] = link, outer
+
+
+def unlinked(variable: keras.Variable, link: Link) -> None:
+    """End that, and leave what is there in the variable; it stays linked if nothing is."""
+    own, outer = vars(variable).get(_LINK, (None, None))
+    if own is not link or link.value.is_deleted():
+        return
+    if outer is not None:
+        outer[0].write(link.value)
+        vars(variable)[_LINK] = outer
+        return
+    del vars(variable)[_LINK]
+    variable.__class__ = type(variable).__base__
+    variable._value = link.value
+
+
+def is_linked(variable: keras.Variable, link: Link) -> bool:
+    """Whether `variable` is linked by this link, and by none since."""
+    return bool(vars(variable).get(_LINK, (None,))[0] is link)
+
+
+@cache
+def _linked_kind(kind: Any) -> Any:
+    """The same class, with Keras' `_value` kept where the link says."""
+
+    def read(variable: Any) -> Any:
+        return vars(variable)[_LINK][0].read()
+
+    def write(variable: Any, value: Any) -> None:
+        vars(variable)[_LINK][0].write(value)
+
+    return type(kind.__name__, (kind,), {"_value": property(read, write), "__module__": kind.__module__})
