@@ -10,11 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from multilearn_keras.beside import known_beside
 from multilearn_keras.variables import layers_of
 
 __all__ = ["described", "layers_described"]
 
 _LONGEST = 600
+_FEW = 8
 _NOT_TOLD = frozenset({"self", "name", "args", "kwargs", "weights"})
 _MISSING = object()
 
@@ -52,10 +54,13 @@ def _arguments(thing: Any) -> Iterator[tuple[str, Any]]:
         yield "trainable", thing.trainable
         yield "dtype", thing.dtype_policy.name
         names = tuple(name for name in names if name not in ("trainable", "dtype"))
-    for name in names:
+    kept = known_beside(thing) if isinstance(thing, keras.layers.Layer) else {}
+    for name in (*names, *(name for name in kept if name not in names and not hasattr(thing, name))):
         # an initializer without a seed draws one, which is no part of what was asked for
         found = (_attribute(thing, each) for each in (f"_init_{name}", name, f"_{name}"))
         value = next((each for each in found if each is not _MISSING), passed.get(name))
+        if value is None and kept.get(name) is not None:
+            value = kept[name]
         if not isinstance(value, keras.layers.Layer):
             yield name, value
 
@@ -81,6 +86,23 @@ def _word(value: Any) -> str:
         return f"[{', '.join(map(_word, value))}]"
     if isinstance(value, Mapping):
         return f"[{', '.join(f'{key}: {_word(each)}' for key, each in value.items())}]"
+    if isinstance(value, np.ndarray) or keras.ops.is_tensor(value):
+        return _numbers(keras.ops.convert_to_numpy(value).ravel())
     if inspect.isfunction(value) or inspect.isbuiltin(value):
         return value.__name__
     return _call(value) if hasattr(value, "get_config") and not isinstance(value, type) else type(value).__name__
+
+
+def _numbers(array: np.ndarray[Any, Any]) -> str:
+    """Between `~[` and `]` floats, which roundings may change a little; of many, their number and four sums of them.
+
+    The sums are weighted by cos(k i), which leaves no element out and changes as little as the elements do.
+    """
+    if array.dtype.kind not in "fV":
+        return _word(array.tolist())
+    values, found = array.astype(np.float64), ""
+    if values.size > _FEW:
+        found = f"{values.size} in "
+        places = np.arange(values.size)
+        values = np.array([np.sum(values * np.cos(k * places)) for k in range(4)])
+    return f"{found}~[{' '.join(f'{value:.7g}' for value in values)}]"

@@ -68,17 +68,21 @@ class _Walk:
         trained = {key: variable for key, variable in self._state.items() if variable.trainable}
         zeros = self._calls.zeros
 
-        def loss_of(values: Sequence[Any]) -> Any:
-            given = iter(values)
-            own = {id(variable): next(given) for variable in trained.values()}
-            added = {place: [next(given) for _ in held] for place, held in zeros.items()}
-            return self._loss(True, own, _Calls(self._keys, added))
+        def loss_of_variables(values: Sequence[Any]) -> Any:
+            own = {id(variable): value for variable, value in zip(trained.values(), values, strict=True)}
+            return self._loss(True, own, _Calls(self._keys))
 
-        at = [variable.value for variable in trained.values()]
-        at += [zero for held in zeros.values() for zero in held]
-        found = iter(_gradients(loss_of, at))
-        of_variables = {key: next(found) for key in trained}
-        of_outputs = {place: tuple(next(found) for _ in held) for place, held in zeros.items()}
+        def loss_of_zeros(values: Sequence[Any]) -> Any:
+            given = iter(values)
+            added = {place: [next(given) for _ in held] for place, held in zeros.items()}
+            return self._loss(True, {}, _Calls(self._keys, added))
+
+        # apart: with something added to it an output is another tensor, without what a framework keeps at the first
+        # one, such as the logits that a loss looks for
+        found = _gradients(loss_of_variables, [variable.value for variable in trained.values()])
+        of_variables = dict(zip(trained, found, strict=True))
+        rest = iter(_gradients(loss_of_zeros, [zero for held in zeros.values() for zero in held]))
+        of_outputs = {place: tuple(next(rest) for _ in held) for place, held in zeros.items()}
         for (key, _), gradients in reversed(of_outputs.items()):
             yield _seen(Phase.BACKWARD, key, self._keys.kinds[key], *gradients)
         for key in sorted(of_variables, key=self._calls.last_use, reverse=True):
@@ -178,6 +182,8 @@ class _Calls:
 
 def _gradients(function: Callable[[Sequence[Any]], Any], at: Sequence[Any]) -> Sequence[Any]:
     """Of a scalar function of tensors, with zeros for those it does not depend on."""
+    if not at:
+        return []
     framework = keras.backend.backend()
     if framework == "torch":
         import torch

@@ -31,6 +31,7 @@ __all__ = [
     "machine",
     "onednn",
     "seed",
+    "settled",
     "tf32",
     "threads",
     "versions",
@@ -43,6 +44,9 @@ UNKNOWN = "not recorded"
 _NONE = "none"
 _SPLITS = (str(Split.TRAIN), str(Split.VALID))
 _HASH = re.compile("[0-9a-f]{64}")
+_ROUNDED = re.compile(r"~\[([^]]*)\]")
+"""What `settled` knows to be floats that roundings may change."""
+_ROUNDING = 1e-5
 _CALL = re.compile(r"(\w+)\((.*)\)")
 _FEW = 20
 _SHOWN = 12
@@ -131,6 +135,37 @@ def hashed(facts: Facts) -> str:
 def last(facts: Facts) -> str:
     """What sums it up."""
     return list(facts.values())[-1]
+
+
+def settled(found: Sequence[Facts]) -> list[Facts]:
+    """The facts of several runs, with the words of the first for what differs from them by roundings alone.
+
+    Only numbers in `~[...]` may differ so, by 1e-5 of the largest in the brackets: statistics that were computed.
+
+    >>> [facts["mean"] for facts in settled([{"mean": "~[0.3333333 2.5]"}, {"mean": "~[0.3333334 2.5]"}])]
+    ['~[0.3333333 2.5]', '~[0.3333333 2.5]']
+    """
+    known: dict[str, list[str]] = {}
+    for each in found:
+        for key, value in each.items():
+            values = known.setdefault(key, [])
+            if not any(_same(value, other) for other in values):
+                values.append(value)
+    return [{key: next(v for v in known[key] if _same(value, v)) for key, value in each.items()} for each in found]
+
+
+def _same(one: str, other: str) -> bool:
+    if one == other or "~[" not in one or _ROUNDED.sub("", one) != _ROUNDED.sub("", other):
+        return one == other
+    pairs = zip(_ROUNDED.findall(one), _ROUNDED.findall(other), strict=True)
+    return all(_close(*(list(map(float, numbers.split())) for numbers in pair)) for pair in pairs)
+
+
+def _close(one: Sequence[float], other: Sequence[float]) -> bool:
+    within = _ROUNDING * max(map(abs, (*one, *other)), default=0.0)
+    return len(one) == len(other) and all(
+        a == b or abs(a - b) <= within or (a != a and b != b) for a, b in zip(one, other, strict=True)
+    )
 
 
 def apart(values: Sequence[str]) -> list[str]:

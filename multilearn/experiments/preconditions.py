@@ -36,6 +36,9 @@ class _Sought:
     said: Callable[[Facts], str]
     cause: bool = False
 
+    def found(self, runs: Sequence[Run]) -> list[Facts]:
+        return facts.settled([self.of(run) for run in runs])
+
 
 _SOUGHT = (
     _Sought("seed", facts.seed, facts.listed, cause=True),
@@ -53,7 +56,7 @@ _SOUGHT = (
 
 def preconditions(runs: Sequence[Run]) -> tuple[Precondition, ...]:
     """What the runs have in common and what not, in the order in which one thing is the cause of the next."""
-    return tuple(_judged(sought, [sought.of(run) for run in runs]) for sought in _SOUGHT)
+    return tuple(_judged(sought, sought.found(runs)) for sought in _SOUGHT)
 
 
 def first_difference(runs: Sequence[Run], tolerance: float) -> str | None:
@@ -64,9 +67,9 @@ def first_difference(runs: Sequence[Run], tolerance: float) -> str | None:
     Raises `RecordError` for a metric file that is not of the format, `DirectoryError` for one that cannot be read.
     """
     for sought in _SOUGHT:
-        if sought.cause and (found := _difference(sought, [sought.of(run) for run in runs])):
+        if sought.cause and (found := _difference(sought, sought.found(runs))):
             return f"{found}."
-    others = [_difference(sought, [sought.of(run) for run in runs]) for sought in _SOUGHT if not sought.cause]
+    others = [_difference(sought, sought.found(runs)) for sought in _SOUGHT if not sought.cause]
     circumstance = next(filter(None, others), None)
     told = list(filter(None, [circumstance, first_batch_apart(runs, tolerance)]))
     return f"{'; '.join(told)}." if told else None

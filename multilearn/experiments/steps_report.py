@@ -78,6 +78,7 @@ def sentences(comparison: Comparison) -> Iterator[str]:
             return
     forward, backward = comparison.part(Phase.FORWARD), comparison.part(Phase.BACKWARD)
     gradients, evaluation = comparison.part(Phase.GRADIENTS), comparison.part(Phase.EVALUATION)
+    update = None if comparison.part(Phase.LOSS).first else comparison.part(Phase.UPDATE).first
     if forward.first is not None:
         yield f"the first layer whose output differs is {_named(forward.first)}{_after(forward)}"
     elif comparison.part(Phase.LOSS).first is not None:
@@ -86,7 +87,7 @@ def sentences(comparison: Comparison) -> Iterator[str]:
         yield f"the gradient at the output of {_named(backward.first)}, though all outputs agree{_beyond(backward)}"
     if gradients.first is not None:
         yield f"the first variable whose gradient differs, from the loss back, is {gradients.first.key}"
-    elif forward.first is None and (update := comparison.part(Phase.UPDATE).first) is not None:
+    elif forward.first is None and update is not None:
         yield f"the update of {update.key}, though all gradients agree: look at the optimizer"
     if forward.first is None and evaluation.first is not None:
         yield f"in evaluation only, the output of {_named(evaluation.first)}{_after(evaluation)}"

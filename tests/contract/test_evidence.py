@@ -102,6 +102,55 @@ def test_one_value_of_the_initial_weights_is_found(base: Run, tmp_path: Path) ->
     assert told is not None and told.startswith("The weights at start differ in layers/dense.1/kernel: ")
 
 
+STATISTICS = np.float32([[0, 2], [2, 6]])
+"""Of mean 1 and 4, and variance 1 and 4."""
+
+
+def scaled(layer: Any) -> keras.Model:
+    return keras.Sequential([keras.Input((2,)), layer, L.Dense(3)])
+
+
+def adapted(data: np.ndarray) -> keras.Model:
+    layer = L.Normalization()
+    layer.adapt(data)
+    return scaled(layer)
+
+
+def test_statistics_are_described_by_value() -> None:
+    told = [
+        declared(make)["model"]["layers"]["layers/normalization.0"]
+        for make in (
+            lambda: adapted(STATISTICS),
+            lambda: adapted(STATISTICS + 1),
+            lambda: scaled(L.Normalization(mean=[1.0, 4.0], variance=[1.0, 4.0])),
+        )
+    ]
+    assert (
+        told[0] == "Normalization(trainable=True, dtype=float32, axis=[-1], mean=~[1 4], variance=~[1 4], invert=False)"
+    )
+    assert "mean=~[2 5], variance=~[1 4]" in told[1]
+    assert told[2] == told[0]
+    many = L.Normalization(mean=np.arange(20.0), variance=np.ones(20))
+    wide = keras.Sequential([keras.Input((20,)), many, L.Dense(3)])
+    # the first of the four sums has the weights 1
+    assert "mean=20 in ~[190 " in declared(lambda: wide)["model"]["layers"]["layers/normalization.0"]
+
+
+def test_other_statistics_are_a_difference_and_roundings_are_none(base: Run) -> None:
+    exact, rounded, other = (
+        replace(base, declared={**base.declared, **declared(lambda data=data: adapted(data))})
+        for data in (STATISTICS, STATISTICS * np.float32(1 + 2e-6), STATISTICS + 1)
+    )
+    assert declared(lambda: adapted(STATISTICS * np.float32(1 + 2e-6))) != declared(lambda: adapted(STATISTICS))
+    assert first_difference([exact, rounded], 1e-5) is None
+    configurations = [each for each in preconditions([exact, rounded]) if each.name == "configuration"]
+    assert configurations[0].held
+    assert configurations[0].values[0] == configurations[0].values[1]
+    assert first_difference([exact, other], 1e-5) == (
+        "The configuration differs in layers/normalization.0: Normalization(mean=~[1 4]) / Normalization(mean=~[2 5])."
+    )
+
+
 class Silent(keras.layers.Layer):
     """It cannot be serialised."""
 

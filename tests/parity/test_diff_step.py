@@ -51,6 +51,8 @@ def test_a_sound_model_takes_the_same_step(sound: Mapping[str, Path], backend: s
         (0, "weights", "already the weights at start: layers/block.0/inner/kernel"),
         (0, "output", "the first layer whose output differs is layers/block.0/gain (Gain); up to layers/block.0/inner"),
         (0, "loss", "the loss, though all outputs of layers agree"),
+        # on TensorFlow, where a tensor can carry a note
+        (0, "loss by a note", "the loss, though all outputs of layers agree"),
         (1, "gradient", "look at how layers/block.0/gain (Gain"),
         (0, "update", "though all gradients agree: look at the optimizer"),
         (0, "evaluation", "in evaluation only, the output of layers/block.0/gain (Gain)"),
@@ -65,6 +67,7 @@ def test_a_fault_is_named(
     found = compared(sound, backend, tmp_path / "trace")
     assert not found.same
     assert any(said in sentence for sentence in sentences(found)), list(sentences(found))
+    assert fault == "update" or not any("optimizer" in sentence for sentence in sentences(found))
 
 
 def test_the_command_says_it_and_writes_nothing(tmp_path: Path) -> None:

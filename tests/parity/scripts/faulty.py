@@ -48,11 +48,21 @@ class Block(keras.layers.Layer):
         return self.gain(self.inner(x), training=training)
 
 
+class Noting(keras.layers.Layer):
+    """Leaves a note at its output, as Keras does with the logits before a softmax."""
+
+    def call(self, x: object) -> object:
+        y = x * 1.0
+        if wrong("loss by a note"):
+            y._noted = x * 1.1
+        return y
+
+
 class Loss(keras.losses.SparseCategoricalCrossentropy):
     """Cross entropy."""
 
     def call(self, y_true: object, y_pred: object) -> object:
-        values = super().call(y_true, y_pred)
+        values = super().call(y_true, getattr(y_pred, "_noted", y_pred))
         return values * 1.001 if wrong("loss") else values
 
 
@@ -63,7 +73,7 @@ block = Block()
 hidden = block(hidden) + ops.sin(hidden)
 hidden = keras.layers.MultiHeadAttention(2, 4, dropout=0.1)(hidden, hidden)
 hidden = keras.layers.LayerNormalization()(block(keras.layers.Dropout(0.1)(hidden)))
-outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(hidden))
+outputs = Noting()(keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(hidden)))
 model = keras.Model(inputs, outputs)
 if wrong("weights"):
     block.inner.kernel.assign(block.inner.kernel * 1.001)
