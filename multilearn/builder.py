@@ -69,24 +69,24 @@ class LearnerBuilder:
     def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False) -> None:
         object.__setattr__(self, "_settings", Settings(Location.of(directory), overwrite))
 
-    def metric_train(self, metric: AnyMetric) -> LearnerBuilder:
+    def metric_train(self, metric: AnyMetric | str) -> LearnerBuilder:
         """Measure `metric` on the training batches: logged, and shown as text."""
         return self._with_metric(Split.TRAIN, metric, plotted=False)
 
-    def metric_valid(self, metric: AnyMetric) -> LearnerBuilder:
+    def metric_valid(self, metric: AnyMetric | str) -> LearnerBuilder:
         """Measure `metric` on the validation batches: logged, and shown as text."""
         return self._with_metric(Split.VALID, metric, plotted=False)
 
-    def metric_train_numeric(self, metric: AnyMetric) -> LearnerBuilder:
+    def metric_train_numeric(self, metric: AnyMetric | str) -> LearnerBuilder:
         """Measure a numeric `metric` on the training batches: logged, plotted, and in the summary."""
         return self._with_metric(Split.TRAIN, metric, plotted=True)
 
-    def metric_valid_numeric(self, metric: AnyMetric) -> LearnerBuilder:
+    def metric_valid_numeric(self, metric: AnyMetric | str) -> LearnerBuilder:
         """Measure a numeric `metric` on the validation batches: logged, plotted, and in the summary."""
         return self._with_metric(Split.VALID, metric, plotted=True)
 
-    def metrics(self, *metrics: AnyMetric) -> LearnerBuilder:
-        """Measure each on both splits; numeric ones are plotted."""
+    def metrics(self, *metrics: AnyMetric | str) -> LearnerBuilder:
+        """Measure each on both splits; numeric ones are plotted. A text is the name of a metric of Keras."""
         builder = self
         for metric in map(as_metric, metrics):
             for split in (Split.TRAIN, Split.VALID):
@@ -226,12 +226,15 @@ class LearnerBuilder:
         refuse_contradictions(self._settings)
         backend = backends.load()
         subject = backend.adopt(model, optimizer, lr)
-        refuse_unmeasured(self._settings, subject.scheduler)
-        if self._settings.device is not None and isinstance(backend, FindsDevices):
-            backend.find_device(self._settings.device)
+        asked = backends.asked_by(model)
+        settings = self._settings.following(asked)
+        refuse_unmeasured(settings, subject.scheduler)
+        if settings.device is not None and isinstance(backend, FindsDevices):
+            backend.find_device(settings.device)
         seed = seeds.current()
-        settings, path = placed(self._settings, backend.name, seed)
-        return Learner(Run(settings, path, backend, replace(subject, scheduler=own(subject.scheduler)), seed))
+        settings, path = placed(settings, backend.name, seed)
+        subject = replace(subject, scheduler=own(subject.scheduler))
+        return Learner(Run(settings, path, backend, subject, seed, asked.notes))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None) -> LearnerBuilder:
@@ -266,11 +269,11 @@ class LearnerBuilder:
         """
         return to_toml(self._settings)
 
-    def _with_metric(self, split: Split, metric: AnyMetric, plotted: bool) -> LearnerBuilder:
-        metric = as_metric(metric)
-        require_metric(metric, split, plotted)
-        refuse_twice(metric.name, split, self._settings)
-        return self._with(metrics=(*self._settings.metrics, Registered(split, metric, plotted)))
+    def _with_metric(self, split: Split, metric: AnyMetric | str, plotted: bool) -> LearnerBuilder:
+        found: AnyMetric = as_metric(metric)
+        require_metric(found, split, plotted)
+        refuse_twice(found.name, split, self._settings)
+        return self._with(metrics=(*self._settings.metrics, Registered(split, found, plotted)))
 
     def _with(self, **changes: Any) -> LearnerBuilder:
         builder = object.__new__(type(self))

@@ -27,7 +27,7 @@ def refuse_twice(name: str, split: Split, settings: Settings) -> None:
 
 
 def refuse_contradictions(settings: Settings) -> None:
-    """Raise `ConfigurationError` for what nothing follows, or what watches a metric that is not measured."""
+    """Raise `ConfigurationError` for what nothing follows from."""
     if settings.recorder is None and settings.strategy is not DEFAULT:
         raise ConfigurationError(
             "A checkpointing strategy needs a checkpointer.",
@@ -40,14 +40,12 @@ def refuse_contradictions(settings: Settings) -> None:
             received=f"{settings.checkpoint_every!r}, and nothing is saved",
             remedy="Add .with_file_checkpointer().",
         )
-    for best in best_of(settings.strategy):
-        _require_measured("KeepBest", Monitor(best.metric, best.split, best.direction), settings)
-    for what, monitor in settings.watched():
-        _require_measured(what, monitor, settings)
 
 
 def refuse_unmeasured(settings: Settings, scheduler: LRScheduler) -> None:
-    """Raise `ConfigurationError` for a schedule that watches a metric that is not measured."""
+    """Raise `ConfigurationError` for what watches a metric that is not measured: a strategy, a rule, the schedule."""
+    for best in best_of(settings.strategy):
+        _require_measured("KeepBest", Monitor(best.metric, best.split, best.direction), settings)
     for what, monitor in settings.watched(scheduler):
         _require_measured(what, monitor, settings)
 

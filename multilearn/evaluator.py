@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from multilearn import backend as backends
 from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, length
@@ -54,10 +55,11 @@ class Evaluator:
 
     A relative directory is relative to the current one when the evaluator is made; `~` is the home directory.
 
-    `metrics`: what to measure; the loss is measured in any case. `metric_loggers`: instead of a `FileMetricLogger`,
-    which writes `test/<name>/<metric>.log`; an empty list for none. `renderer`: instead of a `CliRenderer`.
-    `recorder`: of the checkpoints, where it is one of your own. `device`: `"cpu"` or `"gpu:0"`, by default the
-    framework's first. `capture=False` runs eagerly, for debugging. `summary`: print a table at the end.
+    `metrics`: what to measure; the loss is measured in any case, and what the model was compiled with.
+    `metric_loggers`: instead of a `FileMetricLogger`, which writes `test/<name>/<metric>.log`; an empty list for none.
+    `renderer`: instead of a `CliRenderer`. `recorder`: of the checkpoints, where it is one of your own. `device`:
+    `"cpu"` or `"gpu:0"`, by default the framework's first. `capture=False` runs eagerly, for debugging.
+    `summary`: print a table at the end.
 
     >>> Evaluator("runs/digits-{backend}", metrics=[Loss()]).directory
     'runs/digits-{backend}'
@@ -120,10 +122,12 @@ class Evaluator:
     ) -> Mapping[str, float | str]:
         path = placed(self._location)
         refuse_unwritable(path)
+        asked = backends.asked_by(model)
+        measured = self._measured(asked.metrics)
         options = EngineOptions(
-            eval_metrics=of_device(self._measured()),
+            eval_metrics=of_device(measured),
             device=None if self.device is None else str(self.device),
-            capture=self.capture,
+            capture=self.capture and not asked.eagerly,
         )
         result = _Result()
         loggers = (FileMetricLogger(),) if self.metric_loggers is None else tuple(self.metric_loggers)
@@ -132,35 +136,18 @@ class Evaluator:
             listeners = Listeners((result, *loggers), renderer)
             stack.callback(listeners.close)
             try:
-                self._measure(trained, listeners, name, path)
+                _measure(trained, measured, listeners, name, path)
             except BaseException as error:
                 listeners.failed(START, error)
                 raise
         if self.summary:
-            self._print_summary(name, path, result.values)
+            _print_summary(measured, name, path, result.values)
         return MappingProxyType(result.values)
 
-    def _measure(self, trained: Trained, listeners: Listeners, name: str, path: Path) -> None:
-        measured = self._measured()
-        store = MetricStore({Split.TEST: measured})
-        shown = {Split.TEST: frozenset(metric.name for metric in measured)}
-        reporter = Reporter(trained.engine, store, listeners, shown, "ignore", Progress())
-        batches = length(trained.loader)
-        listeners.tell(Evaluating(path, name, trained.position, batches, tuple(map(_info, measured))))
-        reporter.begin(Split.TEST)
-        epoch = EpochLength(Split.TEST, batches)
-        suspicious = epoch.suspicious
-        with batches_of(trained.loader, trained.seed, 1) as found:
-            for number, batch in enumerate(found, start=1):
-                if number == suspicious:
-                    epoch.warn(1, number)
-                reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
-        reporter.end(Split.TEST, 1)
-        listeners.tell(Finished(START))
-
-    def _measured(self) -> tuple[AnyMetric, ...]:
-        metrics = tuple(self.metrics)
-        return metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
+    def _measured(self, of_model: Sequence[AnyMetric]) -> tuple[AnyMetric, ...]:
+        names = {metric.name for metric in self.metrics}
+        metrics = (*self.metrics, *(metric for metric in of_model if metric.name not in names))
+        return metrics if Loss.name in names else (*metrics, Loss())
 
     def _refuse_unusable(self) -> None:
         for metric in self.metrics:
@@ -178,16 +165,35 @@ class Evaluator:
         if self.recorder is not None:
             require(self.recorder, Recorder, "A recorder must have an extension and the methods write and read.")
 
-    def _print_summary(self, name: str, path: Path, values: Mapping[str, float | str]) -> None:
-        infos = [_info(metric) for metric in self._measured() if metric.name in values]
-        names = [printable(info.name) for info in infos]
-        longest = max(map(len, names))
-        told = zip(names, infos, strict=True)
-        rows = [f"  {name:{longest}}  {shown(values[info.name], info.unit)}" for name, info in told]
-        screen = ForgivingStream(sys.stdout)
-        head = printable(f"evaluation {name}, in {readable(RunDirectory(path).test(name))}")
-        screen.write("\n".join([head, *rows]) + "\n")
-        screen.flush()
+
+def _measure(trained: Trained, measured: Sequence[AnyMetric], listeners: Listeners, name: str, path: Path) -> None:
+    store = MetricStore({Split.TEST: measured})
+    shown = {Split.TEST: frozenset(metric.name for metric in measured)}
+    reporter = Reporter(trained.engine, store, listeners, shown, "ignore", Progress())
+    batches = length(trained.loader)
+    listeners.tell(Evaluating(path, name, trained.position, batches, tuple(map(_info, measured))))
+    reporter.begin(Split.TEST)
+    epoch = EpochLength(Split.TEST, batches)
+    suspicious = epoch.suspicious
+    with batches_of(trained.loader, trained.seed, 1) as found:
+        for number, batch in enumerate(found, start=1):
+            if number == suspicious:
+                epoch.warn(1, number)
+            reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
+    reporter.end(Split.TEST, 1)
+    listeners.tell(Finished(START))
+
+
+def _print_summary(measured: Sequence[AnyMetric], name: str, path: Path, values: Mapping[str, float | str]) -> None:
+    infos = [_info(metric) for metric in measured if metric.name in values]
+    names = [printable(info.name) for info in infos]
+    longest = max(map(len, names))
+    told = zip(names, infos, strict=True)
+    rows = [f"  {name:{longest}}  {shown(values[info.name], info.unit)}" for name, info in told]
+    screen = ForgivingStream(sys.stdout)
+    head = printable(f"evaluation {name}, in {readable(RunDirectory(path).test(name))}")
+    screen.write("\n".join([head, *rows]) + "\n")
+    screen.flush()
 
 
 class _Result:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdoptsMetrics",
     "ArrayOps",
+    "Asked",
     "Backend",
     "Batch",
     "Compiler",
@@ -37,6 +38,7 @@ __all__ = [
     "Task",
     "TellsNumerics",
     "Tensor",
+    "UnderstandsCompiled",
     "Verifying",
     "Weighed",
 ]
@@ -373,7 +375,28 @@ class AdoptsMetrics(Protocol):
     """A backend whose framework has metrics of its own."""
 
     def adopt_metric(self, metric: Any) -> Metric:
-        """The framework's metric as one of ours, or a refusal with the remedy."""
+        """The framework's metric, or the one that it knows by a name, as one of ours, or a refusal with the remedy."""
+        ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model itself asks of a run: `metrics` to measure on both splits, to have its steps run `eagerly`.
+
+    `notes`: sentences for the log, on what it asks for and does not get.
+    """
+
+    metrics: tuple[Metric, ...] = ()
+    eagerly: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class UnderstandsCompiled(Protocol):
+    """A backend whose models may carry with them how they are to be trained."""
+
+    def asked_by(self, model: Any) -> Asked:
+        """What `model`, as `build` takes it, asks for. Raises `ConfigurationError` for what cannot be had."""
         ...
 
 

@@ -100,9 +100,9 @@ def require_loggers(loggers: Sequence[MetricLogger]) -> None:
 
 
 def as_metric(metric: Any) -> Any:
-    """A metric of Keras' own in the adaptor that the backend has for it; anything else as it is."""
+    """A metric of Keras' own, or its name, in the adaptor that the backend has for it; anything else as it is."""
     keras = sys.modules.get("keras")
-    if keras is None or not isinstance(metric, getattr(keras, "Metric", ())):
+    if not isinstance(metric, str) and (keras is None or not isinstance(metric, getattr(keras, "Metric", ()))):
         return metric
     backend = backends.load()
     return backend.adopt_metric(metric) if isinstance(backend, AdoptsMetrics) else metric

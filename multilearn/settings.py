@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, 
 from multilearn.checkpoint.strategies import best_of
 from multilearn.checkpointing import SaveInterval
 from multilearn.early_stopping import StoppingRule, watched_by
+from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
 from multilearn.history import Monitor
 from multilearn.interrupter import Interrupter
 from multilearn.location import Location
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
-from multilearn.protocols import Compiler, LRScheduler
+from multilearn.protocols import Asked, Compiler, LRScheduler
 from multilearn.renderers import Renderer
 from multilearn.reporting import NanPolicy
 from multilearn.schedulers import watched_by as watched_by_schedule
@@ -78,10 +79,31 @@ class Settings:
     compile: Compiler | None = None
     passes: bool = True
     show_summary: bool = False
+    of_model: tuple[Registered, ...] = ()
+    """What the model itself asks to be measured, besides what is registered."""
 
     def of(self, split: Split) -> tuple[Registered, ...]:
-        """The metrics registered on a split."""
-        return tuple(registered for registered in self.metrics if registered.split == split)
+        """The metrics that are measured on a split."""
+        return tuple(registered for registered in (*self.metrics, *self.of_model) if registered.split == split)
+
+    def following(self, asked: Asked) -> Settings:
+        """With what a model asks for: metrics that are not registered already, and steps that are run eagerly.
+
+        Raises `ConfigurationError` where it asks for eager steps, and a compiler was asked for.
+        """
+        if asked.eagerly and self.compile is not None:
+            raise ConfigurationError(
+                "What is compiled is the captured step.",
+                received=f"a model compiled with run_eagerly=True, and compile={self.compile!r}",
+                remedy="Leave out one of the two.",
+            )
+        more = [
+            Registered(split, metric, plotted=metric.numeric)
+            for split in (Split.TRAIN, Split.VALID)
+            for metric in asked.metrics
+            if all(metric.name != each.metric.name for each in self.of(split))
+        ]
+        return replace(self, of_model=tuple(more), capture=self.capture and not asked.eagerly)
 
     @property
     def kept(self) -> CheckpointStrategy:
@@ -105,7 +127,7 @@ class Settings:
     def describe_metrics(self) -> tuple[Mapping[str, Any], ...]:
         """What readers of metric files need to know of each metric, for `experiment.json`."""
         described: dict[str, dict[str, Any]] = {}
-        for registered in self.metrics:
+        for registered in (*self.metrics, *self.of_model):
             info = registered.info()
             repeatable = getattr(registered.metric, "repeatable", True)
             declared = {**asdict(info), "plotted": False, "repeatable": repeatable, "splits": []}

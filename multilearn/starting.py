@@ -39,13 +39,14 @@ __all__ = ["Run", "Start"]
 
 @dataclass(frozen=True)
 class Run:
-    """What `build` made of a description: all that a run is, before it has data."""
+    """What `build` made of a description: all that a run is, before it has data. `notes` is for its log."""
 
     settings: Settings
     path: Path
     backend: Backend
     subject: Subject
     seed: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Start:
         plan = Plan(run.seed, settings.accumulation, batches, getattr(scheduler, "horizon", None))
         found = find(settings, run.path, engine)
         ahead, resting = LookAhead(), Resting(data.loaders.get(Split.VALID))
-        notes = [*data.notes, *found.notes, *_in_vain(settings, data)]
+        notes = [*run.notes, *data.notes, *found.notes, *_in_vain(settings, data)]
         if settings.recorder is not None:
             notes += require_saveable(data.loaders[Split.TRAIN])
             resting.take(0)

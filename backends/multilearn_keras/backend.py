@@ -10,9 +10,11 @@ from typing import Any, cast
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn.protocols import Engine, EngineOptions, EvalEngine, Example, Subject
+from multilearn.protocols import Asked, Engine, EngineOptions, EvalEngine, Example, Subject
 from multilearn.walking import Traced
 from multilearn_keras import random
+from multilearn_keras.compiled_metrics import CompiledMetric, metric_by_name
+from multilearn_keras.compiled_words import asked_by, refuse_overridden
 from multilearn_keras.described import described, layers_described
 from multilearn_keras.devices import KerasDevice, available, resolve
 from multilearn_keras.engines.evaluation import ModelAlone
@@ -78,14 +80,19 @@ class KerasBackend:
     def find_device(self, name: str) -> KerasDevice:
         return resolve(name)
 
-    def adopt_metric(self, metric: Any) -> KerasMetric:
-        return KerasMetric(metric)
+    def adopt_metric(self, metric: Any) -> KerasMetric | CompiledMetric:
+        return metric_by_name(metric) if isinstance(metric, str) else KerasMetric(metric)
+
+    def asked_by(self, model: Any) -> Asked:
+        return asked_by(model)
 
     def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
         return cast("Engine", self._class("Engine")(subject, examples, options))
 
     def eval_engine(self, model: Any, examples: Sequence[Example], options: EngineOptions) -> EvalEngine:
         alone = isinstance(model, keras.Model) and not options.eval_metrics
+        if alone:
+            refuse_overridden(model, predicting=True)
         task = ModelAlone(model) if alone else _task(model)
         return cast("EvalEngine", self._class("EvalEngine")(task, examples, options))
 
@@ -117,14 +124,14 @@ def jax() -> KerasBackend:
 def _task(model: Any) -> Any:
     if not isinstance(model, keras.Model):
         if hasattr(model, "model") and callable(getattr(model, "step", None)):
-            _refuse_own_train_step(model.model)
+            refuse_overridden(model.model)
             return model
         raise ConfigurationError(
             "A model comes as a task, or as a compiled Keras model.",
             received=type(model).__name__,
             remedy="Write for instance Classification(model), from multilearn_keras.",
         )
-    _refuse_own_train_step(model)
+    refuse_overridden(model)
     if not model.compiled:
         raise ConfigurationError(
             "A bare model does not say what is minimised.",
@@ -145,15 +152,6 @@ def _loss_described(loss: Any) -> Any:
     if isinstance(loss, (list, tuple)):
         return [_loss_described(part) for part in loss]
     return loss if loss is None or isinstance(loss, str) else described(loss)
-
-
-def _refuse_own_train_step(model: Any) -> None:
-    if isinstance(model, keras.Model) and type(model).train_step is not keras.Model.train_step:
-        raise ConfigurationError(
-            "A model's own train_step is written for one framework and would be ignored here.",
-            received=f"{type(model).__name__}.train_step",
-            remedy="Put what it computes into the step of a task: step(batch, training) returns the loss.",
-        )
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,13 +13,22 @@ from multilearn.metrics.residuals import numbers_of
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, Output, RegressionOutput, SeveralOutputs
 from multilearn.protocols import ArrayOps, Tensor
 
-__all__ = ["FORMS", "is_of_keras", "measured_inputs"]
+__all__ = ["FORMS", "Compared", "is_of_keras", "measured_inputs"]
 
 FORMS = ("ids", "one_hot")
 """How the class of an item is told."""
 
 _NEUTRAL = ("Mean", "MeanMetricWrapper", "Metric", "Reduction", "Sum")
 """Classes of Keras that say nothing of what they compare."""
+
+
+@dataclass(frozen=True)
+class Compared(Output):
+    """What a metric is shown as it is."""
+
+    y_true: Any
+    y_pred: Any
+    weights: Any = None
 
 
 def measured_inputs(
@@ -29,6 +39,8 @@ def measured_inputs(
         shown = _of_classes(ops, output, metric, targets, name)
     elif isinstance(output, MultiLabelOutput):
         shown = {"y_true": ops.float32(output.targets), "y_pred": _predictions(ops, output, metric, name)}
+    elif isinstance(output, Compared):
+        shown = {"y_true": output.y_true, "y_pred": output.y_pred}
     elif isinstance(output, RegressionOutput):
         numbers = numbers_of(ops, output, name)
         shown = {"y_true": numbers.targets, "y_pred": numbers.predictions}

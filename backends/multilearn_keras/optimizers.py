@@ -26,7 +26,8 @@ __all__ = [
 def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimizer:
     """The Keras optimizer that `build` was given as an object, a name, or None for a compiled model's own.
 
-    For a model of the policy `mixed_float16` it is wrapped in a `LossScaleOptimizer`, as `compile` does.
+    For a model of the policy `mixed_float16` it is wrapped in a `LossScaleOptimizer`, as `compile` does, and not if the
+    model was compiled with `auto_scale_loss=False`.
     """
     given = optimizer
     if optimizer is None:
@@ -59,7 +60,8 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
             remedy=f"Leave it out and use .grads_accumulation({steps}).",
         )
     refuse_built_for_another(optimizer, model)
-    if given is not None and _is_mixed_float16(model) and not scales_loss_dynamically(optimizer):
+    scales = scales_loss_dynamically(optimizer) or _compiled_without_scaling(model)
+    if given is not None and _is_mixed_float16(model) and not scales:
         # as Keras' own compile does: small gradients would be zero in half precision
         return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     return optimizer
@@ -137,6 +139,11 @@ def _inner(optimizer: Any) -> Any:
 
 def _is_mixed_float16(model: Any) -> bool:
     return getattr(getattr(model, "dtype_policy", None), "name", None) == "mixed_float16"
+
+
+def _compiled_without_scaling(model: Any) -> bool:
+    own = getattr(model, "optimizer", None)
+    return isinstance(own, keras.optimizers.Optimizer) and not scales_loss_dynamically(own)
 
 
 def _named(name: str) -> keras.optimizers.Optimizer:

@@ -181,7 +181,7 @@ def over_time() -> keras.Model:
 
 
 def masked_over_time() -> keras.Model:
-    return keras.Sequential([keras.Input((4,)), layers.Embedding(7, 5, mask_zero=True), layers.Dense(3)])
+    return keras.Sequential([keras.Input((4, 5)), layers.Masking(), layers.Dense(3)])
 
 
 def over_pixels() -> keras.Model:
@@ -201,11 +201,11 @@ def along(weight: np.ndarray, *lengths: int) -> np.ndarray:
 LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 BY_WEIGHT = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
 SEQUENCES = (numbers(16, 4, 5), ids(3, 16, 4))
-TOKENS = (np.concatenate([ids(6, 16, 2) + 1, ids(7, 16, 2)], axis=1), ids(3, 16, 4))
+PADDED = (numbers(16, 4, 5) * (np.arange(4) < 2 + ids(3, 16, 1))[..., None], ids(3, 16, 4))
 ROWS = {
     "sequences": (over_time, "sparse_categorical_crossentropy", SEQUENCES, (4,)),
-    "masked": (masked_over_time, LOGITS, TOKENS, (4,)),
-    "masked, by weight": (masked_over_time, BY_WEIGHT, TOKENS, (4,)),
+    "masked": (masked_over_time, LOGITS, PADDED, (4,)),
+    "masked, by weight": (masked_over_time, BY_WEIGHT, PADDED, (4,)),
     "images": (over_pixels, LOGITS, (numbers(16, 4, 4, 2), ids(3, 16, 4, 4)), (4, 4)),
     "numbers": (over_pixels, "mse", (numbers(16, 4, 4, 2), numbers(16, 4, 4, 3)), (4, 4)),
 }

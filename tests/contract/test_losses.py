@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import chunks, engine_of, evaluate, ids, numbers, train, twins
+from training import chunks, engine_of, evaluate, ids, learner, numbers, train, twins
 
-from multilearn_keras import Classification, MultiLabelClassification
+from multilearn.errors import ConfigurationError
+from multilearn_keras import Classification, MultiLabelClassification, Regression
 
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Array]
@@ -188,3 +190,102 @@ def test_classes_of_the_points_of_images_train_as_with_one_hot_targets(shape: An
     np.testing.assert_allclose(*losses, rtol=1e-5)
     for one, other in zip(sparse.get_weights(), dense.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+class Unconnected(keras.Model):
+    """Ends in a softmax over its one unit, which no graph shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        return ops.softmax(self.dense(x))[:, 0]
+
+
+def ending(*last: layers.Layer) -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="relu"), *last])
+
+
+def two_outputs() -> keras.Model:
+    x = keras.Input((4,))
+    return keras.Model(x, {"kind": layers.Dense(1, "softmax", name="kind")(x), "size": layers.Dense(1, name="size")(x)})
+
+
+def with_loss(model: keras.Model, loss: Any) -> keras.Model:
+    model.compile("sgd", loss)
+    return model
+
+
+SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+X, LABELS, CLASS = numbers(6, 4), ids(2, 6, 1), np.zeros((6, 1), "int32")
+STUCK: dict[str, tuple[Callable[[], Any], Any]] = {
+    "softmax": (lambda: with_loss(ending(layers.Dense(1, "softmax")), "binary_crossentropy"), LABELS),
+    "softmax layer": (
+        lambda: with_loss(ending(layers.Dense(1), layers.Softmax()), "binary_focal_crossentropy"),
+        LABELS,
+    ),
+    "softmax, reshaped": (lambda: with_loss(ending(layers.Dense(1, "softmax"), layers.Reshape((1, 1))), "mse"), LABELS),
+    "log softmax": (lambda: Regression(ending(layers.Dense(1), layers.Activation("log_softmax"))), LABELS),
+    "softmax, no graph": (lambda: with_loss(Unconnected(), "mse"), LABELS[:, 0]),
+    "softmax, task": (lambda: MultiLabelClassification(ending(layers.Dense(1, "softmax")), from_logits=False), LABELS),
+    "softmax, of two outputs with one loss": (
+        lambda: with_loss(two_outputs(), "mse"),
+        {"kind": LABELS, "size": numbers(6, 1)},
+    ),
+    "softmax, of two outputs": (
+        lambda: with_loss(two_outputs(), {"kind": "binary_crossentropy", "size": "mse"}),
+        {"kind": LABELS, "size": numbers(6, 1)},
+    ),
+    "one class": (lambda: with_loss(ending(layers.Dense(1, "sigmoid")), "categorical_crossentropy"), LABELS),
+    "one class, sparse": (lambda: with_loss(ending(layers.Dense(1)), SPARSE), CLASS),
+    "one class, task": (lambda: Classification(ending(layers.Dense(1))), CLASS),
+}
+
+
+def rounded(y: Any, p: Any) -> Any:
+    return ops.mean(ops.cast(ops.not_equal(ops.round(p), ops.cast(y, p.dtype)), "float32"), axis=-1)
+
+
+class Stopping(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return ops.stop_gradient(x)
+
+
+FLAT: dict[str, Callable[[], Any]] = {
+    "loss": lambda: with_loss(ending(layers.Dense(1, "sigmoid")), rounded),
+    "model": lambda: Regression(ending(layers.Dense(1), Stopping())),
+}
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_a_loss_without_a_gradient_is_refused_before_anything_is_written(tmp_path: Path, case: str) -> None:
+    run = learner(tmp_path / "run", FLAT[case](), "sgd", 0.1)
+    with pytest.raises(ConfigurationError, match="no gradient of the loss by any of 4 trainable variables"):
+        run.fit([(X, LABELS)])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("case", STUCK)
+def test_a_loss_that_no_weight_changes_is_refused_before_anything_is_written(tmp_path: Path, case: str) -> None:
+    make, y = STUCK[case]
+    run = learner(tmp_path / "run", make(), "sgd", 0.1)
+    message = "over one class" if "one class" in case else "same for all weights.*softmax over one unit"
+    with pytest.raises(ConfigurationError, match=message):
+        run.fit([(X, y)])
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_trains_around_a_softmax_over_one_unit_is_not_refused() -> None:
+    x = keras.Input((1, 4))
+    attended = layers.MultiHeadAttention(1, 2)(x, x)
+    one_key = keras.Model(x, layers.Dense(1, activation="sigmoid")(attended))
+    for model, batch in (
+        (with_loss(one_key, "binary_crossentropy"), (X[:, None], LABELS[:, None])),
+        (with_loss(ending(layers.Dense(1, "softmax"), layers.Dense(1)), "mse"), (X, numbers(6, 1))),
+    ):
+        engine = engine_of(model, "sgd", batch)
+        before = model.get_weights()
+        train(engine, [batch], 0.1)
+        engine.release()
+        assert not all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))

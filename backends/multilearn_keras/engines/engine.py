@@ -15,6 +15,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn.walking import Phase, Traced
 from multilearn_keras.beside import Beside, without_beside
+from multilearn_keras.constant_outputs import refuse_constant_outputs, refuse_one_class, softmaxes_of_one
 from multilearn_keras.derived import derive
 from multilearn_keras.engines.fixed import Fixed
 from multilearn_keras.engines.mismatch import require_same
@@ -31,6 +32,7 @@ from multilearn_keras.optimizers import (
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.streams import require_streams, restore_streams, streams
+from multilearn_keras.tasks.supervised import Supervised
 from multilearn_keras.transfer import assign, is_seed_state, record_of, specification, to_device
 from multilearn_keras.variables import flatten, held_by, variables
 from multilearn_keras.walking import traced_step, traced_variables
@@ -47,11 +49,13 @@ class KerasEngine(OpenedModel, ABC):
         self._model_copies, self._slot_copies = HostCopies(), HostCopies()
         with self._on_device():
             self._open(examples)
+            refuse_one_class(self._task, examples[0].batch, self._output_shape)
             self._state: dict[str, keras.Variable] = {}
             self._recorded = set(map(id, variables(self._task).values()))
             splits = ((options.train_metrics, True), (options.eval_metrics, False))
-            for example, (metrics, training) in zip(examples, splits, strict=False):
-                self._try(example.batch, metrics, training)
+            with softmaxes_of_one() as met:
+                for example, (metrics, training) in zip(examples, splits, strict=False):
+                    self._try(example.batch, metrics, training)
             # what the task holds besides its model may be built now
             self._state = variables(self._task)
             self._recorded |= set(map(id, self._state.values()))
@@ -67,6 +71,9 @@ class KerasEngine(OpenedModel, ABC):
             self._kept = [variable for variable in self._state.values() if id(variable) not in trained]
             # a batch that is skipped leaves these as they were, while random streams go on
             self._statistics = [variable for variable in self._kept if not is_seed_state(variable)]
+            few = self._few(examples[0].batch)
+            refuse_constant_outputs(self._task, few, met)
+            self._require_gradient(few)
             self._set_up()
             self._rate_guard = RateGuard(self._rate)
             self._fixed = Fixed(self._task, self._optimizer, self._state, compiled=options.capture)
@@ -74,6 +81,10 @@ class KerasEngine(OpenedModel, ABC):
     @abstractmethod
     def _set_up(self) -> None:
         """Make what the steps of this framework need."""
+
+    @abstractmethod
+    def _reaches(self, batch: Batch) -> bool:
+        """Whether the loss of an evaluated batch has a gradient, be it zero, by anything that is trained."""
 
     @abstractmethod
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput: ...
@@ -162,6 +173,27 @@ class KerasEngine(OpenedModel, ABC):
                 remedy="Leave the reduction at its default, or leave .grads_accumulation out.",
             )
         refuse_built_for_another(self._optimizer, self._model)
+
+    def _require_gradient(self, batch: Batch) -> None:
+        """Raise `ConfigurationError` where the loss of one of our tasks, or of a compiled model, has none."""
+        if not isinstance(self._task, Supervised):
+            return
+        try:
+            reaches = self._reaches(batch)
+        except Exception:
+            # some models take batches of one size only
+            return
+        if not reaches:
+            raise ConfigurationError(
+                "A loss without a gradient cannot be trained.",
+                received=f"no gradient of the loss by any of {len(self._trained)} trainable variables",
+                remedy="argmax, rounding, comparisons and stop_gradient have none: use a loss such as a cross-entropy.",
+            )
+
+    def _scoped_loss(self, batch: Batch, values: Sequence[Any] = ()) -> Any:
+        """The loss of an evaluated batch; what is assigned on the way is dropped."""
+        with keras.StatelessScope(values, collect_losses=True):
+            return self._step(batch, False).loss
 
     def _usable(self, loss: Any, gradients: Sequence[Any]) -> Any:
         """Whether a batch is not to be skipped, 0-d, on the device: loss and gradients are finite.

@@ -62,6 +62,16 @@ class JaxEngine(OnJax, KerasEngine):
         self._eval = self._jitted("evaluation", self._evaluate_on)
         self._pull()
 
+    def _reaches(self, batch: Batch) -> bool:
+        def loss(values: list[Any]) -> Any:
+            return self._scoped_loss(batch, _both(self._trained, values))
+
+        def change(values: list[Any], changes: list[Any]) -> Any:
+            return jax.jvp(loss, (values,), (changes,))[1]
+
+        trained = [variable.value for variable in self._trained]
+        return _depends(jax.make_jaxpr(change)(trained, trained).jaxpr, len(trained))
+
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
             key, batch = self._ready(batch, training=True)
@@ -214,6 +224,15 @@ class _Training(keras.StatelessScope):
             # adds zero, with the gradient of `before`
             value = jax.lax.stop_gradient(value) + (before - jax.lax.stop_gradient(before))
         super().add_update((variable, value))
+
+
+def _depends(program: Any, first: int) -> bool:
+    """Whether what a program of JAX returns follows from its arguments from number `first` on."""
+    following = set(map(id, program.invars[first:]))
+    for step in program.eqns:
+        if any(id(variable) in following for variable in step.invars):
+            following.update(map(id, step.outvars))
+    return any(id(variable) in following for variable in program.outvars)
 
 
 def _both(one: Sequence[Any], other: Sequence[Any]) -> list[tuple[Any, Any]]:

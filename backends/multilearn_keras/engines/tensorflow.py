@@ -91,6 +91,11 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
         if lost := [each for handle, each in written if not any(handle is one for one in known)]:
             raise refusal(lost)
 
+    def _reaches(self, batch: Batch) -> bool:
+        with tf.GradientTape() as tape:
+            loss = self._scoped_loss(batch)
+        return any(found is not None for found in tape.gradient(loss, [v.value for v in self._trained]))
+
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
             return self._measure("training", self._update if update else self._accumulate, batch, self._rate_of(lr))

@@ -103,6 +103,10 @@ class TorchEngine(_OnTorch, KerasEngine):
         fused = self._options.capture and not self._options.skip_non_finite
         self._fused = fused_update(self._optimizer, self._trained) if fused else None
 
+    def _reaches(self, batch: Batch) -> bool:
+        loss = self._scoped_loss(batch)
+        return bool(loss.requires_grad)
+
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         batch = self._prepared(batch)
         with self._on_device():

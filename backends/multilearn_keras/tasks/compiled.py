@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -51,16 +52,17 @@ class CompiledModel(Supervised):
         predictions = self.model(x, training=training)
         # not compute_loss: one that is overridden may know no `training`, and Keras sees to that here
         loss = self.model._compute_loss(x, y, predictions, own(weight), training)
+        compared = y, predictions, weight
         if isinstance(predictions, (dict, list, tuple)):
             items = ops.shape(keras.tree.flatten(predictions)[0])[0]
             parts = {
                 name: _output(own_loss(target, prediction, sample_weight=own(w)), own_loss, prediction, target, w)
                 for name, (own_loss, prediction, target, w) in named(self.model, predictions, y, weight).items()
             }
-            return SeveralOutputs(loss, items, parts)
+            return SeveralOutputs(loss, items, parts, compared=compared)
         if self.loss is None:
-            return Output(loss, ops.shape(predictions)[0])
-        return _output(loss, self.loss, predictions, y, weight)
+            return Output(loss, ops.shape(predictions)[0], compared=compared)
+        return replace(_output(loss, self.loss, predictions, y, weight), compared=compared)
 
     def check(self, batch: Any, shape: Any) -> None:
         """Look at a batch on the host, given the shape of the model's output. Raises `DataError`."""

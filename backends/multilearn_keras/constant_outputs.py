@@ -1,0 +1,111 @@
+"""Losses that cannot be trained, since what they are of is the same for all weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from multilearn.errors import ConfigurationError
+from multilearn_keras.losses import is_categorical
+from multilearn_keras.tasks import CompiledModel
+from multilearn_keras.tasks.named import named
+from multilearn_keras.tasks.supervised import Supervised, unpack
+
+__all__ = ["refuse_constant_outputs", "refuse_one_class", "softmaxes_of_one"]
+
+_SOFTMAXES = ("softmax", "log_softmax", "sparsemax")
+_REMEDY = (
+    "For two classes end the model in Dense(1, activation='sigmoid') with a binary cross-entropy, or in "
+    "Dense(2, activation='softmax') with a categorical one."
+)
+
+
+@contextmanager
+def softmaxes_of_one() -> Iterator[list[str]]:
+    """Meanwhile, the names of the softmax functions that are taken over an axis of length 1, which makes constants."""
+    nn: Any = import_module(f"keras.src.backend.{keras.backend.backend()}.nn")
+    originals = {name: getattr(nn, name) for name in _SOFTMAXES if hasattr(nn, name)}
+    met: list[str] = []
+
+    def watched(name: str) -> Any:
+        def softmax(x: Any, axis: Any = -1) -> Any:
+            if isinstance(axis, int) and len(x.shape) > 0 and x.shape[axis] == 1:
+                met.append(name)
+            return originals[name](x, axis=axis)
+
+        return softmax
+
+    for name in originals:
+        setattr(nn, name, watched(name))
+    try:
+        yield met
+    finally:
+        for name, original in originals.items():
+            setattr(nn, name, original)
+
+
+def refuse_one_class(task: Any, batch: Any, shape: Any) -> None:
+    """Raise `ConfigurationError` for a categorical loss over one class, which is divided by itself.
+
+    `shape`: that of the model's output, nested as the model nests it.
+    """
+    for name, (loss, of_output) in _judged(task, batch, shape).items():
+        axis = getattr(loss, "axis", -1)
+        if is_categorical(loss) and isinstance(axis, int) and of_output[axis] == 1:
+            raise ConfigurationError(
+                "A categorical loss over one class is the same whatever the model outputs.",
+                received=f"{loss.name} of {name} of shape ({', '.join(map(str, ('batch', *of_output[1:])))})",
+                remedy=_REMEDY,
+            )
+
+
+def refuse_constant_outputs(task: Any, batch: Any, met: list[str]) -> None:
+    """Raise `ConfigurationError` if an output with a loss is the same with the model's weights and with others.
+
+    `batch`: a few items, as tensors; `met`: what `softmaxes_of_one` found in a step. Without any, nothing is computed.
+    """
+    if not (met and isinstance(task, Supervised)):
+        return
+    outputs = [_numbers(task, batch, scale) for scale in (None, 0.05, 1.0)]
+    same = keras.tree.map_structure(lambda one, *others: all(np.array_equal(one, each) for each in others), *outputs)
+    for name, (_, constant) in _judged(task, batch, same).items():
+        if constant:
+            raise ConfigurationError(
+                "The loss of an output that is the same for all weights cannot be trained.",
+                received=f"{name} is a {met[-1]} over one unit",
+                remedy=_REMEDY,
+            )
+
+
+def _numbers(task: Supervised, batch: Any, scale: float | None) -> Any:
+    """What the model outputs, with its own weights, or with normally distributed ones."""
+    random = np.random.default_rng(0)
+    mapping = [
+        (variable, ops.convert_to_tensor(scale * random.standard_normal(variable.shape), dtype=variable.dtype))
+        for variable in (task.model.trainable_variables if scale is not None else ())
+    ]
+    with keras.StatelessScope(mapping):
+        output = task.model(task.inputs(batch), training=False)
+    return keras.tree.map_structure(ops.convert_to_numpy, output)
+
+
+def _judged(task: Any, batch: Any, outputs: Any) -> Mapping[str, tuple[keras.losses.Loss, Any]]:
+    """The loss of each output, and what of `outputs`, nested as the model nests them, belongs to it, by what it is."""
+    if not isinstance(task, Supervised):
+        return {}
+    if isinstance(task, CompiledModel) and type(task.model).compute_loss is not keras.Model.compute_loss:
+        return {}
+    nested = isinstance(outputs, (dict, list)) or (
+        isinstance(outputs, tuple) and any(isinstance(each, (tuple, bool)) for each in outputs)
+    )
+    if not nested:
+        return {} if task.loss is None else {"the output": (task.loss, outputs)}
+    _, y, weight = unpack(batch)
+    found = named(task.model, outputs, y, weight)
+    return {f"the output {name!r}": (loss, part) for name, (loss, part, *_) in found.items()}
