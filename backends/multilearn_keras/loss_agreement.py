@@ -69,10 +69,10 @@ def _one_hot(of_logits: Function, of_probabilities: Function) -> Function:
     def crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
         if from_logits:
             return of_logits(target, output, from_logits, axis)
-        output = ops.convert_to_tensor(output)
+        target, output = ops.convert_to_tensor(target), ops.convert_to_tensor(output)
         if len(target.shape) == len(output.shape) and target.shape[axis] == 1:
             target = ops.squeeze(target, axis)
-        one_hot = ops.one_hot(ops.cast(target, "int32"), output.shape[axis], axis=axis, dtype=output.dtype)
+        one_hot = ops.one_hot(ops.cast(target, "int32"), ops.shape(output)[axis], axis=axis, dtype=output.dtype)
         return of_probabilities(one_hot, output, False, axis)
 
     return crossentropy
