@@ -10,7 +10,9 @@ from pathlib import Path
 from multilearn.events import Split
 from multilearn.own_files import is_folder
 
-__all__ = ["RunDirectory", "file_name", "metric_name"]
+__all__ = ["HISTORY", "RunDirectory", "file_name", "metric_name"]
+
+HISTORY = "history.log"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .()@=+,-]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
@@ -59,6 +61,10 @@ class RunDirectory:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoint"
+
+    @property
+    def history(self) -> Path:
+        return self.checkpoints / HISTORY
 
     def epoch(self, split: Split, epoch: int) -> Path:
         """The folder of a split's metric files of one epoch, counted from 1."""

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any, Protocol, SupportsIndex
 
 from multilearn.checkpoint import CheckpointFolder, CheckpointStrategy, CheckpointWriter
+from multilearn.counted_files import CountedFiles
 from multilearn.errors import ConfigurationError
 from multilearn.history import History, Monitor
 from multilearn.position import Position
@@ -101,8 +102,12 @@ class BestInMemory(NoCheckpointer):
 class FileCheckpointer:
     """Copies on the calling thread, and leaves writing to one worker."""
 
-    def __init__(self, folder: CheckpointFolder, strategy: CheckpointStrategy) -> None:
+    def __init__(
+        self, folder: CheckpointFolder, strategy: CheckpointStrategy, counted: CountedFiles | None = None
+    ) -> None:
+        """`counted`: the files beside the records that a checkpoint refers to, in a run that has them."""
         self._folder = folder
+        self._counted = counted
         self._strategy = strategy
         self._writer = CheckpointWriter(folder)
 
@@ -115,14 +120,14 @@ class FileCheckpointer:
         if epoch not in kept and not stopping:
             return False
         drop = [Position(other) for other in on_disk if other not in kept and other != epoch]
-        self._writer.save(Position(epoch), snapshot(), drop)
+        self._save(Position(epoch), snapshot, drop)
         return True
 
     def inside_epoch(self, position: Position, snapshot: Snapshot) -> bool:
         """Save a place inside an epoch; it goes when a later one is durable, and counts for no strategy."""
         # before the copy is made, so that there is one copy at a time
         self._writer.wait()
-        self._writer.save(position, snapshot())
+        self._save(position, snapshot)
         return True
 
     def durable(self) -> Sequence[Position]:
@@ -145,6 +150,10 @@ class FileCheckpointer:
     def close(self) -> None:
         """Wait until everything is on disk. Raises what the worker met."""
         self._writer.close()
+
+    def _save(self, position: Position, snapshot: Snapshot, drop: Sequence[Position] = ()) -> None:
+        first = None if self._counted is None else self._counted.up_to(position)
+        self._writer.save(position, snapshot(), drop, first)
 
 
 def _is_number(value: Any, kind: type) -> bool:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from multilearn.artifacts import RunDirectory, metric_name
+from multilearn.artifacts import RunDirectory, file_name
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.regular import opened
+from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import read_document
 from multilearn.loggers import format_final
 from multilearn.position import Position
 
-__all__ = ["damages"]
+if TYPE_CHECKING:
+    from multilearn.resuming import Found
 
-Finals = Mapping[Split, Mapping[str, Mapping[int, float]]]
-"""The epoch values that a checkpoint knows, by split, metric and epoch."""
+__all__ = ["damages"]
 
 _TAIL = 1 << 12
 
 
-def damages(run: RunDirectory, folder: CheckpointFolder, position: Position, finals: Finals) -> list[str]:
-    """A line for each thing that is not as it was left, in the run that goes on from `position`: it stays as it is."""
+def damages(run: RunDirectory, folder: CheckpointFolder, found: Found) -> list[str]:
+    """A line for each thing that is not as it was left, in the run that resumes from `found`: it stays as it is."""
     return [
         *_of_experiment(run.experiment),
-        *_of_earlier_checkpoints(folder, position),
-        *_of_metric_files(run, position, finals),
+        *_of_earlier_checkpoints(folder, found.position),
+        *_of_metric_files(run, found),
     ]
 
 
@@ -48,22 +50,48 @@ def _of_earlier_checkpoints(folder: CheckpointFolder, position: Position) -> Ite
             yield f"Checkpoint {each} is damaged: {problem}."
 
 
-def _of_metric_files(run: RunDirectory, position: Position, finals: Finals) -> Iterator[str]:
-    """Of finished epochs: a file that is missing though other epochs have it, or has another end than it had."""
+def _of_metric_files(run: RunDirectory, found: Found) -> Iterator[str]:
+    """Of finished epochs: files that are missing, or have another end than they had."""
+    logged = _logged(run)
     for split in (Split.TRAIN, Split.VALID):
-        names = sorted({path.name for folder in run.epochs(split).values() for path in folder.glob("*.log")})
-        for epoch in range(1, position.finished_epochs + 1):
-            for name in names:
-                path = run.epoch(split, epoch) / name
-                if problem := _problem(path, run.path, _known(finals.get(split, {}), name, epoch)):
+        folders = run.epochs(split)
+        finals = {file_name(name): values for name, values in found.finals().get(split, {}).items()}
+        seen = {path.stem for folder in folders.values() for path in folder.glob("*.log")}
+        names = seen | {file_name(name) for name in logged.get(split, ()) if name in found.texts(split)}
+        names |= {file_name(name) for name in logged.get(split, ())} & finals.keys()
+        for name in sorted(names):
+            missing = []
+            for epoch in range(1, found.position.finished_epochs + 1):
+                path, known = run.epoch(split, epoch) / f"{name}.log", finals.get(name, {}).get(epoch)
+                if epoch not in folders or not path.is_file():
+                    # a metric that was registered later has none
+                    missing += [epoch] if known is not None or name not in finals else []
+                elif problem := _problem(path, run.path, known):
                     yield f"{path} {problem}, and stays as it is."
+            yield from _missing(run, split, name, missing)
 
 
-def _known(finals: Mapping[str, Mapping[int, float]], file: str, epoch: int) -> float | None:
+def _missing(run: RunDirectory, split: Split, name: str, epochs: Sequence[int]) -> Iterator[str]:
+    """One line for all of a metric's files that are missing."""
+    if len(epochs) == 1:
+        yield f"{run.epoch(split, epochs[0]) / name}.log is missing, and stays as it is."
+    elif epochs:
+        all_of_them = len(epochs) == epochs[-1] - epochs[0] + 1
+        which = "the epochs" if all_of_them else f"{len(epochs)} of the epochs"
+        yield f"{run.path / split}: {name}.log is missing in {which} {epochs[0]} to {epochs[-1]}, and stays as it is."
+
+
+def _logged(run: RunDirectory) -> Mapping[str, Collection[str]]:
+    """The metrics that the last session wrote files of, by split, as far as experiment.json says it."""
     try:
-        return finals.get(metric_name(file.removesuffix(".log")), {}).get(epoch)
-    except UnicodeDecodeError:  # no name that we give
-        return None
+        document = read_document(run.experiment)
+        own = [words for words in document["not_data"] if words.startswith(".metric_loggers(")]
+        if document["builder"].get("metric_loggers") == [] or (own and "FileMetricLogger" not in own[0]):
+            return {}
+        metrics = document["metrics"]
+        return {split: [str(each["name"]) for each in metrics if split in each["splits"]] for split in Split}
+    except (DirectoryError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _problem(path: Path, root: Path, known: float | None) -> str | None:

@@ -14,6 +14,7 @@ from multilearn import cell, walking
 from multilearn.artifacts import RunDirectory
 from multilearn.attempt import clear_attempt, holds_run
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.checkpoint.atomic import make_folder
 from multilearn.damage import damages
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
@@ -112,7 +113,8 @@ def taken(run: RunDirectory) -> Iterator[None]:
     """
     refuse_full(run.path)
     try:
-        run.path.mkdir(parents=True, exist_ok=True)
+        if not run.path.is_dir():
+            make_folder(run.path)
         if is_folder(run.lock):
             run.lock.rmdir()
         holding = locked(run.lock)
@@ -158,7 +160,7 @@ def _go_back(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
     stay = None
     position = found.position
     folder, _ = CheckpointFolder(run.checkpoints, settings.recorder or MpkGzRecorder()).recovered()
-    damaged = damages(run, folder, position, found.finals()) if found.source == run.path else []
+    damaged = damages(run, folder, found) if found.source == run.path else []
     if settings.recorder is not None:
         folder.mend()
         folder.clean()
@@ -178,12 +180,15 @@ def _clear(path: Path) -> None:
     """Remove the files of a run, and the folders that are empty then; nothing that is not of our layout."""
     run = RunDirectory(path)
     CheckpointFolder(run.checkpoints, MpkGzRecorder()).clear()
+    if is_folder(run.checkpoints):
+        with storing(path), own_folder(run.checkpoints, path) as own, suppress(FileNotFoundError):
+            own.remove(run.history.name)
     for folder in run.measured():
         remove_metric_files(folder, path)
     with storing(path), own_folder(path, path) as own:
-        for split in own.folders():
-            if split in set(Split):
-                own.remove_folder(split)
+        for name in own.folders():
+            if name in {*Split, run.checkpoints.name}:
+                own.remove_folder(name)
         for file in (run.experiment, run.log):
             with suppress(FileNotFoundError):
                 own.remove(file.name)

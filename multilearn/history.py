@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.series import Series
 
 __all__ = ["Direction", "History", "Monitor"]
 
@@ -20,30 +21,25 @@ Direction = Literal["lowest", "highest"]
 class History:
     """The exact value of every numeric metric after every finished epoch, by split, metric and epoch."""
 
-    _values: Mapping[Split, Mapping[str, Mapping[int, float]]] = field(default_factory=dict)
+    _values: Mapping[Split, Mapping[str, Series]] = field(default_factory=dict)
 
-    def values(self, split: Split | str, metric: str) -> Mapping[int, float]:
-        """Epoch -> value; empty if there is no such metric."""
-        return self._values.get(Split(split), {}).get(metric, {})
+    def values(self, split: Split | str, metric: str) -> Series:
+        """Epoch -> value, in the order of the epochs; empty if there is no such metric."""
+        return self._values.get(Split(split), {}).get(metric, Series())
 
     def with_epoch(self, split: Split, epoch: int, values: Mapping[str, float]) -> History:
-        """This history and the values of one more epoch."""
-        of_split = {name: dict(epochs) for name, epochs in self._values.get(split, {}).items()}
+        """This history and the values of one more epoch, in a time that does not depend on how many there are."""
+        of_split = dict(self._values.get(split, {}))
         for name, value in values.items():
-            of_split.setdefault(name, {})[epoch] = value
+            of_split[name] = of_split.get(name, Series()).with_value(epoch, value)
         return History({**self._values, split: of_split})
 
     def table(self) -> Mapping[Split, Mapping[str, Mapping[int, float]]]:
         """All of it, read-only at every depth."""
-        return MappingProxyType(
-            {
-                split: MappingProxyType({name: MappingProxyType(dict(epochs)) for name, epochs in metrics.items()})
-                for split, metrics in self._values.items()
-            }
-        )
+        return MappingProxyType({split: MappingProxyType(metrics) for split, metrics in self._values.items()})
 
     def to_state(self) -> dict[str, dict[str, list[list[float]]]]:
-        """As plain lists, for a record."""
+        """As plain lists."""
         return {
             str(split): {name: [[epoch, value] for epoch, value in epochs.items()] for name, epochs in metrics.items()}
             for split, metrics in self._values.items()
@@ -51,10 +47,10 @@ class History:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Mapping[str, Iterable[Iterable[float]]]]) -> History:
-        """The history that `to_state` wrote."""
+        """The history that `to_state` returned."""
         return cls(
             {
-                Split(split): {name: {int(e): float(v) for e, v in pairs} for name, pairs in metrics.items()}
+                Split(split): {name: Series({int(e): float(v) for e, v in pairs}) for name, pairs in metrics.items()}
                 for split, metrics in state.items()
             }
         )
@@ -89,7 +85,18 @@ class Monitor:
     def best(self, history: History, among: Iterable[int] | None = None) -> int | None:
         """The epoch with the best value: the earliest on ties, never one whose value is NaN, None if there is none."""
         values = history.values(self.split, self.metric)
-        epochs = values if among is None else [epoch for epoch in among if epoch in values]
         sign = 1.0 if self.direction == "lowest" else -1.0
-        candidates = [(sign * values[epoch], epoch) for epoch in epochs if not math.isnan(values[epoch])]
-        return min(candidates)[1] if candidates else None
+
+        def better(best: tuple[float, int] | None, epoch: int, value: float) -> tuple[float, int] | None:
+            if math.isnan(value) or (best is not None and best <= (sign * value, epoch)):
+                return best
+            return sign * value, epoch
+
+        if among is None:
+            best = values.fold((Monitor, sign), better, None)
+        else:
+            best = None
+            for epoch in among:
+                if epoch in values:
+                    best = better(best, epoch, values[epoch])
+        return None if best is None else best[1]

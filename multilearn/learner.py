@@ -17,6 +17,7 @@ from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.checkpoint.trial import require_savable
 from multilearn.checkpointing import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
 from multilearn.contradictions import refuse_without_data
+from multilearn.counted_files import CountedFiles
 from multilearn.directory import bring_along, prepare, taken
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
@@ -34,6 +35,7 @@ from multilearn.renderers.sparkline import blocks_for
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.reporting import Reporter
 from multilearn.restoring import lineage, restore_best
+from multilearn.resuming import Found
 from multilearn.session import in_session
 from multilearn.starting import Run, Start
 from multilearn.summary import summary
@@ -197,7 +199,7 @@ class Learner:
             scheduler=start.scheduler,
             loaders=data.loaders,
             reporter=Reporter(start.engine, start.store, listeners, shown, settings.nan_policy, start.progress),
-            checkpointer=self._checkpointer(),
+            checkpointer=self._checkpointer(start.found),
             interrupter=self._interrupter,
             plan=start.plan,
             course=Course(settings.epochs, settings.early_stopping, settings.checkpoint_every),
@@ -206,11 +208,13 @@ class Learner:
             resting=start.resting,
         )
 
-    def _checkpointer(self) -> Checkpointer:
-        settings = self._settings
+    def _checkpointer(self, found: Found) -> Checkpointer:
+        settings, run = self._settings, RunDirectory(self._run.path)
         if settings.recorder is not None:
-            folder = CheckpointFolder(RunDirectory(self._run.path).checkpoints, settings.recorder)
-            return FileCheckpointer(folder, settings.kept)
+            folder = CheckpointFolder(run.checkpoints, settings.recorder)
+            # those of another run are copied, and not durable yet
+            durable = found.position.finished_epochs if found.source == run.path else 0
+            return FileCheckpointer(folder, settings.kept, CountedFiles(run, self._store, durable))
         return NoCheckpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
 
     def _started(self, start: Start, data: Data) -> Started:

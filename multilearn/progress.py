@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from multilearn import seed as seeds
+from multilearn.checkpoint.journal import Journal
 from multilearn.checkpoint.state import from_record, to_record
 from multilearn.errors import RecordError
 from multilearn.metrics.store import MetricStore
@@ -65,7 +66,8 @@ def schedule_record(
     drawn_before: GlobalStreams | None = None,
     decided: Record | None = None,
 ) -> Record:
-    """Everything that schedules the rest of the run: positions, data order, streams, history, metric states.
+    """Everything that schedules the rest of the run: positions, data order, streams, the extent of the history, metric
+    states.
 
     `places`: where loaders are, by split, if seed, epoch and number of the batch do not say it; `drawn_before`: see
     `LookAhead`; `decided`: what the engine wants to know again when the run goes on.
@@ -86,8 +88,10 @@ def schedule_record(
     }
 
 
-def restore_schedule(record: Record, plan: Plan, scheduler: LRScheduler, store: MetricStore) -> tuple[int, list[str]]:
-    """Put scheduler, store and global streams back. Returns the seed of the run and what differs, to be said aloud.
+def restore_schedule(
+    record: Record, journal: Journal, plan: Plan, scheduler: LRScheduler, store: MetricStore
+) -> tuple[int, list[str]]:
+    """Put scheduler, store (with `journal`) and global streams back. Returns the seed of the run and what differs.
 
     Raises `RecordError` for a record that lacks something; then nothing but these may have been touched.
     """
@@ -96,7 +100,7 @@ def restore_schedule(record: Record, plan: Plan, scheduler: LRScheduler, store: 
             raise KeyError(", ".join(sorted(missing)))
         progress_of(record)
         scheduler.restore(from_record(record["scheduler"]["state"]))
-        store.restore(record["metrics"])
+        store.restore(record["metrics"], journal)
         if (before := drawn_before(record)) is not None:
             # only tried: it is for the first batch
             with put_back_afterwards():
@@ -114,12 +118,12 @@ def restore_schedule(record: Record, plan: Plan, scheduler: LRScheduler, store: 
 @contextmanager
 def put_back_on_error(scheduler: LRScheduler, store: MetricStore) -> Iterator[None]:
     """Whatever is raised while it lasts leaves what `restore_schedule` restores as it was."""
-    state, metrics, streams = scheduler.state(), store.state(), GlobalStreams.now()
+    state, metrics, journal, streams = scheduler.state(), store.state(), store.journal, GlobalStreams.now()
     try:
         yield
     except BaseException:
         scheduler.restore(state)
-        store.restore(metrics)
+        store.restore(metrics, journal)
         streams.put_back()
         raise
 

@@ -16,7 +16,8 @@ from multilearn.history import History, Monitor
 from multilearn.position import Position
 from multilearn.printable import printable
 from multilearn.protocols import Engine, Record
-from multilearn.resuming import history_of, in_half_precision, items, limits_of, read
+from multilearn.recorded_history import journal_of
+from multilearn.resuming import in_half_precision, items, limits_of, read
 
 __all__ = ["lineage", "restore_best"]
 
@@ -92,7 +93,8 @@ def _on_disk(
             if Position(epoch) in folder.positions():
                 found = read(folder, Position(epoch), limits_of(engine))
                 parts = items(found)
-                if _up_to(epoch, monitor, history_of(parts)) == past:
+                journal, _ = journal_of(parts, folder, Position(epoch))
+                if _up_to(epoch, monitor, journal.history) == past:
                     if in_half_precision(found):
                         _log.warning(_ROUNDED, epoch)
                     yield parts

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
 from multilearn.attempt import holds_traces
 from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder, nbytes
+from multilearn.checkpoint.journal import Journal
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
 from multilearn.events import Split
 from multilearn.experiment import earlier
-from multilearn.history import History, Monitor
+from multilearn.history import Monitor
 from multilearn.position import START, Position
 from multilearn.protocols import Engine, Record, Weighed
+from multilearn.recorded_history import journal_of, newest_with_history
 from multilearn.settings import Resume, Settings
 
-__all__ = ["Found", "Located", "find", "history_of", "in_half_precision", "items", "limits_of", "locate", "read"]
+__all__ = ["Found", "Located", "find", "in_half_precision", "items", "limits_of", "locate", "read"]
 
 
 _SCHEDULE_LIMIT = 64 << 20
@@ -27,16 +29,24 @@ _SCHEDULE_LIMIT = 64 << 20
 
 @dataclass(frozen=True)
 class Found:
-    """Where a run begins: at the start, or at `position` with its `parts`; `notes` is what is to be said aloud."""
+    """Where a run begins: at the start, or at `position` with its `parts` and its `journal`.
+
+    `notes` is what is to be said.
+    """
 
     position: Position = START
     parts: Mapping[str, Record] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal)
     source: Path | None = None
     notes: tuple[str, ...] = ()
 
     def finals(self) -> Mapping[Split, Mapping[str, Mapping[int, float]]]:
         """The epoch values up to there, by split, metric and epoch."""
-        return history_of(self.parts).table() if self.parts else {}
+        return self.journal.history.table()
+
+    def texts(self, split: Split) -> Collection[str]:
+        """The metrics of the last epoch whose values are texts."""
+        return self.parts["scheduler"]["metrics"].get("texts", {}).get(split, {}) if self.parts else ()
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,24 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
             received=f"num_epochs({settings.epochs}) and the checkpoint {position}",
             remedy=f"Ask for {position.epoch} or more, or go on from an earlier checkpoint.",
         )
-    found = read(located.folder, position, limits_of(engine))
-    notes = [*located.notes, f"Going on from checkpoint {position} of {source}."]
+    limits = limits_of(engine)
+    found = read(located.folder, position, limits)
+    journal, problem = journal_of(items(found), located.folder, position)
+    skipped = list(located.notes)
+    if problem and settings.resume.which == "latest" and (older := newest_with_history(located.folder, position)):
+        skipped.append(f"checkpoint {position} is skipped: {problem}")
+        position, problem = older, None
+        found = read(located.folder, position, limits)
+        journal, _ = journal_of(items(found), located.folder, position)
+    elif problem:
+        skipped.append(
+            f"{problem}: of the history up to checkpoint {position} {len(journal)} lines are left. Early stopping, "
+            "schedules and strategies that look at it may decide otherwise than in an uninterrupted run."
+        )
+    notes = [*skipped, f"Going on from checkpoint {position} of {source}."]
     if in_half_precision(found):
         notes.append("Its weights were stored in half precision: the rest will differ from an uninterrupted run.")
-    return Found(position, items(found), source, tuple(notes))
+    return Found(position, items(found), journal, source, tuple(notes))
 
 
 def locate(resume: Resume, path: Path, recorder: Recorder | None = None) -> Located:
@@ -122,18 +145,6 @@ def in_half_precision(found: Mapping[str, Contents]) -> bool:
     return found["model"].metadata.get("precision") == "half"
 
 
-def history_of(parts: Mapping[str, Record]) -> History:
-    """The history up to the place of a checkpoint. Raises `RecordError` where it is not what this version wrote."""
-    try:
-        return History.from_state(parts["scheduler"]["metrics"]["history"])
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise RecordError(
-            "The record of the schedule must hold what this version wrote.",
-            received=f"{type(error).__name__}: {error}",
-            remedy="Use another checkpoint.",
-        ) from error
-
-
 def _position(resume: Resume, folder: CheckpointFolder, source: Path) -> tuple[Position | None, tuple[str, ...]]:
     if resume.which == "latest":
         if resume.directory is not None and not holds_traces(source):
@@ -168,9 +179,9 @@ def _best(folder: CheckpointFolder, source: Path) -> tuple[Position, tuple[str, 
     latest, skipped = folder.latest_intact()
     if latest is None:
         raise _missing("best", folder, source)
-    history = history_of(items(read(folder, latest)))
+    journal, _ = journal_of(items(read(folder, latest)), folder, latest)
     intact = [p.epoch for p in folder.positions() if p.batch is None and folder.problem(p) is None]
-    best = Monitor().best(history, intact)
+    best = Monitor().best(journal.history, intact)
     if best is None:
         raise _missing("best", folder, source)
     return Position(best), tuple(skipped)

@@ -103,7 +103,7 @@ class Start:
             check_schedule(schedule, found.position)
             # first: what it refuses must leave the model as it is
             with put_back_on_error(scheduler, store):
-                seed, differences = restore_schedule(schedule, plan, scheduler, store)
+                seed, differences = restore_schedule(schedule, found.journal, plan, scheduler, store)
                 progress = progress_of(schedule, found.position, timed)
                 go_to(data.loaders[Split.TRAIN], schedule.get("loader"), found.position, trained=progress.trained)
                 resting.go_to(schedule.get("valid_loader"))

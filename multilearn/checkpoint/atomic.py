@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from multilearn.own_files import is_folder
 from multilearn.storage import storing
 
-__all__ = ["replace", "sync_folder", "temporary", "write_atomically", "written"]
+__all__ = ["make_folder", "replace", "sync_file", "sync_folder", "temporary", "write_atomically", "written"]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -52,6 +53,32 @@ def replace(source: Path, target: Path) -> None:
     except BaseException:
         _discard(source)
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing; all of them are durable on return.
+
+    Raises `OSError`, also for a link in the place of the folder itself.
+    """
+    missing = [folder for folder in path.parents if not folder.is_dir()]
+    for folder in (*reversed(missing), *(() if is_folder(path) else (path,))):
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if not is_folder(folder):
+                raise
+        if os.access(folder.parent, os.R_OK):  # what may be written to and not looked into cannot be opened
+            sync_folder(folder.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make durable what is in a file, whoever has written it."""
+    with storing(path):
+        descriptor = os.open(path, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:

@@ -193,10 +193,8 @@ class CheckpointFolder:
         return Manifest.load(self.path) if self._found is None else self._found
 
     def _create(self) -> None:
-        if not is_folder(self.path):
-            with storing(self.path):
-                self.path.mkdir(parents=True)  # which a link in its place, also one to nothing, keeps from being made
-            atomic.sync_folder(self.path.parent)
+        with storing(self.path):
+            atomic.make_folder(self.path)
 
     def _write(self, position: Position, parts: Mapping[str, Record]) -> Checkpoint:
         """All parts into temporary files; none is left on an error."""

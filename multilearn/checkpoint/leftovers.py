@@ -6,6 +6,7 @@ import logging
 import re
 from pathlib import Path
 
+from multilearn.artifacts import HISTORY
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import NAME, PARTS, file_name
 from multilearn.checkpoint.recorder import Recorder
@@ -35,7 +36,7 @@ def remove_records(folder: Path, position: Position, own: Recorder) -> None:
 
 def remove_temporary(folder: Path, own: Recorder) -> None:
     """Remove files that have the names of our temporary ones."""
-    ours = re.compile(rf"({re.escape(NAME)}|{_record(own)})\.tmp", re.ASCII)
+    ours = re.compile(rf"({re.escape(NAME)}|{re.escape(HISTORY)}|{_record(own)})\.tmp", re.ASCII)
     for path in folder.iterdir() if is_folder(folder) else ():
         if ours.fullmatch(path.name):
             remove(path)

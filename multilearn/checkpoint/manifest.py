@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from multilearn.artifacts import HISTORY
 from multilearn.checkpoint.atomic import write_atomically
 from multilearn.checkpoint.regular import read_whole
 from multilearn.checkpoint.strict_json import parsed
@@ -34,8 +35,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def is_ours(name: str) -> bool:
-    """Whether a file of this name is the manifest, or a record."""
-    return name == NAME or _FILE.fullmatch(name) is not None
+    """Whether a file of this name is the manifest, the history, or a record."""
+    return name in (NAME, HISTORY) or _FILE.fullmatch(name) is not None
 
 
 def file_name(part: str, position: Position, extension: str) -> str:

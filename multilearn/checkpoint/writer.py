@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
@@ -30,14 +30,23 @@ class CheckpointWriter:
         self._closed = False
         self._durable: deque[Position] = deque()
 
-    def save(self, position: Position, parts: Mapping[str, Record], drop: Collection[Position] = ()) -> None:
-        """Have `CheckpointFolder.save` called with these. Waits for the one before to be durable, and no longer."""
+    def save(
+        self,
+        position: Position,
+        parts: Mapping[str, Record],
+        drop: Collection[Position] = (),
+        first: Callable[[], None] | None = None,
+    ) -> None:
+        """Have `CheckpointFolder.save` called with these. Waits for the one before to be durable, and no longer.
+
+        `first` is called before it, on the worker too: to make durable what the checkpoint refers to.
+        """
         if self._closed:
             raise CheckpointError(
                 "A closed writer writes nothing.", received=f"checkpoint {position}", remedy="Make a new writer."
             )
         self.wait()
-        self._pending = self._worker.submit(self._write, position, parts, drop)
+        self._pending = self._worker.submit(self._write, position, parts, drop, first)
 
     def durable(self) -> list[Position]:
         """Those that have become durable since this was last asked. Waits for nothing, and raises nothing."""
@@ -58,6 +67,14 @@ class CheckpointWriter:
         finally:
             self._worker.shutdown()
 
-    def _write(self, position: Position, parts: Mapping[str, Record], drop: Collection[Position]) -> None:
+    def _write(
+        self,
+        position: Position,
+        parts: Mapping[str, Record],
+        drop: Collection[Position],
+        first: Callable[[], None] | None,
+    ) -> None:
+        if first is not None:
+            first()
         self._folder.save(position, parts, drop)
         self._durable.append(position)

@@ -13,6 +13,9 @@ from multilearn.history import Direction, History, Monitor
 
 __all__ = ["NoImprovement"]
 
+_Waiting = tuple[int, float | None, int]
+"""Epochs without improvement, the value of the last improvement, and its epoch."""
+
 
 @dataclass(frozen=True)
 class NoImprovement:
@@ -57,16 +60,19 @@ class NoImprovement:
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
         values = history.values(self.split, self.metric)
+
+        def look(state: _Waiting, each: int, value: float) -> _Waiting:
+            waited, best, at = state
+            if not math.isnan(value) and (best is None or self._improves(value, best)):
+                return 0, value, each
+            return waited + 1, best, at
+
         # the first epoch has nothing before it to improve on: it is not waited for, whatever its value
-        best, waited = None, -1
-        for each in sorted(past for past in values if past <= epoch):
-            if not math.isnan(values[each]) and (best is None or self._improves(values[each], values[best])):
-                best, waited = each, 0
-            else:
-                waited += 1
+        none: _Waiting = (-1, None, 0)
+        waited, best, at = values.fold((type(self), self.direction, self.min_delta), look, none, epoch)
         if waited < self.epochs or epoch <= self.warmup or epoch not in values:
             return None
-        found = "none was a number" if best is None else f"the {self.direction} was {values[best]:.6g} in epoch {best}"
+        found = "none was a number" if best is None else f"the {self.direction} was {best:.6g} in epoch {at}"
         return f"no improvement of {self.metric} ({self.split}) in {waited} epoch{'s'[: waited > 1]}: {found}"
 
     def _improves(self, value: float, best: float) -> bool:

@@ -41,8 +41,13 @@ class Threshold:
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
         values = history.values(self.split, self.metric)
-        for each in sorted(past for past in values if past <= epoch):
-            if values[each] <= self.value if self.direction == "lowest" else values[each] >= self.value:
-                reached = f"{self.metric} ({self.split}) reached {values[each]:.6g} in epoch {each}"
-                return f"{reached}, the threshold is {self.value:.6g}"
-        return None
+
+        def first(reached: int | None, each: int, value: float) -> int | None:
+            reaches = value <= self.value if self.direction == "lowest" else value >= self.value
+            return each if reached is None and reaches else reached
+
+        reached = values.fold((type(self), self.direction, self.value), first, None, epoch)
+        if reached is None:
+            return None
+        found = f"{self.metric} ({self.split}) reached {values[reached]:.6g} in epoch {reached}"
+        return f"{found}, the threshold is {self.value:.6g}"

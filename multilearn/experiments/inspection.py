@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import Manifest
-from multilearn.errors import DirectoryError, MultilearnError
+from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.experiments.preconditions import preconditions
 from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
 from multilearn.experiments.runs import Run, Session, open_run
 from multilearn.experiments.text import aligned, document, plural, size
+from multilearn.position import Position
 from multilearn.printable import printable
+from multilearn.recorded_history import history_problem
 
 __all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]
 
@@ -123,10 +126,19 @@ def _checkpoints(directory: RunDirectory) -> tuple[InspectedCheckpoint, ...]:
     folder = CheckpointFolder(directory.checkpoints)
     return tuple(
         InspectedCheckpoint(
-            str(each.position), sum(facts.size for facts in each.files.values()), folder.problem(each.position)
+            str(each.position), sum(facts.size for facts in each.files.values()), _problem(folder, each.position)
         )
         for each in Manifest.load(directory.checkpoints).checkpoints
     )
+
+
+def _problem(folder: CheckpointFolder, position: Position) -> str | None:
+    problem = folder.problem(position)
+    if problem is None:
+        # the record of another version, or of another recorder, does not say how much of the history it counts
+        with suppress(RecordError):
+            return history_problem(folder, position)
+    return problem
 
 
 def _splits(metric: object) -> str:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from multilearn.checkpoint.journal import Journal
 from multilearn.checkpoint.state import from_record, to_record
 from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
@@ -37,7 +38,7 @@ class MetricStore:
         }
         self._foldings: dict[Split, dict[str, Folding]] = {}
         self._brought: dict[Split, dict[str, State]] = {}
-        self._history = History()
+        self._journal = Journal()
         self._texts: dict[Split, dict[str, str]] = {}
         self._warned: set[str] = set()
         self._restored: set[tuple[Split, str]] = set()
@@ -48,7 +49,12 @@ class MetricStore:
     @property
     def history(self) -> History:
         """The values of all numeric metrics after every finished split."""
-        return self._history
+        return self._journal.history
+
+    @property
+    def journal(self) -> Journal:
+        """The same as the lines of a file, of which `state` says how many there are."""
+        return self._journal
 
     @property
     def texts(self) -> Mapping[Split, Mapping[str, str]]:
@@ -107,13 +113,13 @@ class MetricStore:
             elif not metric.numeric:
                 texts[name] = entry.value
         self._texts[split] = texts
-        self._history = self._history.with_epoch(split, epoch, values)
+        self._journal.add(split, epoch, values)
         return MappingProxyType(readings)
 
     def state(self) -> Record:
-        """All of it as a record."""
+        """All of it as a record, but for the journal: of that it says how much there is."""
         return {
-            "history": self._history.to_state(),
+            "history": self._journal.extent(),
             "texts": {str(split): dict(texts) for split, texts in self._texts.items()},
             "states": {
                 str(split): {name: to_record(state) for name, state in self._states(split).items()}
@@ -122,9 +128,9 @@ class MetricStore:
             },
         }
 
-    def restore(self, record: Record) -> None:
-        """Go on from what `state` returned."""
-        self._history = History.from_state(record["history"])
+    def restore(self, record: Record, journal: Journal | None = None) -> None:
+        """Go on from what `state` returned, and from the journal of that time: without one, from an empty one."""
+        self._journal = Journal() if journal is None else journal
         self._texts = {Split(split): dict(texts) for split, texts in record.get("texts", {}).items()}
         self._brought = {
             Split(split): {name: from_record(state) for name, state in states.items()}

@@ -14,6 +14,9 @@ __all__ = ["ReduceOnPlateau"]
 
 _MOST = 1_000_000
 
+_Plateau = tuple[int, float, int, int]
+"""Reductions so far, the best value, epochs without a better one, epochs that do not count yet."""
+
 
 @dataclass(frozen=True)
 class ReduceOnPlateau:
@@ -67,20 +70,23 @@ class ReduceOnPlateau:
 
     def observe(self, epoch: int, history: History) -> None:
         """Work out the rate after `epoch` from the values of all epochs so far."""
-        values = history.values(self.split, self.metric)
         sign = 1.0 if self.direction == "lowest" else -1.0
-        reductions, best, waited, resting = 0, math.inf, 0, 0
-        for each in sorted(past for past in values if past <= epoch):
-            value = sign * values[each]
-            if value < best - self.min_delta:
-                best, waited = value, 0
+
+        def look(state: _Plateau, _epoch: int, value: float) -> _Plateau:
+            reductions, best, waited, resting = state
+            if sign * value < best - self.min_delta:
+                best, waited = sign * value, 0
             else:
                 waited += 1
             if resting:
                 resting, waited = resting - 1, 0
             if waited > self.patience:
-                reductions += 1
-                waited, resting = 0, self.cooldown
+                return reductions + 1, best, 0, self.cooldown
+            return reductions, best, waited, resting
+
+        key = (ReduceOnPlateau, sign, self.min_delta, self.patience, self.cooldown)
+        values = history.values(self.split, self.metric)
+        reductions, *_ = values.fold(key, look, (0, math.inf, 0, 0), epoch)
         settle(self, _reductions=reductions)
 
     def state(self) -> Record:

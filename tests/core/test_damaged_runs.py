@@ -100,7 +100,7 @@ def test_files_that_are_not_what_their_names_say_make_no_checkpoint(run: Path) -
     assert CheckpointFolder(folder).positions() == [Position(2)]
     CheckpointFolder(folder).save(Position(4), CheckpointFolder(folder).load(Position(2)))
     kept = {f"{part}-{name}.mpk.gz" for part in ("model", "optim", "scheduler") for name in (2, 4)}
-    assert {path.name for path in folder.iterdir()} == {"manifest.json", *kept}
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", "history.log", *kept}
 
 
 def test_a_checkpoint_of_which_a_part_is_gone_is_skipped_without_its_manifest(run: Path) -> None:

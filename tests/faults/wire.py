@@ -23,6 +23,7 @@ CALLS = ("open", "write", "fsync", "rename", "unlink", "truncate", "mkdir", "rmd
 HOW = {"write": ("before", "half", "after")}
 KINDS = {
     r"checkpoint/manifest\.json(\.tmp)?": "manifest",
+    r"checkpoint/history\.log(\.tmp)?": "history",
     r"checkpoint/.+": "record",
     r"(train|valid|test)/.+\.log": "metrics",
     r"experiment\.log": "log",

@@ -1,0 +1,225 @@
+"""history.log: the values of the finished epochs, one line after the other. A checkpoint says how much of it counts.
+
+A line is `<crc32> ["train",3,{"Loss":0.25}]`: the checksum of what follows the space, then split, epoch and values as
+JSON. What JSON has no number for is the text `nan`, `inf` or `-inf`. Of two lines of one epoch the later one counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from multilearn.checkpoint import atomic
+from multilearn.checkpoint.memory import available
+from multilearn.checkpoint.regular import opened
+from multilearn.checkpoint.strict_json import parsed
+from multilearn.errors import RecordError
+from multilearn.events import Split
+from multilearn.history import History
+from multilearn.own_files import own_folder
+from multilearn.series import Series
+from multilearn.storage import storing
+
+__all__ = ["Journal", "JournalFile", "fault", "is_extent", "read_journal"]
+
+_LONGEST = 1 << 20  # bytes of a line
+_NAMES = 10_000  # of metrics
+_SHARE = 32
+"""What is read takes that many times its size at most, and no more than the memory that this process may have."""
+
+
+class Journal:
+    """The lines of a run, in the order in which they came to be, and the history that they tell."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, split: Split, epoch: int, values: Mapping[str, float]) -> None:
+        """The values of one more epoch of a split. The same again, as a validation that is repeated has it, is none."""
+        numbers = {name: float(value) for name, value in values.items()}
+        line = _line(split, epoch, numbers)
+        if not self._lines or self._lines[-1] != line:
+            self._append(line)
+            self.history = self.history.with_epoch(split, epoch, numbers)
+
+    def extent(self) -> dict[str, Any]:
+        """How much of the file a record counts: its first so many bytes, with that checksum."""
+        return {"size": self._size, "sha256": self._sha256.hexdigest()}
+
+    def content(self, count: int, after: int = 0) -> bytes:
+        """The first `count` lines, without the first `after`. May be asked on any thread."""
+        return b"".join(islice(self._lines, after, count))
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> Journal:
+        """That of a record which has the history in itself, as `History.to_state` returned it."""
+        past, journal = History.from_state(state).table(), cls()
+        epochs = sorted({epoch for metrics in past.values() for series in metrics.values() for epoch in series})
+        for epoch in epochs:
+            for split, metrics in past.items():
+                if values := {name: series[epoch] for name, series in metrics.items() if epoch in series}:
+                    journal._append(_line(split, epoch, values))
+        journal.history = History.from_state(state)
+        return journal
+
+    def _append(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._size += len(line)
+        self._sha256.update(line)
+
+
+class JournalFile:
+    """The file of a run that saves: written whole at the first save of a process, and appended to from then on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._count = 0
+        self._size: int | None = None
+
+    def hold(self, journal: Journal, count: int) -> None:
+        """Have the first `count` lines in the file, durably. Raises `StorageError`.
+
+        What a checkpoint of this run counts of the file is in it all the time: it is replaced in one step by one that
+        begins equally, or only ever longer.
+        """
+        if self._size is None or not self._is_ours():
+            content = journal.content(count)
+            if content:
+                with storing(self._path):
+                    atomic.make_folder(self._path.parent)
+                atomic.write_atomically(self._path, content)
+            self._size = len(content) if content else None
+        elif new := journal.content(count, self._count):
+            self._append(new)
+            self._size += len(new)
+        self._count = count
+
+    def _append(self, new: bytes) -> None:
+        parent = self._path.parent
+        with (
+            storing(self._path),
+            own_folder(parent, parent.parent) as folder,
+            open(folder.open(self._path.name, os.O_WRONLY | os.O_APPEND), "ab") as file,
+        ):
+            file.write(new)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _is_ours(self) -> bool:
+        """Whether it is as it was left: not if a write failed half-way, or another hand was at work."""
+        try:
+            found = os.lstat(self._path)
+        except OSError:
+            return False
+        return found.st_size == self._size and stat.S_ISREG(found.st_mode)
+
+
+def is_extent(history: object) -> bool:
+    """Whether a record says how much of the journal counts: older ones have the history in themselves."""
+    return isinstance(history, Mapping) and "sha256" in history
+
+
+def read_journal(path: Path, extent: Mapping[str, Any], last: int) -> tuple[Journal, str | None]:
+    """What the file says up to there, of epochs up to `last`; and what is wrong with it, None if nothing is.
+
+    Lines that are not whole, or not ours, are left out. Raises `RecordError` for an extent that no run recorded.
+    """
+    size, sha256 = _checked(extent)
+    journal, problem, table = Journal(), None, dict[Split, dict[str, dict[int, float]]]()
+    try:
+        for line in _lines(path, size):
+            try:
+                split, epoch, values = _parsed(line, last)
+            except (ValueError, TypeError, OverflowError):
+                continue
+            journal._append(line)
+            of_split = table.setdefault(split, {})
+            for name, value in values.items():
+                of_split.setdefault(name, {})[epoch] = value
+            if sum(map(len, table.values())) > _NAMES:
+                raise OSError(f"it names more than {_NAMES} metrics")
+    except OSError as error:
+        problem = _unreadable(path, error)
+    else:
+        if journal.extent() != {"size": size, "sha256": sha256}:
+            problem = f"{path.name} is not as it was written"
+    journal.history = History(
+        {split: {name: Series(values) for name, values in of_split.items()} for split, of_split in table.items()}
+    )
+    return journal, problem
+
+
+def fault(path: Path, extent: Mapping[str, Any]) -> str | None:
+    """What is wrong with the part of the file that a checkpoint counts; None if it is as it was written.
+
+    Raises `RecordError` for an extent that no run recorded.
+    """
+    size, sha256 = _checked(extent)
+    digest = hashlib.sha256()
+    try:
+        for line in _lines(path, size):
+            digest.update(line)
+    except OSError as error:
+        return _unreadable(path, error)
+    return None if digest.hexdigest() == sha256 else f"{path.name} is not as it was written"
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return (
+        f"{path.name} is missing" if isinstance(error, FileNotFoundError) else f"{path.name} cannot be read ({error})"
+    )
+
+
+def _line(split: Split, epoch: int, values: Mapping[str, float]) -> bytes:
+    plain = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
+    text = json.dumps([split.value, epoch, plain], separators=(",", ":")).encode()
+    return b"%08x %s\n" % (crc32(text), text)
+
+
+def _parsed(line: bytes, last: int) -> tuple[Split, int, dict[str, float]]:
+    """Raises `ValueError` for any line that `_line` does not make, or of an epoch after `last`."""
+    found = parsed(line[9:-1], depth=2, numbers=False)
+    if not isinstance(found, list) or len(found) != 3 or not isinstance(found[2], dict):
+        raise ValueError("no entry")
+    split, epoch, values = Split(found[0]), found[1], {name: float(value) for name, value in found[2].items()}
+    if type(epoch) is not int or not 1 <= epoch <= last or _line(split, epoch, values) != line:
+        raise ValueError("no entry")
+    return split, epoch, values
+
+
+def _lines(path: Path, size: int) -> Iterator[bytes]:
+    """Those in the first `size` bytes of the file. Raises `OSError` if it cannot be read, or takes too much memory."""
+    if not size:
+        return
+    memory = available()
+    if memory is not None and size > memory // _SHARE:
+        raise OSError(f"{size} bytes of it are to be read")
+    with opened(path, path.parent.parent) as file:
+        while size and (line := file.readline(min(size, _LONGEST))):
+            size -= len(line)
+            yield line
+
+
+def _checked(extent: Mapping[str, Any]) -> tuple[int, str]:
+    size, sha256 = extent.get("size"), extent.get("sha256")
+    if extent.keys() != {"size", "sha256"} or type(size) is not int or size < 0 or not isinstance(sha256, str):
+        raise RecordError(
+            "The record of the schedule must say how much of the history counts.",
+            received=repr(dict(extent))[:100],
+            remedy="Go on from another checkpoint.",
+        )
+    return size, sha256
