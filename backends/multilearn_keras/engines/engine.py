@@ -48,6 +48,7 @@ class KerasEngine(OpenedModel, ABC):
         self._optimizer = subject.optimizer
         self._model_copies, self._slot_copies = HostCopies(), HostCopies()
         with self._on_device():
+            self._examples = examples = self._entered(examples)
             self._open(examples)
             refuse_one_class(self._task, examples[0].batch, self._output_shape)
             self._state: dict[str, keras.Variable] = {}

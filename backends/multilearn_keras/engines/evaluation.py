@@ -38,6 +38,7 @@ class KerasEvalEngine(OpenedModel, ABC):
         super().__init__(task, options)
         self._derived = Derived(task, ())
         with self._on_device():
+            self._examples = examples = self._entered(examples)
             if options.eval_metrics:
                 self._open(examples)
             else:

@@ -46,7 +46,7 @@ class JaxEngine(OnJax, KerasEngine):
     def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
         super().__init__(subject, examples, options)
         splits = (options.train_metrics, options.eval_metrics)
-        found = zip(examples, splits, (True, False), strict=False)
+        found = zip(self._examples, splits, (True, False), strict=False)
         self._fillers = {False: None} | {
             training: self._filler(example.batch, metrics, training) for example, metrics, training in found
         }

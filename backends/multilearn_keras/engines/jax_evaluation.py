@@ -23,7 +23,7 @@ class JaxEvalEngine(OnJax, KerasEvalEngine):
 
     def __init__(self, task: Any, examples: Sequence[Example], options: EngineOptions) -> None:
         super().__init__(task, examples, options)
-        example = examples[0].batch
+        example = self._examples[0].batch
         self._fillers = {False: self._filler(example, options.eval_metrics, training=False)}
         alone = options.capture and not hasattr(task, "predict") and treats_items_alone(task.model, training=False)
         self._items = items_of(mapped(self._host, self._inputs(example))) if alone else None
@@ -39,7 +39,7 @@ class JaxEvalEngine(OnJax, KerasEvalEngine):
 
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
-            inputs = mapped(self._host, self._inputs(batch))
+            inputs = mapped(self._host, self._inputs(self._preprocessed(batch)))
             n = items_of(inputs)
             if n is None or self._items is None or not 0 < n < self._items:
                 return self._predict(signature(inputs), self._values, inputs)[0]

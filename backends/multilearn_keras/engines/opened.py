@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 from keras import ops
@@ -17,11 +17,14 @@ from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Step
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.engines.inputs import host_array
+from multilearn_keras.engines.preprocessing import preprocessing_of
 from multilearn_keras.engines.returned import require_output
 from multilearn_keras.engines.signatures import input_axes_open, signature
 from multilearn_keras.state.assignments import Assigned, assigned_besides
 
 __all__ = ["OpenedModel", "is_built"]
+
+T = TypeVar("T")
 
 _PROBED = 2
 _ONE = "Compare them with the model's Input."
@@ -45,6 +48,7 @@ class OpenedModel:
         self._scope_name = None if options.device is None else str(resolve(options.device))
         self._output_shape: Any = (None,)
         self._recorded: set[int] = set()
+        self._preprocess = preprocessing_of(task)
         self._tried_on: list[Hashable] = []
 
     @property
@@ -88,9 +92,24 @@ class OpenedModel:
         """Raise `ConfigurationError` if anything in `found` is not recorded."""
 
     def _prepared(self, batch: Batch) -> Batch:
-        """A batch of host arrays in the types the model takes, after a look at its labels."""
+        """A batch of a loader as host arrays in the types the model takes, after a look at its labels."""
+        batch = self._preprocessed(batch)
         self._check(batch)
         return mapped(self._host, batch)
+
+    def _preprocessed(self, batch: Batch) -> Batch:
+        return batch if self._preprocess is None else self._preprocess(batch)
+
+    def _entered(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """As the model sees them. All items of a loader at once are not preprocessed."""
+        if self._preprocess is None:
+            return examples
+        preprocess = self._preprocess
+        return self._tried(
+            lambda: [Example(preprocess(example.batch)) for example in examples],
+            "The model's preprocessor must accept the first batch.",
+            "Compare the batch with what it takes.",
+        )
 
     def _host(self, leaf: Any) -> Any:
         return host_array(leaf, self._float)
@@ -172,9 +191,9 @@ class OpenedModel:
             rule = "Task, metrics and batch must fit together."
             self._tried(lambda: self._probe(whole, metrics, training), rule, _REMEDY)
 
-    def _tried(self, attempt: Callable[[], Any], rule: str, remedy: str) -> None:
+    def _tried(self, attempt: Callable[[], T], rule: str, remedy: str) -> T:
         try:
-            attempt()
+            return attempt()
         except MultilearnError:
             raise
         except Exception as error:

@@ -13,7 +13,7 @@ from keras import ops
 from multilearn.data import mapped
 from multilearn.metrics import Metric
 from multilearn.outputs import Output
-from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, StepOutput, Subject
+from multilearn.protocols import Batch, Example, HostOutput, StepOutput
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.opened import OpenedModel
@@ -57,10 +57,6 @@ class _InGraphs(OpenedModel):
 
 class TensorFlowEngine(_InGraphs, KerasEngine):
     """Updates are assignments to the Keras variables, in the graph."""
-
-    def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
-        self._examples = examples
-        super().__init__(subject, examples, options)
 
     def _set_up(self) -> None:
         self._set_up_graphs()
@@ -176,10 +172,6 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
 class TensorFlowEvalEngine(_InGraphs, KerasEvalEngine):
     """The values are captured by the graphs, so other values ask for other graphs."""
 
-    def __init__(self, task: Any, examples: Sequence[Example], options: EngineOptions) -> None:
-        self._examples = examples
-        super().__init__(task, examples, options)
-
     def _set_up(self) -> None:
         self._set_up_graphs()
 
@@ -190,7 +182,7 @@ class TensorFlowEvalEngine(_InGraphs, KerasEvalEngine):
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
             step = Step("prediction", self._predict, left_as_it_is)
-            return self._run(step, mapped(self._host, self._inputs(batch)))
+            return self._run(step, mapped(self._host, self._inputs(self._preprocessed(batch))))
 
     def _evaluate(self, batch: Batch) -> Measures:
         return self._evaluated(batch, self._options.eval_metrics, self._pairs(self._values))
