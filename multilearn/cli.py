@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 
 def main() -> None:
     """The console script. Ends the process: 0 for success, 1 for the answer "no", 2 for what cannot be used."""
+    _escape_unprintable()
     try:
         app(prog_name="multilearn")
     except MultilearnError as error:
@@ -194,6 +196,13 @@ def backends(as_json: AsJson = False) -> None:
 
     found = installation.look()
     print(found.as_json() if as_json else found.as_text())
+
+
+def _escape_unprintable() -> None:
+    """What the encoding of a terminal or a pipe has no character for is written as its escape, such as `\\u2581`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _close_output() -> None:

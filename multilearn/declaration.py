@@ -82,7 +82,16 @@ def to_toml(settings: Settings) -> str:
             received=", ".join(left_out),
             remedy="Write the builder before these are added, and add them after from_toml.",
         )
-    return tomli_w.dumps(table)
+    text = tomli_w.dumps(table)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            "TOML is written in UTF-8.",
+            received=f"{text[error.start : error.end]!a} in {settings.directory.written!a} or another name",
+            remedy="Use a path whose name is UTF-8.",
+        ) from error
+    return text
 
 
 def _metric_tables(registered: Sequence[Registered], left_out: list[str]) -> list[dict[str, Any]]:

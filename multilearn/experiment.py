@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from multilearn.plain import as_number, is_number
 __all__ = ["Experiment", "Session", "earlier", "in_words", "now", "read_document"]
 
 VERSION = 1
+_HALVES = re.compile("[\\ud800-\\udc7f\\udd00-\\udfff]")
 _LIMIT = 64 << 20
 """Bytes: a thousand times what a large model needs."""
 
@@ -97,8 +99,9 @@ class Experiment:
         return replace(self, sessions=(*earlier, replace(last, **facts)))
 
     def write(self, path: Path) -> None:
-        """Atomically."""
-        write_atomically(path, self.to_json().encode())
+        """Atomically. Names of files that are not UTF-8 are read as they were; no other half of a surrogate pair is."""
+        text = _HALVES.sub("\ufffd", self.to_json())
+        write_atomically(path, text.encode(errors="backslashreplace"))
 
 
 def now() -> str:
@@ -109,7 +112,7 @@ def now() -> str:
 def read_document(path: Path) -> dict[str, Any]:
     """What an experiment.json of any version holds. Raises `DirectoryError` if it is not readable, or no object."""
     try:
-        document = parsed(read_whole(path, _LIMIT, path.parent))
+        document = parsed(read_whole(path, _LIMIT, path.parent), file_names=True)
     except (OSError, ValueError, MemoryError) as error:
         raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
     if not isinstance(document, dict):

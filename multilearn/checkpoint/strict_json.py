@@ -11,9 +11,12 @@ _MARKS = (b",", b":", b"[", b"{")
 """There is one of them at least for each value, which takes a hundred times the byte that it has in the text."""
 
 
-def parsed(text: bytes, *, marks: int = 1 << 21, depth: int = 100, numbers: bool = True) -> Any:
+def parsed(
+    text: bytes, *, marks: int = 1 << 21, depth: int = 100, numbers: bool = True, file_names: bool = False
+) -> Any:
     """What the text holds. `marks`: how many commas, colons and brackets it may have, also in strings; `depth`: of
-    lists and maps in each other; `numbers`: whether NaN and the infinities, which are no JSON, are taken all the same.
+    lists and maps in each other; `numbers`: whether NaN and the infinities, which are no JSON, are taken all the same;
+    `file_names`: whether texts may hold what stands for bytes of file names that are not UTF-8 (U+DC80 to U+DCFF).
 
     Raises `ValueError` for what is no UTF-8, no JSON, larger or deeper, has a key twice or half of a surrogate pair.
     """
@@ -25,11 +28,11 @@ def parsed(text: bytes, *, marks: int = 1 << 21, depth: int = 100, numbers: bool
         )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    _check(found, depth)
+    _check(found, depth, "surrogateescape" if file_names else "strict")
     return found
 
 
-def _check(found: Any, depth: int) -> None:
+def _check(found: Any, depth: int, errors: str) -> None:
     """By levels: what holds itself so often that a recursion would not end well is what this looks for."""
     level = [found]
     for _ in range(depth + 1):
@@ -38,7 +41,7 @@ def _check(found: Any, depth: int) -> None:
         inner: list[Any] = []
         for value in level:
             if isinstance(value, str):
-                value.encode()
+                value.encode(errors=errors)
             elif isinstance(value, list):
                 inner += value
             elif isinstance(value, dict):

@@ -147,3 +147,33 @@ def test_people_see_the_path_from_where_they_are(here: Path) -> None:
     assert beginning(started) == "training for 1 epoch, in runs/a"
     os.chdir("elsewhere")
     assert beginning(started) == f"training for 1 epoch, in {here / 'runs' / 'a'}"
+
+
+def test_a_directory_whose_name_is_not_utf_8_is_like_any_other(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun, moved = os.fsdecode(b"begun-\xff"), os.fsdecode(b"moved-\xfe")
+    toy.fit(toy.builder(begun, epochs=1).renderer(ml.renderers.CliRenderer()).summary())
+    toy.fit(toy.builder(moved, epochs=2).checkpoint("latest", begun))
+    learner = toy.fit(toy.builder(moved, epochs=3).checkpoint("latest").restore_best())
+    assert len(learner.history["train"]["Loss"]) == 3
+    sessions, _ = earlier(RunDirectory(here / moved).experiment)
+    assert [each.resumed_from and each.resumed_from["directory"] for each in sessions] == [
+        str(here / begun),
+        str(here / moved),
+    ]
+    with pytest.warns(UserWarning, match="renderer"):
+        again = ml.LearnerBuilder.from_experiment(moved)
+    assert toy.build(again.checkpoint("latest")).directory == here / moved
+    with pytest.raises(ConfigurationError, match=r"TOML is written in UTF-8.*\\udcfe"):
+        again.to_toml()
+    assert "completed 1 epoch" in capsys.readouterr().out
+
+
+def test_texts_that_are_not_unicode_leave_an_experiment_that_can_be_read(here: Path) -> None:
+    def fail(event: object) -> None:
+        if isinstance(event, EpochEnded):
+            raise ValueError("half of a pair: \ud800")
+
+    with pytest.raises(ValueError, match="half of a pair"):
+        toy.fit(toy.builder("run").metric_loggers(toy.Recorded(fail)))
+    (session,), _ = earlier(RunDirectory(here / "run").experiment)
+    assert session.error == "ValueError: half of a pair: \ufffd"
