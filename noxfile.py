@@ -29,6 +29,9 @@ ENVIRONMENT = {
 # Two processes, each with whole files: a framework is imported twice, and fixtures of a module are made once.
 BY_FILE = ("-n", "2", "--dist", "loadfile")
 
+# Seconds for one test where it may train for hours: what hangs is ended all the same.
+FOR_HOURS = ("--timeout", "14400", "-o", "faulthandler_timeout=15000")
+
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
@@ -96,7 +99,7 @@ def faults(session: nox.Session) -> None:
     install(session, "test", *BACKENDS, extra="keras")
     for name in ("toy", *BACKENDS):
         chosen = {**ENVIRONMENT, "MULTILEARN_BACKEND": name}
-        session.run("pytest", "-rP", "tests/faults", "--kills", "50", *session.posargs, env=chosen)
+        session.run("pytest", "-rP", "tests/faults", "--kills", "50", *FOR_HOURS, *session.posargs, env=chosen)
 
 
 @nox.session(default=False)
@@ -105,7 +108,7 @@ def zoo(session: nox.Session, framework: str) -> None:
     """Architectures of `keras.applications` against Keras' own fit: minutes, and not among the tests that must pass."""
     install(session, "test", framework, extra="keras")
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", "-rP", *(session.posargs or ["tests/zoo"]), env={**ENVIRONMENT, **chosen})
+    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/zoo"]), env={**ENVIRONMENT, **chosen})
 
 
 @nox.session(default=False)
@@ -114,9 +117,9 @@ def mutation(session: nox.Session) -> None:
     framework = BACKENDS[0]
     install(session, "test", framework, extra="keras")
     many = {**ENVIRONMENT, "MULTILEARN_MUTATIONS": "10000"}
-    session.run("pytest", *BY_FILE, *(session.posargs or ["tests/mutation"]), env=many)
+    session.run("pytest", *BY_FILE, *FOR_HOURS, *(session.posargs or ["tests/mutation"]), env=many)
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", "tests/contract/test_damaged_weights.py", env={**many, **chosen})
+    session.run("pytest", *FOR_HOURS, "tests/contract/test_damaged_weights.py", env={**many, **chosen})
 
 
 @nox.session(default=False)
@@ -125,9 +128,9 @@ def resume(session: nox.Session, framework: str) -> None:
     """Many kinds of runs, interrupted at many places, on one framework and on the toy: minutes, not in `tests`."""
     install(session, "test", framework, extra="keras")
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", *(session.posargs or ["tests/resume"]), env={**ENVIRONMENT, **chosen})
+    session.run("pytest", *FOR_HOURS, *(session.posargs or ["tests/resume"]), env={**ENVIRONMENT, **chosen})
     more = {"MULTILEARN_RESUME_EXAMPLES": "500"}
-    session.run("pytest", "tests/core/test_exact_resume.py", env={**ENVIRONMENT, **more})
+    session.run("pytest", *FOR_HOURS, "tests/core/test_exact_resume.py", env={**ENVIRONMENT, **more})
 
 
 @nox.session(default=False)
@@ -141,14 +144,14 @@ def parity(session: nox.Session) -> None:
 def moving(session: nox.Session) -> None:
     """Models under all optimizers, trained on each framework and on with on each: half an hour of one core."""
     install(session, "test", *BACKENDS, extra="keras")
-    session.run("pytest", "-rP", *(session.posargs or ["tests/moving"]), env=ENVIRONMENT)
+    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/moving"]), env=ENVIRONMENT)
 
 
 @nox.session(default=False)
 def gates(session: nox.Session) -> None:
     """How long the frameworks stay together, over 200 and 2,000 updates of models of all kinds: hours."""
     install(session, "test", *BACKENDS, extra="keras")
-    session.run("pytest", "-rP", *(session.posargs or ["tests/gates"]), env=ENVIRONMENT)
+    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/gates"]), env=ENVIRONMENT)
 
 
 @nox.session(default=False)

@@ -1,6 +1,9 @@
-"""What every suite shares: the `--isolated` option and unhurried property tests."""
+"""What every suite shares: `--isolated`, unhurried property tests, and signals that reach what tests start."""
 
 from __future__ import annotations
+
+import signal
+from types import FrameType
 
 import hypothesis
 import pytest
@@ -8,6 +11,23 @@ import pytest
 # how long an example takes says more about the machine than about the code
 hypothesis.settings.register_profile("unhurried", hypothesis.settings.get_profile("default"), deadline=None)
 hypothesis.settings.load_profile("unhurried")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have signals that this process ignores, under `nohup` or in the background of a shell, reach what tests start.
+
+    A process inherits that a signal is ignored, and no handler: with one that does nothing, this process goes on as
+    before, and those that it starts have the default. What only starts xdist's workers leaves it to them.
+    """
+    starts_workers = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    for name in () if starts_workers else ("SIGHUP", "SIGINT", "SIGTERM"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _goes_on)
+
+
+def _goes_on(number: int, frame: FrameType | None) -> None:
+    """As if the signal were ignored."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
