@@ -16,7 +16,7 @@ from typing import Any
 from multilearn.checkpoint.regular import opened
 from multilearn.own_files import own_folder
 from multilearn.printable import printable
-from multilearn.storage import storing
+from multilearn.storage import closing, storing
 
 __all__ = ["Installer", "file_log"]
 
@@ -38,14 +38,12 @@ def file_log(path: Path) -> Iterator[None]:
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     log = _LogFile(path)
-    try:
+    with closing(path, log.close):
         _TAP.add(log)
         try:
             yield
         finally:
             _TAP.remove(log)
-    finally:
-        log.close()
 
 
 class _LogFile:

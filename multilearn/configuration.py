@@ -72,11 +72,21 @@ def _read_toml(path: Path) -> dict[str, Any]:
         text = read_whole(path, _LARGEST).decode()
         if any(line.count(".") > _DOTS for line in text.splitlines()):
             raise ValueError(f"a line with more than {_DOTS} dots")
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
+        _require_numbers(table)
+        return table
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             "A builder is read from a TOML file.", received=f"{path}: {error}", remedy="Compare it with .to_toml()."
         ) from error
+
+
+def _require_numbers(value: Any) -> None:
+    """Raise `ValueError` for a whole number of more than the 64 bits that TOML has: Python may not even write it."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number of more than 64 bits")
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _require_numbers(each)
 
 
 def _locate(table: dict[str, Any], run: Path, document: Mapping[str, Any]) -> None:

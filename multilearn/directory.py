@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,23 +112,22 @@ def taken(run: RunDirectory) -> Iterator[None]:
     the disk is full.
     """
     refuse_full(run.path)
-    try:
-        if not run.path.is_dir():
-            make_folder(run.path)
-        if is_folder(run.lock):
-            run.lock.rmdir()
-        holding = locked(run.lock)
-        holding.__enter__()
-    except OSError as error:
-        if is_full(error):
-            raise refused(run.path, error) from error
-        raise DirectoryError(
-            "The directory of a run must be writable.", received=f"{run.path}: {error}", remedy="Use another directory."
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            if not run.path.is_dir():
+                make_folder(run.path)
+            if is_folder(run.lock):
+                run.lock.rmdir()
+            stack.enter_context(locked(run.lock))
+        except OSError as error:
+            if is_full(error):
+                raise refused(run.path, error) from error
+            raise DirectoryError(
+                "The directory of a run must be writable.",
+                received=f"{run.path}: {error}",
+                remedy="Use another directory.",
+            ) from error
         yield
-    finally:
-        holding.__exit__(None, None, None)
 
 
 def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from multilearn.errors import DirectoryError
 from multilearn.own_files import own_folder
 from multilearn.printable import printable
+from multilearn.storage import closing
 
 __all__ = ["locked"]
 
@@ -27,15 +28,21 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`. It is the operating system's lock: a killed process holds nothing.
 
     Raises `DirectoryError` if another process holds it or the disk will not lock it, `OSError` where the file cannot be
-    made. On a file system that knows no locks nobody holds anything, and that is said.
+    made. On a file system that knows no locks nobody holds anything, and that is said. The file is removed at the end,
+    unless it is another by then: that of a process which came after somebody had removed this one.
     """
     descriptor = _acquire(path)
-    try:
+    with closing(path, lambda: _release(descriptor, path)):
         yield
-    finally:
+
+
+def _release(descriptor: int, path: Path) -> None:
+    try:
         # removed before it is unlocked: whoever waits for this one finds out that it is gone
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+        with suppress(OSError), own_folder(path.parent, path.parent) as folder:
+            if _is_at(descriptor, path):
+                folder.remove(path.name)
+    finally:
         os.close(descriptor)
 
 

@@ -69,7 +69,7 @@ class OwnFolder:
         try:
             yield OwnFolder(self.path / name, descriptor)
         finally:
-            os.close(descriptor)
+            _close(descriptor)
 
     def files(self, suffix: str = "") -> list[str]:
         """The names of the regular files that end with `suffix`, sorted."""
@@ -102,8 +102,12 @@ class OwnFolder:
     @contextmanager
     def reading(self, name: str) -> Iterator[BufferedReader]:
         """A regular file, for reading."""
-        with open(self.open(name, os.O_RDONLY), "rb") as file:
+        file = open(self.open(name, os.O_RDONLY), "rb")  # noqa: SIM115
+        try:
             yield file
+        finally:
+            with suppress(OSError):  # what was read was read
+                file.close()
 
     def rename(self, name: str, target: OwnFolder) -> None:
         """Move a file into another folder, over one of that name."""
@@ -158,7 +162,7 @@ def own_folder(path: Path, root: Path, *, create: bool = False) -> Iterator[OwnF
             yield folder
     finally:
         if descriptor is not None:
-            os.close(descriptor)
+            _close(descriptor)
 
 
 @contextmanager
@@ -168,6 +172,12 @@ def _below(folder: OwnFolder, names: tuple[str, ...], create: bool) -> Iterator[
         return
     with folder.folder(names[0], create=create) as inner, _below(inner, names[1:], create) as innermost:
         yield innermost
+
+
+def _close(descriptor: int) -> None:
+    # of a folder nothing is lost by it
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _kind(mode: int) -> str:

@@ -125,6 +125,14 @@ def require_name(name: str, of: str) -> None:
     """Raise `ConfigurationError` for a name that is empty, or too long for a file."""
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"The name of the {of} must be a text.", received=repr(name), remedy="Give it one.")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"The name of the {of} must be a text that can be written.",
+            received=f"{name[:40]!a}, with half of a surrogate pair",
+            remedy="Leave that out.",
+        ) from error
     if len(file_name(name)) > _LONGEST:
         raise ConfigurationError(
             f"The name of the {of} becomes a file name, of at most {_LONGEST} bytes.",

@@ -5,24 +5,37 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from multilearn.artifacts import RunDirectory
 from multilearn.attempt import holds_traces
 from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder, nbytes
 from multilearn.checkpoint.journal import Journal
-from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
+from multilearn.checkpoint.steady import steadily
+from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError
 from multilearn.events import Split
 from multilearn.experiment import earlier
 from multilearn.history import Monitor
+from multilearn.obstacles import refuse_obstacles
 from multilearn.position import START, Position
 from multilearn.protocols import Engine, Record, Weighed
 from multilearn.recorded_history import journal_of, newest_with_history
 from multilearn.settings import Resume, Settings
 
-__all__ = ["Found", "Located", "find", "in_half_precision", "items", "limits_of", "locate", "read"]
+__all__ = [
+    "Found",
+    "Located",
+    "find",
+    "folder_of",
+    "in_half_precision",
+    "items",
+    "limits_of",
+    "locate",
+    "read",
+]
 
-
+_SHOWN = 200  # characters of what is wrong
 _SCHEDULE_LIMIT = 64 << 20
 """Bytes: far more than progress and history take, for metrics that keep all their scores."""
 
@@ -63,6 +76,12 @@ class Located:
         return self.folder.path.parent
 
 
+def folder_of(resume: Resume, path: Path, recorder: Recorder | None = None) -> CheckpointFolder:
+    """Where the checkpoints are among which `resume` names one; `path` as for `locate`."""
+    source = path if resume.directory is None else resume.directory
+    return CheckpointFolder(RunDirectory(source).checkpoints, recorder or MpkGzRecorder())
+
+
 def find(settings: Settings, path: Path, engine: Engine) -> Found:
     """The checkpoint that `.checkpoint(...)` asked for, read.
 
@@ -71,7 +90,12 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
     """
     if settings.resume is None:
         return Found()
-    located = locate(settings.resume, path, settings.recorder)
+    folder = folder_of(settings.resume, path, settings.recorder).path
+    return steadily(folder, partial(_found, settings, settings.resume, path, engine))
+
+
+def _found(settings: Settings, resume: Resume, path: Path, engine: Engine) -> Found:
+    located = locate(resume, path, settings.recorder)
     position, source = located.position, located.source
     if position is None:
         nothing = "No checkpoint is intact" if located.notes else "Nothing was saved"
@@ -86,7 +110,7 @@ def find(settings: Settings, path: Path, engine: Engine) -> Found:
     found = read(located.folder, position, limits)
     journal, problem = journal_of(items(found), located.folder, position)
     skipped = list(located.notes)
-    if problem and settings.resume.which == "latest" and (older := newest_with_history(located.folder, position)):
+    if problem and resume.which == "latest" and (older := newest_with_history(located.folder, position)):
         skipped.append(f"checkpoint {position} is skipped: {problem}")
         position, problem = older, None
         found = read(located.folder, position, limits)
@@ -108,7 +132,7 @@ def locate(resume: Resume, path: Path, recorder: Recorder | None = None) -> Loca
     Raises `CheckpointNotFound`, naming those that exist; for `"latest"` only if another directory holds no run.
     """
     source = path if resume.directory is None else resume.directory
-    folder, damage = CheckpointFolder(RunDirectory(source).checkpoints, recorder or MpkGzRecorder()).recovered()
+    folder, damage = folder_of(resume, path, recorder).recovered()
     position, notes = _position(resume, folder, source)
     notes = notes if damage is None else (f"{damage}.", *notes)
     if position is None and (origin := _moved_from(source, folder)):
@@ -169,8 +193,17 @@ def _moved_from(path: Path, folder: CheckpointFolder) -> tuple[CheckpointFolder,
     moved = sessions[-1].resumed_from if sessions else None
     if moved is None or os.path.realpath(moved["directory"]) == os.path.realpath(path):
         return None
-    other = replace(folder, path=RunDirectory(Path(moved["directory"])).checkpoints)
-    position = Position.parse(moved["position"])
+    origin = RunDirectory(Path(moved["directory"]))
+    try:
+        position = Position.parse(moved["position"])
+        refuse_obstacles(origin)
+    except ConfigurationError as error:
+        raise DirectoryError(
+            "The last session of a run must say from which checkpoint of which run it went on.",
+            received=f"{RunDirectory(path).experiment} with resumed_from {str(moved)[:_SHOWN]}: {error}",
+            remedy="Restore the file, or begin anew with LearnerBuilder(directory, overwrite=True).",
+        ) from error
+    other = replace(folder, path=origin.checkpoints)
     found = position in other.positions() and other.problem(position) is None
     return (other, position) if found else None
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from multilearn.errors import StorageError
 
-__all__ = ["is_full", "refuse_full", "refused", "room", "storing", "tight"]
+__all__ = ["closing", "is_full", "refuse_full", "refused", "room", "storing", "tight"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -33,6 +33,22 @@ def storing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise refused(path, error) from error
+
+
+@contextmanager
+def closing(path: Path, close: Callable[[], None]) -> Iterator[None]:
+    """Call `close` at the end. That it fails, as on a file system of a network, is a `StorageError`.
+
+    It hides no error that came before.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            close()
+        raise
+    with storing(path):
+        close()
 
 
 def refused(path: Path, error: OSError) -> StorageError:

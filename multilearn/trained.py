@@ -12,13 +12,14 @@ from typing import Any
 from multilearn import backend as backends
 from multilearn import seed as seeds
 from multilearn.checkpoint import Recorder, nbytes
+from multilearn.checkpoint.steady import steadily
 from multilearn.data import as_loader
 from multilearn.errors import CheckpointNotFound, DataError
 from multilearn.location import Location
 from multilearn.opening import first_example
 from multilearn.position import Position
-from multilearn.protocols import EngineOptions, EvalEngine, Loader
-from multilearn.resuming import locate
+from multilearn.protocols import EngineOptions, EvalEngine, Loader, Record
+from multilearn.resuming import folder_of, locate
 from multilearn.settings import Resume
 
 __all__ = ["Source", "Trained", "opened", "placed"]
@@ -63,19 +64,26 @@ def opened(model: Any, data: Any, options: EngineOptions, source: Source | None)
         raise DataError("The test loader must have at least one batch.", received="none", remedy="Look at the data.")
     engine = backends.load().eval_engine(model, (example,), options)
     try:
-        position = None if source is None or source.which is None else _restored(engine, source, source.which)
+        position = None if source is None or source.which is None else _restored(engine, source, Resume(source.which))
         yield Trained(engine, loader, seed, position)
     finally:
         engine.release()
 
 
-def _restored(engine: EvalEngine, source: Source, which: str) -> Position:
-    located = locate(Resume(which), source.directory, source.recorder)
+def _restored(engine: EvalEngine, source: Source, resume: Resume) -> Position:
+    folder = folder_of(resume, source.directory, source.recorder).path
+    position, weights = steadily(folder, lambda: _weights(engine, source, resume))
+    engine.restore(weights)
+    return position
+
+
+def _weights(engine: EvalEngine, source: Source, resume: Resume) -> tuple[Position, Record]:
+    located = locate(resume, source.directory, source.recorder)
     if located.position is None:
         problems = "; ".join(located.notes) or "nothing was saved"
         raise CheckpointNotFound(
             "The checkpoint to evaluate must have been saved.",
-            received=f"{which!r} of {source.directory}: {problems}",
+            received=f"{resume.which!r} of {source.directory}: {problems}",
             remedy="Check the path, or leave the checkpoint out for the weights of the model in memory.",
         )
     limits = {"model": nbytes(engine.record())}
@@ -86,5 +94,4 @@ def _restored(engine: EvalEngine, source: Source, which: str) -> Position:
             received=f"checkpoint {located.position} of {located.source} without it",
             remedy="Take another one.",
         )
-    engine.restore(parts["model"])
-    return located.position
+    return located.position, parts["model"]

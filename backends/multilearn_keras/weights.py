@@ -15,10 +15,11 @@ import numpy as np
 from multilearn.checkpoint import Contents, HostTensor, Recorder, nbytes, read_file
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.heading import FORMAT
+from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
 from multilearn.printable import printable
 from multilearn.requirements import which_checkpoint
-from multilearn.resuming import locate
+from multilearn.resuming import folder_of, locate
 from multilearn.settings import Resume
 from multilearn.trained import placed
 from multilearn_keras.beside import Beside, is_beside
@@ -83,11 +84,16 @@ def load_weights(
 
 def _of_run(path: Path, which: int | str, recorder: Recorder | None, limit: int) -> Contents:
     run = path.parent if path.name == "checkpoint" and not (path / "checkpoint").exists() else path
-    located = locate(Resume(which_checkpoint(which), run), run, recorder)
+    resume = Resume(which_checkpoint(which), run)
+    return steadily(folder_of(resume, run, recorder).path, lambda: _located(run, resume, recorder, limit))
+
+
+def _located(run: Path, resume: Resume, recorder: Recorder | None, limit: int) -> Contents:
+    located = locate(resume, run, recorder)
     if located.position is None:
         raise CheckpointNotFound(
             "The checkpoint to load must have been saved, and be intact.",
-            received=f"{which!r} of {run}: {'; '.join(located.notes) or 'nothing was saved'}",
+            received=f"{resume.which!r} of {run}: {'; '.join(located.notes) or 'nothing was saved'}",
             remedy="Check the path, or train with .with_file_checkpointer().",
         )
     for note in located.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Protocol
 
 import numpy as np
@@ -86,7 +87,11 @@ class Reader:
             self.spend(size)
             taken, self._ready = self._ready[:size], self._ready[size:]
             return bytes(taken)
-        return self.array(size).tobytes()
+        self.spend(size)
+        held = BytesIO()
+        while held.tell() < size:
+            held.write(self._piece(size - held.tell()))
+        return held.getvalue()
 
     def array(self, size: int) -> npt.NDArray[np.uint8]:
         """Exactly `size` bytes, as an array of its own; what is not in the file never takes memory."""

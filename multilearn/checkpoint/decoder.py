@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from multilearn.checkpoint.bounded import Reader, Skimmed, damaged
 from multilearn.checkpoint.encoder import DEPTH, HALVED_KEYS, TENSOR_KEYS, VALUES
@@ -37,6 +38,12 @@ _LENGTHS = {  # tag -> (what it is the length of, how many bytes it has)
     **{0xD9: ("str", 1), 0xDA: ("str", 2), 0xDB: ("str", 4)},
     **{0xDC: ("list", 2), 0xDD: ("list", 4), 0xDE: ("map", 2), 0xDF: ("map", 4)},
 }
+_ROOM = 1 << 28
+"""Bytes of memory that maps, lists, texts and byte strings may take together: far more than those of a real record."""
+_PER_BYTE, _SLACK = 64, 1 << 16
+"""The same where the record may have few bytes: for each of them, and besides."""
+_OF_VALUE, _OF_ENTRY, _OF_CHARACTER = 64, 100, 5
+"""What they take at most: a value by itself, its place in a map, a character and the bytes that it is decoded from."""
 _SMALL = 1 << 12
 """Bytes of a piece of a tensor that is cheaper as `bytes` than as an array: of a million pieces it matters."""
 _EXT = {0xC7, 0xC8, 0xC9, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8}
@@ -52,6 +59,8 @@ class Decoder:
         self._source = source
         self._facts = facts
         self._values = 0
+        self._room = min(_ROOM, _PER_BYTE * source.left + _SLACK)
+        self._due = 0  # bytes of the tensor that is being read, as its shape says
 
     def value(self, depth: int = 0, *, raw: bool = False) -> Any:
         """The next value; with `raw`, long byte strings (also those of a list) are arrays, or skimmed."""
@@ -73,10 +82,12 @@ class Decoder:
             return self._list(length, depth, raw)
         if kind == "str":
             return self._text(length)
-        if not raw:
-            return self._source.read(length)
-        if self._facts:
+        if raw and self._facts:
             return self._source.skim(length)
+        if not raw or length > self._due:
+            self._take(length)
+            return self._source.read(length)
+        self._due -= length
         return self._source.array(length) if length > _SMALL else self._source.read(length)
 
     def map_length(self) -> int:
@@ -103,18 +114,21 @@ class Decoder:
     def _map(self, length: int, depth: int) -> dict[str, Any] | HostTensor | TensorFacts:
         found: dict[str, Any] = {}
         for _ in range(length):
+            self._take(_OF_ENTRY)
             key = self.value(depth + 1)
             if not isinstance(key, str):
                 raise damaged("The keys of a record must be strings.", f"a key of type {type(key).__name__}")
             if key in found:
                 raise damaged("A key must occur once in a map.", f"{key!r} twice")
+            if key == "bytes":
+                self._due = _due(found)
             found[key] = self.value(depth + 1, raw=key == "bytes")
         if found.keys() == TENSOR_KEYS:
             return self._tensor(found)
         if found.keys() == HALVED_KEYS:
             return self._halved(found["was"], self._tensor(found))
         if "bytes" in found:
-            found["bytes"] = _plain(found["bytes"])
+            found["bytes"] = self._plain(found["bytes"])
         return found
 
     def _tensor(self, found: Mapping[str, Any]) -> HostTensor | TensorFacts:
@@ -133,6 +147,7 @@ class Decoder:
         return [self.value(depth + 1, raw=raw) for _ in range(length)]
 
     def _text(self, length: int) -> str:
+        self._take(length * _OF_CHARACTER)
         try:
             return self._source.read(length).decode()
         except UnicodeDecodeError as error:
@@ -144,6 +159,22 @@ class Decoder:
             raise damaged("Maps and lists are nested at most 100 deep in a record.", "more than that")
         if self._values > VALUES:
             raise damaged(f"A record has at most {VALUES} values that are not in tensors.", "more than that")
+        self._take(_OF_VALUE)
+
+    def _take(self, size: int) -> None:
+        """Before it is allocated."""
+        self._room -= size
+        if self._room < 0:
+            raise damaged(f"What a record holds besides its tensors takes at most {_ROOM >> 20} MiB.", "more than that")
+
+    def _plain(self, value: object) -> object:
+        """`value` with its raw byte strings as bytes, except for those that were skimmed."""
+        if isinstance(value, list):
+            return [self._plain(each) for each in value]
+        if not isinstance(value, np.ndarray):
+            return value
+        self._take(value.nbytes)
+        return value.tobytes()
 
 
 def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
@@ -152,12 +183,23 @@ def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
     if not all(isinstance(chunk, (bytes, np.ndarray)) for chunk in chunks):
         raise _no_bytes(content)
     whole = len(chunks) == 1 and isinstance(chunks[0], np.ndarray)
-    held = chunks[0] if whole else np.frombuffer(bytearray().join(chunks), np.uint8)
+    held = chunks[0] if whole else _joined(chunks)
     facts = facts_of(dtype, shape, Skimmed(held.size, int(held.max(initial=0)) if dtype == "BOOL" else 0))
     try:
         return HostTensor(facts.dtype, held.view(DTYPES[facts.dtype]).reshape(facts.shape))
     except (ValueError, OverflowError, TypeError) as error:  # more axes, or larger empty ones, than numpy has room for
         raise _no_shape(shape) from error
+
+
+def _joined(chunks: list[Any]) -> npt.NDArray[np.uint8]:
+    """All of them one after the other; each goes when it is copied, so that they never take twice the memory."""
+    joined, at = np.empty(sum(map(len, chunks)), np.uint8), 0
+    chunks.reverse()
+    while chunks:
+        chunk = chunks.pop()
+        joined[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        at += len(chunk)
+    return joined
 
 
 def facts_of(dtype: object, shape: object, content: object) -> TensorFacts:
@@ -179,19 +221,21 @@ def facts_of(dtype: object, shape: object, content: object) -> TensorFacts:
     return facts
 
 
+def _due(found: Mapping[str, Any]) -> int:
+    """How many bytes a tensor of that dtype and shape has; 0 for what is none."""
+    dtype, shape = found.get("dtype"), found.get("shape")
+    if not isinstance(dtype, str) or dtype not in DTYPES or not isinstance(shape, list) or len(shape) > AXES:
+        return 0
+    sound = all(type(size) is int and size >= 0 for size in shape)
+    return TensorFacts(dtype, tuple(shape)).nbytes if sound else 0
+
+
 def _no_bytes(content: object) -> RecordError:
     return damaged("A tensor's bytes must be a byte string, or a list of them.", type(content).__name__)
 
 
 def _no_shape(shape: object) -> RecordError:
     return damaged("A tensor's shape must be one that numpy can hold.", _short(shape))
-
-
-def _plain(value: object) -> object:
-    """`value` with its raw byte strings as bytes, except for those that were skimmed."""
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return value.tobytes() if isinstance(value, np.ndarray) else value
 
 
 def _short(value: object) -> str:

@@ -15,6 +15,7 @@ from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, M
 from multilearn.checkpoint.mpk import MpkGzRecorder
 from multilearn.checkpoint.recorder import Contents, Recorder
 from multilearn.checkpoint.recovery import recovered
+from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
 from multilearn.own_files import is_folder, own_folder
 from multilearn.position import Position
@@ -70,13 +71,7 @@ class CheckpointFolder:
 
     def latest_intact(self) -> tuple[Position | None, list[str]]:
         """The newest intact checkpoint, and a line for each newer one: why it is skipped."""
-        skipped: list[str] = []
-        for position in reversed(self.positions()):
-            problem = self.problem(position)
-            if problem is None:
-                return position, skipped
-            skipped.append(f"checkpoint {position} is skipped: {problem}")
-        return None, skipped
+        return steadily(self.path, self._latest_intact, lambda found: not found[1])
 
     def load(
         self, position: Position, limits: Mapping[str, int] | None = None, parts: Collection[str] = PARTS
@@ -188,6 +183,15 @@ class CheckpointFolder:
                     with suppress(FileNotFoundError):
                         folder.remove(name)
             above.remove_folder(self.path.name)
+
+    def _latest_intact(self) -> tuple[Position | None, list[str]]:
+        skipped: list[str] = []
+        for position in reversed(self.positions()):
+            problem = self.problem(position)
+            if problem is None:
+                return position, skipped
+            skipped.append(f"checkpoint {position} is skipped: {problem}")
+        return None, skipped
 
     def _manifest(self) -> Manifest:
         return Manifest.load(self.path) if self._found is None else self._found

@@ -7,6 +7,8 @@ from typing import Any
 
 __all__ = ["parsed"]
 
+_LARGEST = 1 << 1023
+"""Of whole numbers: larger ones are no float, and what is made of them overflows."""
 _MARKS = (b",", b":", b"[", b"{")
 """There is one of them at least for each value, which takes a hundred times the byte that it has in the text."""
 
@@ -18,7 +20,8 @@ def parsed(
     lists and maps in each other; `numbers`: whether NaN and the infinities, which are no JSON, are taken all the same;
     `file_names`: whether texts may hold what stands for bytes of file names that are not UTF-8 (U+DC80 to U+DCFF).
 
-    Raises `ValueError` for what is no UTF-8, no JSON, larger or deeper, has a key twice or half of a surrogate pair.
+    Raises `ValueError` for what is no UTF-8, no JSON, larger or deeper, has a key twice, half of a surrogate pair, or a
+    whole number beyond all floats.
     """
     if sum(map(text.count, _MARKS)) > marks:
         raise ValueError("it holds too many values")
@@ -42,6 +45,8 @@ def _check(found: Any, depth: int, errors: str) -> None:
         for value in level:
             if isinstance(value, str):
                 value.encode(errors=errors)
+            elif isinstance(value, int) and abs(value) >= _LARGEST:
+                raise ValueError("a number that is beyond all floats")
             elif isinstance(value, list):
                 inner += value
             elif isinstance(value, dict):

@@ -11,6 +11,7 @@ from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import Manifest
+from multilearn.checkpoint.steady import steadily
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.experiments.preconditions import preconditions
 from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
@@ -124,12 +125,16 @@ def inspect(path: Path) -> InspectedRun | InspectedRecord:
 
 def _checkpoints(directory: RunDirectory) -> tuple[InspectedCheckpoint, ...]:
     folder = CheckpointFolder(directory.checkpoints)
-    return tuple(
-        InspectedCheckpoint(
-            str(each.position), sum(facts.size for facts in each.files.values()), _problem(folder, each.position)
+
+    def look() -> tuple[InspectedCheckpoint, ...]:
+        return tuple(
+            InspectedCheckpoint(
+                str(each.position), sum(facts.size for facts in each.files.values()), _problem(folder, each.position)
+            )
+            for each in Manifest.load(directory.checkpoints).checkpoints
         )
-        for each in Manifest.load(directory.checkpoints).checkpoints
-    )
+
+    return steadily(folder.path, look, lambda found: all(each.problem is None for each in found))
 
 
 def _problem(folder: CheckpointFolder, position: Position) -> str | None:

@@ -16,9 +16,11 @@ from multilearn.evidence import Weights
 from multilearn.experiment import read_document
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
 from multilearn.obstacles import refuse_obstacles
+from multilearn.own_files import own_folder
 
 __all__ = ["Measured", "Run", "Session", "open_run"]
 
+_TRIES = 10
 _SPLITS = (Split.TRAIN, Split.VALID)
 
 
@@ -100,7 +102,17 @@ class Run:
         """The exact values of every finished epoch: all its splits are there, and all their files have the final line.
 
         Raises `RecordError` for a metric file that is not of the format, `DirectoryError` for one that cannot be read.
+        What a run that is going on removes meanwhile is looked for again.
         """
+        gone: FileNotFoundError | None = None
+        for _ in range(_TRIES):
+            try:
+                return self._epochs()
+            except FileNotFoundError as error:
+                gone = error
+        raise DirectoryError(f"{self.path} is being changed: {gone}.", remedy="Try again later.") from gone
+
+    def _epochs(self) -> Mapping[int, Mapping[tuple[Split, str], Measured]]:
         splits = {split: folders for split in _SPLITS if (folders := self.directory.epochs(split))}
         whole = set.intersection(*map(set, splits.values())) if splits else set()
         finished = {}
@@ -111,8 +123,11 @@ class Run:
         return {epoch: measured for epoch, measured in finished.items() if measured}
 
     def _metrics(self, split: Split, epoch: int) -> Iterator[tuple[tuple[Split, str], Measured | None]]:
-        for path in sorted(self.directory.epoch(split, epoch).glob("*.log")):
-            yield _read(split, path, self.path)
+        folder = self.directory.epoch(split, epoch)
+        with own_folder(folder, self.path) as found:
+            names = found.files(".log")
+        for name in names:
+            yield _read(split, folder / name, self.path)
 
 
 def open_run(path: Path) -> Run:
@@ -151,5 +166,7 @@ def _read(split: Split, path: Path, root: Path) -> tuple[tuple[Split, str], Meas
         name = metric_name(path.stem)
         name.encode()  # as what is not UTF-8 in the name of a file cannot be
         return (split, name), read_epoch_value(path, root)
+    except FileNotFoundError:
+        raise
     except (OSError, UnicodeError) as error:
         raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error

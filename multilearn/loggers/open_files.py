@@ -99,7 +99,7 @@ class MetricFiles:
     def _close_files(self) -> None:
         with contextlib.ExitStack() as files:
             for file in self._open:
-                files.enter_context(file.file)
+                files.callback(file.close)
             try:
                 self._write()
             finally:
@@ -132,6 +132,10 @@ class _Lines:
             with storing(self._path):
                 _write(self.file, "".join(lines).encode())
             self._torn = False
+
+    def close(self) -> None:
+        with storing(self._path):
+            self.file.close()
 
 
 def _line(value: float | str, count: float | None) -> str:
