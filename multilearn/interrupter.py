@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, Final, NoReturn, Self
 
 from multilearn.errors import ConfigurationError
 
-__all__ = ["Interrupter", "stopping_on_signals"]
+__all__ = ["SHIELD", "Interrupter", "Shield", "Signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_PATIENCE = 10.0  # seconds
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class Interrupter:
@@ -51,34 +56,108 @@ class Interrupter:
             self._reason = reason
 
 
-@contextmanager
-def stopping_on_signals(interrupter: Interrupter) -> Iterator[None]:
-    """While it lasts, the first SIGINT or SIGTERM asks `interrupter` to stop, the next one raises at once.
+class Shield:
+    """`with SHIELD:` is a short piece of work that is not left half done: a signal raises after it, and not within.
 
-    The handlers found are put back. Off the main thread Python allows no handlers: there it does nothing.
+    The start of a thread for instance: one that is interrupted between its start and being known would never be ended.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    seen = 0
+    def __init__(self) -> None:
+        self._depth = 0
+        self._held: int | None = None
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == 1:
-            interrupter.stop(signal.Signals(number).name)
-        elif number == signal.SIGINT:
-            raise KeyboardInterrupt
-        else:
-            raise SystemExit(128 + number)
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._depth += 1
 
-    found = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
+    def __exit__(self, *error: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._depth -= 1
+            if not self._depth and self._held is not None:
+                number, self._held = self._held, None
+                _raise(number)
+
+    def let(self, number: int) -> None:
+        """Raise what this signal stands for, now or after the work."""
+        if not self._depth:
+            _raise(number)
+        self._held = number
+
+
+SHIELD: Final = Shield()
+
+
+class Signals:
+    """SIGINT and SIGTERM while a run is at work; the handlers found are put back at the end, when all else is closed.
+
+    Before `take` a SIGINT raises KeyboardInterrupt as ever. After it the first signal asks `interrupter` to stop.
+    The second one raises at once where the run is `interruptible`, and at the end elsewhere: what is being closed then
+    gets closed. Later ones are ignored, until ten seconds have passed.
+
+    Off the main thread Python allows no handlers: there it does nothing.
+    """
+
+    def __init__(self, interrupter: Interrupter) -> None:
+        self._interrupter = interrupter
+        self._found: dict[signal.Signals, _Handler] = {}
+        self._asked = False
+        self._starting = self._interruptible = True
+        self._last: float | None = None
+        self._held: int | None = None
+
+    def __enter__(self) -> Self:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._install(signal.SIGINT)
+        return self
+
+    def take(self) -> None:
+        """From here on the first signal asks the run to stop."""
+        self._starting = self._interruptible = False
         for number in _SIGNALS:
-            signal.signal(number, on_signal)
-        yield
-    finally:
-        for number, handler in found.items():
+            self._install(number)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """While it lasts the second signal raises at once."""
+        self._interruptible = True
+        try:
+            yield
+        finally:
+            self._interruptible = False
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        try:
+            self._put_back(signal.SIGTERM)
+        finally:  # the one that may raise from then on comes last
+            self._put_back(signal.SIGINT)
+        if kind is None and self._held is not None:
+            _raise(self._held)
+
+    def _install(self, number: signal.Signals) -> None:
+        if threading.current_thread() is threading.main_thread() and number not in self._found:
+            self._found[number] = signal.getsignal(number)
+            signal.signal(number, self._received)
+
+    def _put_back(self, number: signal.Signals) -> None:
+        if number in self._found:
+            handler = self._found[number]
             # a handler that was not installed from Python reads as None and cannot be put back by Python
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        if not self._starting and not self._asked:
+            self._asked = True
+            self._interrupter.stop(signal.Signals(number).name)
+            return
+        now = time.monotonic()
+        first = self._last is None
+        if (first and self._interruptible) or (self._last is not None and now - self._last > _PATIENCE):
+            self._last = now
+            self._held = None
+            SHIELD.let(number)
+        if first:
+            self._last, self._held = now, number
+
+
+def _raise(number: int) -> NoReturn:
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)

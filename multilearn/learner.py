@@ -22,7 +22,7 @@ from multilearn.directory import bring_along, prepare, taken
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
 from multilearn.foreign_words import FIT, refusing
-from multilearn.interrupter import Interrupter, stopping_on_signals
+from multilearn.interrupter import Interrupter, Signals
 from multilearn.listeners import Listeners
 from multilearn.loggers import FileMetricLogger
 from multilearn.loop import Course, Loop
@@ -132,34 +132,36 @@ class Learner:
     def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Any:
         directory = RunDirectory(self._run.path)
         with ExitStack() as stack:
+            signals = stack.enter_context(Signals(self._interrupter))
             data = examine(train, valid, self._run.seed, stack)
             refuse_without_data(self._settings, self._run.subject.scheduler, data.loaders)
             start = Start.of(self._run, data, self._measured(), self._store, stack)
             weights = start.initial_weights()
+            signals.take()
             stack.enter_context(taken(directory))
             self._fitted, self._splits = True, frozenset(data.loaders)
             notes = [*start.notes, *prepare(directory, self._settings, start.found)]
             stack.enter_context(self._application_log(directory))
-            stack.enter_context(stopping_on_signals(self._interrupter))
             loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
             loop = self._loop(data, start, Listeners(loggers, renderer))
             with in_session(start.experiment(weights), directory, loop, lambda: self._restored):
                 bring_along(directory, start.found)
                 for note in notes:
                     _log.warning("%s", printable(note))
-                self._train(loop, start, self._started(start, data))
+                self._train(loop, start, self._started(start, data), signals)
         if self._settings.show_summary:
             self._print_summary(loop)
         return self._run.subject.task.model
 
-    def _train(self, loop: Loop, start: Start, started: Started) -> None:
+    def _train(self, loop: Loop, start: Start, started: Started, signals: Signals) -> None:
         listeners = loop.reporter.listeners
         with ExitStack() as open_ones:
             open_ones.callback(listeners.close)
             open_ones.callback(loop.checkpointer.close)
             try:
                 listeners.tell(started)
-                loop.run()
+                with signals.interruptible():
+                    loop.run()
                 self._completed = loop.completed
                 # nothing is said to be finished before it is on disk
                 loop.checkpointer.close()

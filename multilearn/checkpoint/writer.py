@@ -9,6 +9,7 @@ from concurrent.futures import wait as wait_for
 
 from multilearn.checkpoint.folder import CheckpointFolder
 from multilearn.errors import CheckpointError
+from multilearn.interrupter import SHIELD
 from multilearn.position import Position
 from multilearn.protocols import Record
 
@@ -46,7 +47,8 @@ class CheckpointWriter:
                 "A closed writer writes nothing.", received=f"checkpoint {position}", remedy="Make a new writer."
             )
         self.wait()
-        self._pending = self._worker.submit(self._write, position, parts, drop, first)
+        with SHIELD:
+            self._pending = self._worker.submit(self._write, position, parts, drop, first)
 
     def durable(self) -> list[Position]:
         """Those that have become durable since this was last asked. Waits for nothing, and raises nothing."""

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from multilearn.data.processes import WorkerProcesses
+from multilearn.interrupter import SHIELD
 
 __all__ = ["Crew"]
 
@@ -25,7 +26,8 @@ class Crew:
         remaining, waiting = iter(tasks), deque[Future[Any]]()
         try:
             for task in remaining:
-                waiting.append(self._threads.submit(self._make, task))
+                with SHIELD:
+                    waiting.append(self._threads.submit(self._make, task))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:

@@ -16,6 +16,7 @@ from multilearn.data.order import permutation, seeded_globals
 from multilearn.data.processes import WorkerProcesses
 from multilearn.data.source import Columns, source_of
 from multilearn.errors import ConfigurationError
+from multilearn.interrupter import SHIELD
 from multilearn.protocols import Batch
 
 __all__ = ["DataLoader"]
@@ -122,7 +123,8 @@ class DataLoader:
     def kept_working(self) -> Iterator[None]:
         """While it lasts, workers live on from epoch to epoch. `fit` sees to it."""
         if self._crew is None and self._ahead:
-            self._crew = self._new_crew()
+            with SHIELD:
+                self._crew = self._new_crew()
         self._users += 1
         try:
             yield

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from multilearn.artifacts import file_name
 from multilearn.events import Reading, Split
+from multilearn.interrupter import SHIELD
 from multilearn.loggers.going_back import remove_metric_files
 from multilearn.loggers.metric_file import format_final, format_line
 from multilearn.own_files import kind_of, own_folder
@@ -79,8 +80,9 @@ class MetricFiles:
             file = self._files[metric] = _Lines(path, FileIO(descriptor, "ab"))
         self._open.append(file)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write_by_and_by, name="multilearn-metrics", daemon=True)
-            self._thread.start()
+            with SHIELD:
+                self._thread = threading.Thread(target=self._write_by_and_by, name="multilearn-metrics", daemon=True)
+                self._thread.start()
         return file
 
     def _write_by_and_by(self) -> None:
