@@ -128,6 +128,7 @@ def test_the_directory_has_the_documented_layout_and_nothing_else(tmp_path: Path
     kept = toy.checkpoints(tmp_path / "run")
     files = {f"checkpoint/{part}-{n}.mpk.gz" for part in ("model", "optim", "scheduler") for n in kept}
     assert everything(tmp_path / "run") == logs | files | {
+        "checkpoint/history.log",
         "checkpoint/manifest.json",
         "experiment.json",
         "experiment.log",
