@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import inspect
 import re
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
-from keras import ops
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
 from multilearn.outputs import Output
 from multilearn.protocols import ArrayOps, Tensor
+from multilearn_keras.metric_functions import MetricFunctions
 from multilearn_keras.metric_inputs import FORMS, is_of_keras, measured_inputs
 
 __all__ = ["KerasMetric"]
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,10 +30,13 @@ class KerasMetric:
     of classes the targets in the form that it takes, `targets="ids"` or `"one_hot"`, which is known of Keras' own
     metrics; a class of your own gets ids unless you say otherwise. Weights are its `sample_weight`, as with Keras'
     `weighted_metrics`; one that takes none is spared items of weight zero. Its state is that of its variables, which
-    are kept apart: the object itself is never changed. The last fraction of exactness is that of its float32.
+    are kept apart: the object itself is never changed.
 
-    Its name is its class with the arguments that are not as by default, or the name that you gave it. It computes on
-    the host's processor, from predictions and targets that are fetched in full.
+    One of Keras' own is measured in the step: what a batch adds to its variables is fetched, and summed in float64. A
+    class or function of your own computes on the host's processor, from predictions and targets that are fetched in
+    full, with the exactness of its float32.
+
+    Its name is its class with the arguments that are not as by default, or the name that you gave it.
     Raises `ConfigurationError` for what is no metric of targets and predictions, and, for most not before the first
     batch, for what results in more than one number.
     """
@@ -45,7 +44,7 @@ class KerasMetric:
     metric: keras.metrics.Metric
     targets: str | None = None
     name: str = field(init=False)
-    _functions: _Functions = field(init=False)
+    _functions: MetricFunctions = field(init=False)
 
     unit: ClassVar[str] = ""
     numeric: ClassVar[bool] = True
@@ -59,7 +58,7 @@ class KerasMetric:
                 remedy=f"Use one of: {', '.join(FORMS)}.",
             )
         object.__setattr__(self, "name", _name(self.metric))
-        object.__setattr__(self, "_functions", _Functions(_own(self.metric)))
+        object.__setattr__(self, "_functions", MetricFunctions(_own(self.metric)))
 
     def __repr__(self) -> str:
         return f"KerasMetric({self.name!r}{'' if self.targets is None else f', targets={self.targets!r}'})"
@@ -74,15 +73,20 @@ class KerasMetric:
         return KerasMetric(self.metric, self.targets)
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
-        return measured_inputs(ops, output, self.metric, self.targets, self.name)
+        inputs = measured_inputs(ops, output, self.metric, self.targets, self.name)
+        return self._functions.measured(inputs) if self._functions.adds else inputs
 
     def merge(self, state: State | None, measured: Measured) -> State:
         functions = self._functions
+        if "0" in measured:
+            return functions.added(state, measured)
         sample = state["sample"] if state is not None else {name: array[:1] for name, array in measured.items()}
         before = functions.initial(sample) if state is None else state["variables"]
         return {"variables": functions.updated(before, measured), "sample": sample}
 
     def entry(self, state: State) -> Entry:
+        if state.get("value") is not None:
+            return Entry(state["value"])
         functions = self._functions
         functions.initial(state["sample"])
         result = keras.tree.flatten(functions.result(state["variables"]))
@@ -95,68 +99,6 @@ class KerasMetric:
         # its own name may count the metrics of the process
         config = {key: value for key, value in self.metric.get_config().items() if key != "name"}
         return type(self.metric), self.name, self.targets, repr(config)
-
-
-class _Functions:
-    """A metric as functions of the values of its variables, which are numpy arrays: nothing is kept between calls."""
-
-    def __init__(self, metric: keras.metrics.Metric) -> None:
-        self._metric = metric
-        self._initial: list[Array] | None = None
-        self._lock = threading.Lock()
-        parameters = inspect.signature(metric.update_state).parameters
-        kinds = {parameter.kind for parameter in parameters.values()}
-        self._weighted = "sample_weight" in parameters or inspect.Parameter.VAR_KEYWORD in kinds
-        compiled = _compiler()
-        self._update: Callable[..., Any] = compiled(metric.stateless_update_state)
-        self._result: Callable[..., Any] = compiled(metric.stateless_result)
-
-    def initial(self, sample: Measured) -> list[Array]:
-        """The values at the beginning. Some metrics make their variables when they see the first item: `sample`."""
-        with self._lock:
-            if self._initial is None:
-                if not (self._metric.variables and getattr(self._metric, "_built", True)):
-                    with keras.device("cpu:0"):
-                        self._metric.update_state(**self._arguments(sample))
-                        self._metric.reset_state()
-                self._initial = list(map(_array, self._metric.stateless_reset_state()))
-        return self._initial
-
-    def updated(self, values: Sequence[Array], measured: Measured) -> list[Array]:
-        with keras.device("cpu:0"):
-            return list(map(_array, self._update(self._tensors(values), **self._arguments(measured))))
-
-    def result(self, values: Sequence[Array]) -> Any:
-        with keras.device("cpu:0"):
-            return keras.tree.map_structure(_array, self._result(self._tensors(values)))
-
-    def _tensors(self, values: Sequence[Array]) -> list[Any]:
-        pairs = zip(values, self._metric.variables, strict=True)
-        return [ops.convert_to_tensor(value, dtype=variable.dtype) for value, variable in pairs]
-
-    def _arguments(self, measured: Measured) -> dict[str, Any]:
-        targets, predictions, weights = measured["y_true"], measured["y_pred"], measured.get("weights")
-        if weights is None:
-            arguments = {"y_true": targets, "y_pred": predictions}
-        elif self._weighted:
-            arguments = {"y_true": targets, "y_pred": predictions, "sample_weight": weights}
-        else:
-            counted = np.asarray(weights) > 0
-            arguments = {"y_true": targets[counted], "y_pred": predictions[counted]}
-        return {name: ops.convert_to_tensor(np.asarray(array)) for name, array in arguments.items()}
-
-
-def _compiler() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """What makes a function of arrays quick: op by op, TensorFlow and JAX would take most of a training step."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return partial(tf.function, autograph=False, reduce_retracing=True)
-    return lambda function: function
 
 
 def _own(metric: keras.metrics.Metric) -> keras.metrics.Metric:
@@ -207,7 +149,3 @@ def _name(metric: keras.metrics.Metric) -> str:
         if key not in ("name", "dtype") and key in config and config[key] != parameter.default
     }
     return named(kind, *words, **{key: each for key, each in settings.items() if isinstance(each, (int, float, str))})
-
-
-def _array(value: Any) -> Array:
-    return np.array(ops.convert_to_numpy(value))

@@ -20,7 +20,7 @@ from typing import Any
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn_keras import agreement, augmentation, mirrors, recurrent
+from multilearn_keras import agreement, augmentation, mirrors, recurrent, vectorized
 from multilearn_keras.bits import WORD, derive, key_of
 from multilearn_keras.draws import Draws, advance
 
@@ -60,6 +60,7 @@ _INSIDE = {
     **agreement.INSIDE,
     **mirrors.INSIDE,
     **recurrent.INSIDE,
+    **vectorized.INSIDE,
 }
 # Where layers, initialisers and users reach the draws: one module, replaced once.
 _CALLERS = ("backend:random", "initializers.random_initializers:random", "ops:random", "random.random:backend.random")
@@ -92,6 +93,7 @@ def install() -> None:
     if _exists("backend:random") and hasattr(_inside("backend:random"), _MARK):
         return
     _check_keras()
+    vectorized.install()
     draws = _replace_draws(import_module(f"keras.src.backend.{keras.backend.backend()}"))
 
     seeds, generator = _inside("random.seed_generator"), _inside("random.seed_generator:SeedGenerator")

@@ -117,6 +117,31 @@ def test_an_affine_transformation_leaves_its_matrix() -> None:
     np.testing.assert_array_equal(numbers(layer.transform_images(images, transformation)), once)
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+def test_images_are_transformed_together_as_each_by_itself(interpolation: str) -> None:
+    matrices = np.array([[0.9, 0.2, 1.3, -0.1, 1.1, -2.2, 0, 0], [1, -0.3, 0.4, 0.2, 0.8, 1.1, 0, 0]], "float32")
+    for fill in ("constant", "nearest", "mirror", "reflect"):
+        together = ops.image.affine_transform(IMAGES, matrices, interpolation, fill, 7.0)
+        apart = [
+            ops.image.affine_transform(*each, interpolation, fill, 7.0) for each in zip(IMAGES, matrices, strict=True)
+        ]
+        np.testing.assert_allclose(numbers(together), [numbers(each) for each in apart], rtol=1e-4, atol=2e-3)
+    start = np.array([[[0, 0], [9, 0], [0, 11], [9, 11]]] * 2, "float32")
+    end = start + np.random.default_rng(1).uniform(0, 2, start.shape).astype("float32")
+    together = ops.image.perspective_transform(IMAGES, start, end, interpolation, 7.0)
+    apart = [
+        ops.image.perspective_transform(*each, interpolation, 7.0) for each in zip(IMAGES, start, end, strict=True)
+    ]
+    np.testing.assert_allclose(numbers(together), [numbers(each) for each in apart], rtol=1e-4, atol=2e-3)
+
+
+def test_what_is_scattered_to_one_place_is_added_up() -> None:
+    places, values = np.array([[1, 0], [0, 2], [1, 0], [1, 2]]), np.array([1, 2, 4, 8], "float32")
+    assert numbers(ops.scatter(places, values, (2, 3))).tolist() == [[0, 0, 2], [5, 0, 8]]
+    rows = numbers(ops.segment_sum(np.ones((4, 2), "float32"), np.array([0, 2, -1, 2]), 3))
+    assert rows.tolist() == [[1, 1], [0, 0], [2, 2]]
+
+
 def test_mix_up_weighs_by_beta_numbers() -> None:
     layer, labels = layers.MixUp(alpha=0.4, seed=3), np.eye(400, dtype="float32")
     mixed = layer({"images": np.zeros((400, 4, 4, 1), "float32"), "labels": labels}, training=True)["labels"]

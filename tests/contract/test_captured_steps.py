@@ -21,6 +21,7 @@ if BACKEND != "torch":
     pytest.skip(f"{BACKEND} traces steps itself: see test_traces.py", allow_module_level=True)
 
 from multilearn_keras.capture import captured as capturing
+from multilearn_keras.capture import tracing
 from multilearn_keras.capture.program import Program
 
 UPDATES = 30
@@ -221,6 +222,37 @@ def test_what_a_step_counts_is_counted_once_though_steps_are_tried_both_ways() -
     # the probes of the engine, one trace, and three batches both ways
     assert task.calls < len(data)
     assert ways(engine) == ["graph"]
+
+
+def test_a_step_of_too_many_operations_is_eager_and_one_of_fewer_is_a_graph(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tracing, "LARGEST", 600)
+
+    def looped(x: Any, seen: Any) -> Any:
+        for _ in range(30 * len(x)):
+            x = x * 1.01
+        return x
+
+    one, other = twins(MODELS["perceptron"])
+    data = [*batches(one, 5, size=8), *batches(one, 5, size=2)]
+    eager = engine_of(Asking(one, looped), optimizers.Adam(), data[0], capture=False)
+    engine = engine_of(Asking(other, looped), optimizers.Adam(), data[0])
+    with caplog.at_level(logging.WARNING, "multilearn"):
+        np.testing.assert_allclose(measured(engine, data), measured(eager, data), rtol=2e-6)
+    assert "more than 600 operations" in caplog.text
+    assert ways(engine) == ["eager", "graph"]
+
+
+def test_images_that_are_transformed_are_one_graph_however_many_there_are() -> None:
+    import torch
+
+    def operations(layer: Any, items: int) -> int:
+        images = torch.rand(items, 6, 6, 2)
+        return len(tracing.trace(lambda found: [layer(found[0], training=True)], [images]).module.graph.nodes)
+
+    for layer in (layers.RandomRotation(0.1), layers.RandomPerspective()):
+        assert operations(layer, 3) == operations(layer, 9) < 500
 
 
 def test_a_step_that_draws_from_numpy_is_not_taken_for_a_graph(caplog: pytest.LogCaptureFixture) -> None:

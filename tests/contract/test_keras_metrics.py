@@ -191,6 +191,44 @@ def test_a_run_that_goes_on_inside_an_epoch_reports_what_the_whole_one_does(tmp_
         assert (tmp_path / "parts/train/epoch-1" / file.name).read_bytes() == file.read_bytes()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.metrics.AUC(num_thresholds=30),
+        lambda: keras.metrics.MeanIoU(CLASSES),
+        lambda: keras.metrics.F1Score(average="macro"),
+        lambda: keras.metrics.CategoricalAccuracy(),
+        lambda: keras.metrics.Precision(class_id=2),
+    ],
+)
+def test_a_step_hands_over_sums_that_are_as_large_for_any_batch(make: Any) -> None:
+    metric = KerasMetric(make())
+    model = classifier()
+    engine = engine_of(Classification(model), "sgd", (X[:16], Y[:16]), metrics=[metric])
+    large, small = engine.fetch([engine.eval_step((X[:16], Y[:16])), engine.eval_step((X[:3], Y[:3]))])
+    engine.release()
+    measured = [host.measures[metric.name] for host in (large, small)]
+    assert [np.shape(each) for each in measured[0].values()] == [np.shape(each) for each in measured[1].values()]
+    # the value of a batch is that of the batch alone
+    theirs = make()
+    scores, sparse = ops.softmax(model(X[:3])), isinstance(theirs, keras.metrics.MeanIoU)
+    theirs.update_state(Y[:3] if sparse else np.eye(CLASSES)[Y[:3]], ops.argmax(scores, -1) if sparse else scores)
+    found = metric.entry(metric.merge(None, measured[1])).value
+    assert found == pytest.approx(float(ops.convert_to_numpy(theirs.result())), rel=1e-5)
+
+
+def test_more_items_than_float32_can_count_are_counted_and_states_of_earlier_versions_go_on() -> None:
+    metric = KerasMetric(keras.metrics.CategoricalAccuracy())
+    state, one = metric.merge(None, {"0": np.float32(2**24), "1": np.float32(2**25)}), np.float32(1)
+    for _ in range(3):
+        state = metric.merge(state, {"0": one, "1": one})
+    assert metric.entry(state).value == (2**24 + 3) / (2**25 + 3)
+    sample = {"y_true": np.eye(3, dtype="float32")[:1], "y_pred": np.eye(3, dtype="float32")[:1]}
+    earlier = {"variables": [np.float32(3), np.float32(4)], "sample": sample}
+    assert metric.entry(earlier).value == 0.75
+    assert metric.entry(metric.merge(earlier, {"0": one, "1": np.float32(2)})).value == 4 / 6
+
+
 def test_the_name_is_the_class_and_its_arguments_however_many_there_were_before() -> None:
     assert [KerasMetric(keras.metrics.AUC()).name for _ in range(3)] == ["AUC"] * 3
     assert (

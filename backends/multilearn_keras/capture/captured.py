@@ -16,7 +16,7 @@ from multilearn_keras.capture.comparing import Snapshot, difference
 from multilearn_keras.capture.inplace import write_in_place
 from multilearn_keras.capture.passes import relayout, simplify
 from multilearn_keras.capture.program import Program
-from multilearn_keras.capture.tracing import CannotCapture, trace
+from multilearn_keras.capture.tracing import CannotCapture, TooLarge, trace
 from multilearn_keras.capture.writes import Writes
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.state.assignments import Assigned
@@ -214,8 +214,8 @@ class Captured:
     def _give_up(self, kind: _Kind, error: Exception) -> None:
         """After a batch for which there is no graph, or none that runs."""
         if isinstance(error, CannotCapture):
-            # the code says so, whatever the batch
-            kind.way, kind.program, self._refused = EAGER, None, True
+            # the code says so, whatever the batch, unless a smaller one can be captured
+            kind.way, kind.program, self._refused = EAGER, None, not isinstance(error, TooLarge)
             _log.warning("The %s step is run eagerly, and cannot be a graph: %s.", self.step.name, error)
             return
         way = self._step_down(kind)

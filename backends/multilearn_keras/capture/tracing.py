@@ -16,11 +16,19 @@ from torch.overrides import TorchFunctionMode
 
 from multilearn.data import flat, mapped
 
-__all__ = ["CannotCapture", "Traced", "tensors_of", "trace"]
+__all__ = ["LARGEST", "CannotCapture", "TooLarge", "Traced", "tensors_of", "trace"]
+
+
+LARGEST = 12_000
+"""Operations of a graph, of which gradients are two thirds. To trace one takes a millisecond, and to run one 10 µs."""
 
 
 class CannotCapture(Exception):
     """What a function does cannot be in a graph; the message says what."""
+
+
+class TooLarge(CannotCapture):
+    """It does more than a graph should have, of this batch."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[t
             module = make_fx(flat)(list(tensors))
     except CannotCapture as error:
         # Keras puts words of its own around what is raised inside of a layer
-        raise CannotCapture(unread.reason) from error
+        raise (TooLarge if unread.is_too_large else CannotCapture)(unread.reason) from error
     except RuntimeError as error:
         if "tracing tensor" in str(error) or "data-dependent" in str(error):
             raise CannotCapture(unread.reason) from error
@@ -112,8 +120,15 @@ class _ValuesUnread(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.reason = "it looks at the value of a tensor"
+        self.is_too_large = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        mode = get_proxy_mode()
+        if mode is not None and len(mode.tracer.graph.nodes) > (LARGEST // 3 if torch.is_grad_enabled() else LARGEST):
+            # counted, for what a clock says would not be the same in a resumed run
+            self.is_too_large = True
+            self.reason = f"it has more than {LARGEST} operations, gradients included, as with a loop in Python"
+            raise TooLarge(self.reason)
         outside = any(map(_is_from_outside, tensors_of((args, kwargs))))
         if func in _READING or (func in _READING_STATE and outside):
             self.reason = f"{self.reason} ({func.__name__})"
