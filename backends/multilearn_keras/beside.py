@@ -10,14 +10,11 @@ Of Keras' layers it is known where they keep it. Of others it is what they save 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,9 +24,18 @@ import numpy as np
 from multilearn.checkpoint import HostTensor
 from multilearn.checkpoint.strict_json import parsed
 from multilearn.errors import RecordMismatch
+from multilearn_keras.hooks import on_host, saved_by_hooks
 from multilearn_keras.variables import all_layers, flatten, nest
 
-__all__ = ["Beside", "difference", "is_beside", "kept_beside", "known_beside", "require_alike", "without_beside"]
+__all__ = [
+    "Beside",
+    "difference",
+    "is_beside",
+    "kept_beside",
+    "known_beside",
+    "require_alike",
+    "without_beside",
+]
 
 _log = logging.getLogger("multilearn")
 
@@ -41,10 +47,8 @@ _KEPT_BY = {
     keras.layers.Discretization: ("bin_boundaries",),
     keras.layers.Hashing: ("num_bins", "mask_value", "salt"),
     keras.layers.HashedCrossing: ("num_bins",),
-    keras.layers.Normalization: ("input_mean", "input_variance"),
 }
 _OF_LOOKUPS = ("num_oov_indices", "oov_method", "salt", "invert")
-_HOOKS = ("save_assets", "save_own_variables")
 _vocabularies: WeakKeyDictionary[Any, tuple[Any, list[Any]]] = WeakKeyDictionary()
 
 
@@ -63,8 +67,13 @@ class Beside:
         }
         return nest({**flatten(model), **found}) if found else model
 
-    def require_same(self, received: Mapping[str, Any]) -> None:
-        """Raise `RecordMismatch` for all in which the layers have something else than a record, flat, says."""
+    def require_same(self, model: Any) -> None:
+        """Raise `RecordMismatch` for all in which the layers have something else than this part of a record says."""
+        if isinstance(model, Mapping) and self._layers:
+            self.require_same_by_key(flatten(model))
+
+    def require_same_by_key(self, received: Mapping[str, Any]) -> None:
+        """The same of tensors by key."""
         lines = []
         for key, layer in self._layers.items():
             for name, here in kept_beside(layer).items():
@@ -85,9 +94,13 @@ def require_alike(lines: list[str]) -> None:
         )
 
 
-def without_beside(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The part `model` of a record, of variables alone."""
-    return nest({key: leaf for key, leaf in flatten(model).items() if not is_beside(key)})
+def without_beside(model: Any) -> Any:
+    """The part `model` of a record, of variables alone; what is no map is left to those who check its structure."""
+    if not isinstance(model, Mapping):
+        return model
+    kept = {name: (value, without_beside(value)) for name, value in model.items() if not is_beside(str(name))}
+    # a map of nothing else goes too
+    return {name: rest for name, (value, rest) in kept.items() if rest != {} or value == {}}
 
 
 def is_beside(key: str) -> bool:
@@ -118,23 +131,18 @@ def difference(recorded: Any, here: Any) -> str | None:
 
 
 def _keeps(key: str, layer: Any) -> bool:
-    if not any(_is_overridden(layer, hook) for hook in _HOOKS):
-        return isinstance(layer, tuple(_KEPT_BY)) or _looks_up(layer)
     try:
-        kept_beside(layer)
+        return bool(kept_beside(layer))
     except Exception as error:
-        told = "What %s (%s) saves besides its variables is in no checkpoint: %s: %s"
-        _log.warning(told, key or "the model", type(layer).__name__, type(error).__name__, str(error)[:200])
+        # of a hook of the user's own
+        said = "What %s (%s) saves besides its variables is in no checkpoint: %s: %s"
+        _log.warning(said, key or "the model", type(layer).__name__, type(error).__name__, str(error)[:200])
         return False
-    return True
 
 
 def _kept(layer: Any) -> Iterator[tuple[str, Any]]:
     yield from _known(layer)
-    if _is_overridden(layer, "save_assets"):
-        yield from _assets(layer)
-    if _is_overridden(layer, "save_own_variables"):
-        yield from _saved(layer)
+    yield from saved_by_hooks(layer)
 
 
 def _known(layer: Any) -> Iterator[tuple[str, Any]]:
@@ -145,7 +153,9 @@ def _known(layer: Any) -> Iterator[tuple[str, Any]]:
             yield "idf_weights", weights
     for kind, names in _KEPT_BY.items():
         if isinstance(layer, kind):
-            yield from ((name.removeprefix("input_"), getattr(layer, name)) for name in names)
+            yield from ((name, getattr(layer, name)) for name in names)
+    if isinstance(layer, keras.layers.Normalization) and layer.input_mean is not None:
+        yield from (("mean", layer.input_mean), ("variance", layer.input_variance))
 
 
 def _looks_up(layer: Any) -> bool:
@@ -160,38 +170,6 @@ def _vocabulary(layer: Any) -> list[Any]:
     return known[1]
 
 
-def _is_overridden(layer: Any, hook: str) -> bool:
-    """Whether a class that is not Keras' own defines it."""
-    owner = next((kind for kind in type(layer).__mro__ if hook in vars(kind)), None)
-    return owner is not None and owner.__module__.partition(".")[0] != "keras"
-
-
-def _assets(layer: Any) -> Iterator[tuple[str, Any]]:
-    """The lines of each file, or its hash if it is no text."""
-    with TemporaryDirectory(prefix="multilearn-") as folder:
-        layer.save_assets(folder)
-        for path in sorted(each for each in Path(folder).rglob("*") if each.is_file()):
-            content = path.read_bytes()
-            try:
-                lines: Any = content.decode().splitlines()
-            except UnicodeDecodeError:
-                lines = hashlib.sha256(content).hexdigest()
-            yield f"asset {path.relative_to(folder).as_posix().replace('/', ' ')}", lines
-
-
-def _saved(layer: Any) -> Iterator[tuple[str, Any]]:
-    """The entries that are the same whatever the variables hold."""
-    stores = []
-    for number in (0, 1):
-        store: dict[str, Any] = {}
-        with keras.StatelessScope([(v, keras.ops.full(v.shape, number, v.dtype)) for v in layer.variables]):
-            layer.save_own_variables(store)
-            stores.append({name: _array(each).copy() for name, each in store.items()})
-    for name, array in stores[0].items():
-        if name in stores[1] and np.array_equal(array, stores[1][name]):
-            yield f"saved {name}".replace("/", " "), array
-
-
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -199,12 +177,7 @@ def _plain(value: Any) -> Any:
         return value.decode(errors="replace")
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
-    return _plain(_array(value).tolist())
-
-
-def _array(value: Any) -> np.ndarray[Any, Any]:
-    tensor = isinstance(value, keras.Variable) or keras.ops.is_tensor(value)
-    return np.asarray(keras.ops.convert_to_numpy(value) if tensor else value)
+    return _plain(on_host(value).tolist())
 
 
 def _of_tensor(tensor: HostTensor) -> Any:

@@ -1,11 +1,13 @@
 """What layers compute from their variables and keep beside them, such as the statistics that a Normalization applies.
 
-Keras' name for computing it is `finalize_state`. Layers without variables have nothing to compute it from: what their
+Keras' name for computing it is `finalize_state`; a layer of the user's own may also do it in `load_own_variables`,
+which Keras calls when weights are loaded. Layers without variables have nothing to compute it from: what their
 `finalize_state` looks at is what they were adapted to, which is gone in a layer that was loaded from a file.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -13,9 +15,14 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from multilearn_keras.hooks import is_overridden, on_host
 from multilearn_keras.variables import all_layers
 
 __all__ = ["Derived", "derive"]
+
+_log = logging.getLogger("multilearn")
+
+_LOADING = "load_own_variables"
 
 
 def derive(task: Any) -> bool:
@@ -73,13 +80,31 @@ class _Held(NamedTuple):
 
 
 def _deriving(layers: Any) -> list[Any]:
-    return [layer for layer in layers if callable(getattr(layer, "finalize_state", None)) and layer.variables]
+    return [layer for layer in layers if layer.variables and (_finalizes(layer) or is_overridden(layer, _LOADING))]
+
+
+def _finalizes(layer: Any) -> bool:
+    return callable(getattr(layer, "finalize_state", None))
 
 
 def _finalize(layers: Sequence[Any]) -> None:
     with _untaped():
         for layer in layers:
-            layer.finalize_state()
+            if _finalizes(layer):
+                layer.finalize_state()
+            else:
+                _load_own(layer)
+
+
+def _load_own(layer: Any) -> None:
+    """Have a layer load what it holds."""
+    store: dict[str, Any] = {}
+    try:
+        layer.save_own_variables(store)
+        layer.load_own_variables({name: on_host(value) for name, value in store.items()})
+    except Exception as error:
+        said = "%s.load_own_variables did not take what its save_own_variables gave: %s: %s"
+        _log.warning(said, type(layer).__name__, type(error).__name__, str(error)[:200])
 
 
 def _untaped() -> AbstractContextManager[Any]:

@@ -76,7 +76,7 @@ def load_weights(
     limit = nbytes(own.added_to(specification(held)))
     contents = _of_run(path, which, recorder, limit) if path.is_dir() else _of_file(path, recorder, limit)
     received = _tensors(contents, path)
-    own.require_same(received)
+    own.require_same_by_key(received)
     tensors = {key: tensor for key, tensor in received.items() if not is_beside(key)}
     _assign(tensors, held_by(tensors, held, model), path)
     derive(model)

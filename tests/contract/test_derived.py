@@ -45,22 +45,40 @@ class Keeping(layers.Layer):
 
 def by_hand(model: keras.Model, factor: np.ndarray) -> np.ndarray:
     """What the model must say of `X`, by its variables alone."""
-    scale, _, _, dense = model.layers
+    scale, _, _, _, dense = model.layers
     scaled = (X - ops.convert_to_numpy(scale.adapt_mean)) / np.sqrt(ops.convert_to_numpy(scale.adapt_variance))
     kernel, bias = dense.get_weights()
-    return (scaled * 2 * factor**4 + factor - 1) @ kernel + bias
+    return (scaled * 2 * factor**4 + factor - 1 + np.float32([1, 2, 3])) @ kernel + bias
 
 
 def made(adapted: bool) -> keras.Model:
     """Twice a Normalization: in the model, and in a list of a layer; if asked for, adapted, with another factor."""
     scale = layers.Normalization()
     scale.build((None, 3))
-    model = keras.Sequential([keras.Input((3,)), scale, Listed(), Keeping(), layers.Dense(1)])
+    model = keras.Sequential([keras.Input((3,)), scale, Listed(), Keeping(), Loading(), layers.Dense(1)])
     if adapted:
         scale.adapt(X)
+        model.layers[3].shift.assign([1.0, 2.0, 3.0])
+        model.layers[3].negative = np.float32([-1, -2, -3])
         model.layers[2].factor.assign([0.5, 1.5, 2.0])
         model.layers[2].finalize_state()
     return model
+
+
+@keras.saving.register_keras_serializable("tests")
+class Loading(layers.Layer):
+    """Computes it when Keras loads its weights."""
+
+    def build(self, shape: Any) -> None:
+        self.shift = self.add_weight(shape=(shape[-1],), initializer="zeros", trainable=False, name="shift")
+        self.negative = -ops.convert_to_numpy(self.shift)
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables(store)
+        self.negative = -np.array(store["0"])
+
+    def call(self, x: Any) -> Any:
+        return x - ops.convert_to_tensor(self.negative)
 
 
 @keras.saving.register_keras_serializable("tests")

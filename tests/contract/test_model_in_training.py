@@ -135,6 +135,31 @@ def test_a_loader_of_ones_own_sees_every_step_and_may_change_the_model(tmp_path:
     np.testing.assert_allclose(model.get_weights()[1], bias, rtol=1e-4, atol=1e-5)
 
 
+class Mining(keras.utils.PyDataset):
+    """Asks the model in other threads than the one that trains."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(workers=2, max_queue_size=4)
+        self._model = model
+        self.seen: list[float] = []
+
+    def __len__(self) -> int:
+        return 32
+
+    def __getitem__(self, number: int) -> Any:
+        self.seen.append(float(np.abs(self._model.get_weights()[0]).sum()))
+        return X[:8], Y[:8]
+
+
+def test_threads_that_make_batches_see_weights_that_were_trained(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    mining = Mining(model)
+    learner(tmp_path / "run", Regression(model), "sgd", 0.05, num_epochs=2).fit(mining)
+    assert len(mining.seen) >= 64
+    assert np.isfinite(mining.seen).all()
+    assert len(set(mining.seen)) > 1
+
+
 @dataclasses.dataclass(frozen=True)
 class Shown(Output):
     beta: Any
@@ -220,6 +245,12 @@ def test_what_steps_cannot_follow_is_refused() -> None:
         engine.verify()
     with pytest.raises(ConfigurationError, match="scheduler sets the learning rate"):
         sgd.learning_rate = 0.5
+    statistics = model.layers[0].get_weights()
+    model.layers[0].set_weights([2 * each for each in statistics])
+    with pytest.raises(ConfigurationError, match="variance of layers"):
+        engine.verify()
+    model.layers[0].set_weights(statistics)
+    engine.verify()
     model.layers[0].adapt(X)
     with pytest.raises(ConfigurationError, match=r"mean of layers/normalization\.0"):
         engine.verify()

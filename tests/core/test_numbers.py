@@ -165,7 +165,9 @@ def test_a_metrics_value_is_a_number_for_everybody(
     assert resumed.history == whole.history
 
 
-@pytest.mark.parametrize("value", [None, [1.0], np.ones(2), 1j, object()], ids=["None", "list", "array", "complex", "object"])
+@pytest.mark.parametrize(
+    "value", [None, [1.0], np.ones(2), 1j, object()], ids=["None", "list", "array", "complex", "object"]
+)
 def test_a_metrics_value_that_is_none_is_refused_by_name_at_its_first_batch(tmp_path: Path, value: Any) -> None:
     logger = toy.Recorded()
     with pytest.raises(

@@ -119,7 +119,7 @@ class KerasEngine(OpenedModel, ABC):
         parts = {"model": held_by(flatten(record["model"]), self._state, self._task), "optim": self._slots}
         expected = {part: specification(held) for part, held in parts.items()}
         received = {"model": without_beside(record["model"]), "optim": record["optim"]}
-        self._beside.require_same(flatten(record["model"]))
+        self._beside.require_same(record["model"])
         require_same(self._task, self._optimizer, expected, received)
         require_streams(record["random"])
         pairs = [

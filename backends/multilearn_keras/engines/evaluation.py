@@ -71,7 +71,7 @@ class KerasEvalEngine(OpenedModel, ABC):
     def restore(self, model: Record) -> None:
         received = flatten(model)
         held = held_by(received, self._state, self._task)
-        self._beside.require_same(received)
+        self._beside.require_same(model)
         require_same_model(self._task, specification(held), without_beside(model))
         with self._on_device():
             self._values = [

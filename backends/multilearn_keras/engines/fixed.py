@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
+from keras import ops
 
 from multilearn.errors import ConfigurationError
 from multilearn_keras.variables import all_layers
@@ -14,6 +16,7 @@ from multilearn_keras.variables import all_layers
 __all__ = ["Fixed"]
 
 _VARIABLE = "Keep what changes in a keras.Variable, which steps read, or train with .engine(capture=False)."
+_ADAPT = "Adapt the layer before the model is trained."
 _RESTART = (
     "End the run, and go on with another learner: change the model, take the weights over with load_weights, and build "
     "with an optimizer of its own."
@@ -45,8 +48,8 @@ class Fixed:
         owners = [*((key or "the model", layer) for key, layer in layers.items()), ("the task", task)]
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         facts = [_fact("the optimizer", inner, "_learning_rate", _SCHEDULER)]
-        facts += [_fact(key, variable, "trainable", _RESTART) for key, variable in variables.items()]
         facts += [_fact(key or "the model", layer, "trainable", _RESTART) for key, layer in layers.items()]
+        facts += [_fact(key, variable, "trainable", _RESTART) for key, variable in variables.items()]
         model = task.model
         facts += [_fact("the model", model, name, _RESTART) for name in ("optimizer", "_loss_tracker")]
         # what a callback of Keras would set; Keras makes it when it first trains
@@ -54,17 +57,31 @@ class Fixed:
         if compiled:
             facts += [fact for where, owner in (*owners, ("the optimizer", inner)) for fact in _of(where, owner)]
         self._facts = facts
+        self._statistics = [
+            (f"{variable.name} of {key}", variable, ops.convert_to_numpy(variable))
+            for key, layer in layers.items()
+            if isinstance(layer, keras.layers.Normalization)
+            for variable in layer.variables
+        ]
 
     def verify(self) -> None:
         """Raise `ConfigurationError` for the first that has changed."""
+        for where, variable, value in self._statistics:
+            # such as by set_weights: what the layer applies has been computed from them before
+            if not np.array_equal(ops.convert_to_numpy(variable), value):
+                raise _changed(where, "what it was", "other statistics", _ADAPT)
         for where, owner, name, value, remedy in self._facts:
             now = getattr(owner, name, value)
             if now is not value and not _equal(now, value):
-                raise ConfigurationError(
-                    "Steps are made for the model as it is when training begins, and would not see the change.",
-                    received=f"{name.lstrip('_')} of {where}, changed from {_said(value)} to {_said(now)}",
-                    remedy=remedy,
-                )
+                raise _changed(f"{name.lstrip('_')} of {where}", _said(value), _said(now), remedy)
+
+
+def _changed(what: str, before: str, now: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(
+        "Steps are made for the model as it is when training begins, and would not see the change.",
+        received=f"{what}, changed from {before} to {now}",
+        remedy=remedy,
+    )
 
 
 def _fact(where: str, owner: Any, name: str, remedy: str) -> _Fact:
@@ -75,7 +92,7 @@ def _of(where: str, owner: Any) -> Iterator[_Fact]:
     held = getattr(owner, "__dict__", {})
     for name in _arguments(type(owner)):
         for attribute in (name, f"_{name}"):
-            if attribute in held and _is_plain(held[attribute]):
+            if attribute in held and _is_plain(held[attribute], owner):
                 yield _Fact(where, owner, attribute, held[attribute], _VARIABLE)
     if hasattr(owner, "finalize_state"):
         for name, value in held.items():
@@ -92,8 +109,11 @@ def _arguments(kind: type) -> tuple[str, ...]:
     return tuple(name for name in names if name not in _NOT_FIXED)
 
 
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str)) or inspect.isroutine(value)
+def _is_plain(value: Any, owner: Any) -> bool:
+    if isinstance(value, int) and not isinstance(value, bool):
+        # what else has one may be counting how often it is traced
+        return type(owner).__module__.partition(".")[0] == "keras"
+    return value is None or isinstance(value, (bool, float, str)) or inspect.isroutine(value)
 
 
 def _equal(now: Any, value: Any) -> bool:

@@ -7,8 +7,11 @@ looks at costs nothing.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 from typing import Any
 
 import jax
@@ -20,6 +23,8 @@ from multilearn.errors import BackendError
 __all__ = ["Link", "is_linked", "linked", "unlinked"]
 
 _LINK = "_multilearn_link"
+_PAUSE, _ATTEMPTS = 1e-3, 60_000
+"""Seconds, and how many of them a step may take while another thread waits for it."""
 
 
 class Link:
@@ -35,18 +40,19 @@ class Link:
         return self._values()[self._at]
 
     def read(self) -> jax.Array:
-        """A copy. Raises `BackendError` if there is nothing left to copy."""
-        value = self.value
-        try:
-            return jnp.array(value, copy=True)
-        except RuntimeError as error:
-            if not value.is_deleted():
-                raise
-            raise BackendError(
-                "Between two steps the model can be read, and while no step has failed.",
-                received="a variable whose memory a step took over that is running in another thread, or failed",
-                remedy="Read it in the thread that trains; after a failure, build the model again and load weights.",
-            ) from error
+        """A copy. Raises `BackendError` after a step that failed when it had taken over the memory."""
+        for attempt in count():
+            value = self.value
+            try:
+                return jnp.array(value, copy=True)
+            except (RuntimeError, ValueError) as error:
+                if not (value.is_deleted() or "donated" in str(error)):
+                    raise
+                # in another thread, such as one that loads batches: the step under way will leave another value
+                if threading.current_thread() is threading.main_thread() or attempt == _ATTEMPTS:
+                    raise _lost() from error
+                time.sleep(_PAUSE)
+        raise AssertionError("unreachable")
 
     def write(self, value: Any) -> None:
         """Begin the next step with a copy of `value`."""
@@ -87,6 +93,14 @@ def unlinked(variable: keras.Variable, link: Link) -> None:
 def is_linked(variable: keras.Variable, link: Link) -> bool:
     """Whether `variable` is linked by this link, and by none since."""
     return bool(vars(variable).get(_LINK, (None,))[0] is link)
+
+
+def _lost() -> BackendError:
+    return BackendError(
+        "The variables of a model can be read as long as no step has failed.",
+        received="a variable whose memory a step took over that ended with an error",
+        remedy="Build the model again, and load weights into it.",
+    )
 
 
 @cache
