@@ -142,11 +142,7 @@ def metric_by_name(name: str) -> CompiledMetric:
 
 def _understood(metrics: Any) -> Any:
     """The same structure with Keras metrics in it."""
-    return (
-        None
-        if metrics is None
-        else keras.tree.map_structure(lambda each: each if each is None else _metric(each), metrics)
-    )
+    return keras.tree.map_structure(lambda each: None if each is None else _metric(each), metrics)
 
 
 def _metric(given: Any) -> keras.metrics.Metric:

@@ -51,7 +51,7 @@ def asked_by(task: Any) -> Asked:
     if metrics and not alone:
         names = ", ".join(repr(metric.name) for metric in metrics)
         notes.append(
-            f"What a model in a task was compiled to measure, {names}, is not: register it with .metrics(...)."
+            f"A task measures what is registered with .metrics(...), not what its model was compiled with: {names}."
         )
     return Asked(metrics if alone else (), bool(model.run_eagerly), tuple(notes))
 

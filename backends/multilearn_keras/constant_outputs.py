@@ -12,13 +12,17 @@ import numpy as np
 from keras import ops
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras.losses import is_categorical
 from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.named import named
 from multilearn_keras.tasks.supervised import Supervised, unpack
 
 __all__ = ["refuse_constant_outputs", "refuse_one_class", "softmaxes_of_one"]
 
+_DIVIDED = (
+    keras.losses.categorical_crossentropy,
+    keras.losses.sparse_categorical_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
+)
 _SOFTMAXES = ("softmax", "log_softmax", "sparsemax")
 _REMEDY = (
     "For two classes end the model in Dense(1, activation='sigmoid') with a binary cross-entropy, or in "
@@ -51,15 +55,15 @@ def softmaxes_of_one() -> Iterator[list[str]]:
 
 
 def refuse_one_class(task: Any, batch: Any, shape: Any) -> None:
-    """Raise `ConfigurationError` for a categorical loss over one class, which is divided by itself.
+    """Raise `ConfigurationError` for a categorical cross-entropy over one class, whose output is divided by itself.
 
     `shape`: that of the model's output, nested as the model nests it.
     """
     for name, (loss, of_output) in _judged(task, batch, shape).items():
         axis = getattr(loss, "axis", -1)
-        if is_categorical(loss) and isinstance(axis, int) and of_output[axis] == 1:
+        if getattr(loss, "fn", None) in _DIVIDED and isinstance(axis, int) and of_output[axis] == 1:
             raise ConfigurationError(
-                "A categorical loss over one class is the same whatever the model outputs.",
+                "A categorical cross-entropy over one class is the same whatever the model outputs.",
                 received=f"{loss.name} of {name} of shape ({', '.join(map(str, ('batch', *of_output[1:])))})",
                 remedy=_REMEDY,
             )

@@ -283,6 +283,7 @@ def test_what_trains_around_a_softmax_over_one_unit_is_not_refused() -> None:
     for model, batch in (
         (with_loss(one_key, "binary_crossentropy"), (X[:, None], LABELS[:, None])),
         (with_loss(ending(layers.Dense(1, "softmax"), layers.Dense(1)), "mse"), (X, numbers(6, 1))),
+        (with_loss(ending(layers.Dense(1)), "categorical_hinge"), (X, LABELS)),
     ):
         engine = engine_of(model, "sgd", batch)
         before = model.get_weights()
