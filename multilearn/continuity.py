@@ -14,6 +14,9 @@ from multilearn.position import Position
 
 __all__ = ["changes"]
 
+_SHOWN = 3
+"""How many layers are named."""
+
 
 def changes(
     source: Path, position: Position, schedule: Mapping[str, Any], loader: Mapping[str, Any], subject: Mapping[str, Any]
@@ -33,6 +36,7 @@ def changes(
             f"The run was trained with {before} and goes on with {now}, from the same state: the rest will differ from "
             "an uninterrupted run."
         )
+    yield from _of_layers(*(_layers(each) for each in (document, subject)))
     if position.batch is not None and not schedule["progress"].get("trained", False):
         sessions = document.get("sessions")
         last = sessions[-1] if isinstance(sessions, list) and sessions and isinstance(sessions[-1], dict) else {}
@@ -66,6 +70,23 @@ def _of_batches(
             f"An epoch now has {loader['batches']} batches{skipped}, and had {batches} when the checkpoint was made "
             "inside one."
         )
+
+
+def _of_layers(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """As with other trainable layers, or another rate of dropout: the record fits all the same."""
+    changed = [f"{key} was {before[key]} and is {now[key]}" for key in now if before.get(key, now[key]) != now[key]]
+    if changed:
+        more = f"; and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        yield (
+            f"Layers are configured otherwise than before: {'; '.join(changed[:_SHOWN])}{more}. The rest will differ "
+            "from an uninterrupted run."
+        )
+
+
+def _layers(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = described.get("model")
+    layers = found.get("layers") if isinstance(found, Mapping) else None
+    return layers if isinstance(layers, Mapping) else {}
 
 
 def _optimizer(described: Mapping[str, Any]) -> str | None:

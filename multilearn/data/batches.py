@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
@@ -40,7 +41,8 @@ def as_loader(data: Any, split: str) -> Loader:
 
     Raises `DataError` for anything else, as arrays, and items that are no batches yet.
     """
-    if isinstance(data, Loader):
+    if isinstance(data, Loader) and not isinstance(data, type):
+        _require_arguments(data)
         return data
     if isinstance(data, list):
         return Batches(data)
@@ -61,6 +63,23 @@ def as_loader(data: Any, split: str) -> Loader:
     if callable(data):
         return Streamed(data, lambda _: iter(data()))
     raise _refusal(data, split)
+
+
+def _require_arguments(loader: Loader) -> None:
+    """Raise `DataError` for a method `iterate` that cannot be called as one of a loader."""
+    try:
+        signature = inspect.signature(loader.iterate)
+    except (TypeError, ValueError):
+        # of some functions written in C nothing is known
+        return
+    try:
+        signature.bind(0, 1, 0)
+    except TypeError as error:
+        raise DataError(
+            "A loader has the method iterate(seed, epoch, start), which returns the batches of an epoch.",
+            received=f"{type(loader).__name__}.iterate{signature}",
+            remedy="Take these three arguments, or call the method otherwise and give what is iterated over.",
+        ) from error
 
 
 def length(loader: Loader) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def test_what_differs_is_named_and_the_remedy_works(tmp_path: Path, caplog: pyte
             run(tmp_path / "run", checkpoint="latest", **changed)
     run(tmp_path / "run", optimizers.AdamW(), checkpoint="latest")
     assert "The run was trained with Adam and goes on with AdamW" in caplog.text
+    run(tmp_path / "without state", optimizers.SGD())
+    assert "configured otherwise" not in caplog.text
+    run(tmp_path / "without state", optimizers.SGD(), frozen=False, checkpoint="latest")
+    changed = r"layers/dense\.0 was Dense\(trainable=False, .* and is Dense\(trainable=True, "
+    assert re.search(f"Layers are configured otherwise than before: {changed}", caplog.text)
     run(tmp_path / "unfrozen", optimizers.Adam(), frozen=False)
     with pytest.raises(RecordMismatch, match="trainable when saved, and not now: 'backbone'"):
         run(tmp_path / "unfrozen", optimizers.Adam(), checkpoint="latest")
