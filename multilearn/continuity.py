@@ -10,12 +10,13 @@ from multilearn.artifacts import RunDirectory
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import Session, read_document
+from multilearn.experiments.text import printable
 from multilearn.position import Position
 
 __all__ = ["changes"]
 
-_SHOWN = 3
-"""How many layers are named."""
+_SHOWN, _LONGEST = 3, 200
+"""How many layers are named, and how many characters of each."""
 
 
 def changes(
@@ -33,8 +34,8 @@ def changes(
     before, now = (_optimizer(each) for each in (document, subject))
     if before is not None and now is not None and before != now:
         yield (
-            f"The run was trained with {before} and goes on with {now}, from the same state: the rest will differ from "
-            "an uninterrupted run."
+            f"The run was trained with {_text(before)} and goes on with {_text(now)}, from the same state: the rest "
+            "will differ from an uninterrupted run."
         )
     yield from _of_layers(*(_layers(each) for each in (document, subject)))
     if position.batch is not None and not schedule["progress"].get("trained", False):
@@ -74,13 +75,23 @@ def _of_batches(
 
 def _of_layers(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """As with other trainable layers, or another rate of dropout: the record fits all the same."""
-    changed = [f"{key} was {before[key]} and is {now[key]}" for key in now if before.get(key, now[key]) != now[key]]
+    changed = [
+        f"{key} was {_text(before[key])} and is {_text(now[key])}"
+        for key in now
+        if before.get(key, now[key]) != now[key]
+    ]
     if changed:
         more = f"; and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         yield (
             f"Layers are configured otherwise than before: {'; '.join(changed[:_SHOWN])}{more}. The rest will differ "
             "from an uninterrupted run."
         )
+
+
+def _text(found: Any) -> str:
+    """What a file says, as one short line that does nothing to a terminal."""
+    text = printable(str(found))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _layers(described: Mapping[str, Any]) -> Mapping[str, Any]:

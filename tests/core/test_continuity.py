@@ -59,6 +59,16 @@ def test_at_the_end_of_an_epoch_another_batch_size_changes_nothing(
     assert "skipped" not in said(caplog)
 
 
+def test_what_a_file_says_of_another_optimizer_cannot_reach_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").write_text(
+        '{"optimizer": {"class": "Adam\\u001b[2J"}, "model": {"layers": {"a": "b"}}}'
+    )
+    now = {"optimizer": {"class": "SGD"}, "model": {"layers": {"a": "c"}}}
+    optimizer, layer = changes(tmp_path, Position(1), record(), {}, now)
+    assert "\x1b" not in optimizer and "[2J and goes on with SGD" in optimizer
+    assert layer.startswith("Layers are configured otherwise than before: a was b and is c.")
+
+
 def record(**progress: Any) -> dict[str, Any]:
     return {"progress": {"batches": 5, **progress}}
 
