@@ -11,7 +11,7 @@ from pathlib import Path
 from multilearn.checkpoint import atomic, leftovers
 from multilearn.checkpoint.files import fault, misfit, read_part, write_part
 from multilearn.checkpoint.formats import check_extension, largest, recorder_of
-from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, file_name
+from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, ManifestFile, file_name
 from multilearn.checkpoint.mpk import MpkGzRecorder
 from multilearn.checkpoint.recorder import Contents, Recorder
 from multilearn.checkpoint.recovery import recovered
@@ -38,10 +38,12 @@ class CheckpointFolder:
     path: Path
     recorder: Recorder = field(default_factory=MpkGzRecorder)
     _found: Manifest | None = field(default=None, repr=False)
+    _file: ManifestFile = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # a text is a path, too
         object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "_file", ManifestFile(self.path))
         check_extension(self.recorder)
 
     def recovered(self) -> tuple[CheckpointFolder, str | None]:
@@ -55,7 +57,7 @@ class CheckpointFolder:
     def mend(self) -> None:
         """Write the manifest that was `recovered`, if it was."""
         if self._found is not None:
-            self._found.save(self.path)
+            self._file.save(self._found)
 
     def positions(self) -> list[Position]:
         """The checkpoints that exist, ascending; none if there is no folder."""
@@ -115,10 +117,10 @@ class CheckpointFolder:
         _check(position, parts, drop)
         self._create()
         self.clean()
-        manifest = Manifest.load(self.path)
+        manifest = self._file.load()
         leftover = tuple(name for name in manifest.removing if os.path.lexists(self.path / name))
         manifest = replace(manifest, writing=position, removing=leftover)
-        manifest.save(self.path)
+        self._file.save(manifest)
         checkpoint = self._write(position, parts)
         before = manifest.find(position)
         if before == checkpoint and self.problem(position) is None:
@@ -126,42 +128,42 @@ class CheckpointFolder:
         else:
             if before is not None:
                 manifest = manifest.without({position})
-                manifest.save(self.path)
+                self._file.save(manifest)
             self._rename(checkpoint)
         stops = {stop for stop in self.positions() if stop.batch is not None and stop < position}
         manifest = manifest.without({*drop, *stops}).with_checkpoint(checkpoint)
-        manifest.save(self.path)
+        self._file.save(manifest)
         for name in manifest.removing:
             leftovers.remove(self.path / name)
 
     def withdraw(self, after: Position) -> list[Position]:
         """Checkpoints later than `after` cease to exist at once; returns them. Their files go after the next `save`."""
-        manifest = Manifest.load(self.path)
+        manifest = self._file.load()
         later = [each.position for each in manifest.checkpoints if each.position > after]
         if later:
-            manifest.without(later).save(self.path)
+            self._file.save(manifest.without(later))
         return later
 
     def remove(self, positions: Collection[Position]) -> None:
         """These checkpoints cease to exist, and their files go."""
-        manifest = Manifest.load(self.path).without(set(positions))
-        manifest.save(self.path)
+        manifest = self._file.load().without(set(positions))
+        self._file.save(manifest)
         for name in manifest.removing:
             leftovers.remove(self.path / name)
 
     def sweep(self) -> None:
         """Remove the files of checkpoints that have ceased to exist: for a run that saves no more."""
-        for name in Manifest.load(self.path).removing:
+        for name in self._file.load().removing:
             leftovers.remove(self.path / name)
 
     def clean(self) -> None:
         """Remove what a killed process left behind: parts of a checkpoint it was writing, and temporary files."""
-        manifest = Manifest.load(self.path)
+        manifest = self._file.load()
         leftovers.remove_temporary(self.path, self.recorder)
         if manifest.writing is not None:
             if manifest.find(manifest.writing) is None:
                 leftovers.remove_records(self.path, manifest.writing, self.recorder)
-            replace(manifest, writing=None).save(self.path)
+            self._file.save(replace(manifest, writing=None))
 
     def clear(self) -> None:
         """Remove the manifest, its files and temporary ones, and the folder if nothing else is in it.
@@ -170,7 +172,7 @@ class CheckpointFolder:
         """
         try:
             self.clean()
-            manifest = Manifest.load(self.path)
+            manifest = self._file.load()
             names = {*manifest.files(), *manifest.removing}
         except RecordError:
             leftovers.remove_temporary(self.path, self.recorder)
@@ -194,7 +196,7 @@ class CheckpointFolder:
         return None, skipped
 
     def _manifest(self) -> Manifest:
-        return Manifest.load(self.path) if self._found is None else self._found
+        return self._file.load() if self._found is None else self._found
 
     def _create(self) -> None:
         with storing(self.path):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from multilearn.own_files import kind_of
 from multilearn.position import Position
 from multilearn.storage import refused
 
-__all__ = ["EXTENSION", "NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "file_name", "is_ours"]
+__all__ = ["EXTENSION", "NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "is_ours"]
 
 NAME = "manifest.json"
 PARTS = ("model", "optim", "scheduler")
@@ -60,6 +62,13 @@ class Checkpoint:
     position: Position
     files: Mapping[str, FileFacts]
 
+    @cached_property
+    def entry(self) -> str:
+        """As the manifest has it: made once, for a manifest with thousands of them is written after every epoch."""
+        return json.dumps(
+            {"name": str(self.position), "files": {name: vars(each) for name, each in self.files.items()}}
+        )
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -93,15 +102,13 @@ class Manifest:
         if kind_of(folder) == "a link":
             raise refused(folder, OSError(errno.ELOOP, "A link where a folder must be"))
         content = {
-            "version": _VERSION,
-            "writing": None if self.writing is None else str(self.writing),
-            "checkpoints": [
-                {"name": str(each.position), "files": {name: vars(facts) for name, facts in each.files.items()}}
-                for each in self.checkpoints
-            ],
-            "removing": list(self.removing),
+            "version": json.dumps(_VERSION),
+            "writing": json.dumps(None if self.writing is None else str(self.writing)),
+            "checkpoints": "[{}]".format(",".join(f"\n  {each.entry}" for each in self.checkpoints)),
+            "removing": json.dumps(self.removing),
         }
-        write_atomically(folder / NAME, f"{json.dumps(content, indent=1)}\n".encode())
+        text = ",".join(f'\n "{key}": {value}' for key, value in content.items())
+        write_atomically(folder / NAME, f"{{{text}\n}}\n".encode())
 
     def find(self, position: Position) -> Checkpoint | None:
         return next((each for each in self.checkpoints if each.position == position), None)
@@ -121,6 +128,36 @@ class Manifest:
         others = [each for each in self.checkpoints if each.position != checkpoint.position]
         removing = tuple(name for name in self.removing if name not in checkpoint.files)
         return Manifest(_ordered([*others, checkpoint]), None, removing)
+
+
+class ManifestFile:
+    """The manifest of a folder, read again only if the file is another than the one that was read or written last."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: tuple[tuple[int, ...] | None, Manifest] | None = None
+
+    def load(self) -> Manifest:
+        """As `Manifest.load`."""
+        # asked before: what a writer puts there meanwhile is then another file
+        identity = self._identity()
+        if identity is None or self._known is None or self._known[0] != identity:
+            self._known = (identity, Manifest.load(self._folder))
+        return self._known[1]
+
+    def save(self, manifest: Manifest) -> None:
+        """As `Manifest.save`."""
+        self._known = None
+        manifest.save(self._folder)
+        self._known = (self._identity(), manifest)
+
+    def _identity(self) -> tuple[int, ...] | None:
+        """Of the file: None if there is none."""
+        try:
+            found = os.stat(self._folder / NAME)
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class _Invalid(ValueError):

@@ -13,6 +13,7 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import AnyOf, CheckpointFolder, KeepEvery, MpkRecorder, read_file
+from multilearn.checkpoint import manifest as manifests
 from multilearn.experiments.inspection import inspect
 from multilearn.loggers.metric_file import read_epoch_value
 
@@ -66,6 +67,14 @@ def test_records_do_not_grow_with_the_epochs(tmp_path: Path) -> None:
         toy.fit(described(path, epochs).with_file_checkpointer(MpkRecorder()))
         sizes[epochs] = (path / f"checkpoint/scheduler-{epochs}.mpk").stat().st_size
     assert abs(sizes[30] - sizes[2]) < 16
+
+
+def test_the_manifest_that_a_run_has_written_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, parsed = [], manifests._parsed
+    monkeypatch.setattr(manifests, "_parsed", lambda content: read.append(content) or parsed(content))
+    toy.fit(described(tmp_path / "run", 12))
+    assert len(toy.checkpoints(tmp_path / "run")) == 12
+    assert len(read) <= 2
 
 
 @pytest.mark.parametrize("which", [1, 2, "latest"])
