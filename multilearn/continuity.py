@@ -10,8 +10,8 @@ from multilearn.artifacts import RunDirectory
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import Session, read_document
-from multilearn.experiments.text import printable
 from multilearn.position import Position
+from multilearn.printable import printable
 
 __all__ = ["changes"]
 
