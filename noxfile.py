@@ -105,8 +105,9 @@ def faults(session: nox.Session) -> None:
 @nox.session(default=False)
 @nox.parametrize("framework", [nox.param(name, id=name) for name in BACKENDS])
 def zoo(session: nox.Session, framework: str) -> None:
-    """Architectures of `keras.applications` against Keras' own fit: minutes, and not among the tests that must pass."""
-    install(session, "test", framework, extra="keras")
+    """Models of `keras.applications` and keras-hub against Keras' own fit: minutes, not among what must pass."""
+    install(session, "test", "zoo", framework, extra="keras")
+    session.install("--no-deps", *requirements("zoo-alone"))
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
     session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/zoo"]), env={**ENVIRONMENT, **chosen})
 

@@ -28,17 +28,7 @@ def preprocessing_of(task: Any) -> Callable[[Batch], Batch] | None:
     if getattr(model, "preprocessor", None) is None or not hasattr(model, "preprocess_samples"):
         return None
 
-    def preprocessed(batch: Batch) -> Batch:
-        return mapped(_on_host, model.preprocess_samples(*(mapped(_words, part) for part in unpack(batch))))
-
-    return preprocessed
-
-
-def _words(leaf: Any) -> Any:
-    """Texts as lists of Python strings, which is what tokenizers take on every framework."""
-    if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "OSU":
-        return leaf
-    return np.char.decode(leaf).tolist() if leaf.dtype.kind == "S" else leaf.tolist()
+    return lambda batch: mapped(_on_host, model.preprocess_samples(*unpack(batch)))
 
 
 def _on_host(leaf: Any) -> Any:
