@@ -171,6 +171,9 @@ def _vocabulary(layer: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        # some of numpy's texts and numbers are Python's too, of another type
+        value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, bytes):

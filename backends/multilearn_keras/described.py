@@ -60,7 +60,8 @@ def _arguments(thing: Any) -> Iterator[tuple[str, Any]]:
         found = (_attribute(thing, each) for each in (f"_init_{name}", name, f"_{name}"))
         value = next((each for each in found if each is not _MISSING), passed.get(name))
         if value is None and kept.get(name) is not None:
-            value = kept[name]
+            # numbers as they are described in a layer that is built
+            value = np.array(kept[name]) if name in ("mean", "variance") else kept[name]
         if not isinstance(value, keras.layers.Layer):
             yield name, value
 

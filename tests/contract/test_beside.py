@@ -189,6 +189,9 @@ class Reading(layers.Layer):
         super().__init__()
         self.words = layers.TextVectorization(vocabulary=list(words))
 
+    def build(self, shape: Any) -> None:
+        """There is nothing to build."""
+
     def call(self, x: Any) -> Any:
         return ops.cast(x, "float32")
 
