@@ -78,8 +78,8 @@ class Beside:
         for key, layer in self._layers.items():
             for name, here in kept_beside(layer).items():
                 leaf = received.get(f"{key}/{_MARK}{name}")
-                if isinstance(leaf, HostTensor) and (told := difference(_of_tensor(leaf), here)):
-                    lines.append(f"{key}: {name} {told}")
+                if isinstance(leaf, HostTensor) and (found := difference(_of_tensor(leaf), here)):
+                    lines.append(f"{key}: {name} {found}")
         require_alike(lines)
 
 

@@ -22,7 +22,7 @@ _VOCABULARY = "vocabulary.txt"
 _LARGEST = 1 << 26
 _MARKS = 1 << 22
 _LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization")
-_TOLD = {
+_ARGUMENTS = {
     "Discretization": ("bin_boundaries",),
     "Hashing": ("num_bins", "mask_value", "salt"),
     "HashedCrossing": ("num_bins",),
@@ -39,7 +39,7 @@ def differences_beside(received: Path, own: Path) -> list[str]:
     """
     theirs, ours = _facts(received), _facts(own)
     found = ((label, difference(theirs[label], value)) for label, value in ours.items() if label in theirs)
-    return [f"{label} {told}" for label, told in found if told]
+    return [f"{label} {differs}" for label, differs in found if differs]
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _facts(path: Path) -> dict[str, Any]:
     for kind, settings in _layers(config):
         label = f"layers/{kind}.{count[kind]}"
         count[kind] += 1
-        for name in _TOLD[kind]:
+        for name in _ARGUMENTS[kind]:
             value = settings.get(name)
             if name == "vocabulary":
                 value = _texts(settings, next(vocabularies, None) if value is None else value)
@@ -82,7 +82,7 @@ def _layers(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Those of interest, in the order of the configuration."""
     if isinstance(config, dict):
         kind, settings = config.get("class_name"), config.get("config")
-        if kind in _TOLD and isinstance(settings, dict):
+        if kind in _ARGUMENTS and isinstance(settings, dict):
             yield str(kind), settings
             return
         for value in config.values():

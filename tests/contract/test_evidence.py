@@ -117,7 +117,7 @@ def adapted(data: np.ndarray) -> keras.Model:
 
 
 def test_statistics_are_described_by_value() -> None:
-    told = [
+    layers_said = [
         declared(make)["model"]["layers"]["layers/normalization.0"]
         for make in (
             lambda: adapted(STATISTICS),
@@ -126,10 +126,11 @@ def test_statistics_are_described_by_value() -> None:
         )
     ]
     assert (
-        told[0] == "Normalization(trainable=True, dtype=float32, axis=[-1], mean=~[1 4], variance=~[1 4], invert=False)"
+        layers_said[0]
+        == "Normalization(trainable=True, dtype=float32, axis=[-1], mean=~[1 4], variance=~[1 4], invert=False)"
     )
-    assert "mean=~[2 5], variance=~[1 4]" in told[1]
-    assert told[2] == told[0]
+    assert "mean=~[2 5], variance=~[1 4]" in layers_said[1]
+    assert layers_said[2] == layers_said[0]
     many = L.Normalization(mean=np.arange(20.0), variance=np.ones(20))
     wide = keras.Sequential([keras.Input((20,)), many, L.Dense(3)])
     # the first of the four sums has the weights 1

@@ -1,8 +1,8 @@
 """Variables that show what an engine has trained so far, and hand it what is assigned to them.
 
-A step takes over the memory of its arguments, so that what is trained is in no variable while it goes on. Whoever reads
-one of these gets a copy of what is there by now, and what is assigned is what the next step begins with. What nobody
-looks at costs nothing.
+A step takes over the memory of its arguments, so that what is trained is in no variable meanwhile. Reading one of these
+gives a copy of the value so far, and a value that is assigned is what the next step begins with. A variable that is not
+looked at costs nothing.
 """
 
 from __future__ import annotations

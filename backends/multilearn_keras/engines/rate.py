@@ -1,4 +1,4 @@
-"""The learning rate of an optimizer in training: the scheduler says it, and it is nobody else's to set."""
+"""The learning rate of an optimizer in training: the scheduler sets it, and no other code may."""
 
 from __future__ import annotations
 
