@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
 import shutil
 from collections.abc import Callable
@@ -121,7 +123,9 @@ def test_missing_and_extra_keys_and_other_shapes_and_types_are_named_all_at_once
         parts["optim"]["iterations"] = HostTensor.of(np.zeros(1, np.int64))
 
     rewrite(run, change)
-    said = refused(run, RecordMismatch)
+    told = refused(run, RecordMismatch)
+    assert len(re.findall(r"/\w+ \(layer 'dense\w*'\): ", told)) == 4
+    said = re.sub(r" \(layer '\w+'\)", "", told)
     assert "6 differences" in said
     assert "layers/dense.0/kernel: expected F32 (3, 4), received F32 (3, 5)" in said
     assert "layers/dense.0/extra: not expected, received F32 (1,)" in said

@@ -18,7 +18,7 @@ _SLOTS = "slots"
 def require_same(task: Any, optimizer: Any, expected: Record, received: Record) -> None:
     """Raise `RecordMismatch` unless the parts `model` and `optim` have the structure of these, naming the layers."""
     found = differences(expected, received)
-    if found and all(line.startswith("optim") for line in found):
+    if found and all(line.startswith("optim/") for line in found):
         raise RecordMismatch(
             "A resumed run goes on with its optimizer and its trainable layers, for which the optimizer keeps state.",
             received="\n  ".join([_of_optimizer(task, optimizer, expected["optim"], received["optim"]), *found]),
