@@ -23,6 +23,7 @@ import os
 import tomllib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,8 +97,9 @@ def _locate(table: dict[str, Any], run: Path, document: Mapping[str, Any]) -> No
         return
     own = Path(written.replace("{backend}", _backend(document)).replace("{seed}", str(document.get("seed"))))
     here = run.absolute()
-    if own.resolve() == here.resolve():
-        return
+    with suppress(OSError):  # there may be no current directory
+        if own.resolve() == here.resolve():
+            return
     base = here.parents[len(own.parts) - 1] if here.parts[-len(own.parts) :] == own.parts else None
     table["directory"] = str(here if base is None else base / written)
     source = table.get("checkpoint")

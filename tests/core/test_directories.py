@@ -138,6 +138,18 @@ def test_a_relative_path_needs_a_current_directory(here: Path) -> None:
     with pytest.raises(ConfigurationError, match="a current directory that exists"):
         ml.LearnerBuilder("runs/a")
     toy.fit(toy.builder(here / "runs" / "a", epochs=1))
+    with pytest.warns(UserWarning, match="renderer"):
+        again = ml.LearnerBuilder.from_experiment(here / "runs" / "a")
+    assert toy.build(again.checkpoint("latest")).directory == here / "runs" / "a"
+
+
+def test_an_experiment_of_a_relative_directory_needs_no_current_one(here: Path) -> None:
+    toy.fit(toy.builder("runs/a", epochs=1))
+    os.chdir("elsewhere")
+    (here / "elsewhere").rmdir()
+    with pytest.warns(UserWarning, match="renderer"):
+        again = ml.LearnerBuilder.from_experiment(here / "runs" / "a")
+    assert toy.build(again.checkpoint("latest")).directory == here / "runs" / "a"
 
 
 def test_people_see_the_path_from_where_they_are(here: Path) -> None:
