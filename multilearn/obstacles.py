@@ -64,7 +64,8 @@ def _folders(run: RunDirectory) -> Iterator[Path]:
         if is_folder(run.path / split):
             yield from (run.path / split).glob("epoch-*")
     if is_folder(run.path / Split.TEST):
-        yield from (run.path / Split.TEST).glob("*")
+        # an evaluation may have any name; a plain file beside them is in the way of none
+        yield from (path for path in (run.path / Split.TEST).glob("*") if kind_of(path) != "a file")
 
 
 def _files(run: RunDirectory) -> list[Path]:

@@ -118,11 +118,11 @@ class OwnFolder:
         os.unlink(self._at(name), dir_fd=self._descriptor)
 
     def remove_folder(self, name: str) -> bool:
-        """Remove a folder in this one if it is empty; whether it was."""
+        """Remove a folder in this one if it is empty and not in use; whether it was."""
         try:
             os.rmdir(self._at(name), dir_fd=self._descriptor)
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
                 raise
             return False
         return True

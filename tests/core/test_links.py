@@ -185,7 +185,9 @@ def test_links_by_names_that_are_not_ours_stay(run: Path, outside: Path) -> None
     links = [run / "newest", run / "checkpoint/model-best.mpk.gz", run / "train/epoch-1/notes", run / "train/notes"]
     for link in links:
         link.symlink_to(outside)
+    (run / "test/.DS_Store").touch()
     before = seen(outside)
+    assert inspect(run).intact
     toy.fit(toy.builder(run).checkpoint("latest"))
     toy.fit(toy.builder(run, overwrite=True))
     assert seen(outside) == before and all(link.is_symlink() for link in links)
