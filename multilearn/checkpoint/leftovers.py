@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from multilearn.checkpoint.recorder import Recorder
 from multilearn.own_files import is_folder
 from multilearn.position import Position
 from multilearn.printable import printable
+from multilearn.storage import storing
 
 __all__ = ["records", "remove", "remove_records", "remove_temporary"]
 
@@ -37,15 +39,20 @@ def remove_records(folder: Path, position: Position, own: Recorder) -> None:
 def remove_temporary(folder: Path, own: Recorder) -> None:
     """Remove files that have the names of our temporary ones."""
     ours = re.compile(rf"({re.escape(NAME)}|{re.escape(HISTORY)}|{_record(own)})\.tmp", re.ASCII)
-    for path in folder.iterdir() if is_folder(folder) else ():
-        if ours.fullmatch(path.name):
-            remove(path)
+    for name in _names(folder):
+        if ours.fullmatch(name):
+            remove(folder / name)
 
 
 def records(folder: Path, own: Recorder) -> set[str]:
     """The names of files that are called as our records are."""
     ours = re.compile(_record(own), re.ASCII)
-    return {path.name for path in folder.iterdir() if ours.fullmatch(path.name)} if is_folder(folder) else set()
+    return set(filter(ours.fullmatch, _names(folder)))
+
+
+def _names(folder: Path) -> list[str]:
+    with storing(folder):
+        return os.listdir(folder) if is_folder(folder) else []
 
 
 def _extensions(own: Recorder) -> list[str]:

@@ -1,0 +1,79 @@
+"""Every kind of system call that a run makes fails once, at any place: our own error, and the run goes on equal."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_experiment as toy
+
+from multilearn.checkpoint import CheckpointFolder
+from multilearn.errors import MultilearnError
+
+fcntl = pytest.importorskip("fcntl", reason="locks of Unix")
+
+CALLS: dict[str, tuple[Any, str]] = {
+    "open": (os, "open"),
+    "mkdir": (os, "mkdir"),
+    "unlink": (os, "unlink"),
+    "rmdir": (os, "rmdir"),
+    "rename": (os, "replace"),
+    "fsync": (os, "fsync"),
+    "close": (os, "close"),
+    "stat": (os, "fstat"),
+    "listdir": (os, "listdir"),
+    "flock": (fcntl, "flock"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MULTILEARN_BACKEND", "toy")
+        toy.fit(toy.builder(path, 2))
+    return path
+
+
+def failing(call: Callable[..., Any], at: int | None, number: int) -> tuple[Callable[..., Any], list[int]]:
+    """The same, which fails the `at`-th time; and how often it was called."""
+    count = [0]
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        count[0] += 1
+        result = call(*arguments, **options) if call is os.close else None
+        if count[0] == at:
+            raise OSError(number, os.strerror(number))
+        return result if call is os.close else call(*arguments, **options)
+
+    return called, count
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_that_fails_is_our_error_and_loses_nothing(
+    tmp_path: Path, whole: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, attribute = CALLS[name]
+    original = getattr(module, attribute)
+    counting, count = failing(original, None, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, attribute, counting)
+        toy.fit(toy.builder(tmp_path / "counted", 1))
+    places = sorted(random.Random(name).sample(range(1, count[0] + 1), min(3, count[0])))
+    for at in places:
+        directory = tmp_path / str(at)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, attribute, failing(original, at, 5)[0])
+            try:
+                toy.fit(toy.builder(directory, 1))
+            except MultilearnError as error:
+                assert str(directory) in str(error)
+        folder = CheckpointFolder(directory / "checkpoint")
+        assert [folder.problem(each) for each in folder.positions()] in ([], [None])
+        toy.fit(toy.builder(directory, 2).checkpoint("latest"))
+        assert toy.checkpoint_files(directory) == toy.checkpoint_files(whole)
+        assert toy.metric_files(directory) == toy.metric_files(whole)
