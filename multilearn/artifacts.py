@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from multilearn.events import Split
 from multilearn.own_files import is_folder
+from multilearn.storage import storing
 
 __all__ = ["HISTORY", "RunDirectory", "file_name", "metric_name"]
 
@@ -86,9 +88,12 @@ class RunDirectory:
 
     def epochs(self, split: Split) -> dict[int, Path]:
         """The epoch folders that exist, in order. A link is none."""
-        found = {}
-        for folder in (self.path / split).glob("epoch-*") if is_folder(self.path / split) else ():
-            number = folder.name.removeprefix("epoch-")
-            if number.isdecimal() and str(int(number)) == number and is_folder(folder):
-                found[int(number)] = folder
+        found, parent = {}, self.path / split
+        with storing(parent):
+            names = os.listdir(parent) if is_folder(parent) else []
+        for name in names:
+            number = name.removeprefix("epoch-")
+            ours = f"epoch-{number}" == name and number.isdecimal() and str(int(number)) == number
+            if ours and is_folder(parent / name):
+                found[int(number)] = parent / name
         return dict(sorted(found.items()))
