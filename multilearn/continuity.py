@@ -34,7 +34,7 @@ def changes(
     before, now = (_optimizer(each) for each in (document, subject))
     if before is not None and now is not None and before != now:
         yield (
-            f"The run was trained with {_text(before)} and goes on with {_text(now)}, from the same state: the rest "
+            f"The run was trained with {_text(before)} and is resumed with {_text(now)}, from the same state: the rest "
             "will differ from an uninterrupted run."
         )
     yield from _of_layers(*(_layers(each) for each in (document, subject)))
@@ -63,7 +63,7 @@ def _of_batches(
         yield (
             f"The checkpoint {position} was made after {done} batches of {size} items, and a batch now has {new}: "
             f"{done} batches are skipped, {done * new} items in place of {done * size}, so that {left}. To avoid that, "
-            f"go on with batches of {size}, or from the end of an epoch: .checkpoint(number)."
+            f"use batches of {size}, or resume from the end of an epoch: .checkpoint(number)."
         )
     elif batches != loader["batches"]:
         skipped = "" if own_place else f", of which {done} are skipped"

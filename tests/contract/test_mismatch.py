@@ -47,7 +47,7 @@ def test_what_differs_is_named_and_the_remedy_works(tmp_path: Path, caplog: pyte
         with pytest.raises(RecordMismatch, match=f"(?s){text}"):
             run(tmp_path / "run", checkpoint="latest", **changed)
     run(tmp_path / "run", optimizers.AdamW(), checkpoint="latest")
-    assert "The run was trained with Adam and goes on with AdamW" in caplog.text
+    assert "The run was trained with Adam and is resumed with AdamW" in caplog.text
     run(tmp_path / "without state", optimizers.SGD())
     assert "configured otherwise" not in caplog.text
     run(tmp_path / "without state", optimizers.SGD(), frozen=False, checkpoint="latest")

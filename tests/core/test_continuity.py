@@ -48,7 +48,7 @@ def test_another_batch_size_inside_an_epoch_is_said_in_items(
             f"The checkpoint 1.2 was made after 2 batches of 4 items, and a batch now has {now}: {told}. To avoid"
         )
         assert expected in said(caplog)
-        assert "go on with batches of 4, or from the end of an epoch: .checkpoint(number)" in said(caplog)
+        assert "use batches of 4, or resume from the end of an epoch: .checkpoint(number)" in said(caplog)
 
 
 def test_at_the_end_of_an_epoch_another_batch_size_changes_nothing(
@@ -65,7 +65,7 @@ def test_what_a_file_says_of_another_optimizer_cannot_reach_the_terminal(tmp_pat
     )
     now = {"optimizer": {"class": "SGD"}, "model": {"layers": {"a": "c"}}}
     optimizer, layer = changes(tmp_path, Position(1), record(), {}, now)
-    assert "\x1b" not in optimizer and "[2J and goes on with SGD" in optimizer
+    assert "\x1b" not in optimizer and "[2J and is resumed with SGD" in optimizer
     assert layer.startswith("Layers are configured otherwise than before: a was b and is c.")
 
 

@@ -20,7 +20,7 @@ def require_same(task: Any, optimizer: Any, expected: Record, received: Record) 
     found = differences(expected, received)
     if found and all(line.startswith("optim/") for line in found):
         raise RecordMismatch(
-            "A resumed run goes on with its optimizer and its trainable layers, for which the optimizer keeps state.",
+            "A resumed run keeps its optimizer and its trainable layers, for which the optimizer has state.",
             received="\n  ".join([_of_optimizer(task, optimizer, expected["optim"], received["optim"]), *found]),
             remedy="To train from its weights alone, call multilearn_keras.load_weights(model, directory) and begin a "
             "run in a new directory, without .checkpoint(...).",
