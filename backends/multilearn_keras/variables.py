@@ -22,7 +22,19 @@ import keras
 from multilearn.errors import ConfigurationError, RecordMismatch
 from multilearn_keras.state.holders import attributes, children, is_helper, kind_of
 
-__all__ = ["all_layers", "flatten", "held_by", "layers_of", "nest", "variables", "variables_of"]
+__all__ = [
+    "OF_THE_TASK",
+    "all_layers",
+    "flatten",
+    "held_by",
+    "layers_of",
+    "nest",
+    "variables",
+    "variables_of",
+    "without_task",
+]
+
+OF_THE_TASK = "task/"
 
 _log = logging.getLogger("multilearn")
 
@@ -57,6 +69,13 @@ def held_by(record: Iterable[str], state: Mapping[str, T], task: Any) -> dict[st
         return dict(state)
     _log.warning("The record has no values for %s, which keep those that they have.", ", ".join(sorted(later)))
     return {key: each for key, each in state.items() if key not in later}
+
+
+def without_task(record: Mapping[str, T], state: Iterable[str]) -> dict[str, T]:
+    """`record`, flat, without what its task holds, if `state` is that of a model or a task that holds nothing."""
+    if any(key.startswith(OF_THE_TASK) for key in state):
+        return dict(record)
+    return {key: each for key, each in record.items() if not key.startswith(OF_THE_TASK)}
 
 
 def layers_of(task: Any) -> dict[str, keras.layers.Layer]:

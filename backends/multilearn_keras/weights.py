@@ -26,13 +26,12 @@ from multilearn_keras.beside import Beside, is_beside
 from multilearn_keras.derived import derive
 from multilearn_keras.keras_files import KERAS_FILES, load_keras_file, mismatch
 from multilearn_keras.transfer import assign, is_seed_state, specification, to_device
-from multilearn_keras.variables import flatten, held_by, variables, variables_of
+from multilearn_keras.variables import OF_THE_TASK, flatten, held_by, variables, variables_of
 
 __all__ = ["load_weights"]
 
 _log = logging.getLogger("multilearn")
 
-_OF_THE_TASK = "task/"
 _SEED_STATE = ("U32", (2,))
 _PATHS = 1 << 26
 
@@ -160,8 +159,8 @@ def _assign(received: Mapping[str, HostTensor], held: Mapping[str, keras.Variabl
     if len(by_path) == len(by_key) and len(by_path.keys() & received.keys()) > len(by_key.keys() & received.keys()):
         wanted = by_path
     left_out = {key for key, tensor in received.items() if (tensor.dtype, tensor.shape) == _SEED_STATE}
-    if not any(key.startswith(_OF_THE_TASK) for key in held):
-        left_out |= {key for key in received if key.startswith(_OF_THE_TASK)}
+    if not any(key.startswith(OF_THE_TASK) for key in held):
+        left_out |= {key for key in received if key.startswith(OF_THE_TASK)}
     lines, pairs = [], []
     for name, variable in wanted.items():
         blank = specification({"weight": variable})["weight"]

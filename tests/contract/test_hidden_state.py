@@ -188,6 +188,11 @@ def test_what_a_step_counts_is_trained_saved_and_resumed(tmp_path: Path, keep: C
     again = fitted(tmp_path / "parts", resumed, 2, checkpoint="latest").history["train"]["Loss"]
     assert again == losses
     assert bits(resumed) == bits(whole)
+    # the model alone needs nothing that the task holds
+    predicted = ml.predict(whole.model, [X[:SIZE]], checkpoint="latest", directory=tmp_path / "parts")
+    np.testing.assert_allclose(
+        np.concatenate(list(predicted)), ops.convert_to_numpy(whole.model(X[:SIZE])), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("keep", **named(REFUSED))

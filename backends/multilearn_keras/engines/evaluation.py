@@ -19,7 +19,7 @@ from multilearn_keras.engines.mismatch import require_same_model
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.tasks import unpack
 from multilearn_keras.transfer import record_of, specification, to_device
-from multilearn_keras.variables import flatten, held_by, variables
+from multilearn_keras.variables import flatten, held_by, nest, variables, without_task
 
 __all__ = ["KerasEvalEngine", "ModelAlone"]
 
@@ -69,10 +69,10 @@ class KerasEvalEngine(OpenedModel, ABC):
         return self._beside.added_to(record_of(self._state, dict(zip(self._state, self._values, strict=True))))
 
     def restore(self, model: Record) -> None:
-        received = flatten(model)
+        received = without_task(flatten(model), self._state)
         held = held_by(received, self._state, self._task)
         self._beside.require_same(model)
-        require_same_model(self._task, specification(held), without_beside(model))
+        require_same_model(self._task, specification(held), without_beside(nest(received)))
         with self._on_device():
             self._values = [
                 to_device(variable, received[key]) if key in held else value
