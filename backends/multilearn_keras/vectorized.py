@@ -1,7 +1,7 @@
 """What Keras' backend for torch computes item by item, or by looking at values, as operations on whole arrays.
 
-The results are the same. A loop over the images of a batch is captured image by image, which takes longer than hours of
-such steps would save; and a step that looks at a value cannot be captured at all.
+The results have the same bits. A loop over the images of a batch is captured image by image, which takes thousands of
+operations for each batch; and a step that looks at a value cannot be captured at all.
 """
 
 from __future__ import annotations
