@@ -1,7 +1,7 @@
 """Models of keras-hub train as Keras' own `fit` trains them, with random weights: `nox -s zoo`.
 
-Their own `fit` applies the `preprocessor` of a task, and so does ours. The optimizer is SGD: the gradient of the bias of
-an attention's keys is zero but for rounding, which Adam would make steps of.
+Their own `fit` applies the `preprocessor` of a task, and so does ours. The optimizer is SGD: the gradient of the bias
+of an attention's keys is zero but for rounding, which Adam would make steps of.
 """
 
 from __future__ import annotations
