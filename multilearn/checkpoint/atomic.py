@@ -72,7 +72,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make durable what is in a file, whoever has written it."""
+    """Make durable what is in a file, also what other threads wrote into it."""
     with storing(path):
         descriptor = os.open(path, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | getattr(os, "O_NOFOLLOW", 0))
         try:
