@@ -73,8 +73,8 @@ class Learner:
     def history(self) -> Mapping[str, Mapping[str, tuple[float, ...]]]:
         """The exact value after each epoch, from epoch 1 on, by split and metric: `history["valid"]["Loss"][-1]`.
 
-        NaN for an epoch in which a metric was not measured. Of the splits that there are data for, every numeric metric
-        and the loss are there as soon as training begins, without values before the first epoch is done.
+        NaN for an epoch in which a metric was not measured; one that never was is left out. Of splits that have data,
+        every numeric metric and the loss are there when training begins, without values until an epoch is done.
         """
         table = self._store.history.table()
         return MappingProxyType(
@@ -251,9 +251,8 @@ class Learner:
     def _values(
         self, split: Split, table: Mapping[Split, Mapping[str, Mapping[int, float]]]
     ) -> Mapping[str, Mapping[int, float]]:
-        """Of the numeric metrics of a split by epoch, also of those without any yet."""
-        measured = self._measured()[split] if split in self._splits else ()
-        return {**{metric.name: {} for metric in measured if metric.numeric}, **table.get(split, {})}
+        """Of the numeric metrics of a split by epoch; before there are any, of all of them."""
+        return table.get(split) or {metric.name: {} for metric in self._measured()[split] if metric.numeric}
 
     def _measured(self) -> dict[Split, tuple[AnyMetric, ...]]:
         """The registered metrics, and the loss in any case: checkpoints and the check for NaN ask for it."""
