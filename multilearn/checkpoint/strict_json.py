@@ -17,11 +17,11 @@ def parsed(
     text: bytes, *, marks: int = 1 << 21, depth: int = 100, numbers: bool = True, file_names: bool = False
 ) -> Any:
     """What the text holds. `marks`: how many commas, colons and brackets it may have, also in strings; `depth`: of
-    lists and maps in each other; `numbers`: whether NaN and the infinities, which are no JSON, are taken all the same;
-    `file_names`: whether texts may hold what stands for bytes of file names that are not UTF-8 (U+DC80 to U+DCFF).
+    lists and maps in each other; `numbers`: whether it is read as numbers of all kinds, so that NaN and the infinities,
+    which are no JSON, are taken, and no whole number is beyond all floats; `file_names`: whether texts may hold what
+    stands for bytes of file names that are not UTF-8 (U+DC80 to U+DCFF).
 
-    Raises `ValueError` for what is no UTF-8, no JSON, larger or deeper, has a key twice, half of a surrogate pair, or a
-    whole number beyond all floats.
+    Raises `ValueError` for what is no UTF-8, no JSON, larger or deeper, has a key twice, or half of a surrogate pair.
     """
     if sum(map(text.count, _MARKS)) > marks:
         raise ValueError("it holds too many values")
@@ -31,11 +31,11 @@ def parsed(
         )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    _check(found, depth, "surrogateescape" if file_names else "strict")
+    _check(found, depth, numbers, "surrogateescape" if file_names else "strict")
     return found
 
 
-def _check(found: Any, depth: int, errors: str) -> None:
+def _check(found: Any, depth: int, numbers: bool, errors: str) -> None:
     """By levels: what holds itself so often that a recursion would not end well is what this looks for."""
     level = [found]
     for _ in range(depth + 1):
@@ -45,7 +45,7 @@ def _check(found: Any, depth: int, errors: str) -> None:
         for value in level:
             if isinstance(value, str):
                 value.encode(errors=errors)
-            elif isinstance(value, int) and abs(value) >= _LARGEST:
+            elif numbers and isinstance(value, int) and abs(value) >= _LARGEST:
                 raise ValueError("a number that is beyond all floats")
             elif isinstance(value, list):
                 inner += value

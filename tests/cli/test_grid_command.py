@@ -172,7 +172,8 @@ def test_a_killed_cell_does_not_stop_the_others_and_goes_on_when_it_is_run_again
     shutil.rmtree("runs/x-toy-2")
     assert table(run(path, "2,1", "toy"))[0][3] == "finished at 3"
     uninterrupted = {name: content for name, content in files("runs/x-toy-2").items() if name.endswith(".log")}
-    assert len(uninterrupted) == 2 * 2 * 3
+    # 2 metrics in 2 splits of 3 epochs, and the history
+    assert len(uninterrupted) == 2 * 2 * 3 + 1
     assert {name: resumed[name] for name in uninterrupted} == uninterrupted
 
 
@@ -208,8 +209,8 @@ def test_a_directory_that_two_seeds_would_share_is_refused_to_the_second(
     assert "runs/x-toy for toy with seed 2, which holds the run of toy with seed 1." in said
     assert 'Write LearnerBuilder("runs/x-{backend}-{seed}").' in said
     assert json.loads(Path("runs/x-toy/experiment.json").read_text())["seed"] == 1
-    # 2 metrics in 2 splits of 3 epochs, 3 records of the last two
-    assert len(files("runs/x-toy")) == 2 * 2 * 3 + 3 * 2
+    # 2 metrics in 2 splits of 3 epochs, 3 records of the last two, and the history
+    assert len(files("runs/x-toy")) == 2 * 2 * 3 + 3 * 2 + 1
 
 
 @pytest.mark.parametrize(

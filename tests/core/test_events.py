@@ -17,6 +17,7 @@ from multilearn import events
 from multilearn.events import Finished, MetricInfo, Reading, Started
 from multilearn.metrics import Entry
 from multilearn.position import Position
+from multilearn.series import Series
 
 SCALARS = (bool, int, float, str, type(None), Path, events.Split)
 
@@ -95,7 +96,7 @@ def inside(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def test_events_hold_host_values_only(said: list[Any]) -> None:
-    known = (*typing.get_args(events.Event), MetricInfo, Reading, Position)
+    known = (*typing.get_args(events.Event), MetricInfo, Reading, Position, Series)
     for event in said:
         for path, value in inside(event, type(event).__name__):
             assert type(value) in (*SCALARS, *known, tuple, MappingProxyType) or isinstance(value, Path), path

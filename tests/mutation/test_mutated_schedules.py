@@ -101,8 +101,9 @@ REFUSED = [
     *(("streams/python/gauss", value) for value in ("0", [])),
     *(("streams/python/version", value) for value in (2, "3")),
     ("random", None),
-    *(("metrics/history/train/Loss", value) for value in (1, [1], [[1]], [[1, "0"]])),
-    *(("metrics/history/train/Loss", [[epoch, 0.5]]) for epoch in (2, 0, 1.0, True)),
+    # as version 0.1 wrote it
+    *(("metrics/history", {"train": {"Loss": value}}) for value in (1, [1], [[1]], [[1, "0"]])),
+    *(("metrics/history", {"train": {"Loss": [[epoch, 0.5]]}}) for epoch in (2, 0, 1.0, True)),
     ("metrics/history", {"test2": {}}),
     ("metrics/history", []),
     ("metrics/states", {"train": 1}),
