@@ -47,7 +47,10 @@ Compiler = Literal["inductor", "xla"]
 """torch's compiler, and that of TensorFlow and JAX."""
 
 Batch = Any
-"""What a loader yields and a task takes: opaque to the core. Keras' convention: `(x, y)` or `(x, y, sample_weight)`."""
+"""What a loader yields and a task takes: opaque to the core. Keras' convention: `(x, y)` or `(x, y, sample_weight)`.
+
+Arrays of numbers, or of text (of type object, with `str` or `bytes`), which an engine refuses that does not take it.
+"""
 
 Record = dict[str, Any]
 """Nested maps whose leaves are `HostTensor`, numbers, strings, bytes, None or lists of these."""

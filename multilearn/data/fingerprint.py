@@ -16,7 +16,7 @@ import numpy as np
 
 from multilearn.data.adaptors import TorchBatches
 from multilearn.data.batches import Batches
-from multilearn.data.host import host_array, hosted
+from multilearn.data.host import host_array, hosted, is_text
 from multilearn.data.loader import DataLoader
 from multilearn.data.source import Columns, Items
 from multilearn.data.stacking import collated
@@ -26,6 +26,7 @@ from multilearn.protocols import Batch, Fingerprinted, Loader
 
 __all__ = ["ALL", "data_facts", "loader_facts"]
 
+Array = np.ndarray[Any, Any]
 Described = dict[str, Any]
 
 ALL = "all"
@@ -37,7 +38,7 @@ _SAMPLE = 256
 _STACKED = 1 << 13
 """How many items of a list are read, for each is looked at by itself; of a longer one, a sample."""
 _AT_ONCE = 4 << 20
-_HASHED = frozenset("biufcSUmM")
+_HASHED = frozenset("biufcmM")
 """The kinds of arrays whose bytes are their values."""
 _PARTS = ("x", "y", "sample_weight")
 
@@ -47,8 +48,8 @@ def data_facts(loader: Loader, first: Batch | None) -> Described:
 
     `all` items; `256 of 60000 items`, evenly spaced, where they have more than 192 MiB (32 in a file); the `first batch
     of 8` where no more is known, or a transform makes of the items what is trained on, if `first` is not None. Each
-    says by array its `dtype`, `shape` and the `sha256` of its little-endian bytes. What a loader says of itself is
-    under `its own`. Raises `DataError` where that is no text.
+    says by array its `dtype`, `shape` and the `sha256` of its little-endian bytes, of text in UTF-8. What a loader says
+    of itself is under `its own`. Raises `DataError` where that is no text.
     """
     if isinstance(loader, Fingerprinted):
         return {"its own": _own(loader)}
@@ -103,7 +104,7 @@ def _of_items(loader: Loader) -> Described:
 
 def _of_columns(columns: Columns) -> Described:
     count = len(columns)
-    size = sum(array.nbytes for array in flat(columns.arrays))
+    size = _size(columns.arrays)
     on_disk = any(isinstance(array, np.memmap) for array in flat(columns.arrays))
     limit = _LIMIT_ON_DISK if on_disk else _LIMIT
     if size <= limit:
@@ -115,7 +116,7 @@ def _of_columns(columns: Columns) -> Described:
 
 def _of_list(items: list[Any]) -> Described:
     count = len(items)
-    size = sum(array.nbytes for array in flat(collated(items[:1], [0]))) * count
+    size = _size(collated(items[:1], [0])) * count
     places = range(count) if size <= _LIMIT and count <= _STACKED else _sampled(count, size, _LIMIT)
     spans = (places[start : start + _SAMPLE] for start in range(0, len(places), _SAMPLE))
     return {_of(places, count): _arrays(collated([items[place] for place in span], span) for span in spans)}
@@ -127,7 +128,7 @@ def _of_batches(batches: Sequence[Batch]) -> Described:
     def within_limit() -> Iterator[Batch]:
         nonlocal read, seen
         for batch in map(hosted, batches):
-            read += sum(array.nbytes for array in flat(batch))
+            read += _size(batch)
             if seen and read > _LIMIT:
                 return
             seen += 1
@@ -142,6 +143,11 @@ def _tensors(dataset: Any) -> tuple[Any, ...] | None:
     torch_data: Any = sys.modules.get("torch.utils.data")
     known = torch_data is not None and isinstance(dataset, torch_data.TensorDataset)
     return tuple(dataset.tensors) if known else None
+
+
+def _size(batch: Batch) -> int:
+    """The bytes of its values."""
+    return sum(sum(map(len, array.flat)) if is_text(array) else array.nbytes for array in flat(batch))
 
 
 def _sampled(count: int, size: int, limit: int) -> Sequence[int]:
@@ -172,6 +178,17 @@ def _named(batch: Batch) -> Iterator[tuple[str, Any]]:
     return (found for name, part in zip(named, parts, strict=False) for found in leaves(part, name))
 
 
+def _bytes_of(array: Array) -> Array:
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return np.ascontiguousarray(little).reshape(-1).view(np.uint8)
+
+
+def _bytes_of_text(array: Array) -> Array:
+    """Of each text its length and its bytes, which are the same as `str` and as UTF-8 in `bytes`."""
+    texts = (text if isinstance(text, bytes) else text.encode(errors="surrogatepass") for text in array.flat)
+    return np.frombuffer(b"".join(len(text).to_bytes(8, "little") + text for text in texts), np.uint8)
+
+
 class _Digest:
     """One array, as its parts come in one after the other."""
 
@@ -187,14 +204,15 @@ class _Digest:
             array = host_array(leaf)
         except DataError:
             array = np.empty(0, object)
+        text = array.size > 0 and is_text(array)
         self._items += array.shape[0] if array.ndim else 1
-        self._kinds[array.dtype.name, array.shape[1:]] = None
-        if array.dtype.kind in _HASHED:
-            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            content = np.ascontiguousarray(little).reshape(-1).view(np.uint8)[: _LIMIT - self._read]
+        self._kinds["text" if text else array.dtype.name, array.shape[1:]] = None
+        if text or array.dtype.kind in _HASHED:
+            whole = _bytes_of_text(array) if text else _bytes_of(array)
+            content = whole[: _LIMIT - self._read]
             self._hash.update(content.data)
             self._read += content.nbytes
-            self._whole &= content.nbytes == array.nbytes
+            self._whole &= content.nbytes == whole.nbytes
 
     def facts(self) -> Described:
         dtypes = " and ".join(dict.fromkeys(dtype for dtype, _ in self._kinds))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from multilearn.data.memory import copied
 from multilearn.data.refusals import no_numbers
-from multilearn.data.structure import leaves
 from multilearn.errors import DataError
 
-__all__ = ["fresh", "host_array", "hosted", "is_tensor", "owned", "require_numbers"]
+__all__ = ["fresh", "host_array", "hosted", "is_tensor", "is_text", "owned", "require_numbers", "require_values"]
 
 Array = np.ndarray[Any, Any]
 
@@ -26,6 +25,8 @@ def is_tensor(leaf: Any) -> bool:
 def host_array(leaf: Any, where: str = "batch") -> Array:
     """`leaf` as a numpy array, without a copy where that is possible; bfloat16 as float32, which numpy calculates in.
 
+    Text, of whatever type, is an array of Python's `str` or `bytes`: its elements have no common length.
+
     Raises `DataError`, calling it `where`, for what has no such form, as sparse and ragged tensors.
     """
     try:
@@ -33,8 +34,11 @@ def host_array(leaf: Any, where: str = "batch") -> Array:
     except Exception as error:
         raise no_numbers(leaf, where, error) from error
     kind = array.dtype.kind
-    if kind == "O" and not isinstance(leaf, np.ndarray):
-        raise no_numbers(leaf, where)
+    if kind in "OSTU":
+        array = array.astype(object, copy=False)
+        if not isinstance(leaf, np.ndarray) and (_is_of_a_table(leaf) or not is_text(array)):
+            raise no_numbers(array if isinstance(leaf, (list, tuple)) else leaf, where)
+        return array
     # numpy knows the narrow floats of ml_dtypes as void types with a name
     return array.astype(np.float32) if kind == "V" and "float" in array.dtype.name else array
 
@@ -46,10 +50,20 @@ def require_numbers(array: Array, where: str = "batch") -> Array:
     return array
 
 
+def is_text(array: Array) -> bool:
+    """Whether it is text as `host_array` returns it: every element is a `str` or `bytes`."""
+    return array.dtype.kind == "O" and all(issubclass(kind, (str, bytes)) for kind in set(map(type, array.flat)))
+
+
+def require_values(array: Array, where: str = "batch") -> Array:
+    """`array` itself. Raises `DataError`, calling it `where`, if it holds neither numbers nor text."""
+    return array if is_text(array) else require_numbers(array, where)
+
+
 def hosted(batch: Any) -> Any:
     """A batch as it is trained on: the same nesting, numpy arrays as leaves; a list of columns is a tuple, as in Keras.
 
-    Lists of numbers are arrays, None stays None.
+    Lists of numbers are arrays, and lists and tuples of text too; None stays None.
     """
     return _batch(batch, _host)
 
@@ -77,8 +91,8 @@ def _batch(batch: Any, of_leaf: Callable[[Any], Any]) -> Any:
             return tuple(_nested(part, of_leaf) for part in batch)
         return _nested(batch, of_leaf)
     except DataError:
-        for path, leaf in leaves(batch, "batch"):
-            require_numbers(host_array(leaf, path), path)
+        for path, leaf in _placed(batch, "batch"):
+            require_values(host_array(leaf, path), path)
         raise
 
 
@@ -89,13 +103,25 @@ def _nested(nested: Any, of_leaf: Callable[[Any], Any]) -> Any:
         return {key: _nested(value, of_leaf) for key, value in nested.items()}
     if isinstance(nested, tuple) and hasattr(nested, "_fields"):
         return type(nested)(*(_nested(value, of_leaf) for value in nested))
-    if isinstance(nested, tuple) or (isinstance(nested, list) and _holds_arrays(nested)):
+    if _is_nested(nested):
         return type(nested)(_nested(value, of_leaf) for value in nested)
     return of_leaf(nested)
 
 
+def _placed(nested: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """What `_nested` takes for a leaf, with its place."""
+    if isinstance(nested, Mapping):
+        for key, value in nested.items():
+            yield from _placed(value, f"{path}[{key!r}]")
+    elif _is_nested(nested):
+        for index, value in enumerate(nested):
+            yield from _placed(value, f"{path}[{index}]")
+    elif nested is not None:
+        yield path, nested
+
+
 def _host(leaf: Any) -> Array:
-    return require_numbers(host_array(leaf))
+    return require_values(host_array(leaf))
 
 
 def _copied(leaf: Any) -> Array:
@@ -111,6 +137,20 @@ def _owned(leaf: Any) -> Any:
         # nobody can write into it
         return leaf
     return _copied(leaf)
+
+
+def _is_nested(nested: Any) -> bool:
+    if not isinstance(nested, (tuple, list)):
+        return False
+    if any(isinstance(part, (str, bytes)) for part in nested):
+        # texts and what is missing between them; torch collates those of items that are tuples as a tuple
+        return any(map(is_tensor, nested))
+    return isinstance(nested, tuple) or _holds_arrays(nested)
+
+
+def _is_of_a_table(leaf: Any) -> bool:
+    """Whether it is a DataFrame, or a column of categories, in which numpy sees text."""
+    return hasattr(leaf, "columns") or str(getattr(leaf, "dtype", "")) == "category"
 
 
 def _holds_arrays(nested: list[Any]) -> bool:
@@ -130,5 +170,8 @@ def _numpy(leaf: Any) -> Array:
         leaf = leaf.detach().cpu()
         return np.asarray((leaf.float() if leaf.dtype == torch.bfloat16 else leaf).numpy())
     if hasattr(leaf, "numpy") and is_tensor(leaf):
-        return np.asarray(leaf.numpy())
-    return np.asarray(leaf)
+        # one text has no shape
+        leaf = leaf.numpy()
+    array = np.asarray(leaf)
+    # of a list numpy makes text of the numbers beside text, and cuts zeros off its end
+    return np.asarray(leaf, object) if array.dtype.kind in "SU" and not is_tensor(leaf) else array

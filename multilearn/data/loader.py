@@ -29,7 +29,7 @@ class DataLoader:
     - arrays with the same number of items, (items, ...): one, or tuples and dicts of them. A tuple is understood as
       in Keras: `(x, y)` or `(x, y, sample_weight)`, where x and y may be dicts. A `numpy.memmap` is never read whole;
     - a dataset: anything with `__len__` and `__getitem__(index)`, or a list of tuples or dicts. An item is an array, a
-      number, or a tuple or dict of these; items are stacked along a new first axis. Where there is a
+      number, a text, or a tuple or dict of these; items are stacked along a new first axis. Where there is a
       `__getitems__(indices)`, it is called once for each batch.
 
     A batch has at most `batch_size` items; the last one of an epoch has what is left, unless `drop_last`.
@@ -89,7 +89,7 @@ class DataLoader:
         self._maker = BatchMaker(None if isinstance(self.source, Columns) else self.source.dataset, transform)
         self._gathers = isinstance(self.source, Columns) and transform is None
         if isinstance(self.source, Columns) and self._gathers:
-            self.source.require_numbers()
+            self.source.require_values()
         self._processes = workers == "process" and self._workers > 0 and not self._gathers
         self._crew: Crew | None = None
         self._users = 0

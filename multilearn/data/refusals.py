@@ -41,7 +41,8 @@ def _described(leaf: Any, error: Exception | None) -> tuple[str, str]:
         return "an array with masked values", "Fill them in, for instance by .filled(0), and give them a weight of 0."
     array = _seen(leaf)
     if array is None or array.dtype.kind == "O":
-        return _of_objects(leaf, None if array is not None and array.ndim == 0 else array, error)
+        one = array is not None and array.ndim == 0 and not isinstance(leaf, np.ndarray)
+        return _of_objects(leaf, None if one else array, error)
     if array.dtype.kind in "Mm":
         return f"dates or times ({array.dtype})", _NUMBERS_OF_DATES
     if array.dtype.kind in "UST":
@@ -53,8 +54,10 @@ def _described(leaf: Any, error: Exception | None) -> tuple[str, str]:
 
 _ENCODE = (
     "Encode it where batches are made, in transform= or .map(...), for instance by keras.layers.StringLookup or "
-    "TextVectorization, or leave it out: transform=lambda item: (item['x'], item['y'])."
+    "TextVectorization, give the model a preprocessor that does, or leave it out: "
+    "transform=lambda item: (item['x'], item['y'])."
 )
+_TEXT_ALONE = "Give arrays of text alone: fill in what is missing, for instance by '', and write numbers as text."
 _NUMBERS_OF_DATES = (
     "Give a number in its place: ((dates - dates.min()) / np.timedelta64(1, 'D')).astype('float32'), or leave it out."
 )
@@ -79,8 +82,10 @@ def _of_objects(leaf: Any, array: Array | None, error: Exception | None) -> tupl
     kinds = {type(element) for element in elements}
     held = ", ".join(sorted(kind.__name__ for kind in kinds))
     dtype = f" ({leaf.dtype})" if hasattr(leaf, "dtype") else ""
-    if kinds & {str, bytes, np.str_, np.bytes_}:
-        return f"text{dtype or f' ({held})'}", _ENCODE
+    if texts := {kind for kind in kinds if issubclass(kind, (str, bytes))}:
+        if texts == kinds:
+            return f"text ({held})", _ENCODE
+        return f"text among other objects ({held})", _TEXT_ALONE
     if any(kind.__module__.split(".")[0] in ("datetime", "pandas") and hasattr(kind, "resolution") for kind in kinds):
         return f"dates or times{dtype or f' ({held})'}", _NUMBERS_OF_DATES
     if any(hasattr(kind, "__len__") for kind in kinds) or "inhomogeneous" in str(error):

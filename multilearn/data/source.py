@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.data.host import host_array, is_tensor, require_numbers
+from multilearn.data.host import host_array, is_tensor, require_values
 from multilearn.data.memory import copied, taken
 from multilearn.data.structure import flat, leaves, mapped
 from multilearn.errors import DataError
@@ -52,10 +52,10 @@ class Columns:
             yield mapped(itemgetter(span), self.arrays)
             self._unmap()
 
-    def require_numbers(self) -> None:
-        """Raise `DataError` for text and what else nobody can train on as it is."""
+    def require_values(self) -> None:
+        """Raise `DataError` for dates and what else is neither numbers nor text."""
         for path, array in leaves(self.arrays):
-            require_numbers(host_array(np.empty(0, array.dtype)), path)
+            require_values(host_array(np.empty(0, array.dtype)), path)
 
     def whole(self) -> Batch | None:
         """All items as one batch, not copied; None where reading its labels would mean to read a large file."""
@@ -86,9 +86,9 @@ def source_of(data: Any) -> Columns | Items:
         return Items(data)
     if isinstance(data, list):
         # Keras reads [x, y] as two inputs, people mean (x, y): a list of arrays is taken for a tuple of columns,
-        # a list of numbers for one array.
+        # a list of numbers or texts for one array.
         columns = bool(data) and all(is_tensor(column) for column in data)
-        return Columns(tuple(data) if columns else np.asarray(data))
+        return Columns(tuple(data) if columns else host_array(data, "data"))
     if data is None or isinstance(data, (tuple, Mapping, str, bytes)) or is_tensor(data) or hasattr(data, "__array__"):
         return Columns(dict(data) if isinstance(data, Mapping) else data)
     if hasattr(data, "on_epoch_end") or not hasattr(data, "__getitem__"):
@@ -131,8 +131,8 @@ def _column(leaf: Any, path: str = "data") -> Any:
             received=f"{path}, a {type(leaf).__name__} of shape () and type {array.dtype}",
             remedy="Make an array of a list with numpy.asarray.",
         )
-    # a transform may make numbers of text, but not of what is no array
-    return require_numbers(array, path) if array.dtype == object or np.ma.isMaskedArray(array) else array
+    # a transform may make numbers of dates, but not of what is no array
+    return require_values(array, path) if array.dtype == object or np.ma.isMaskedArray(array) else array
 
 
 def _count(arrays: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.data.host import host_array, is_tensor, require_numbers
+from multilearn.data.host import host_array, is_tensor, is_text, require_numbers, require_values
 from multilearn.data.memory import empty
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
@@ -18,7 +18,7 @@ __all__ = ["collated"]
 
 
 def collated(items: Iterable[Any], indices: Sequence[int]) -> Batch:
-    """The items stacked along a new first axis: nested as they are, numbers and lists of numbers as arrays.
+    """The items stacked along a new first axis: nested as they are, numbers, texts and lists of them as arrays.
 
     Each is copied before the next one is asked for. Raises `DataError`, naming the item, where one is not like the
     first.
@@ -46,8 +46,9 @@ def _stack(first: Any, indices: Sequence[int], path: str) -> _Stack:
     if isinstance(first, tuple):
         columns = [_stack(part, indices, f"{path}[{place}]") for place, part in enumerate(first)]
         return _Columns(indices, path, columns, type(first) if hasattr(first, "_fields") else None)
-    array = require_numbers(host_array(first, path), path)
-    return _Array(indices, path, empty((len(indices), *array.shape), array.dtype))
+    array = require_values(host_array(first, path), path)
+    of_kind = _Texts if is_text(array) else _Array
+    return of_kind(indices, path, empty((len(indices), *array.shape), array.dtype))
 
 
 @dataclass
@@ -93,6 +94,16 @@ class _Array(_Stack):
 
     def made(self) -> Batch:
         return self.array
+
+
+@dataclass
+class _Texts(_Array):
+    def put(self, place: int, part: Any) -> None:
+        part = require_values(host_array(part, self.path), self.path)
+        if not is_text(part) or part.shape != self.shape:
+            raise self.unlike(place, f"text of shape {self.shape}")
+        # without the dots, one text would be an array in the array
+        self.array[place, ...] = part
 
 
 @dataclass

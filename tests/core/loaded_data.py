@@ -71,3 +71,16 @@ class Witness:
 def jittered(item: Any, rng: np.random.Generator) -> Any:
     x, y = item
     return x + rng.normal(size=np.shape(x)), y
+
+
+class Words:
+    """Item i is (words[i], i)."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.words[index], index

@@ -191,9 +191,10 @@ def test_an_item_that_cannot_be_transformed_is_named(way: dict[str, Any]) -> Non
         ([{"a": 1}, {"b": 1}], r"item 0 has the keys 'a' in item.*item 1"),
         ([(1, 2), (1,)], "item 0 has 2 columns in item.*item 1"),
         ([(1, None), (1, 2)], r"item 0 has None in item\[1\].*item 1"),
-        ([(1, "text"), (1, "other")], r"made of numbers.*Received: item\[1\]: text \(<U4\)"),
+        ([(1, "text"), (1, 2)], r"item 0 has text of shape \(\) in item\[1\].*item 1"),
+        ([(1, 2), (1, "text")], r"made of numbers.*Received: item\[1\]: text \(str\)"),
     ],
-    ids=["shapes", "keys", "columns", "none", "text"],
+    ids=["shapes", "keys", "columns", "none", "numbers after text", "text after numbers"],
 )
 def test_items_that_are_not_alike_are_refused_by_name(items: list[Any], said: str) -> None:
     with pytest.raises(DataError, match=said):

@@ -24,9 +24,8 @@ class Pair:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "text": (np.array(list("abcd")), r"text \(<U1\)\. Encode it"),
-    "bytes": (np.array([b"a", b"b", b"c", b"d"]), r"text \(\|S1\)\. Encode it"),
-    "objects of text": (np.array(list("abcd"), object), r"text \(object\)\. Encode it"),
+    "text and numbers": (np.array(["a", 1, "c", "d"], object), r"text among other objects \(int, str\)\. Give"),
+    "missing text": (np.array([b"a", None, b"c", b"d"], object), r"text among other .*NoneType, bytes\).*fill in"),
     "dates": (DATES, r"dates or times \(datetime64\[D\]\)\. Give a number .*timedelta64"),
     "durations": (DATES - DATES[0], r"dates or times \(timedelta64\[D\]\)"),
     "ragged": (np.array([[1], [2, 3], [4], [5]], object), r"rows of different lengths.*Pad"),
@@ -67,11 +66,16 @@ def test_what_holds_no_numbers_is_refused_with_its_place_and_a_remedy(leaf: Any,
         list(ml.DataLoader([(leaf, 1)] * 2, 2))
 
 
-def test_lists_of_text_and_of_unequal_rows_are_refused() -> None:
-    with pytest.raises(DataError, match=r"batch\[0\]\[0\]: text"):
-        first([(list("abcd"), Y)])
-    with pytest.raises(DataError, match=r"rows of different lengths.*Pad"):
-        first([([[1], [2, 3]], Y[:2])])
+def test_lists_of_text_and_numbers_and_of_unequal_rows_are_refused() -> None:
+    # numpy makes text of all of them
+    for mixed in (["a", 1], [b"a", 1.0], [["a", "b"], [1, 2]], ["a", None]):
+        with pytest.raises(DataError, match=r"batch\[0\]: text among other objects"):
+            first([(mixed, Y[:2])])
+    with pytest.raises(DataError, match=r"data: text among other objects"):
+        ml.DataLoader(["a", 1], 2)
+    for ragged in ([[1], [2, 3]], [["a"], ["b", "c"]]):
+        with pytest.raises(DataError, match=r"batch\[0\]: rows of different lengths.*Pad"):
+            first([(ragged, Y[:2])])
     with pytest.raises(DataError, match=r"None in place of a batch"):
         first(Own(None))
 
@@ -86,6 +90,7 @@ def test_sparse_matrices_are_refused() -> None:
 def test_columns_of_a_data_frame_are_named() -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     frame = pandas.DataFrame({"a": [1, 2, 3, 4], "b": [0.5, 1, 2, 3]})
+    assert first(ml.DataLoader((pandas.Series(list("abcd")), Y), 4))[0].tolist() == list("abcd")
     np.testing.assert_array_equal(first(ml.DataLoader((frame, Y), 4))[0], frame.to_numpy())
     told = {
         r"several or nullable types \(int64, float64, bool\).*to_numpy\(\"float32\"\)": frame.assign(
@@ -97,7 +102,9 @@ def test_columns_of_a_data_frame_are_named() -> None:
         ),
         r"a column of categories.*cat\.codes": pandas.Series(pandas.Categorical(list("abca"))),
         r"Series of NAType, bool \(boolean\).*na_value": pandas.Series([True, None, True, False], dtype="boolean"),
-        r"text.*Encode": pandas.Series(list("abcd")),
+        r"text among other objects.*fill in": pandas.Series(["a", "b", None, "d"]),
+        r"no numbers: 'a'.*Encode these": pandas.DataFrame({"a": list("abcd")}),
+        r"a column of categories": pandas.Categorical(list("abca")),
         r"dates or times": pandas.Series(pandas.date_range("2020", periods=4, tz="UTC")),
     }
     for said, leaf in told.items():

@@ -11,10 +11,12 @@ import keras
 from keras import ops
 
 from multilearn.data import mapped
+from multilearn.errors import DataError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput
 from multilearn_keras.beside import Beside, without_beside
 from multilearn_keras.derived import Derived
+from multilearn_keras.engines.inputs import require_numeric
 from multilearn_keras.engines.mismatch import require_same_model
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.tasks import unpack
@@ -92,6 +94,7 @@ class KerasEvalEngine(OpenedModel, ABC):
             return super()._evaluated(batch, metrics, values)
 
     def _open_inputs(self, batch: Batch) -> None:
+        require_numeric(batch, self._inputs(batch))
         if hasattr(self._task, "predict"):
             self._tried(
                 lambda: self._predicted(self._few(batch), ()),
@@ -107,6 +110,16 @@ class KerasEvalEngine(OpenedModel, ABC):
         if hasattr(self._task, "predict"):
             return batch
         return self._task.inputs(batch) if hasattr(self._task, "inputs") else unpack(batch)[0]
+
+    def _prepared_inputs(self, batch: Batch) -> Any:
+        """What of a batch of a loader a prediction is made of, as `_prepared` has it."""
+        batch = self._preprocessed(batch)
+        inputs = self._inputs(batch)
+        try:
+            return mapped(self._host, inputs)
+        except DataError:
+            require_numeric(batch, inputs)
+            raise
 
     def _predicted(self, inputs: Any, values: Sequence[Any]) -> Any:
         """What the model says; whatever it assigns on the way is dropped."""

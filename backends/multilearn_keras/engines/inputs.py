@@ -10,9 +10,11 @@ import numpy as np
 from multilearn.data.host import host_array as as_numpy
 from multilearn.data.host import require_numbers
 from multilearn.data.memory import copied
+from multilearn.data.structure import flat, leaves
 from multilearn.errors import DataError
+from multilearn.protocols import Batch
 
-__all__ = ["host_array"]
+__all__ = ["host_array", "require_numeric"]
 
 _INT32 = np.iinfo(np.int32)
 
@@ -43,3 +45,11 @@ def host_array(leaf: Any, floats: str) -> Any:
             )
         return array.astype(np.int32)
     return array.astype(np.int32) if array.dtype == np.uint16 else array
+
+
+def require_numeric(batch: Batch, part: Any = None) -> None:
+    """Raise `DataError`, saying where, if `batch` (`part`: what it has of it) holds text, or what else is no number."""
+    looked_at = None if part is None else set(map(id, flat(part)))
+    for path, leaf in leaves(batch, "batch"):
+        if looked_at is None or id(leaf) in looked_at:
+            require_numbers(as_numpy(leaf, path), path)

@@ -39,7 +39,7 @@ class JaxEvalEngine(OnJax, KerasEvalEngine):
 
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
-            inputs = mapped(self._host, self._inputs(self._preprocessed(batch)))
+            inputs = self._prepared_inputs(batch)
             n = items_of(inputs)
             if n is None or self._items is None or not 0 < n < self._items:
                 return self._predict(signature(inputs), self._values, inputs)[0]

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import keras
 
-from multilearn.data import mapped
 from multilearn.metrics import Metric
 from multilearn.outputs import Output
 from multilearn.protocols import Batch, HostOutput, StepOutput
@@ -44,7 +43,7 @@ class OnJax(OpenedModel):
     def _filler(self, example: Batch, metrics: Sequence[Metric], training: bool) -> Filler | None:
         if not self._options.capture:
             return None
-        return filler(self._task, mapped(self._host, example), metrics, self._output_shape, training)
+        return filler(self._task, example, metrics, self._output_shape, training)
 
     def _ready(self, batch: Batch, training: bool) -> tuple[Hashable, Batch]:
         """The key of a batch's program, and the batch as it takes it."""

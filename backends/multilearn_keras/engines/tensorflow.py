@@ -182,7 +182,7 @@ class TensorFlowEvalEngine(_InGraphs, KerasEvalEngine):
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
             step = Step("prediction", self._predict, left_as_it_is)
-            return self._run(step, mapped(self._host, self._inputs(self._preprocessed(batch))))
+            return self._run(step, self._prepared_inputs(batch))
 
     def _evaluate(self, batch: Batch) -> Measures:
         return self._evaluated(batch, self._options.eval_metrics, self._pairs(self._values))

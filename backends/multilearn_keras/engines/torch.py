@@ -229,7 +229,7 @@ class TorchEvalEngine(_OnTorch, KerasEvalEngine):
         self._predict = self._captured("prediction", self._predicted_of)
 
     def predict_step(self, batch: Batch) -> Any:
-        inputs = mapped(self._host, self._inputs(self._preprocessed(batch)))
+        inputs = self._prepared_inputs(batch)
         with self._on_device():
             return self._predict(inputs)
 
