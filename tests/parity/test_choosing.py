@@ -29,7 +29,7 @@ from multilearn_keras import Classification
 ml.set_seed(1)
 model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
 learner = ml.LearnerBuilder("{backend}").build(Classification(model), "sgd", 0.1)
-print(learner.directory)
+print(learner.directory.name)
 """
 
 
