@@ -72,10 +72,11 @@ def held_by(record: Iterable[str], state: Mapping[str, T], task: Any) -> dict[st
 
 
 def without_task(record: Mapping[str, T], state: Iterable[str]) -> dict[str, T]:
-    """`record`, flat, without what its task holds, if `state` is that of a model or a task that holds nothing."""
-    if any(key.startswith(OF_THE_TASK) for key in state):
-        return dict(record)
-    return {key: each for key, each in record.items() if not key.startswith(OF_THE_TASK)}
+    """`record`, flat, without what its task holds besides `state`: of a model alone, or of a task whose evaluated step
+    does without, as without a metric that only training updates.
+    """
+    own = set(state)
+    return {key: each for key, each in record.items() if key in own or not key.startswith(OF_THE_TASK)}
 
 
 def layers_of(task: Any) -> dict[str, keras.layers.Layer]:

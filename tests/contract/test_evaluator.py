@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from training import assert_equal, ids, learner, numbers, state, twins
+from training import BACKEND, assert_equal, ids, learner, numbers, state, twins
 
 import multilearn as ml
 from multilearn.errors import ConfigurationError, DataError, RecordMismatch
@@ -130,3 +130,50 @@ def test_a_model_for_batches_of_one_size_is_shown_no_smaller_one(tmp_path: Path)
     logits = model.predict(x, batch_size=4, verbose=0).astype("float64")
     expected = (np.log(np.exp(logits).sum(-1)) - logits[np.arange(4), y]).mean()
     assert values["Loss"] == pytest.approx(expected, rel=1e-5)
+
+
+class Normed:
+    """A task with parts that its step builds: of one it reads statistics, the other only counts in training."""
+
+    def __init__(self) -> None:
+        self.model = keras.Sequential([keras.Input((3,)), layers.Dense(3)])
+        self.norm = layers.BatchNormalization(momentum=0.5)
+        self.score = keras.metrics.F1Score(threshold=0.5)
+
+    def step(self, batch: Any, training: bool) -> ml.outputs.Output:
+        y = self.norm(self.model(batch), training=training)
+        if training:
+            self.score.update_state(keras.ops.cast(batch > 0, "float32"), keras.ops.sigmoid(y))
+        return ml.outputs.Output(keras.ops.mean((y - batch) ** 2), keras.ops.shape(batch)[0])
+
+
+def test_a_checkpoint_fills_what_the_step_of_a_fresh_task_builds(tmp_path: Path) -> None:
+    data = [3 * numbers(8, 3, seed=1) + 2, 3 * numbers(8, 3, seed=2) + 2]
+    run = learner(tmp_path, Normed(), "sgd", 0.1, with_file_checkpointer=(), num_epochs=2)
+    run.fit(data, data)
+    quiet = ml.Evaluator(tmp_path, renderer=ml.renderers.SilentRenderer())
+    values = quiet.evaluate(Normed(), data, checkpoint="latest")
+    assert values["Loss"] == pytest.approx(run.history["valid"]["Loss"][-1], rel=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="TorchModuleWrapper is there on torch alone")
+@pytest.mark.parametrize("capture", [True, False])
+def test_a_module_of_torch_is_evaluated_with_the_checkpoint_and_left_as_it_is(tmp_path: Path, capture: bool) -> None:
+    import torch
+
+    def wrapped() -> Classification:
+        module = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 4))
+        return Classification(keras.Sequential([keras.Input((3,)), layers.TorchModuleWrapper(module)]))
+
+    x, y = DATA
+    data = [(2 * x + 1, y)]
+    run = learner(tmp_path, wrapped(), "sgd", 0.1, with_file_checkpointer=(), num_epochs=2)
+    trained = run.fit(data, data)
+    fresh = wrapped()
+    before = state(fresh.model)
+    settings = ml.Evaluator(tmp_path, renderer=ml.renderers.SilentRenderer(), capture=capture)
+    values = settings.evaluate(fresh, data, checkpoint="latest")
+    assert values["Loss"] == pytest.approx(run.history["valid"]["Loss"][-1], rel=1e-5)
+    found = list(settings.predict(fresh, data, checkpoint="latest"))
+    np.testing.assert_allclose(found[0], trained.predict(data[0][0], verbose=0), rtol=1e-5, atol=1e-6)
+    assert all(np.array_equal(value, before[key]) for key, value in state(fresh.model).items())

@@ -61,3 +61,17 @@ def test_a_step_that_does_not_understand_the_batch_is_refused_before_anything_is
     with pytest.raises(DataError, match="KeyError"):
         learner.fit(ml.DataLoader({"x": np.zeros((4, 2))}, 2))
     assert not (tmp_path / "run").exists()
+
+
+class Unevaluated(Pair):
+    """A step that fails where it is not training."""
+
+    def step(self, batch: Any, training: bool) -> RegressionOutput:
+        return super().step(batch if training else {"a": batch["a"]}, training)
+
+
+def test_a_step_that_fails_in_evaluation_alone_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    task = Unevaluated(keras.Sequential([keras.Input((5,)), layers.Dense(1)]))
+    with pytest.raises(DataError, match="KeyError"):
+        ml.LearnerBuilder(tmp_path / "run").build(task, "sgd", 0.1).fit([data(4)], [data(4)])
+    assert not (tmp_path / "run").exists()

@@ -43,15 +43,15 @@ class KerasEvalEngine(OpenedModel, ABC):
             self._examples = examples = self._entered(examples)
             if options.eval_metrics:
                 self._open(examples)
+                # before its state is listed: the step may build what the task holds besides its model
+                for example in examples:
+                    self._try(example.batch, options.eval_metrics)
             else:
                 self._open_inputs(examples[0].batch)
             self._state = variables(task)
             self._beside = Beside(task)
             self._values = [variable.value for variable in self._state.values()]
             self._derived = Derived(task, self._pairs(self._values))
-            if options.eval_metrics:
-                for example in examples:
-                    self._try(example.batch, options.eval_metrics)
             self._set_up()
 
     @abstractmethod

@@ -185,8 +185,7 @@ class OpenedModel:
         """Take a step with a few items, so that what does not fit shows before anything is written."""
         try:
             few = self._few(batch)
-            # data for validation are most often like those for training
-            if (alike := (signature(few), tuple(map(id, metrics)))) not in self._tried_on:
+            if (alike := (signature(few), tuple(map(id, metrics)), training)) not in self._tried_on:
                 self._probe(few, metrics, training)
                 self._tried_on.append(alike)
         except MultilearnError:

@@ -21,6 +21,7 @@ from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.engines.torch_arrays import borrowed, on_host, owned
+from multilearn_keras.engines.torch_modules import ModuleValues
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.variables import variables
 
@@ -225,6 +226,7 @@ class TorchEvalEngine(_OnTorch, KerasEvalEngine):
 
     def _set_up(self) -> None:
         self._mapping = self._pairs(self._values)
+        self._modules = ModuleValues(self._task, self._mapping)
         self._eval = self._captured("evaluation", self._measured_of)
         self._predict = self._captured("prediction", self._predicted_of)
 
@@ -233,8 +235,12 @@ class TorchEvalEngine(_OnTorch, KerasEvalEngine):
         with self._on_device():
             return self._predict(inputs)
 
+    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
+        with self._modules.in_place():
+            return super()._measured_of(batch)
+
     def _predicted_of(self, inputs: Any) -> Any:
-        with torch.no_grad():
+        with torch.no_grad(), self._modules.in_place():
             return self._predicted(inputs, self._mapping)
 
 
