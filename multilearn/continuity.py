@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from multilearn.printable import printable
 
 __all__ = ["changes"]
 
+_STATISTICS = re.compile(r"\b(mean|variance)=([^,\[)]*\[[^\]]*\]|[^,)]*)")
 _SHOWN, _LONGEST = 3, 200
 """How many layers are named, and how many characters of each."""
 
@@ -78,7 +80,7 @@ def _of_layers(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[st
     changed = [
         f"{key} was {_text(before[key])} and is {_text(now[key])}"
         for key in now
-        if before.get(key, now[key]) != now[key]
+        if key in before and _settings(before[key]) != _settings(now[key])
     ]
     if changed:
         more = f"; and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
@@ -86,6 +88,11 @@ def _of_layers(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[st
             f"Layers are configured otherwise than before: {'; '.join(changed[:_SHOWN])}{more}. The rest will differ "
             "from an uninterrupted run."
         )
+
+
+def _settings(layer: Any) -> str:
+    """Without statistics, which the record has, or is compared with: version 0.1 wrote the class of their tensor."""
+    return _STATISTICS.sub("", str(layer))
 
 
 def _text(found: Any) -> str:

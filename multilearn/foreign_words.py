@@ -100,7 +100,7 @@ def _refusal(function: str, unknown: list[str], known: list[str], words: Mapping
     remedies = []
     for name in unknown:
         near = get_close_matches(name, own, 1)
-        meant = f"did you mean {near[0]}=?" if near else "leave it out"
+        meant = f"did you mean {near[0]}?" if near else "leave it out"
         remedies.append(f"{name}: {words.get(name, meant)}")
     return UnknownArgument(
         f"{function} takes {', '.join(own)}.",

@@ -8,28 +8,32 @@ import keras
 
 from multilearn.errors import ConfigurationError
 
-__all__ = ["refuse_activated"]
+__all__ = ["last_activation", "refuse_activated"]
 
 
 def refuse_activated(model: keras.Model) -> None:
     """Raise `ConfigurationError` if the model's last layer is a softmax or a sigmoid, whose output is no logits."""
+    name, layer = last_activation(model)
+    if name in ("softmax", "log_softmax", "sigmoid"):
+        raise ConfigurationError(
+            f"from_logits=True expects unnormalised outputs, and the model ends in a {name}.",
+            received=f"last layer {layer!r}",
+            remedy=f"Remove the {name} from the last layer (better), or give from_logits=False.",
+        )
+
+
+def last_activation(model: keras.Model) -> tuple[str, str]:
+    """The names of the activation that a model ends in and of its layer; empty if the model has no graph."""
     layers = getattr(model, "layers", None)
     if not layers or (not isinstance(model, keras.Sequential) and not hasattr(model, "operations")):
-        return
+        return "", ""
     last = _last_layer(model)
     while isinstance(last, keras.layers.Wrapper):
         last = last.layer
     if isinstance(last, keras.Model):
-        refuse_activated(last)
-        return
+        return last_activation(last)
     activation = getattr(last, "activation", None)
-    name = getattr(activation, "__name__", type(last).__name__).lower()
-    if name in ("softmax", "log_softmax", "sigmoid"):
-        raise ConfigurationError(
-            f"from_logits=True expects unnormalised outputs, and the model ends in a {name}.",
-            received=f"last layer {last.name!r}",
-            remedy=f"Remove the {name} from the last layer (better), or give from_logits=False.",
-        )
+    return getattr(activation, "__name__", type(last).__name__).lower(), last.name
 
 
 def _last_layer(model: keras.Model) -> Any:

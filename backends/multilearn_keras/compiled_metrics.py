@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from keras.src.backend.common.masking import get_keras_mask
 from keras.src.trainers.compile_utils import CompileMetrics, MetricsList, is_binary_or_sparse_categorical
 from keras.src.utils.naming import get_object_name, to_snake_case
 
+from multilearn import metrics
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.outputs import Output, SeveralOutputs
@@ -154,17 +155,25 @@ def _metric(given: Any) -> keras.metrics.Metric:
         found = keras.metrics.get(given)
     except ValueError as error:
         known = [*_ACCURACY, *keras_metrics.ALL_OBJECTS_DICT]
-        near = difflib.get_close_matches(given, known, 1, 0.5) if isinstance(given, str) else []
         raise ConfigurationError(
-            "A metric is given by a name that Keras knows, or as an object or a function of (y_true, y_pred).",
+            "A metric that is given by a name must be one that Keras knows.",
             received=repr(given),
-            remedy=f"Did you mean {near[0]!r}?" if near else "Names are for instance 'accuracy', 'auc' and 'mse'.",
+            remedy=_nearest(str(given), known),
         ) from error
     if not isinstance(found, keras.metrics.Metric):
         return keras.metrics.MeanMetricWrapper(found, name=get_object_name(found))
     if isinstance(given, str):
         found.name = given
     return found
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """The remedy for an unknown name."""
+    ours = {each.lower(): each for each in metrics.__all__}
+    if name.lower() in ours:
+        return f"Give the object: multilearn.metrics.{ours[name.lower()]}()."
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"Did you mean {near[0]!r}?" if near else "Names are for instance 'accuracy', 'auc' and 'mse'."
 
 
 def _accuracy(y_true: Any, y_pred: Any) -> Any:

@@ -12,16 +12,23 @@ import numpy as np
 from keras import ops
 
 from multilearn.errors import ConfigurationError
+from multilearn_keras.activations import last_activation
+from multilearn_keras.losses import from_logits_of
 from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.named import named
 from multilearn_keras.tasks.supervised import Supervised, unpack
 
-__all__ = ["refuse_constant_outputs", "refuse_one_class", "softmaxes_of_one"]
+__all__ = ["refuse_constant_outputs", "refuse_unmoved", "softmaxes_of_one"]
 
 _DIVIDED = (
     keras.losses.categorical_crossentropy,
     keras.losses.sparse_categorical_crossentropy,
     keras.losses.categorical_focal_crossentropy,
+)
+_CLIPPED = (
+    keras.losses.binary_crossentropy,
+    keras.losses.binary_focal_crossentropy,
+    keras.losses.kl_divergence,
 )
 _SOFTMAXES = ("softmax", "log_softmax", "sparsemax")
 _REMEDY = (
@@ -54,18 +61,30 @@ def softmaxes_of_one() -> Iterator[list[str]]:
             setattr(nn, name, original)
 
 
-def refuse_one_class(task: Any, batch: Any, shape: Any) -> None:
-    """Raise `ConfigurationError` for a categorical cross-entropy over one class, whose output is divided by itself.
+def refuse_unmoved(task: Any, batch: Any, shape: Any) -> None:
+    """Raise `ConfigurationError` for a loss that is the same for all outputs of this shape, or of this activation.
 
+    Over one class a categorical cross-entropy divides the output by itself, and over one unit a cosine similarity by
+    its size. What clips to [epsilon, 1 - epsilon] makes epsilon of all logarithms of probabilities.
     `shape`: that of the model's output, nested as the model nests it.
     """
-    for name, (loss, of_output) in _judged(task, batch, shape).items():
-        axis = getattr(loss, "axis", -1)
-        if getattr(loss, "fn", None) in _DIVIDED and isinstance(axis, int) and of_output[axis] == 1:
+    judged = _judged(task, batch, shape)
+    for name, (loss, of_output) in judged.items():
+        axis, function = getattr(loss, "axis", -1), getattr(loss, "fn", None)
+        if isinstance(axis, int) and of_output[axis] == 1 and function in (*_DIVIDED, keras.losses.cosine_similarity):
+            categorical = function in _DIVIDED
             raise ConfigurationError(
-                "A categorical cross-entropy over one class is the same whatever the model outputs.",
+                f"A {'categorical cross-entropy' if categorical else 'cosine similarity'} over one "
+                f"{'class' if categorical else 'unit'} is the same whatever the model outputs.",
                 received=f"{loss.name} of {name} of shape ({', '.join(map(str, ('batch', *of_output[1:])))})",
-                remedy=_REMEDY,
+                remedy=_REMEDY if categorical else "Give the model more units, or use a loss such as 'mse'.",
+            )
+        ending = last_activation(task.model)[0] if len(judged) == 1 else ""
+        if function in _CLIPPED and not from_logits_of(loss) and ending in ("log_softmax", "log_sigmoid"):
+            raise ConfigurationError(
+                f"The loss {loss.name} is of probabilities, and the same for all logarithms of them.",
+                received=f"{name} of a model that ends in a {ending}",
+                remedy=f"Replace the {ending} by a {ending.removeprefix('log_')}.",
             )
 
 

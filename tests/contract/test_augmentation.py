@@ -120,7 +120,9 @@ def test_an_affine_transformation_leaves_its_matrix() -> None:
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 def test_images_are_transformed_together_as_each_by_itself(interpolation: str) -> None:
     matrices = np.array([[0.9, 0.2, 1.3, -0.1, 1.1, -2.2, 0, 0], [1, -0.3, 0.4, 0.2, 0.8, 1.1, 0, 0]], "float32")
-    for fill in ("constant", "nearest", "mirror", "reflect"):
+    # which TensorFlow does not know
+    mirror = () if keras.backend.backend() == "tensorflow" else ("mirror",)
+    for fill in ("constant", "nearest", "reflect", *mirror):
         together = ops.image.affine_transform(IMAGES, matrices, interpolation, fill, 7.0)
         apart = [
             ops.image.affine_transform(*each, interpolation, fill, 7.0) for each in zip(IMAGES, matrices, strict=True)

@@ -169,6 +169,8 @@ def test_a_name_that_keras_does_not_know_is_refused_with_the_nearest(tmp_path: P
     builder = ml.LearnerBuilder(tmp_path / "run")
     with pytest.raises(ConfigurationError, match=r"'acuracy'\. Did you mean 'accuracy'"):
         builder.metrics("acuracy")
+    with pytest.raises(ConfigurationError, match=r"'loss'\. Give the object: multilearn\.metrics\.Loss\(\)"):
+        builder.metrics("loss")
     with pytest.raises(ConfigurationError, match=r"'binary_acuracy'\. Did you mean 'binary_accuracy'"):
         builder.build(compiled(binary(), loss="mse", metrics=["binary_acuracy"]))
     with pytest.raises(ConfigurationError, match="must fit the outputs"):

@@ -237,6 +237,15 @@ STUCK: dict[str, tuple[Callable[[], Any], Any]] = {
         lambda: with_loss(two_outputs(), {"kind": "binary_crossentropy", "size": "mse"}),
         {"kind": LABELS, "size": numbers(6, 1)},
     ),
+    "log softmax, binary": (
+        lambda: with_loss(ending(layers.Dense(3, "log_softmax")), "binary_crossentropy"),
+        ONE_HOT[:6],
+    ),
+    "log softmax, divergence": (
+        lambda: with_loss(ending(layers.Dense(3, "log_softmax")), "kl_divergence"),
+        ONE_HOT[:6],
+    ),
+    "one unit, cosine": (lambda: with_loss(ending(layers.Dense(1)), "cosine_similarity"), LABELS),
     "one class": (lambda: with_loss(ending(layers.Dense(1, "sigmoid")), "categorical_crossentropy"), LABELS),
     "one class, sparse": (lambda: with_loss(ending(layers.Dense(1)), SPARSE), CLASS),
     "one class, task": (lambda: Classification(ending(layers.Dense(1))), CLASS),
@@ -270,7 +279,8 @@ def test_a_loss_without_a_gradient_is_refused_before_anything_is_written(tmp_pat
 def test_a_loss_that_no_weight_changes_is_refused_before_anything_is_written(tmp_path: Path, case: str) -> None:
     make, y = STUCK[case]
     run = learner(tmp_path / "run", make(), "sgd", 0.1)
-    message = "over one class" if "one class" in case else "same for all weights.*softmax over one unit"
+    messages = {"one class": "over one class", "one unit": "over one unit", "log softmax,": "same for all logarithms"}
+    message = next((each for start, each in messages.items() if case.startswith(start)), "same for all weights.*unit")
     with pytest.raises(ConfigurationError, match=message):
         run.fit([(X, y)])
     assert not (tmp_path / "run").exists()

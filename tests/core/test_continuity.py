@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,16 @@ def test_what_a_file_says_of_another_optimizer_cannot_reach_the_terminal(tmp_pat
     optimizer, layer = changes(tmp_path, Position(1), record(), {}, now)
     assert "\x1b" not in optimizer and "[2J and is resumed with SGD" in optimizer
     assert layer.startswith("Layers are configured otherwise than before: a was b and is c.")
+
+
+@pytest.mark.parametrize("mean", ["Tensor", "~[1 4]", "20 in ~[190 2470 19]", "None"])
+def test_statistics_of_layers_are_not_among_what_is_configured(tmp_path: Path, mean: str) -> None:
+    def described(mean: str, axis: int = -1) -> dict[str, Any]:
+        return {"model": {"layers": {"scale": f"Normalization(axis=[{axis}], mean={mean}, variance={mean})"}}}
+
+    (tmp_path / "experiment.json").write_text(json.dumps(described(mean)))
+    assert not list(changes(tmp_path, Position(1), record(), {}, described("~[2 5]")))
+    assert list(changes(tmp_path, Position(1), record(), {}, described("~[2 5]", axis=1)))
 
 
 def record(**progress: Any) -> dict[str, Any]:

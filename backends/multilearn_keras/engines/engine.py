@@ -15,7 +15,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn.walking import Phase, Traced
 from multilearn_keras.beside import Beside, without_beside
-from multilearn_keras.constant_outputs import refuse_constant_outputs, refuse_one_class, softmaxes_of_one
+from multilearn_keras.constant_outputs import refuse_constant_outputs, refuse_unmoved, softmaxes_of_one
 from multilearn_keras.derived import derive
 from multilearn_keras.engines.fixed import Fixed
 from multilearn_keras.engines.mismatch import require_same
@@ -50,7 +50,7 @@ class KerasEngine(OpenedModel, ABC):
         with self._on_device():
             self._examples = examples = self._entered(examples)
             self._open(examples)
-            refuse_one_class(self._task, examples[0].batch, self._output_shape)
+            refuse_unmoved(self._task, examples[0].batch, self._output_shape)
             self._state: dict[str, keras.Variable] = {}
             self._recorded = set(map(id, variables(self._task).values()))
             splits = ((options.train_metrics, True), (options.eval_metrics, False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ __all__ = ["OpenedModel", "is_built"]
 T = TypeVar("T")
 
 _PROBED = 2
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ONE = "Compare them with the model's Input."
 _SEVERAL = (
     "Give several inputs together, in one list or dict: ([a, b], y), and ([a, b],) without targets. As in Keras, a "
@@ -170,7 +172,7 @@ class OpenedModel:
             shapes = keras.tree.map_structure(lambda a: tuple(a.shape), x)
             raise DataError(
                 "The model must accept the inputs of the first batch.",
-                received=f"inputs of shape {shapes}, and the model said: {error}",
+                received=f"inputs of shape {shapes}, and the model said: {_said(error)}",
                 remedy=_SEVERAL if len(getattr(self._model, "inputs", None) or ()) > 1 else _ONE,
             ) from error
 
@@ -202,7 +204,7 @@ class OpenedModel:
         except MultilearnError:
             raise
         except Exception as error:
-            raise DataError(rule, received=f"{type(error).__name__}: {error}", remedy=remedy) from error
+            raise DataError(rule, received=f"{type(error).__name__}: {_said(error)}", remedy=remedy) from error
 
     def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
         """A step that leaves nothing behind."""
@@ -210,6 +212,11 @@ class OpenedModel:
         values = [(variable, variable.value) for variable in self._model.trainable_variables]
         with keras.StatelessScope(values, collect_losses=True):
             self._measured(metrics, self._step(batch, training))
+
+
+def _said(error: Exception) -> str:
+    """What a framework says, on one line and without its colours."""
+    return " ".join(_COLOUR.sub("", str(error)).split())
 
 
 def is_built(model: keras.Model) -> bool:
