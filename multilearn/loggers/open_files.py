@@ -77,7 +77,7 @@ class MetricFiles:
         path = self._path(split, epoch, metric)
         with storing(path), own_folder(path.parent, self._root, create=True) as folder:
             descriptor = folder.open(path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            file = self._files[metric] = _Lines(path, FileIO(descriptor, "ab"))
+            file = self._files[metric] = _Lines(path, open(descriptor, "ab", buffering=0))  # noqa: SIM115
         self._open.append(file)
         if self._thread is None:
             with SHIELD:

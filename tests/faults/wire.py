@@ -88,7 +88,7 @@ class Wire:
 
     def _kind(self, path: Any) -> str | None:
         if isinstance(path, int):
-            path = os.readlink(f"/proc/self/fd/{path}")
+            path = _path_of(path)
         text = os.path.join(os.path.realpath(os.path.dirname(os.fspath(path))), os.path.basename(os.fspath(path)))
         return kind_of(text.removeprefix(self.root)) if f"{text}/".startswith(self.root) else None
 
@@ -98,6 +98,10 @@ class Wire:
             taken = size if self.quota is None else min(size, self.quota - self.written)
             self.written += taken
         return taken
+
+
+def _path_of(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")
 
 
 def die() -> None:
@@ -123,7 +127,7 @@ def install(wire: Wire) -> None:
 
 def _counted(wire: Wire, call: str, function: Any) -> Any:
     def counted(*args: Any, **kwargs: Any) -> Any:
-        how = wire.meets(call, args[-1] if call == "rename" and not kwargs else args[0])
+        how = wire.meets(call, _concerned(call, args, kwargs))
         if how == "before":
             die()
         result = function(*args, **kwargs)
@@ -132,6 +136,13 @@ def _counted(wire: Wire, call: str, function: Any) -> Any:
         return result
 
     return counted
+
+
+def _concerned(call: str, args: Any, kwargs: Any) -> Any:
+    """The path that a call is about, also where it is relative to an open folder; of a rename the new one."""
+    path = args[1] if call == "rename" else args[0]
+    folder = kwargs.get("dst_dir_fd" if call == "rename" else "dir_fd")
+    return path if folder is None else os.path.join(_path_of(folder), path)
 
 
 def _counting_open(wire: Wire, function: Any) -> Any:
@@ -146,12 +157,13 @@ def _counting_open(wire: Wire, function: Any) -> Any:
 
 def _opening(wire: Wire, function: Any) -> Any:
     def opening(file: Any, mode: str = "r", buffering: int = -1, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(file, int) or not set(mode) & set("wxa+") or not wire.covers(file):
+        if not set(mode) & set("wxa+") or not wire.covers(file):
             return function(file, mode, buffering, *args, **kwargs)
-        how = wire.meets("open", file)
+        # a descriptor was counted when it was made
+        how = None if isinstance(file, int) else wire.meets("open", file)
         if how == "before":
             die()
-        raw = _Raw(wire, os.fspath(file), mode.replace("b", "").replace("t", ""))
+        raw = _Raw(wire, file, mode.replace("b", "").replace("t", ""))
         if how:
             die()
         if buffering == 0:
@@ -163,10 +175,10 @@ def _opening(wire: Wire, function: Any) -> Any:
 
 
 class _Raw(io.FileIO):
-    def __init__(self, wire: Wire, path: str, mode: str) -> None:
-        super().__init__(path, mode)
+    def __init__(self, wire: Wire, file: Any, mode: str) -> None:
+        super().__init__(file, mode)
         self._wire = wire
-        self._path = path
+        self._path = _path_of(file) if isinstance(file, int) else os.fspath(file)
 
     def write(self, data: Any, /) -> int:
         how = self._wire.meets("write", self._path)
