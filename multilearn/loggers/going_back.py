@@ -64,7 +64,8 @@ def remove_metric_files(folder: Path, root: Path) -> None:
     with storing(folder), own_folder(folder.parent, root) as above:
         with above.folder(folder.name) as inner:
             for name in inner.files(".log"):
-                inner.remove(name)
+                with storing(folder / name):
+                    inner.remove(name)
         above.remove_folder(folder.name)
 
 
