@@ -79,8 +79,8 @@ def expect_stop_in_training(run: Path, ended: Ended, reason: str, code: int, bet
     assert between[0] <= place.batch <= between[1]
     assert f"stopped in epoch 2 after {place.batch} batches: {reason}" in ended.said
     assert {f"checkpoint/{part}-{place}.mpk.gz" for part in ("model", "optim", "scheduler")} <= set(files(run))
-    # nothing is left over of an earlier stop in this epoch
-    assert len(files(run, "checkpoint")) == 1 + 2 * 3
+    # manifest and history, and nothing that is left over of an earlier stop in this epoch
+    assert len(files(run, "checkpoint")) == 2 + 2 * 3
     for metric in ("Loss", "Accuracy"):
         lines = (run / f"train/epoch-2/{metric}.log").read_text().splitlines()
         assert len(lines) == place.batch
