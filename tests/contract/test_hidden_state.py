@@ -374,3 +374,115 @@ def test_attributes_called_like_those_of_keras_and_tensorflow_are_trained(tmp_pa
     load_weights(fresh, tmp_path / "run")
     for one, other in zip(made.weights, fresh.weights, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
+
+
+class Rebinding(Counting):
+    """`bind` binds something to an attribute in each training step; the loss is scaled by what it returns."""
+
+    def __init__(self, bind: Callable[[Any, Any], Any], **held: Any) -> None:
+        super().__init__(lambda task: (lambda: None, lambda: 0.0))
+        self.held = SimpleNamespace(**held)
+        self.bind = {"each step": bind}
+
+    def step(self, batch: Any, training: bool) -> Output:
+        output = super().step(batch, training)
+        scale = self.bind["each step"](self.held, output.loss) if training else 1.0
+        return Output(output.loss * scale, output.count)
+
+
+def average(held: Any, loss: Any) -> Any:
+    held.ema = loss if held.ema is None else 0.9 * held.ema + 0.1 * loss
+    return 1.0 + held.ema
+
+
+def added(held: Any, loss: Any) -> Any:
+    held.v = held.v + 1.0
+    return 1.0
+
+
+def counted(held: Any, loss: Any) -> Any:
+    held.parts["n"][0] = held.parts["n"][0] + 1
+    return 1.0
+
+
+def remembered(held: Any, loss: Any) -> Any:
+    before = held.states[0] if held.states else 0.0 * loss
+    held.states = (loss, loss)
+    return 1.0 + before
+
+
+REBOUND = (
+    (average, {"ema": None}, r"\.ema"),
+    (average, {"ema": 0.0}, r"\.ema"),
+    (added, {"v": ops.zeros(3)}, r"\.v"),
+    (counted, {"parts": {"n": [ops.zeros((), "int32")]}}, r"\.parts\['n'\]\[0\]"),
+    (remembered, {"states": ()}, r"\.states"),
+)
+
+
+@pytest.mark.parametrize(("bind", "held", "name"), REBOUND)
+def test_a_tensor_that_a_step_rebinds_and_reads_is_refused_by_name(
+    tmp_path: Path, bind: Any, held: dict[str, Any], name: str
+) -> None:
+    task = Rebinding(bind, **held)
+    with pytest.raises(ConfigurationError, match=rf"SimpleNamespace{name}.*") as error:
+        fitted(tmp_path / "run", task, 1)
+    assert "keras.Variable" in str(error.value)
+    assert not (tmp_path / "run" / "train").exists()
+    key = next(iter(held))
+    assert getattr(task.held, key) is held[key]
+
+
+class Stateful(layers.Layer):
+    """Adds to a tensor in an attribute, and keeps its last output, which nothing reads."""
+
+    def __init__(self, adds: bool) -> None:
+        super().__init__()
+        self.adds, self.total, self.last, self.calls = adds, ops.zeros(()), None, 0
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training and self.adds:
+            self.total = self.total + ops.mean(inputs)
+        self.calls += 1
+        self.last = inputs * 2.0
+        return inputs + self.total
+
+
+def stateful(adds: bool) -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), Stateful(adds), layers.Dense(1)])
+
+
+def test_a_layer_that_rebinds_its_state_is_refused_and_one_that_keeps_its_output_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    y = X.sum(axis=1, keepdims=True)
+    with pytest.raises(ConfigurationError, match=r"Stateful\.total after"):
+        engine_of(Regression(stateful(True)), "sgd", (X[:SIZE], y[:SIZE]))
+    engine = engine_of(Regression(stateful(False)), "sgd", (X[:SIZE], y[:SIZE]))
+    for _ in range(8):
+        engine.train_step((X[:SIZE], y[:SIZE]), 0.1, True)
+    assert [record.message.count("Stateful.calls") for record in caplog.records] == [1]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="modules of torch are of torch alone")
+@pytest.mark.parametrize("buffer", [True, False])
+def test_a_module_of_torch_that_rebinds_a_buffer_or_an_attribute_is_refused(buffer: bool) -> None:
+    import torch
+
+    class Module(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(4, 1)
+            if buffer:
+                self.register_buffer("n", torch.zeros(()))
+            else:
+                self.n = torch.zeros(())
+
+        def forward(self, x: Any) -> Any:
+            if self.training:
+                self.n = self.n + 1
+            return self.linear(x) * self.n
+
+    made = keras.Sequential([keras.Input((4,)), layers.TorchModuleWrapper(Module(), output_shape=(None, 1))])
+    with pytest.raises(ConfigurationError, match=r"Module\.n after"):
+        engine_of(Regression(made), "sgd", (X[:SIZE], X[:SIZE, :1]))

@@ -11,7 +11,8 @@ import keras
 from keras import ops
 
 from multilearn.checkpoint import nbytes
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, MultilearnError
+from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn.walking import Phase, Traced
 from multilearn_keras.beside import Beside, without_beside
@@ -31,6 +32,7 @@ from multilearn_keras.optimizers import (
 )
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
+from multilearn_keras.state.rebound import Bindings
 from multilearn_keras.streams import require_streams, restore_streams, streams
 from multilearn_keras.tasks.supervised import Supervised
 from multilearn_keras.transfer import assign, is_seed_state, record_of, specification, to_device
@@ -155,6 +157,28 @@ class KerasEngine(OpenedModel, ABC):
         self._recorded |= recorded | set(map(id, kept_by_keras(self._model)))
         if lost := [each for each in found if id(each.variable) not in self._recorded]:
             raise refusal(lost)
+
+    def _trial(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+        """Looks also at what the step binds to attributes: only if there is any, it takes the step again."""
+        if not training:
+            super()._trial(batch, metrics, training)
+            return
+        bindings, failure = Bindings(self._task), None
+        try:
+            self._probe(batch, metrics, training)
+        except MultilearnError:
+            raise
+        except Exception as error:
+            failure = error
+        if bindings.changed():
+            try:
+                bindings.check(lambda: self._probe_eagerly(batch, metrics, training))
+            except MultilearnError:
+                raise
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _values_of(self, variables: Mapping[str, keras.Variable]) -> Mapping[str, Any] | None:
         """The current value of each, where it is kept outside of the variable."""

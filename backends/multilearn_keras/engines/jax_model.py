@@ -62,11 +62,13 @@ class OnJax(OpenedModel):
     def _eager(self) -> EagerSteps:
         return EagerSteps(asks_for_value)
 
-    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+    def _probe_eagerly(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
+        return super()._probe(batch, metrics, training)
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         if isinstance(self._task, CompiledModel) or not self._options.capture:
             # Keras makes variables for a compiled loss at its first call, which must not be a traced one
-            super()._probe(batch, metrics, training)
-            return
+            return super()._probe(batch, metrics, training)
         found = list(variables(self._task).values())
 
         def stepped(values: list[jax.Array], batch: Batch) -> Any:
@@ -79,8 +81,9 @@ class OnJax(OpenedModel):
         except Exception as error:
             if not any(map(asks_for_value, chain(error))):
                 raise
-            super()._probe(batch, metrics, training)
+            return super()._probe(batch, metrics, training)
         finally:
             # Keras gives what the step has made its first values at the end of a scope: not of one that is traced
             with keras.StatelessScope():
                 pass
+        return None

@@ -188,7 +188,7 @@ class OpenedModel:
         try:
             few = self._few(batch)
             if (alike := (signature(few), tuple(map(id, metrics)), training)) not in self._tried_on:
-                self._probe(few, metrics, training)
+                self._trial(few, metrics, training)
                 self._tried_on.append(alike)
         except MultilearnError:
             raise
@@ -196,7 +196,7 @@ class OpenedModel:
             # all of them: some models (stateful ones) take batches of one size only
             whole = mapped(self._tensor, batch)
             rule = "Task, metrics and batch must fit together."
-            self._tried(lambda: self._probe(whole, metrics, training), rule, _REMEDY)
+            self._tried(lambda: self._trial(whole, metrics, training), rule, _REMEDY)
 
     def _tried(self, attempt: Callable[[], T], rule: str, remedy: str) -> T:
         try:
@@ -206,12 +206,20 @@ class OpenedModel:
         except Exception as error:
             raise DataError(rule, received=f"{type(error).__name__}: {_said(error)}", remedy=remedy) from error
 
-    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
-        """A step that leaves nothing behind."""
+    def _trial(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+        self._probe(batch, metrics, training)
+
+    def _probe_eagerly(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
+        return self._probe(batch, metrics, training)
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
+        """A step that leaves nothing behind. Its loss, if it is no traced one."""
         # Keras looks for the variables that are regularized in the scope, and nowhere else
         values = [(variable, variable.value) for variable in self._model.trainable_variables]
         with keras.StatelessScope(values, collect_losses=True):
-            self._measured(metrics, self._step(batch, training))
+            output = self._step(batch, training)
+            self._measured(metrics, output)
+        return output.loss
 
 
 def _said(error: Exception) -> str:

@@ -68,10 +68,11 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
         self._weight = tf.Variable(0.0)
         self._taken = tf.Variable(False)
 
-    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         with resources_written() as written:
-            super()._probe(batch, metrics, training)
+            loss = super()._probe(batch, metrics, training)
         self._refuse_written(written, variables(self._task).values())
+        return loss
 
     def _step(self, batch: Batch, training: bool) -> Output:
         if not (training and tf.inside_function()):

@@ -77,9 +77,9 @@ class _OnTorch(OpenedModel):
         with self._on_device():
             return str(get_device())
 
-    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         with torch.no_grad():
-            super()._probe(batch, metrics, training)
+            return super()._probe(batch, metrics, training)
 
 
 class TorchEngine(_OnTorch, KerasEngine):
@@ -119,19 +119,19 @@ class TorchEngine(_OnTorch, KerasEngine):
                     self._apply(gradients, lr, usable)
         return StepOutput(measures)
 
-    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         if not training:
-            super()._probe(batch, metrics, training)
-            return
+            return super()._probe(batch, metrics, training)
         state = [variable.value for variable in variables(self._task).values()]
         # what modules of torch change is no assignment of Keras': buffers are small
         before = Snapshot([tensor for tensor in state if not tensor.requires_grad])
         try:
             with torch.enable_grad(), Writes(flat(batch)) as writes:
-                OpenedModel._probe(self, batch, metrics, training)
+                loss = OpenedModel._probe(self, batch, metrics, training)
         finally:
             before.put_back()
         self._refuse(writes.found(state))
+        return loss
 
     def _refuse(self, found: Sequence[Assigned]) -> None:
         if found:
