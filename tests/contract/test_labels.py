@@ -114,7 +114,7 @@ WRONG_INPUTS = {
     "another width": ((numbers(40, 5), Y), r"\(.*5\)"),
     "another rank": ((numbers(40, 4, 4, 4), Y), "4, 4"),
     "another name": (({"left": X, "right": X}, Y), "left"),
-    "text": ((X.astype("str"), Y), "made of numbers.*<U"),
+    "text": ((X.astype("str"), Y), "made of numbers.*text"),
     "dates": ((X.astype("int64").astype("datetime64[s]"), Y), "made of numbers.*datetime64"),
 }
 
