@@ -231,13 +231,13 @@ def test_the_thread_ends_with_the_run(tmp_path: Path) -> None:
 def test_what_goes_wrong_beside_the_training_is_raised_by_the_next_call_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    def on_a_full_disk(descriptor: int, mode: str) -> io.FileIO:
+    def on_a_full_disk(descriptor: int, mode: str, buffering: int) -> io.FileIO:
         if os.path.samestat(os.fstat(descriptor), os.stat(tmp_path / "train/epoch-1/Loss.log")):
             os.dup2(full.fileno(), descriptor)
         return io.FileIO(descriptor, mode)
 
     full = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
-    monkeypatch.setattr(files_module, "FileIO", on_a_full_disk)
+    monkeypatch.setattr(files_module, "open", on_a_full_disk, raising=False)
     logger = FileMetricLogger()
     logger.log(started(tmp_path, Position(1, 1)))
     monkeypatch.setattr(files_module, "_FLUSH_SECONDS", 0.01)
