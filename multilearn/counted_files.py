@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from multilearn.checkpoint import atomic
 from multilearn.checkpoint.journal import Journal, JournalFile
 from multilearn.events import Split
 from multilearn.metrics.store import MetricStore
+from multilearn.own_files import is_folder
 from multilearn.position import Position
 
 __all__ = ["CountedFiles"]
@@ -41,7 +41,7 @@ class CountedFiles:
         self._journal.hold(journal, lines)
 
     def _sync_epochs(self, split: Split, epochs: Iterable[int]) -> None:
-        written = [folder for epoch in epochs if _is_folder(folder := self._run.epoch(split, epoch))]
+        written = [folder for epoch in epochs if is_folder(folder := self._run.epoch(split, epoch))]
         for folder in written:
             for path in _metric_files(folder):
                 atomic.sync_file(path)
@@ -60,10 +60,3 @@ def _metric_files(folder: Path) -> list[Path]:
         return [
             folder / each.name for each in entries if each.name.endswith(".log") and each.is_file(follow_symlinks=False)
         ]
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False
