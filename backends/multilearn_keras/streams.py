@@ -11,6 +11,7 @@ from keras.src.random import seed_generator
 
 from multilearn.checkpoint import HostTensor
 from multilearn.errors import RecordError
+from multilearn_keras.pipelines import seed_tensorflow
 from multilearn_keras.random import unseeded_name
 from multilearn_keras.transfer import assign, to_host
 
@@ -18,16 +19,15 @@ __all__ = ["require_streams", "restore_streams", "seed_native", "streams"]
 
 
 def seed_native(n: int) -> None:
-    """Start the framework's own stream from `n`: for a task that draws from it, past Keras. JAX has none."""
-    framework = keras.backend.backend()
-    if framework == "torch":
+    """Start the framework's own stream from `n`: for a task that draws from it, past Keras. JAX has none.
+
+    TensorFlow's starts from it under every framework, for pipelines of `tf.data`.
+    """
+    if keras.backend.backend() == "torch":
         import torch
 
         torch.manual_seed(n)
-    elif framework == "tensorflow":
-        import tensorflow
-
-        tensorflow.random.set_seed(n)
+    seed_tensorflow(n)
 
 
 def streams() -> dict[str, Any]:

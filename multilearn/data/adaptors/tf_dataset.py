@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,6 +20,9 @@ _log = logging.getLogger("multilearn")
 _INFINITE = -1
 _READING = ("ReadVariableOp", "ResourceGather", "ResourceGatherNd")
 _SURPRISING = ("Random", "Shuffle", "Generator", "PyFunc", "StatefulUniform")
+
+_gone_through: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""How often each dataset was gone through, in any number of runs."""
 
 
 def tf_batches(dataset: Any) -> Streamed:
@@ -34,22 +39,44 @@ def tf_batches(dataset: Any) -> Streamed:
             received="a tf.data.Dataset that repeats for ever",
             remedy="Leave .repeat() out, or say how many batches an epoch has: .take(n).",
         )
-    gone_through = 0
-
-    def opened(epoch: int) -> Iterator[Any]:
-        nonlocal gone_through
-        # each iterator that is made moves the seeds of a shuffle on
-        for _ in range(gone_through + 1, epoch):
-            iter(dataset)
-        gone_through = max(gone_through + 1, epoch)
-        return iter(dataset)
-
     changed, repeatable = _changed(dataset), _repeatable(dataset)
     shuffles = _shuffles(dataset)
+    ways = _Ways(dataset)
     if not (changed and repeatable):
-        return Streamed(dataset, opened, repeatable=repeatable, shuffles=shuffles)
-    drawing = _Drawing(dataset, opened, changed)
+        return Streamed(dataset, ways.opened, repeatable=repeatable, shuffles=shuffles)
+    drawing = _Drawing(dataset, ways.opened_again, changed)
     return Streamed(drawing, drawing.opened, shuffles=shuffles)
+
+
+class _Ways:
+    """The ways through a dataset: each iterator that is made moves the seeds of a shuffle on, whoever makes it."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._looked_at: Iterator[Any] | None = None
+
+    def opened(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch. A look at the first one of an epoch that has been is one at the next epoch."""
+        looked_at, self._looked_at = self._looked_at, None
+        if looked_at is None or epoch != _gone_through[self._dataset]:
+            looked_at = self.opened_again(epoch)
+        return self._kept_after_a_look(looked_at)
+
+    def opened_again(self, epoch: int) -> Iterator[Any]:
+        """The same, without such a look."""
+        gone_through = _gone_through.get(self._dataset, 0)
+        for _ in range(gone_through + 1, epoch):
+            iter(self._dataset)
+        _gone_through[self._dataset] = max(gone_through + 1, epoch)
+        return iter(self._dataset)
+
+    def _kept_after_a_look(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for number, batch in enumerate(batches):
+            try:
+                yield batch
+            except GeneratorExit:
+                self._looked_at = chain([batch], batches) if number == 0 else None
+                raise
 
 
 class _Drawing:
