@@ -127,13 +127,13 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
     atomic.sync_folder(path.absolute().parent)
 
 
-def mismatch(path: Path, lines: list[str]) -> RecordMismatch:
+def mismatch(path: Path, lines: list[str], remedy: str | None = None) -> RecordMismatch:
     """The error that lists all that does not fit."""
     counted = "1 difference" if len(lines) == 1 else f"{len(lines)} differences"
     return RecordMismatch(
         "Weights must have the names, shapes and kinds of those of the model.",
         received="\n  ".join([f"{counted} in {path}:", *map(printable, lines)]),
-        remedy="Build the model as it was when they were saved, and call it on a batch.",
+        remedy=remedy or "Build the model as it was when they were saved, and call it on a batch.",
     )
 
 

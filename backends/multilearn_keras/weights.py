@@ -34,6 +34,10 @@ _log = logging.getLogger("multilearn")
 
 _SEED_STATE = ("U32", (2,))
 _PATHS = 1 << 26
+_REMEDY_OF_THE_TASK = (
+    "What a task builds in its step must be built before: call task.step(batch, training=False) on a batch. For the "
+    "weights of the model alone, give the model: load_weights(task.model, ...)."
+)
 
 
 def load_weights(
@@ -47,8 +51,10 @@ def load_weights(
     (`layers/dense.0/kernel`) or the paths of the Keras variables (`sequential/dense/kernel`), a `.keras` file, or one
     of Keras' `.weights.h5`. `recorder`: of the run or the record, where it is one of your own.
 
-    Only weights are loaded: the states of the optimizer and of random streams are left as they are. Floats are
-    converted to the model's type. Nothing in a file is executed.
+    All that a task holds is loaded, and must be built: what its step builds, by calling that on a batch before. Of the
+    record of a task, a model takes its own weights; a file of Keras has no others, and a warning names what a task
+    holds besides. Only weights are loaded: the states of the optimizer and of random streams are left as they are.
+    Floats are converted to the model's type. Nothing in a file is executed.
 
     Raises `CheckpointNotFound`, `RecordError` for a damaged file, `ConfigurationError` for a model without weights, and
     `RecordMismatch` with all that is missing, not expected, or of another shape or kind. Then the model is as it was.
@@ -69,6 +75,7 @@ def load_weights(
         )
     if path.name.endswith(KERAS_FILES) and not path.is_dir():
         load_keras_file(keras_model, path)
+        _warn_of_the_task(model, keras_model, path)
         return
     held = variables_of(model) if model is keras_model else variables(model)
     own = Beside(model)
@@ -76,7 +83,12 @@ def load_weights(
     contents = _of_run(path, which, recorder, limit) if path.is_dir() else _of_file(path, recorder, limit)
     received = _tensors(contents, path)
     own.require_same_by_key(received)
-    tensors = {key: tensor for key, tensor in received.items() if not is_beside(key)}
+    # a record of a task has what its model needs
+    tensors = {
+        key: tensor
+        for key, tensor in received.items()
+        if not is_beside(key) and not (model is keras_model and key.startswith(OF_THE_TASK))
+    }
     _assign(tensors, held_by(tensors, held, model), path)
     derive(model)
 
@@ -159,8 +171,6 @@ def _assign(received: Mapping[str, HostTensor], held: Mapping[str, keras.Variabl
     if len(by_path) == len(by_key) and len(by_path.keys() & received.keys()) > len(by_key.keys() & received.keys()):
         wanted = by_path
     left_out = {key for key, tensor in received.items() if (tensor.dtype, tensor.shape) == _SEED_STATE}
-    if not any(key.startswith(OF_THE_TASK) for key in held):
-        left_out |= {key for key in received if key.startswith(OF_THE_TASK)}
     lines, pairs = [], []
     for name, variable in wanted.items():
         blank = specification({"weight": variable})["weight"]
@@ -173,12 +183,21 @@ def _assign(received: Mapping[str, HostTensor], held: Mapping[str, keras.Variabl
     extra = [name for name in received if name not in wanted and name not in left_out]
     lines += [f"{name}: not expected, received {received[name]}" for name in extra]
     if lines:
-        raise mismatch(path, lines)
+        of_the_task = any(line.startswith(OF_THE_TASK) for line in lines)
+        raise mismatch(path, lines, _REMEDY_OF_THE_TASK if of_the_task else None)
     for variable, tensor in pairs:
         # a number may be too large for this framework: found before anything is touched
         to_device(variable, tensor)
     for variable, tensor in pairs:
         assign(variable, tensor)
+
+
+def _warn_of_the_task(task: Any, model: keras.Model, path: Path) -> None:
+    """A file of Keras has the weights of a model."""
+    own = {} if task is model else variables(task)
+    kept = [key for key, held in own.items() if key.startswith(OF_THE_TASK) and not is_seed_state(held)]
+    if kept:
+        _log.warning("%s has no values for %s, which keep those that they have.", printable(str(path)), ", ".join(kept))
 
 
 def _converted(tensor: HostTensor, blank: HostTensor) -> HostTensor | None:

@@ -17,6 +17,7 @@ from training import BACKEND, assert_equal, ids, learner, numbers, state, twins
 
 from multilearn.checkpoint import HostTensor, KeepLast, MpkGzRecorder, MpkRecorder, SafetensorsRecorder, convert
 from multilearn.errors import CheckpointNotFound, ConfigurationError, MultilearnError, RecordError, RecordMismatch
+from multilearn.outputs import Output
 from multilearn_keras import Classification, load_weights, save_model
 from multilearn_keras.transfer import record_of
 from multilearn_keras.variables import variables_of
@@ -87,11 +88,11 @@ def weights(model: keras.Model) -> list[bytes]:
     return [keras.ops.convert_to_numpy(weight).tobytes() for weight in model.weights]
 
 
-def refused(model: keras.Model, path: Path, error: type[MultilearnError], **options: Any) -> str:
-    """What is said, the model being as it was."""
+def refused(model: keras.Model, path: Path, error: type[MultilearnError], into: Any = None, **options: Any) -> str:
+    """What is said, the model being as it was; `into`: its task, if that is loaded."""
     before = {key: value.tobytes() for key, value in state(model).items()}
     with pytest.raises(error) as caught:
-        load_weights(model, path, **options)
+        load_weights(into or model, path, **options)
     assert before == {key: value.tobytes() for key, value in state(model).items()}
     return str(caught.value)
 
@@ -359,3 +360,42 @@ def test_a_normalization_computes_with_the_statistics_that_were_loaded(tmp_path)
     learner(run, resumed, "sgd", 0.1, checkpoint="latest").fit([(x, ids(2, 6))])
     for task in (loaded, resumed):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(task.model(x)), expected, rtol=1e-6)
+
+
+class Headed:
+    """A task with a head besides its model, which its first step builds."""
+
+    def __init__(self) -> None:
+        self.model = keras.Sequential([keras.Input((3,)), layers.Dense(4)])
+        self.head = layers.Dense(1)
+
+    def step(self, batch: Any, training: bool) -> Output:
+        predicted = self.predict(batch)
+        return Output(keras.ops.mean((predicted - batch[1]) ** 2), len(batch[1]))
+
+    def predict(self, batch: Any) -> Any:
+        return self.head(self.model(batch[0]))
+
+
+def test_what_a_task_builds_in_its_step_is_loaded_where_it_is_built_and_else_refused_by_name(tmp_path, caplog):
+    x, saved = numbers(6, 3), Headed()
+    data, run = [(x, x[:, :1])], tmp_path / "run"
+    learner(run, saved, "sgd", 0.1, with_file_checkpointer=()).fit(data)
+    expected = keras.ops.convert_to_numpy(saved.predict((x,)))
+    unbuilt, built = Headed(), Headed()
+    said = refused(unbuilt.model, run, RecordMismatch, into=unbuilt)
+    assert "task/head/kernel: not expected" in said and "task.step(batch, training=False)" in said
+    built.step(tuple(map(keras.ops.convert_to_tensor, data[0])), False)
+    load_weights(built, run)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(built.predict((x,))), expected)
+    load_weights(unbuilt.model, run)
+    assert weights(unbuilt.model) == weights(saved.model)
+    # the other ways in build it themselves
+    (predicted,) = ml.predict(Headed(), data, checkpoint="latest", directory=run)
+    np.testing.assert_allclose(predicted, expected, rtol=1e-6)
+    loss = ml.Evaluator(run, renderer=ml.renderers.SilentRenderer()).evaluate(Headed(), data, checkpoint="latest")
+    assert loss["Loss"] == pytest.approx(np.mean((expected - x[:, :1]) ** 2), rel=1e-5)
+    # a file of Keras has none of it
+    saved.model.save(tmp_path / "a.keras")
+    load_weights(built, tmp_path / "a.keras")
+    assert "no values for task/head/bias, task/head/kernel" in caplog.text
