@@ -14,7 +14,7 @@ from multilearn.data.structure import flat, leaves
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 
-__all__ = ["host_array", "require_numeric"]
+__all__ = ["host_array", "require_items", "require_numeric"]
 
 _INT32 = np.iinfo(np.int32)
 
@@ -45,6 +45,26 @@ def host_array(leaf: Any, floats: str) -> Any:
             )
         return array.astype(np.int32)
     return array.astype(np.int32) if array.dtype == np.uint16 else array
+
+
+def require_items(batch: Batch) -> None:
+    """Raise `DataError` if all arrays of a batch are without items: their mean is 0, NaN or an error."""
+    first = batch[0] if type(batch) is tuple and batch else batch
+    if isinstance(first, np.ndarray) and first.size:
+        # before every step: this takes a tenth of the time
+        return
+    shapes = []
+    for leaf in flat(batch):
+        shape = np.shape(leaf)
+        if shape[:1] != (0,):
+            return
+        shapes.append(tuple(shape))
+    if shapes:
+        raise DataError(
+            "A batch that is trained on or evaluated must have at least one item.",
+            received=f"a batch with arrays of shape {', '.join(map(str, shapes))}",
+            remedy="Have the loader skip it, as by `if len(x): yield x, y`; what filters items may leave none.",
+        )
 
 
 def require_numeric(batch: Batch, part: Any = None) -> None:

@@ -17,7 +17,7 @@ from multilearn.outputs import Output
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, StepOutput
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
-from multilearn_keras.engines.inputs import host_array, require_numeric
+from multilearn_keras.engines.inputs import host_array, require_items, require_numeric
 from multilearn_keras.engines.preprocessing import preprocessing_of
 from multilearn_keras.engines.returned import require_output
 from multilearn_keras.engines.signatures import input_axes_open, signature
@@ -96,6 +96,7 @@ class OpenedModel:
     def _prepared(self, batch: Batch) -> Batch:
         """A batch of a loader as host arrays in the types the model takes, after a look at its labels."""
         batch = self._preprocessed(batch)
+        require_items(batch)
         try:
             self._check(batch)
             return mapped(self._host, batch)
@@ -123,6 +124,7 @@ class OpenedModel:
     def _open(self, examples: Sequence[Example]) -> None:
         """Build the model where it is not yet, and look at the labels of all examples."""
         for example in examples:
+            require_items(example.batch)
             require_numeric(example.batch)
         self._output_shape = self._build(mapped(self._host, examples[0].batch))
         self._check_model()
