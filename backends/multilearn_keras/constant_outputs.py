@@ -89,14 +89,20 @@ def refuse_unmoved(task: Any, batch: Any, shape: Any) -> None:
 
 
 def refuse_constant_outputs(task: Any, batch: Any, met: list[str]) -> None:
-    """Raise `ConfigurationError` if an output with a loss is the same with the model's weights and with others.
+    """Raise `ConfigurationError` if an output with a loss stays the same where the model's weights change a little.
 
-    `batch`: a few items, as tensors; `met`: what `softmaxes_of_one` found in a step. Without any, nothing is computed.
+    That is so with its own weights and with others: one unit divided by its size is 1 or -1.
+    `batch`: a few items, as tensors; `met`: what `softmaxes_of_one` found in a step. Without any, and without layers
+    that normalise one unit, nothing is computed.
     """
-    if not (met and isinstance(task, Supervised)):
+    if not isinstance(task, Supervised):
         return
-    outputs = [_numbers(task, batch, scale) for scale in (None, 0.05, 1.0)]
-    same = keras.tree.map_structure(lambda one, *others: all(np.array_equal(one, each) for each in others), *outputs)
+    met = [*met, *_normalisations_of_one(task.model)]
+    if not met:
+        return
+    pairs = [[_numbers(task, batch, scale, shift) for shift in (0.0, 0.01)] for scale in (None, 0.05, 1.0)]
+    outputs = [each for pair in pairs for each in pair]
+    same = keras.tree.map_structure(_stays, *outputs)
     for name, (_, constant) in _judged(task, batch, same).items():
         if constant:
             raise ConfigurationError(
@@ -106,13 +112,31 @@ def refuse_constant_outputs(task: Any, batch: Any, met: list[str]) -> None:
             )
 
 
-def _numbers(task: Supervised, batch: Any, scale: float | None) -> Any:
-    """What the model outputs, with its own weights, or with normally distributed ones."""
+def _normalisations_of_one(model: keras.Model) -> Iterator[str]:
+    """The layers that may divide one unit by its size, or subtract it from itself."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.UnitNormalization):
+            yield f"{layer.name} (UnitNormalization)"
+        elif isinstance(layer, keras.layers.LayerNormalization) and not (layer.scale or layer.center):
+            yield f"{layer.name} (LayerNormalization)"
+
+
+def _stays(*outputs: Any) -> bool:
+    """Whether the first output is the second one, the third one the fourth one, and so on; but for rounding."""
+    return all(
+        np.allclose(one, other, rtol=1e-6, atol=1e-7) for one, other in zip(outputs[::2], outputs[1::2], strict=True)
+    )
+
+
+def _numbers(task: Supervised, batch: Any, scale: float | None, shift: float) -> Any:
+    """What the model outputs with its own weights, or with normally distributed ones, shifted by such numbers too."""
     random = np.random.default_rng(0)
-    mapping = [
-        (variable, ops.convert_to_tensor(scale * random.standard_normal(variable.shape), dtype=variable.dtype))
-        for variable in (task.model.trainable_variables if scale is not None else ())
-    ]
+    mapping = []
+    for variable in task.model.trainable_variables:
+        drawn, shifts = random.standard_normal((2, *variable.shape))
+        value = ops.convert_to_numpy(variable) if scale is None else scale * drawn
+        shifted = value + shift * (scale or 1.0) * shifts
+        mapping.append((variable, ops.convert_to_tensor(shifted, dtype=variable.dtype)))
     with keras.StatelessScope(mapping):
         output = task.model(task.inputs(batch), training=False)
     return keras.tree.map_structure(ops.convert_to_numpy, output)

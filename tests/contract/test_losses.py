@@ -226,6 +226,12 @@ STUCK: dict[str, tuple[Callable[[], Any], Any]] = {
         LABELS,
     ),
     "softmax, reshaped": (lambda: with_loss(ending(layers.Dense(1, "softmax"), layers.Reshape((1, 1))), "mse"), LABELS),
+    "normalised": (lambda: with_loss(ending(layers.Dense(1), layers.UnitNormalization()), "kl_divergence"), LABELS),
+    "normalised, task": (lambda: Regression(ending(layers.Dense(1), layers.UnitNormalization())), LABELS),
+    "standardised": (
+        lambda: with_loss(ending(layers.Dense(1), layers.LayerNormalization(center=False, scale=False)), "poisson"),
+        LABELS,
+    ),
     "log softmax": (lambda: Regression(ending(layers.Dense(1), layers.Activation("log_softmax"))), LABELS),
     "softmax, no graph": (lambda: with_loss(Unconnected(), "mse"), LABELS[:, 0]),
     "softmax, task": (lambda: MultiLabelClassification(ending(layers.Dense(1, "softmax")), from_logits=False), LABELS),
@@ -261,7 +267,32 @@ class Stopping(layers.Layer):
         return ops.stop_gradient(x)
 
 
+class Stepping(layers.Layer):
+    """Applies a function that is flat between its steps."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def call(self, x: Any) -> Any:
+        return self.function(x)
+
+
+class Partly(layers.Layer):
+    """Has a gradient besides its steps."""
+
+    def call(self, x: Any) -> Any:
+        return x + ops.round(x) + ops.sign(x)
+
+
+STEPS = {"round": ops.round, "floor": ops.floor, "ceil": ops.ceil, "sign": ops.sign, "trunc": ops.trunc}
 FLAT: dict[str, Callable[[], Any]] = {
+    **{
+        name: (lambda step=step: with_loss(ending(layers.Dense(1), Stepping(step)), "mse"))
+        for name, step in STEPS.items()
+    },
+    "where": lambda: Regression(ending(layers.Dense(1), Stepping(lambda x: ops.where(x > 0, 1.0, 0.0)))),
+    "ignored": lambda: with_loss(ending(layers.Dense(1)), lambda y, p: ops.mean(ops.abs(y), axis=-1)),
     "loss": lambda: with_loss(ending(layers.Dense(1, "sigmoid")), rounded),
     "model": lambda: Regression(ending(layers.Dense(1), Stopping())),
 }
@@ -294,6 +325,9 @@ def test_what_trains_around_a_softmax_over_one_unit_is_not_refused() -> None:
         (with_loss(one_key, "binary_crossentropy"), (X[:, None], LABELS[:, None])),
         (with_loss(ending(layers.Dense(1, "softmax"), layers.Dense(1)), "mse"), (X, numbers(6, 1))),
         (with_loss(ending(layers.Dense(1)), "categorical_hinge"), (X, LABELS)),
+        (with_loss(ending(layers.UnitNormalization()), "mse"), (X, numbers(6, 3))),
+        (with_loss(ending(layers.Dense(1), layers.LayerNormalization(scale=False)), "mse"), (X, numbers(6, 1))),
+        (with_loss(ending(layers.Dense(1), Partly()), "mse"), (X, numbers(6, 1))),
     ):
         engine = engine_of(model, "sgd", batch)
         before = model.get_weights()

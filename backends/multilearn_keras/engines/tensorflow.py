@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from keras.src.backend.tensorflow import numpy as keras_numpy
 
 from multilearn.data import mapped
 from multilearn.metrics import Metric
@@ -89,7 +91,7 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
             raise refusal(lost)
 
     def _reaches(self, batch: Batch) -> bool:
-        with tf.GradientTape() as tape:
+        with _signs_without_gradient(), tf.GradientTape() as tape:
             loss = self._scoped_loss(batch)
         return any(found is not None for found in tape.gradient(loss, [v.value for v in self._trained]))
 
@@ -190,6 +192,17 @@ class TensorFlowEvalEngine(_InGraphs, KerasEvalEngine):
 
     def _predict(self, inputs: Any) -> Any:
         return self._predicted(inputs, self._pairs(self._values))
+
+
+@contextmanager
+def _signs_without_gradient() -> Iterator[None]:
+    """Meanwhile `keras.ops.sign` has none, as on JAX: TensorFlow has zeros for it, which any loss may have once."""
+    original = keras_numpy.sign
+    keras_numpy.sign = lambda x: tf.stop_gradient(original(x))
+    try:
+        yield
+    finally:
+        keras_numpy.sign = original
 
 
 def _read(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:

@@ -21,6 +21,7 @@ from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.opened import OpenedModel
 from multilearn_keras.engines.torch_arrays import borrowed, on_host, owned
+from multilearn_keras.engines.torch_gradients import leads_to
 from multilearn_keras.engines.torch_modules import ModuleValues
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.variables import variables
@@ -105,8 +106,7 @@ class TorchEngine(_OnTorch, KerasEngine):
         self._fused = fused_update(self._optimizer, self._trained) if fused else None
 
     def _reaches(self, batch: Batch) -> bool:
-        loss = self._scoped_loss(batch)
-        return bool(loss.requires_grad)
+        return leads_to([variable.value for variable in self._trained], self._scoped_loss(batch))
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         batch = self._prepared(batch)
