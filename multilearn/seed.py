@@ -10,7 +10,7 @@ import numpy as np
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols import Backend, SettlesNumerics
 
-__all__ = ["VARIABLE", "current", "origin", "set_seed"]
+__all__ = ["VARIABLE", "current", "drawn_again", "origin", "set_seed"]
 
 VARIABLE = "MULTILEARN_SEED"
 _LIMIT = 2**63
@@ -57,6 +57,14 @@ def current() -> int:
         _current = random.getrandbits(31) if forced is None else forced
         _origin = "drawn" if forced is None else VARIABLE
     return _current
+
+
+def drawn_again() -> int:
+    """The seed in force, drawn from where Python's global generator is now unless it was chosen."""
+    global _current
+    if _origin == "drawn":
+        _current = None
+    return current()
 
 
 def origin() -> str:

@@ -32,6 +32,7 @@ _DRAWS = (
 )
 _MARK = "multilearn_draws"
 _TENSORFLOW = "keras.src.backend.tensorflow"
+_SEED = "global_random_seed"
 
 # What is replaced, and what is called in its place: with its parameters, for a draw with others is another draw.
 _INSIDE = {
@@ -82,6 +83,10 @@ class _Streams:
         return derive(self._n, WORD - next(self._unseeded))
 
 
+class _Followed(int):
+    """A seed of `keras.utils.set_random_seed`, which seeds Python's generator too, with streams that follow from it."""
+
+
 _streams: _Streams | None = None
 
 
@@ -126,12 +131,21 @@ def reset(n: int) -> None:
 
 def _current() -> _Streams:
     global _streams
-    if _streams is None:
+    if _streams is None or (not _streams.chosen and _is_seeded_again()):
         from multilearn import seed
 
-        n = seed.current()
+        n = seed.current() if _streams is None else seed.drawn_again()
         _streams = _Streams(n, chosen=seed.origin() != "drawn")
+        if _is_seeded_again():
+            state = _inside("backend.common.global_state")
+            state.set_global_attribute(_SEED, _Followed(state.get_global_attribute(_SEED)))
     return _streams
+
+
+def _is_seeded_again() -> bool:
+    """Whether `keras.utils.set_random_seed` was called since the streams were started."""
+    found = _inside("backend.common.global_state").get_global_attribute(_SEED)
+    return found is not None and not isinstance(found, _Followed)
 
 
 def _is_chosen() -> bool:

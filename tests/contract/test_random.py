@@ -598,3 +598,26 @@ def test_a_keras_whose_callers_draw_elsewhere_is_refused(name: str) -> None:
         vars(elsewhere).update(vars(RANDOM))
         changed.setattr(owner, last, elsewhere)
         refused_as_it_is("several random modules")
+
+
+def test_the_seed_of_keras_decides_where_none_was_set_each_time_that_it_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def drawn(n: int | None) -> list[Any]:
+        if n is not None:
+            keras.utils.set_random_seed(n)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dropout(0.5)])
+        weights = [keras.ops.convert_to_numpy(each).tolist() for each in model.weights]
+        return [weights, keras.ops.convert_to_numpy(keras.random.uniform((3,))).tolist(), experiment_seed.current()]
+
+    experiment_seed.set_seed(3)
+    chosen = drawn(7)
+    experiment_seed.set_seed(3)
+    assert drawn(8) == chosen
+    monkeypatch.setattr(experiment_seed, "_current", None)
+    monkeypatch.setattr(experiment_seed, "_origin", "drawn")
+    monkeypatch.setattr(random, "_streams", None)
+    first = drawn(7)
+    following, other, again = drawn(None), drawn(8), drawn(7)
+    assert again == first
+    assert following[0] != first[0] != other[0] and following[2] == first[2] != other[2]
