@@ -14,6 +14,7 @@ from multilearn.events import Split
 from multilearn.metrics.store import MetricStore
 from multilearn.own_files import is_folder
 from multilearn.position import Position
+from multilearn.storage import storing
 
 __all__ = ["CountedFiles"]
 
@@ -56,7 +57,7 @@ class CountedFiles:
 
 
 def _metric_files(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
+    with storing(folder), os.scandir(folder) as entries:
         return [
             folder / each.name for each in entries if each.name.endswith(".log") and each.is_file(follow_symlinks=False)
         ]

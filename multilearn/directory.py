@@ -24,7 +24,7 @@ from multilearn.loggers.going_back import go_back, remove_metric_files
 from multilearn.obstacles import clear_obstacles, refuse_obstacles, unknown_path
 from multilearn.own_files import is_folder, own_folder
 from multilearn.position import START, Position
-from multilearn.storage import is_full, refuse_full, refused, storing
+from multilearn.storage import is_full, reading, refuse_full, refused, storing
 
 if TYPE_CHECKING:
     from multilearn.resuming import Found
@@ -90,6 +90,12 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
     if walking.asked() is not None:
         # nothing will be written
         return settings, path
+    with reading(path):
+        return _allowed(settings, path, backend, seed), path
+
+
+def _allowed(settings: Settings, path: Path, backend: str, seed: int) -> Settings:
+    """The settings of a run that may be in `path`. Raises `DirectoryError` for one that may not."""
     refuse_unwritable(path)
     refuse_obstacles(RunDirectory(path))
     _refuse_unwritable_parts(RunDirectory(path), settings)
@@ -100,10 +106,10 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
     resume = settings.resume
     if resume is not None and resume.is_of(path):
         # also where it is named like another run's: what is gone on from must never be overwritten
-        return replace(settings, resume=replace(resume, directory=None, written=None)), path
+        return replace(settings, resume=replace(resume, directory=None, written=None))
     if not settings.overwrite:
         refuse_existing_run(path)
-    return settings, path
+    return settings
 
 
 @contextmanager
@@ -131,14 +137,15 @@ def taken(run: RunDirectory) -> Iterator[None]:
 
 
 def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
-    """Bring the directory to the state from which the run begins. Returns what is to be said aloud."""
-    if settings.resume is not None and settings.resume.directory is None:
-        return [*clear_obstacles(run), *_go_back(run, settings, found)]
-    if settings.overwrite:
-        _clear(run.path)
-    else:
-        refuse_existing_run(run.path)
-        clear_attempt(run)
+    """Bring the directory to the state from which the run begins. Returns what is to be logged."""
+    with storing(run.path):
+        if settings.resume is not None and settings.resume.directory is None:
+            return [*clear_obstacles(run), *_go_back(run, settings, found)]
+        if settings.overwrite:
+            _clear(run.path)
+        else:
+            refuse_existing_run(run.path)
+            clear_attempt(run)
     return []
 
 

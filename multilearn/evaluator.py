@@ -44,6 +44,7 @@ from multilearn.requirements import (
     require_name,
     which_checkpoint,
 )
+from multilearn.storage import reading
 from multilearn.trained import Source, Trained, opened, placed
 
 __all__ = ["Evaluator"]
@@ -121,7 +122,8 @@ class Evaluator:
         self, model: Any, data: Any, name: str, which: str | None, renderer: Renderer
     ) -> Mapping[str, float | str]:
         path = placed(self._location)
-        refuse_unwritable(path)
+        with reading(path):
+            refuse_unwritable(path)
         asked = backends.asked_by(model)
         measured = self._measured(asked.metrics)
         options = EngineOptions(

@@ -51,18 +51,26 @@ def _acquire(path: Path) -> int:
         with own_folder(path.parent, path.parent) as folder:
             descriptor = folder.open(path.name, os.O_RDWR | os.O_CREAT)
         try:
-            _lock(descriptor)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                os.close(descriptor)
-                raise _explained(path, error) from error
-            _log.warning(
-                "Nothing keeps a second writer away: the file system of %s knows no locks.", printable(str(path.parent))
-            )
-            return descriptor
-        if _is_at(descriptor, path):
-            return descriptor
+            if not _is_locked(descriptor, path) or _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
+
+
+def _is_locked(descriptor: int, path: Path) -> bool:
+    """Lock it. False, which is logged, on a file system without locks. Raises `DirectoryError`."""
+    try:
+        _lock(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise _explained(path, error) from error
+        _log.warning(
+            "Nothing keeps a second writer away: the file system of %s knows no locks.", printable(str(path.parent))
+        )
+        return False
+    return True
 
 
 def _explained(path: Path, error: OSError) -> DirectoryError:

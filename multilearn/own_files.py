@@ -13,11 +13,12 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-__all__ = ["OwnFolder", "is_folder", "kind_of", "own_folder"]
+__all__ = ["FOLDER", "OwnFolder", "is_folder", "kind_of", "own_folder"]
 
 _HOLDS = {os.open, os.mkdir, os.rmdir, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
 """Whether the system knows files relative to an open folder; Windows does not."""
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+"""What to open a folder with: a pipe in its place is an error, and is not waited for."""
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FILE = _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _WRITING = os.O_WRONLY | os.O_RDWR
@@ -65,7 +66,7 @@ class OwnFolder:
         if self._descriptor is None:
             yield OwnFolder(self.path / name, None)
             return
-        descriptor = os.open(name, _FOLDER | _NO_LINK, dir_fd=self._descriptor)
+        descriptor = os.open(name, FOLDER | _NO_LINK, dir_fd=self._descriptor)
         try:
             yield OwnFolder(self.path / name, descriptor)
         finally:
@@ -156,7 +157,7 @@ def own_folder(path: Path, root: Path, *, create: bool = False) -> Iterator[OwnF
     """
     if create:
         root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root, _FOLDER) if _HOLDS else None
+    descriptor = os.open(root, FOLDER) if _HOLDS else None
     try:
         with _below(OwnFolder(root, descriptor), path.relative_to(root).parts, create) as folder:
             yield folder

@@ -32,7 +32,7 @@ from multilearn.protocols import Backend, Engine, EngineOptions, Loader, LRSched
 from multilearn.resuming import Found, find
 from multilearn.schedule_check import check_schedule
 from multilearn.settings import Settings
-from multilearn.storage import tight
+from multilearn.storage import reading, tight
 
 __all__ = ["Run", "Start"]
 
@@ -86,7 +86,8 @@ class Start:
         stack.callback(engine.release)
         scheduler = spanned(run.subject.scheduler, settings.epochs, batches, settings.accumulation)
         plan = Plan(run.seed, settings.accumulation, batches, getattr(scheduler, "horizon", None))
-        found = find(settings, run.path, engine)
+        with reading(run.path):
+            found = find(settings, run.path, engine)
         ahead, resting = LookAhead(), Resting(data.loaders.get(Split.VALID))
         notes = [*run.notes, *data.notes, *found.notes, *_in_vain(settings, data)]
         if settings.recorder is not None:

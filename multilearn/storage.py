@@ -1,4 +1,4 @@
-"""What to say where the operating system refuses to write: the disk is full, read-only, or something is in the way."""
+"""What the operating system refuses, in our own errors: the disk is full, read-only or broken."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from multilearn.errors import StorageError
+from multilearn.errors import DirectoryError, MultilearnError, StorageError
 
-__all__ = ["closing", "is_full", "refuse_full", "refused", "room", "storing", "tight"]
+__all__ = ["closing", "is_full", "reading", "refuse_full", "refused", "room", "storing", "tight"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -33,6 +33,21 @@ def storing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise refused(path, error) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """While it lasts the directory of a run is looked at: what the operating system refuses is a `DirectoryError`."""
+    try:
+        yield
+    except MultilearnError:
+        raise
+    except OSError as error:
+        raise DirectoryError(
+            "The directory of a run must be readable.",
+            received=f"{path if error.filename is None else error.filename}: {error.strerror or error}",
+            remedy="Check its permissions and the disk.",
+        ) from error
 
 
 @contextmanager

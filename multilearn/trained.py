@@ -21,6 +21,7 @@ from multilearn.position import Position
 from multilearn.protocols import EngineOptions, EvalEngine, Loader, Record
 from multilearn.resuming import folder_of, locate
 from multilearn.settings import Resume
+from multilearn.storage import reading
 
 __all__ = ["Source", "Trained", "opened", "placed"]
 
@@ -72,7 +73,8 @@ def opened(model: Any, data: Any, options: EngineOptions, source: Source | None)
 
 def _restored(engine: EvalEngine, source: Source, resume: Resume) -> Position:
     folder = folder_of(resume, source.directory, source.recorder).path
-    position, weights = steadily(folder, lambda: _weights(engine, source, resume))
+    with reading(source.directory):
+        position, weights = steadily(folder, lambda: _weights(engine, source, resume))
     engine.restore(weights)
     return position
 

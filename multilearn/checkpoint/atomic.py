@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from multilearn.own_files import is_folder
+from multilearn.own_files import FOLDER, is_folder
 from multilearn.storage import storing
 
 __all__ = ["make_folder", "replace", "sync_file", "sync_folder", "temporary", "write_atomically", "written"]
@@ -86,7 +86,7 @@ def sync_folder(path: Path) -> None:
     if os.name == "nt":
         return
     with storing(path):
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, FOLDER)
         try:
             os.fsync(descriptor)
         finally:

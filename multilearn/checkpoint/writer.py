@@ -12,6 +12,7 @@ from multilearn.errors import CheckpointError
 from multilearn.interrupter import SHIELD
 from multilearn.position import Position
 from multilearn.protocols import Record
+from multilearn.storage import storing
 
 __all__ = ["CheckpointWriter"]
 
@@ -76,7 +77,8 @@ class CheckpointWriter:
         drop: Collection[Position],
         first: Callable[[], None] | None,
     ) -> None:
-        if first is not None:
-            first()
-        self._folder.save(position, parts, drop)
+        with storing(self._folder.path):
+            if first is not None:
+                first()
+            self._folder.save(position, parts, drop)
         self._durable.append(position)

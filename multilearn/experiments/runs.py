@@ -17,6 +17,7 @@ from multilearn.experiment import read_document
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
 from multilearn.obstacles import refuse_obstacles
 from multilearn.own_files import own_folder
+from multilearn.storage import reading
 
 __all__ = ["Measured", "Run", "Session", "open_run"]
 
@@ -105,11 +106,12 @@ class Run:
         What a run that is going on removes meanwhile is looked for again.
         """
         gone: FileNotFoundError | None = None
-        for _ in range(_TRIES):
-            try:
-                return self._epochs()
-            except FileNotFoundError as error:
-                gone = error
+        with reading(self.path):
+            for _ in range(_TRIES):
+                try:
+                    return self._epochs()
+                except FileNotFoundError as error:
+                    gone = error
         raise DirectoryError(f"{self.path} is being changed: {gone}.", remedy="Try again later.") from gone
 
     def _epochs(self) -> Mapping[int, Mapping[tuple[Split, str], Measured]]:
@@ -132,6 +134,11 @@ class Run:
 
 def open_run(path: Path) -> Run:
     """The run in `path`, or the one whose checkpoint folder `path` is. Raises `DirectoryError` if there is none."""
+    with reading(path):
+        return _opened(path)
+
+
+def _opened(path: Path) -> Run:
     directory = RunDirectory(path)
     if not os.path.isfile(directory.experiment) and path.absolute().name == directory.checkpoints.name:
         directory = RunDirectory(path.absolute().parent)

@@ -193,5 +193,6 @@ class ReplacedFiles:
         self._discard()
 
     def _discard(self) -> None:
-        if kind_of(self._new) is not None:
-            remove_metric_files(self._new, self._root)
+        with storing(self._new):
+            if kind_of(self._new) is not None:
+                remove_metric_files(self._new, self._root)

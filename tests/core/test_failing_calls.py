@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import pytest
 import toy_experiment as toy
 
+import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.errors import MultilearnError
+from multilearn.experiments.comparison import compare
+from multilearn.experiments.inspection import inspect
 
 fcntl = pytest.importorskip("fcntl", reason="locks of Unix")
 
@@ -51,6 +55,41 @@ def failing(call: Callable[..., Any], at: int | None, number: int) -> tuple[Call
         return result if call is os.close else call(*arguments, **options)
 
     return called, count
+
+
+@pytest.mark.parametrize("call", ["stat", "lstat", "scandir"])
+def test_a_directory_that_cannot_be_looked_at_is_our_error(
+    tmp_path: Path, whole: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third look at something in it: of a resume, an evaluation, predictions and reports."""
+    original, directory, counts = getattr(os, call), tmp_path / "run", [0, 0]
+
+    def looking(path: Any = ".", *arguments: Any, **options: Any) -> Any:
+        if isinstance(path, (str, os.PathLike)) and os.fspath(path).startswith(str(directory)):
+            counts[0] += 1
+            if counts[0] == counts[1]:
+                raise OSError(5, os.strerror(5), os.fspath(path))
+        return original(path, *arguments, **options)
+
+    screen = ml.renderers.SilentRenderer()
+    evaluator = ml.Evaluator(directory, metrics=[ml.metrics.Loss()], renderer=screen)
+    for act in (
+        lambda: toy.fit(toy.builder(directory, 3).checkpoint("latest")),
+        lambda: evaluator.evaluate(toy.task(), toy.valid_loader(), "held", checkpoint="latest"),
+        lambda: list(evaluator.predict(toy.task(), toy.valid_loader(), checkpoint="latest")),
+        lambda: (inspect(directory), compare([directory, whole])),
+    ):
+        counts[:] = [0, 0]
+        while counts[0] >= counts[1]:
+            counts[:] = [0, counts[1] + 3]
+            shutil.rmtree(directory, ignore_errors=True)
+            shutil.copytree(whole, directory)
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, looking)
+                try:
+                    act()
+                except MultilearnError as error:
+                    assert str(directory) in str(error)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -13,7 +13,7 @@ import pytest
 import toy_experiment as toy
 
 import multilearn as ml
-from multilearn.checkpoint import CheckpointFolder
+from multilearn.checkpoint import CheckpointFolder, atomic
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.experiments.comparison import compare
 from multilearn.experiments.inspection import inspect
@@ -149,6 +149,19 @@ def test_an_evaluation_writes_through_no_link(run: Path, outside: Path, place: s
         with pytest.raises(StorageError, match="links are not followed"):
             evaluate(run, "held")
     assert seen(outside) == before
+
+
+def test_an_evaluation_names_a_circle_of_links(run: Path) -> None:
+    shutil.rmtree(run / "test", ignore_errors=True)
+    (run / "test").symlink_to("test")
+    with pytest.raises(StorageError, match=r"test/\.held\.new"):
+        evaluate(run, "held")
+
+
+def test_a_pipe_in_the_place_of_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run")
+    with pytest.raises(StorageError, match="Not a directory"):
+        atomic.sync_folder(tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", KINDS)

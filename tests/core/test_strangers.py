@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -194,6 +195,18 @@ def test_a_lock_that_is_another_runs_by_now_stays(tmp_path: Path) -> None:
     with locked(tmp_path / ".lock"):
         pass
     assert not (tmp_path / ".lock").exists()
+
+
+def test_a_lock_that_cannot_be_looked_at_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*facts: os.stat_result) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Input/output error"):
+        patch.setattr(os.path, "samestat", failing)
+        with locked(tmp_path / ".lock"):
+            raise AssertionError
+    with locked(tmp_path / ".lock"):
+        assert (tmp_path / ".lock").exists()
 
 
 @pytest.mark.parametrize("what", [".lock", "experiment.log", "Loss.log", "model-1.mpk.gz.tmp", "manifest.json.tmp"])
