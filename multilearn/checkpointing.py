@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Protocol, SupportsIndex
+from typing import Any, Protocol
 
 from multilearn.checkpoint import CheckpointFolder, CheckpointStrategy, CheckpointWriter
 from multilearn.counted_files import CountedFiles
 from multilearn.errors import ConfigurationError
 from multilearn.history import History, Monitor
+from multilearn.plain import real, whole
 from multilearn.position import Position
 from multilearn.protocols import Record
 
@@ -37,10 +36,13 @@ class SaveInterval:
                 remedy="Write for instance checkpoint_every(batches=500).",
             )
         if self.batches is not None:
-            _require("batches", self.batches, _is_number(self.batches, SupportsIndex) and self.batches >= 1)
-            object.__setattr__(self, "batches", operator.index(self.batches))
+            batches = whole(self.batches)
+            _require("batches", self.batches, batches is not None and batches >= 1)
+            object.__setattr__(self, "batches", batches)
         if self.minutes is not None:
-            _require("minutes", self.minutes, _is_number(self.minutes, Real) and 0 < self.minutes < math.inf)
+            minutes = real(self.minutes)
+            _require("minutes", self.minutes, 0 < minutes < math.inf)
+            object.__setattr__(self, "minutes", minutes)
 
     def due(self, done: int, window: int, seconds: float) -> bool:
         """Whether to save where `done` batches of the epoch are, `window` of them since the last place where a
@@ -154,10 +156,6 @@ class FileCheckpointer:
     def _save(self, position: Position, snapshot: Snapshot, drop: Sequence[Position] = ()) -> None:
         first = None if self._counted is None else self._counted.up_to(position)
         self._writer.save(position, snapshot(), drop, first)
-
-
-def _is_number(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _require(name: str, value: Any, fits: bool) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from numbers import Complex, Integral, Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["as_array", "as_number", "is_number"]
+__all__ = ["as_array", "as_number", "is_number", "real", "whole"]
 
 
 def as_number(value: Any) -> Any:
@@ -34,6 +36,36 @@ def as_number(value: Any) -> Any:
 def is_number(value: Any) -> bool:
     """Whether it is a bool, int or float of Python's."""
     return isinstance(value, (int, float))
+
+
+def whole(value: Any) -> int | None:
+    """The int that an argument is, of whatever library; None for anything else, `True` and 2.0 included.
+
+    >>> whole(np.asarray(3)), whole(True), whole(2.0)
+    (3, None, None)
+    """
+    number = as_number(value)
+    if isinstance(number, bool) or not hasattr(number, "__index__"):
+        return None
+    try:
+        return operator.index(number)
+    except Exception:  # an array has the method, and no such value
+        return None
+
+
+def real(value: Any) -> float:
+    """The float that an argument is, of whatever library; NaN for anything else, `True` included.
+
+    >>> real(np.asarray(0.5)), real(2), real("2")
+    (0.5, 2.0, nan)
+    """
+    number = as_number(value)
+    if isinstance(number, bool) or not is_number(number):
+        return math.nan
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def as_array(value: Any) -> npt.NDArray[Any] | None:

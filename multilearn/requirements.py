@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 import sys
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, get_args
+from typing import Any, get_args
 
 from multilearn import backend as backends
 from multilearn.application_log import Installer
@@ -13,6 +12,7 @@ from multilearn.artifacts import file_name
 from multilearn.errors import ConfigurationError
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
+from multilearn.plain import whole
 from multilearn.position import Position
 from multilearn.protocols import AdoptsMetrics, Compiler, Device
 from multilearn.reporting import NanPolicy
@@ -36,9 +36,9 @@ _LONGEST = 200
 
 def at_least_one(name: str, value: Any, remedy: str) -> int:
     """`value` as a whole number of at least 1, else `ConfigurationError`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
+    if (number := whole(value)) is None or number < 1:
         raise ConfigurationError(f"{name} must be a whole number of at least 1.", received=repr(value), remedy=remedy)
-    return operator.index(value)
+    return number
 
 
 def require(thing: Any, protocol: type, rule: str) -> None:
@@ -161,8 +161,7 @@ def one_device(devices: Sequence[Device | str]) -> str:
 
 def which_checkpoint(which: int | str) -> str:
     """The name of a checkpoint as text: of an epoch, `"latest"`, `"best"`, or one inside an epoch."""
-    if isinstance(which, SupportsIndex) and not isinstance(which, bool):
-        which = operator.index(which)
+    which = number if (number := whole(which)) is not None else which
     if which in ("latest", "best"):
         return str(which)
     a_word = isinstance(which, str) and not which[:1].isdigit()

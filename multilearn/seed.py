@@ -8,6 +8,7 @@ import random
 import numpy as np
 
 from multilearn.errors import BackendError, ConfigurationError
+from multilearn.plain import whole
 from multilearn.protocols import Backend, SettlesNumerics
 
 __all__ = ["VARIABLE", "current", "drawn_again", "origin", "set_seed"]
@@ -97,10 +98,11 @@ def _from_environment() -> int | None:
 
 
 def _checked(n: object, what: str) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 0 <= n < _LIMIT:
+    number = whole(n)
+    if number is None or not 0 <= number < _LIMIT:
         raise ConfigurationError(
             f"{what} must be a whole number from 0 to 2**63 - 1.",
             received=repr(n),
             remedy="For another seed every time, leave set_seed out: one is drawn and recorded.",
         )
-    return int(n)
+    return number

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Real
+import math
 from typing import Any
 
 import keras
 
 from multilearn.errors import ConfigurationError
+from multilearn.plain import real
 from multilearn.protocols import LRScheduler
 from multilearn.schedulers import Constant
 from multilearn_keras.keras_schedule import KerasSchedule
@@ -84,8 +85,8 @@ def adopt_schedule(lr: Any, optimizer: keras.optimizers.Optimizer) -> LRSchedule
         lr = own if isinstance(own, keras.optimizers.schedules.LearningRateSchedule) else float(optimizer.learning_rate)
     if isinstance(lr, keras.optimizers.schedules.LearningRateSchedule):
         return KerasSchedule(lr)
-    if isinstance(lr, Real) and not isinstance(lr, bool):
-        return Constant(float(lr))
+    if not math.isnan(number := real(lr)):
+        return Constant(number)
     if isinstance(lr, LRScheduler) and not isinstance(lr, type):
         return lr
     raise ConfigurationError(

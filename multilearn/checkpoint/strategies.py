@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, SupportsIndex, runtime_checkable
 
 from multilearn.errors import ConfigurationError
 from multilearn.history import Direction, History, Monitor
+from multilearn.plain import whole
 
 __all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepEvery", "KeepLast", "best_of"]
 
@@ -121,13 +121,13 @@ def best_of(strategy: CheckpointStrategy) -> Iterator[KeepBest]:
 
 def _count(what: str, number: SupportsIndex) -> int:
     """`number` as a plain int of at least 1."""
-    if isinstance(number, bool) or not isinstance(number, SupportsIndex) or operator.index(number) < 1:
+    if (count := whole(number)) is None or count < 1:
         raise ConfigurationError(
             f"The number in {what} is a whole one of at least 1.",
             received=repr(number),
             remedy="To keep no checkpoint, use no checkpointer.",
         )
-    return operator.index(number)
+    return count
 
 
 DEFAULT = AnyOf(KeepLast(2), KeepBest())

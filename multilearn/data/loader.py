@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from multilearn import seed as seeds
 from multilearn.data.crew import Crew
 from multilearn.data.making import BatchMaker, Task
@@ -17,6 +15,7 @@ from multilearn.data.processes import WorkerProcesses
 from multilearn.data.source import Columns, source_of
 from multilearn.errors import ConfigurationError
 from multilearn.interrupter import SHIELD
+from multilearn.plain import whole
 from multilearn.protocols import Batch
 
 __all__ = ["DataLoader"]
@@ -174,8 +173,8 @@ class DataLoader:
 
 
 def _whole_number(value: Any, name: str, least: int, remedy: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if (number := whole(value)) is None or number < least:
         raise ConfigurationError(
             f"{name} must be a whole number of at least {least}.", received=repr(value), remedy=remedy
         )
-    return int(value)
+    return number

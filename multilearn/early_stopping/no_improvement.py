@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import SupportsIndex
 
-from multilearn.early_stopping.numbers import is_number
 from multilearn.errors import ConfigurationError
 from multilearn.history import Direction, History, Monitor
+from multilearn.plain import real, whole
 
 __all__ = ["NoImprovement"]
 
@@ -50,13 +49,14 @@ class NoImprovement:
         epochs = _count("epochs", self.epochs, 1, "To stop as soon as one epoch is not better, write epochs=1.")
         object.__setattr__(self, "epochs", epochs)
         object.__setattr__(self, "warmup", _count("warmup", self.warmup, 0, "To have no warm-up, leave it out."))
-        if not is_number(self.min_delta) or not 0 <= self.min_delta < math.inf:
+        min_delta = real(self.min_delta)
+        if not 0 <= min_delta < math.inf:
             raise ConfigurationError(
                 "min_delta of NoImprovement must be a finite number, 0 or more.",
                 received=repr(self.min_delta),
                 remedy="It is what an improvement must be more than, in either direction.",
             )
-        object.__setattr__(self, "min_delta", float(self.min_delta))
+        object.__setattr__(self, "min_delta", min_delta)
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
         values = history.values(self.split, self.metric)
@@ -81,10 +81,10 @@ class NoImprovement:
 
 def _count(name: str, number: SupportsIndex, least: int, remedy: str) -> int:
     """`number` as a plain int of at least `least`."""
-    if isinstance(number, bool) or not isinstance(number, SupportsIndex) or operator.index(number) < least:
+    if (count := whole(number)) is None or count < least:
         raise ConfigurationError(
             f"{name} of NoImprovement must be a whole number of at least {least}.",
             received=repr(number),
             remedy=remedy,
         )
-    return operator.index(number)
+    return count

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from multilearn.early_stopping.numbers import is_number
 from multilearn.errors import ConfigurationError
 from multilearn.history import Direction, History, Monitor
+from multilearn.plain import real
 
 __all__ = ["Threshold"]
 
@@ -31,13 +31,14 @@ class Threshold:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
-        if not is_number(self.value) or not math.isfinite(self.value):
+        value = real(self.value)
+        if not math.isfinite(value):
             raise ConfigurationError(
                 "The value of a Threshold must be a finite number.",
                 received=repr(self.value),
                 remedy='Write for instance Threshold("Accuracy", direction="highest", value=0.98).',
             )
-        object.__setattr__(self, "value", float(self.value))
+        object.__setattr__(self, "value", value)
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
         values = history.values(self.split, self.metric)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from multilearn.early_stopping.numbers import is_number
 from multilearn.errors import ConfigurationError
 from multilearn.history import History
+from multilearn.plain import real
 
 __all__ = ["TimeLimit"]
 
@@ -29,15 +29,15 @@ class TimeLimit:
     hours: float = 0.0
 
     def __post_init__(self) -> None:
-        parts = {name: getattr(self, name) for name in ("seconds", "minutes", "hours")}
-        if not all(is_number(part) and 0 <= part < math.inf for part in parts.values()) or not any(parts.values()):
+        parts = {name: real(getattr(self, name)) for name in ("seconds", "minutes", "hours")}
+        if not all(0 <= part < math.inf for part in parts.values()) or not any(parts.values()):
             raise ConfigurationError(
                 "A TimeLimit is a finite time of more than 0 seconds.",
                 received=repr(self),
                 remedy="Write for instance TimeLimit(hours=1, minutes=30).",
             )
         for name, part in parts.items():
-            object.__setattr__(self, name, float(part))
+            object.__setattr__(self, name, part)
 
     @property
     def total(self) -> float:

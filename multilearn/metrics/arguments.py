@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
+from multilearn import plain
 from multilearn.errors import ConfigurationError
 
 __all__ = ["choice", "index", "share", "whole"]
@@ -44,11 +44,11 @@ def index(rule: str, value: Any) -> int | None:
     """A whole number, or None."""
     if value is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if (number := plain.whole(value)) is None:
         raise ConfigurationError(
             f"{rule} must be a whole number.", received=repr(value), remedy="Write for instance 3."
         )
-    return operator.index(value)
+    return number
 
 
 def _number(value: Any) -> float | None:

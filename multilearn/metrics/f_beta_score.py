@@ -9,6 +9,7 @@ from typing import Self
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.counts import Array, Counts, CountsMetric, ratio
 from multilearn.metrics.names import setting
+from multilearn.plain import real
 
 __all__ = ["FBetaScore"]
 
@@ -28,14 +29,14 @@ class FBetaScore(CountsMetric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = isinstance(self.beta, (int, float)) or hasattr(self.beta, "__float__")
-        if isinstance(self.beta, bool) or not known or not math.isfinite(self.beta) or self.beta < 0:
+        beta = real(self.beta)
+        if not 0 <= beta < math.inf:
             raise ConfigurationError(
                 "The beta of FBetaScore must be a number of at least 0.",
                 received=repr(self.beta),
                 remedy="1 weighs precision and recall alike, 2 counts recall twice as much.",
             )
-        object.__setattr__(self, "beta", float(self.beta))
+        object.__setattr__(self, "beta", beta)
 
     @classmethod
     def binary(cls, beta: float = 1.0, threshold: float = 0.5, *, ignore_index: int | None = None) -> Self:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
-from numbers import Real
 from typing import Any
 
 from multilearn.errors import ConfigurationError
+from multilearn.plain import real, whole
 
 __all__ = ["at_least", "horizon", "not_above", "not_negative", "positive", "progress", "rate", "settle", "share"]
 
@@ -20,7 +19,7 @@ def settle(schedule: object, /, **values: Any) -> None:
 
 def rate(name: str, value: Any) -> float:
     """A learning rate, as a float."""
-    number = _number(value)
+    number = real(value)
     if not 0 <= number < math.inf:
         raise ConfigurationError(
             "A learning rate must be a finite number, 0 or more.",
@@ -32,7 +31,7 @@ def rate(name: str, value: Any) -> float:
 
 def not_negative(name: str, value: Any) -> float:
     """A finite number that is 0 or more, as a float."""
-    number = _number(value)
+    number = real(value)
     if not 0 <= number < math.inf:
         raise ConfigurationError(
             f"{name} of a schedule must be a finite number, 0 or more.",
@@ -44,7 +43,7 @@ def not_negative(name: str, value: Any) -> float:
 
 def positive(name: str, value: Any, most: float = math.inf) -> float:
     """A finite number above 0 and at most `most`, as a float."""
-    number = _number(value)
+    number = real(value)
     if not 0 < number <= most or math.isinf(number):
         limit = "" if math.isinf(most) else f" and at most {most:g}"
         raise ConfigurationError(
@@ -57,7 +56,7 @@ def positive(name: str, value: Any, most: float = math.inf) -> float:
 
 def share(name: str, value: Any) -> float:
     """A number above 0 and below 1, as a float."""
-    number = _number(value)
+    number = real(value)
     if not 0 < number < 1:
         raise ConfigurationError(
             f"{name} of a schedule must be a number between 0 and 1, neither of them included.",
@@ -69,26 +68,26 @@ def share(name: str, value: Any) -> float:
 
 def at_least(least: int, name: str, value: Any, unit: str = "optimizer updates") -> int:
     """A whole number, as an int."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
+    if (number := whole(value)) is None or number < least:
         raise ConfigurationError(
             f"{name} of a schedule, in {unit}, must be a whole number of at least {least}.",
             received=f"{name}={value!r}",
             remedy=f"Write for instance {name}={max(least, 100)}.",
         )
-    return operator.index(value)
+    return number
 
 
 def horizon(value: Any) -> int | None:
     """`updates` of a schedule that may be left to span the run."""
     if value is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 1:
+    if (number := whole(value)) is None or number < 1:
         raise ConfigurationError(
             "The horizon of a schedule, in optimizer updates, must be a whole number of at least 1.",
             received=f"updates={value!r}",
             remedy="To span the whole run, leave it out.",
         )
-    return operator.index(value)
+    return number
 
 
 def not_above(low: str, lower: float, high: str, higher: float, remedy: str) -> None:
@@ -110,13 +109,3 @@ def progress(update: int, updates: int | None) -> float:
             remedy="Give updates=..., or let the learner's fit span the run.",
         )
     return min(update / updates, 1.0)
-
-
-def _number(value: Any) -> float:
-    """As a float; NaN for what is no number."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf

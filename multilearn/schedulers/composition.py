@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 from multilearn.errors import ConfigurationError
 from multilearn.history import History
+from multilearn.plain import real
 from multilearn.protocols import LRScheduler, Record
 from multilearn.schedulers.constant import Constant
 from multilearn.schedulers.schedule import Observing, Spanning
@@ -44,8 +45,8 @@ class Composition(ABC):
 
 def part(owner: str, schedule: Any) -> LRScheduler:
     """A schedule as a part of another one; a number is a constant rate."""
-    if isinstance(schedule, Real) and not isinstance(schedule, bool):
-        return Constant(float(schedule))
+    if not math.isnan(number := real(schedule)):
+        return Constant(number)
     if isinstance(schedule, LRScheduler) and not isinstance(schedule, type):
         return schedule
     of_keras = type(schedule).__module__.partition(".")[0] == "keras" or hasattr(schedule, "get_config")

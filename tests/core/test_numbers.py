@@ -17,12 +17,15 @@ import toy_experiment as toy
 from toy_backend import Momentum
 
 import multilearn as ml
+from multilearn import seed
 from multilearn.checkpoint import HostTensor, MpkGzRecorder, MpkRecorder, SafetensorsRecorder
 from multilearn.checkpoint.state import from_record, to_record
+from multilearn.checkpointing import SaveInterval
 from multilearn.errors import CheckpointError, ConfigurationError, RecordError
 from multilearn.events import EpochEnded, SplitEnded, Stepped
 from multilearn.loggers.metric_file import read_metric_file
 from multilearn.plain import as_number
+from multilearn.requirements import which_checkpoint
 
 
 class Colour(IntEnum):
@@ -292,3 +295,56 @@ class LastInNumpy:
 def test_a_strategy_may_count_in_numpys_numbers(tmp_path: Path) -> None:
     toy.fit(toy.builder(tmp_path / "run", epochs=3).with_checkpointing_strategy(LastInNumpy()))
     assert toy.checkpoints(tmp_path / "run") == ["3"]
+
+
+ZERO_D = {
+    "a learning rate": (lambda n: ml.schedulers.Constant(n).rate, 0.5),
+    "a schedule": (lambda n: ml.schedulers.Cosine(n, updates=9).initial, 0.5),
+    "a rate within another schedule": (lambda n: ml.schedulers.Warmup(n, 3).schedule.rate, 0.5),
+    "a factor": (lambda n: ml.schedulers.Step(1.0, 3, n).gamma, 0.5),
+    "a time limit": (lambda n: ml.early_stopping.TimeLimit(minutes=n).total, 30.0),
+    "a threshold": (lambda n: ml.early_stopping.Threshold(value=n).value, 0.5),
+    "a least improvement": (lambda n: ml.early_stopping.NoImprovement(epochs=1, min_delta=n).min_delta, 0.5),
+    "minutes": (lambda n: SaveInterval(minutes=n).minutes, 0.5),
+    "a beta": (lambda n: ml.metrics.FBetaScore(n).beta, 0.5),
+}
+ZERO_D_WHOLE = {
+    "updates": lambda n: ml.schedulers.Cosine(0.1, updates=n).updates,
+    "a warm-up": lambda n: ml.schedulers.Warmup(0.1, n).updates,
+    "a boundary": lambda n: ml.schedulers.Piecewise((0.1, 0.2), boundaries=(n,)).boundaries[0],
+    "a patience": lambda n: ml.early_stopping.NoImprovement(epochs=n).epochs,
+    "epochs": lambda n: ml.LearnerBuilder("x").num_epochs(n)._settings.epochs,
+    "batches": lambda n: SaveInterval(batches=n).batches,
+    "a kept number": lambda n: ml.checkpoint.KeepLast(n).n,
+    "a batch size": lambda n: len(next(ml.DataLoader(toy.arrays(9), n).iterate(0, 1))[0]),
+    "a top k": lambda n: ml.metrics.TopKAccuracy(n).k,
+    "a checkpoint": lambda n: int(which_checkpoint(n)),
+}
+
+
+@pytest.mark.parametrize("number", [np.asarray(0.5), np.float16(0.5), Fraction(1, 2), Decimal("0.5")], ids=repr)
+@pytest.mark.parametrize("place", ZERO_D)
+def test_an_argument_is_a_number_of_any_library(place: str, number: Any) -> None:
+    make, expected = ZERO_D[place]
+    found = make(number)
+    assert type(found) is float and found == expected
+    for other in (np.asarray([0.5]), "0.5", True, 1j, np.asarray(True)):
+        with pytest.raises(ConfigurationError):
+            make(other)
+
+
+@pytest.mark.parametrize("number", [np.asarray(3), np.uint8(3), Colour.RED], ids=repr)
+@pytest.mark.parametrize("place", ZERO_D_WHOLE)
+def test_an_argument_is_a_whole_number_of_any_library(place: str, number: Any) -> None:
+    found = ZERO_D_WHOLE[place](number)
+    assert type(found) is int and found == 3
+    for other in (np.asarray(0.5), np.asarray([3]), True, np.asarray(True), 3j):
+        with pytest.raises(ConfigurationError):
+            ZERO_D_WHOLE[place](other)
+
+
+def test_a_seed_is_a_whole_number_of_any_library() -> None:
+    ml.set_seed(np.asarray(3))  # type: ignore[arg-type]
+    assert type(seed.current()) is int and seed.current() == 3
+    with pytest.raises(ConfigurationError):
+        ml.set_seed(np.asarray(0.5))  # type: ignore[arg-type]

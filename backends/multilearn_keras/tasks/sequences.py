@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from multilearn.errors import ConfigurationError, DataError
+from multilearn.plain import whole
 from multilearn_keras.labels import check_ids
 from multilearn_keras.tasks.classification import Classification
 from multilearn_keras.tasks.supervised import single, unpack
@@ -30,7 +31,7 @@ class SequenceClassification(Classification):
         self, model: keras.Model, loss: Any = None, from_logits: bool = True, *, padding: int | None = None
     ) -> None:
         super().__init__(model, loss, from_logits)
-        if padding is not None and (isinstance(padding, bool) or not isinstance(padding, (int, np.integer))):
+        if padding is not None and whole(padding) is None:
             raise ConfigurationError(
                 "padding is the class id of the targets that are not counted.",
                 received=repr(padding),
