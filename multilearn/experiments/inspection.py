@@ -99,6 +99,7 @@ class InspectedRun:
 
 def inspect(path: Path) -> InspectedRun | InspectedRecord:
     """A run's directory, its checkpoint folder, or a record. Raises `DirectoryError` for what is neither."""
+    path = Path(os.path.expanduser(path))
     if os.path.isfile(path):
         extensions = [f".{recorder.extension}" for recorder in BUILT_IN]
         if not path.name.endswith(tuple(extensions)):

@@ -134,6 +134,7 @@ class Run:
 
 def open_run(path: Path) -> Run:
     """The run in `path`, or the one whose checkpoint folder `path` is. Raises `DirectoryError` if there is none."""
+    path = Path(os.path.expanduser(path))
     with reading(path):
         return _opened(path)
 

@@ -15,6 +15,8 @@ from multilearn.artifacts import RunDirectory
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded
 from multilearn.experiment import earlier
+from multilearn.experiments.comparison import compare
+from multilearn.experiments.inspection import inspect
 from multilearn.renderers.phrases import beginning
 
 
@@ -92,6 +94,14 @@ def test_a_tilde_is_the_home_directory(here: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConfigurationError, match=r"the home directory of nobody-here is not known"):
         ml.LearnerBuilder("~nobody-here/runs")
     assert toy.build(toy.builder("./~nobody-here/runs")).directory == here / "~nobody-here" / "runs"
+
+
+def test_reports_know_the_home_directory_too(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.fit(toy.builder(here / "run", 1))
+    monkeypatch.setenv("HOME", str(here))
+    assert inspect(Path("~/run")).intact
+    assert inspect(Path("~/run/checkpoint/model-1.mpk.gz")).intact
+    assert compare([Path("~/run"), here / "run"]).same
 
 
 def test_placeholders_are_replaced_in_what_was_written_only(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
