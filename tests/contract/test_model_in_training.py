@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -278,3 +279,65 @@ def test_a_change_that_eager_steps_follow_is_refused_only_of_others(tmp_path: Pa
             fitted.fit(DATA)
     else:
         fitted.fit(DATA)
+
+
+class Scaled(layers.Layer):
+    """Reads numbers, an array and containers that no constructor knows, and keeps others."""
+
+    power = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate, self.array, self.table, self.rows = 1.0, np.ones(4, "float32"), {"a": 1}, [[1.0]]
+        self.shown, self.calls, self.cache, self.mode = 1.0, 0, None, True
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        # none of these may look as if someone else had changed it
+        self.calls, self.cache, self.mode = self.calls + 1, self.cache or ops.shape(x), training
+        return x * (self.rate * self.table["a"] * self.rows[0][0]) ** self.power * ops.convert_to_tensor(self.array)
+
+
+class Weighted:
+    """A task whose loss has a factor of its own, and one in a helper."""
+
+    def __init__(self) -> None:
+        self.model = keras.Sequential([keras.Input((4,)), Scaled(), layers.Dense(1)])
+        self.beta, self.epoch, self.helper = 1.0, 0, SimpleNamespace(factor=2)
+
+    def step(self, batch: Any, training: bool) -> Output:
+        error = ops.mean((self.model(batch[0], training=training) - batch[1]) ** 2)
+        return Output(self.beta * self.helper.factor * error, ops.shape(batch[0])[0])
+
+
+def test_what_steps_read_of_own_objects_is_refused_if_it_changes_and_nothing_else_is() -> None:
+    task = Weighted()
+    engine = engine_of(task, "sgd", (X[:8], Y[:8]))
+    train(engine, [(X[:8], Y[:8])] * 2, 0.01)
+    engine.eval_step((X[:8], Y[:8]))
+    layer = task.model.layers[0]
+    layer.shown, task.epoch, layer.array = 5.0, 3, np.ones(4, "float32")
+    engine.verify()
+    for store, name, value, said in (
+        (vars(task), "beta", 0.5, "beta of Weighted, changed from 1.0 to 0.5"),
+        (vars(task), "model", keras.Sequential([layers.Dense(1)]), "model of the task"),
+        (vars(task.helper), "factor", 3, "helper of Weighted"),
+        (vars(layer), "rate", 2.0, "rate of Scaled, changed from 1.0 to 2.0"),
+        (vars(layer), "power", 2, "power of Scaled, changed from 1 to 2"),
+        (layer.array, 1, 2.0, "array of Scaled"),
+        (layer.table, "a", 2, "table of Scaled"),
+        (layer.rows[0], 0, 2.0, "rows of Scaled"),
+    ):
+        before = store.get(name, getattr(layer, str(name), None)) if isinstance(store, dict) else store[name]
+        store[name] = value
+        with pytest.raises(ConfigurationError, match=said):
+            engine.verify()
+        store[name] = before
+        engine.verify()
+
+
+def test_the_loss_of_a_task_is_not_changed_while_it_is_trained() -> None:
+    task = Regression(keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
+    engine = engine_of(task, "sgd", (X[:8], Y[:8]))
+    task.loss = keras.losses.MeanAbsoluteError()
+    with pytest.raises(ConfigurationError, match="loss of the task, changed from MeanSquaredError"):
+        engine.verify()

@@ -32,6 +32,7 @@ from multilearn_keras.optimizers import (
 )
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
+from multilearn_keras.state.readings import Readings
 from multilearn_keras.state.rebound import Bindings
 from multilearn_keras.streams import require_streams, restore_streams, streams
 from multilearn_keras.tasks.supervised import Supervised
@@ -49,6 +50,7 @@ class KerasEngine(OpenedModel, ABC):
         super().__init__(subject.task, options)
         self._optimizer = subject.optimizer
         self._model_copies, self._slot_copies = HostCopies(), HostCopies()
+        self._readings = Readings(subject.task)
         with self._on_device():
             self._examples = examples = self._entered(examples)
             self._open(examples)
@@ -79,7 +81,7 @@ class KerasEngine(OpenedModel, ABC):
             self._require_gradient(few)
             self._set_up()
             self._rate_guard = RateGuard(self._rate)
-            self._fixed = Fixed(self._task, self._optimizer, self._state, compiled=options.capture)
+            self._fixed = self._as_it_is()
 
     @abstractmethod
     def _set_up(self) -> None:
@@ -140,7 +142,7 @@ class KerasEngine(OpenedModel, ABC):
         if derive(self._task):
             # steps that were compiled have the old values as constants
             self._set_up()
-            self._fixed = Fixed(self._task, self._optimizer, self._state, compiled=self._options.capture)
+            self._fixed = self._as_it_is()
         restore_streams(record["random"])
 
     def finish(self) -> None:
@@ -150,6 +152,9 @@ class KerasEngine(OpenedModel, ABC):
     def release(self) -> None:
         """Where the framework trains the model object itself nothing is to be put back."""
         self._rate_guard.release()
+
+    def _as_it_is(self) -> Fixed:
+        return Fixed(self._task, self._optimizer, self._state, self._readings, compiled=self._options.capture)
 
     def _require_recorded(self, found: Sequence[Assigned]) -> None:
         # in the trial, what the step itself has made is not too late
@@ -161,11 +166,13 @@ class KerasEngine(OpenedModel, ABC):
     def _trial(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
         """Looks also at what the step binds to attributes: only if there is any, it takes the step again."""
         if not training:
-            super()._trial(batch, metrics, training)
+            with self._readings.watched():
+                super()._trial(batch, metrics, training)
             return
         bindings, failure = Bindings(self._task), None
         try:
-            self._probe(batch, metrics, training)
+            with self._readings.watched():
+                self._probe(batch, metrics, training)
         except MultilearnError:
             raise
         except Exception as error:

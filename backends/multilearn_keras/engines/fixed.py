@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from multilearn.errors import ConfigurationError
+from multilearn_keras.state.readings import Readings, alike, contents
 from multilearn_keras.variables import all_layers
 
 __all__ = ["Fixed"]
@@ -39,11 +40,20 @@ class _Fact(NamedTuple):
 class Fixed:
     """Looks whether these things are still what they were when it was made.
 
-    Of layers, the task and the optimizer: plain arguments of their constructors, if steps are `compiled`, and what
-    layers were adapted to. Besides: what is trainable, how the model is compiled, where the learning rate comes from.
+    If steps are `compiled`: plain arguments of the constructors of layers, the task and the optimizer, and what steps
+    read of the user's own objects. Besides: what layers were adapted to, what is trainable, how the model is compiled,
+    where the learning rate comes from.
     """
 
-    def __init__(self, task: Any, optimizer: Any, variables: Mapping[str, keras.Variable], *, compiled: bool) -> None:
+    def __init__(
+        self,
+        task: Any,
+        optimizer: Any,
+        variables: Mapping[str, keras.Variable],
+        readings: Readings,
+        *,
+        compiled: bool,
+    ) -> None:
         layers = all_layers(task)
         owners = [*((key or "the model", layer) for key, layer in layers.items()), ("the task", task)]
         inner = getattr(optimizer, "inner_optimizer", optimizer)
@@ -54,8 +64,11 @@ class Fixed:
         facts += [_fact("the model", model, name, _RESTART) for name in ("optimizer", "_loss_tracker")]
         # what a callback of Keras would set; Keras makes it when it first trains
         facts.append(_Fact("the model", model, "stop_training", getattr(model, "stop_training", False), _STOP))
+        facts.append(_fact("the task", task, "model", _RESTART))
         if compiled:
             facts += [fact for where, owner in (*owners, ("the optimizer", inner)) for fact in _of(where, owner)]
+            facts += [_Fact("the task", task, name, value, _RESTART) for name, value in _losses(task)]
+            facts += [_fact(type(owner).__name__, owner, name, _VARIABLE) for owner, name in readings]
         self._facts = facts
         self._statistics = [
             (f"{variable.name} of {key}", variable, ops.convert_to_numpy(variable))
@@ -72,8 +85,11 @@ class Fixed:
                 raise _changed(where, "what it was", "other statistics", _ADAPT)
         for where, owner, name, value, remedy in self._facts:
             now = getattr(owner, name, value)
-            if now is not value and not _equal(now, value):
-                raise _changed(f"{name.lstrip('_')} of {where}", _said(value), _said(now), remedy)
+            if now is not value and not alike(contents(now), value):
+                before, after = _said(value), _said(now)
+                if isinstance(value, tuple) or before == after:
+                    before, after = "what it was", f"another {after}"
+                raise _changed(f"{name.lstrip('_')} of {where}", before, after, remedy)
 
 
 def _changed(what: str, before: str, now: str, remedy: str) -> ConfigurationError:
@@ -85,7 +101,13 @@ def _changed(what: str, before: str, now: str, remedy: str) -> ConfigurationErro
 
 
 def _fact(where: str, owner: Any, name: str, remedy: str) -> _Fact:
-    return _Fact(where, owner, name, getattr(owner, name, None), remedy)
+    return _Fact(where, owner, name, contents(getattr(owner, name, None)), remedy)
+
+
+def _losses(task: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes of a task that are losses."""
+    held = getattr(task, "__dict__", {})
+    return ((name, value) for name, value in held.items() if isinstance(value, keras.losses.Loss))
 
 
 def _of(where: str, owner: Any) -> Iterator[_Fact]:
@@ -114,10 +136,6 @@ def _is_plain(value: Any, owner: Any) -> bool:
         # what else has one may be counting how often it is traced
         return type(owner).__module__.partition(".")[0] == "keras"
     return value is None or isinstance(value, (bool, float, str)) or inspect.isroutine(value)
-
-
-def _equal(now: Any, value: Any) -> bool:
-    return type(now) is type(value) and isinstance(value, (bool, int, float, str)) and bool(now == value)
 
 
 def _said(value: Any) -> str:

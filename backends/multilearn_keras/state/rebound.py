@@ -25,7 +25,7 @@ from keras import ops
 from multilearn.errors import ConfigurationError
 from multilearn_keras.state.holders import is_helper
 
-__all__ = ["Bindings"]
+__all__ = ["Bindings", "is_entered", "is_own", "names_of_keras"]
 
 _log = logging.getLogger("multilearn")
 
@@ -180,31 +180,34 @@ def _places(task: Any) -> Iterator[tuple[_Path, _Place]]:
                 return
             store, entries = thing, list(thing.items() if isinstance(thing, dict) else enumerate(thing))
         else:
-            own, called = _is_own(thing), type(thing).__name__
+            own, called = is_own(thing), type(thing).__name__
             store = getattr(thing, "__dict__", {})
-            entries = [(name, value) for name, value in store.items() if name not in _names_of_keras(thing)]
+            entries = [(name, value) for name, value in store.items() if name not in names_of_keras(thing)]
         of_object = store is not thing or path[-1:] in _STORED
         for name, value in entries:
             said = called if (name,) in _STORED else f"{called}.{name}" if of_object else f"{called}[{name!r}]"
             if own and not isinstance(store, tuple):
                 yield (*path, name), _Place(store, name, said, value)
-            if _is_entered(value):
+            if is_entered(value):
                 yield from through(value, (*path, name), said, own)
 
     yield from through(task, (), "", False)
 
 
-def _is_entered(value: Any) -> bool:
+def is_entered(value: Any) -> bool:
+    """Whether what it holds is looked at: of containers, layers and plain objects."""
     if isinstance(value, (dict, list, tuple, deque, keras.layers.Layer)):
         return True
     return is_helper(value) and not (ops.is_tensor(value) or isinstance(value, _LEAVES))
 
 
-def _is_own(thing: Any) -> bool:
+def is_own(thing: Any) -> bool:
+    """Whether its class is the user's."""
     return type(thing).__module__.partition(".")[0] not in _OTHERS
 
 
-def _names_of_keras(thing: Any) -> frozenset[str]:
+def names_of_keras(thing: Any) -> frozenset[str]:
+    """The attributes that Keras keeps on every layer, if it is one."""
     return _kept_by_every_layer() if isinstance(thing, keras.layers.Layer) else frozenset()
 
 
