@@ -252,3 +252,22 @@ def test_weights_with_more_axes_than_the_loss_has_values_are_refused() -> None:
     model = compiled(regressor(), loss="mse")
     with pytest.raises(DataError, match=r"weights of shape \(2, 2\), and loss values of shape \(2,\)"):
         engine_of(model, None, (numbers(8, 4), numbers(8, 2), numbers(8, 2)))
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_logits_of_one_of_several_outputs_that_ends_in_an_activation_are_refused(keyed: bool) -> None:
+    x = keras.Input((4,))
+    parts = {"kind": layers.Dense(3, name="kind")(x), "label": layers.Dense(2, "sigmoid", name="label")(x)}
+    model = keras.Model(x, parts if keyed else list(parts.values()))
+    losses = {
+        "kind": keras.losses.CategoricalCrossentropy(from_logits=True),
+        "label": keras.losses.BinaryCrossentropy(from_logits=True),
+    }
+    y = {"kind": one_hot(ids(3, 8)), "label": np.ones((8, 2), "float32")}
+    model.compile("sgd", losses if keyed else list(losses.values()))
+    batch = numbers(8, 4), y if keyed else tuple(y.values())
+    with pytest.raises(ConfigurationError, match="the output 'label' ends in a sigmoid"):
+        engine_of(model, "sgd", batch)
+    losses["label"] = keras.losses.BinaryCrossentropy()
+    model.compile("sgd", losses if keyed else list(losses.values()))
+    engine_of(model, "sgd", batch)

@@ -10,7 +10,7 @@ from keras import ops
 from keras.src.backend.common.masking import get_keras_mask
 
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, Output, RegressionOutput, SeveralOutputs
-from multilearn_keras.activations import refuse_activated
+from multilearn_keras.activations import refuse_activated, refuse_activated_output
 from multilearn_keras.labels import check_ids, check_items, check_shares, check_targets
 from multilearn_keras.losses import (
     counted,
@@ -46,6 +46,11 @@ class CompiledModel(Supervised):
         super().__init__(model, None if several else understood(model.loss))
         if self.loss is not None and from_logits_of(self.loss):
             refuse_activated(model)
+        outputs = getattr(model, "_outputs_struct", None)
+        if isinstance(outputs, (dict, list, tuple)):
+            for name, (loss, output, *_) in named(model, outputs, outputs, None).items():
+                if from_logits_of(loss):
+                    refuse_activated_output(name, output)
 
     def step(self, batch: Any, training: bool) -> Output:
         x, y, weight = unpack(batch)
