@@ -31,13 +31,12 @@ BATCH, WORDS = 3, 4
 
 def tokens(texts: Any) -> np.ndarray:
     """(items, WORDS): a number for each word, 0 for none."""
-    decoded = [text.decode() if isinstance(text, bytes) else text for text in texts]
-    numbered = [[1 + sum(map(ord, word)) % 30 for word in text.split()] for text in decoded]
+    numbered = [[1 + sum(map(ord, word)) % 30 for word in text.split()] for text in texts]
     return np.array([(row + [0] * WORDS)[:WORDS] for row in numbered], "int32")
 
 
 class WordBag(keras.Model):
-    """A model of token ids, whose preprocessor takes texts."""
+    """A model of token ids, whose preprocessor takes lists of `str` and nothing else, as many a tokenizer does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,6 +44,7 @@ class WordBag(keras.Model):
         self.build((None, WORDS))
 
     def preprocessor(self, texts: Any) -> np.ndarray:
+        assert isinstance(texts, list), type(texts)
         return tokens(texts)
 
     def preprocess_samples(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -192,6 +192,28 @@ def test_texts_that_no_preprocessor_takes_are_refused_with_their_place(tmp_path:
         ml.Evaluator(tmp_path / "run", [Loss()], renderer=SilentRenderer()).evaluate(Classification(model), data)
     with pytest.raises(DataError, match=said):
         ml.predict(model, data)
+
+
+def test_each_of_several_texts_is_a_list(tmp_path: Path) -> None:
+    class Pairs(WordBag):
+        def preprocessor(self, texts: Any) -> np.ndarray:
+            assert isinstance(texts["first"], list)
+            assert [len(each) for each in texts["others"]] == [2] * len(texts["first"])
+            return tokens([" ".join([one, *more]) for one, more in zip(*texts.values(), strict=True)])
+
+    of_pairs, of_tokens = Pairs(), Bare()
+    of_tokens.set_weights(of_pairs.get_weights())
+    others = np.array([ENCODED, ENCODED[::-1]]).T
+    pairs = {"first": np.array(TEXTS), "others": others}
+    joined = tokens([" ".join(each) for each in zip(TEXTS, TEXTS, TEXTS[::-1], strict=True)])
+    found = np.concatenate(list(ml.predict(of_pairs, ml.DataLoader(pairs, BATCH, shuffle=False), capture=False)))
+    np.testing.assert_allclose(found, ops.convert_to_numpy(of_tokens(joined)), rtol=1e-5, atol=1e-6)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    data = columns(np.array([*ENCODED[:-1], b"\xff\xd8\xff"], object))
+    with pytest.raises(DataError, match=r"must be str, or bytes in UTF-8\. Received: b'\\xff\\xd8\\xff'"):
+        list(ml.predict(WordBag(), data, capture=False))
 
 
 class Own:
