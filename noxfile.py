@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -103,13 +104,17 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-@nox.parametrize("framework", [nox.param(name, id=name) for name in BACKENDS])
-def zoo(session: nox.Session, framework: str) -> None:
-    """Models of `keras.applications` and keras-hub against Keras' own fit: minutes, not among what must pass."""
-    install(session, "test", "zoo", framework, extra="keras")
+@nox.parametrize("frameworks", [*(nox.param([name], id=name) for name in BACKENDS), nox.param(BACKENDS, id="compared")])
+def zoo(session: nox.Session, frameworks: Sequence[str]) -> None:
+    """Models of `keras.applications` and keras-hub against Keras' own fit, and compared: not among what must pass."""
+    install(session, "test", "zoo", *frameworks, extra="keras")
     session.install("--no-deps", *requirements("zoo-alone"))
-    chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/zoo"]), env={**ENVIRONMENT, **chosen})
+    if len(frameworks) > 1:
+        chosen, paths = {}, ["tests/zoo/compared"]
+    else:
+        chosen = {"MULTILEARN_BACKEND": frameworks[0], "KERAS_BACKEND": frameworks[0]}
+        paths = ["tests/zoo", "--ignore", "tests/zoo/compared"]
+    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or paths), env={**ENVIRONMENT, **chosen})
 
 
 @nox.session(default=False)
