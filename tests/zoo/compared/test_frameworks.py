@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "parity"))
 
-from processes import BACKENDS, environment, epoch_values
+from processes import BACKENDS, environment
 
-NAMES = ("bert", "gpt2 with lora", "vit")
-TOLERANCE = 1e-5
+# Of the loss. The larger updates of the ViT amplify rounding: Keras' own fit of it differs by 1.3e-5 between torch and
+# TensorFlow, of the same images.
+TOLERANCES = {"bert": 1e-6, "gpt2 with lora": 1e-6, "vit": 1e-4}
+
+
+Losses = Mapping[str, Mapping[str, list[float]]]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """The folder with a run of each model, of each framework, which trained them in a process of its own."""
-    folder = tmp_path_factory.mktemp("runs")
+def losses(tmp_path_factory: pytest.TempPathFactory) -> Losses:
+    """By framework and model: after each of two epochs, of training and then of validation.
+
+    Each framework is in a process of its own, one after the other.
+    """
+    folder, found = tmp_path_factory.mktemp("runs"), {}
     for backend in BACKENDS:
         command = [sys.executable, str(Path(__file__).with_name("trained.py")), str(folder / backend)]
         variables = environment(MULTILEARN_BACKEND=backend)
         ended = subprocess.run(command, env=variables, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
-    return {backend: folder / backend for backend in BACKENDS}
+        found[backend] = json.loads((folder / backend / "losses.json").read_text(encoding="utf-8"))
+    return found
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_framework_has_the_same_curve(runs: Mapping[str, Path], name: str) -> None:
-    values = {backend: epoch_values(folder / name) for backend, folder in runs.items()}
-    assert len(values) == 3
-    for one, other in combinations(values, 2):
-        assert values[one].keys() == values[other].keys()
-        assert {("train", "Loss", 2), ("valid", "Loss", 2)} <= values[one].keys()
-        differences = [abs(value / values[other][key] - 1) for key, value in values[one].items() if value]
-        print(f"{name}: {one} and {other} differ by {max(differences):.1e}, relative, after 20 updates")
-        assert values[one] == pytest.approx(values[other], rel=TOLERANCE)
+@pytest.mark.parametrize("name", TOLERANCES)
+def test_every_framework_has_the_same_curve(losses: Losses, name: str) -> None:
+    curves = {backend: np.array(found[name]) for backend, found in losses.items()}
+    assert len(curves) == 3
+    for one, other in combinations(curves, 2):
+        assert curves[one].shape == (4,)
+        difference = np.max(np.abs(curves[one] / curves[other] - 1))
+        print(f"{name}: {one} and {other} differ by {difference:.1e} of the loss, in 20 updates")
+        assert difference < TOLERANCES[name]
