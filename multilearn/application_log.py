@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from multilearn.checkpoint.regular import opened
-from multilearn.own_files import own_folder
 from multilearn.printable import printable
-from multilearn.storage import closing, storing
+from multilearn.storage.own_files import own_folder
+from multilearn.storage.reading import opened
+from multilearn.storage.refusals import closing, storing
 
 __all__ = ["Installer", "file_log"]
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from multilearn.artifacts import RunDirectory
-from multilearn.checkpoint.regular import opened
 from multilearn.events import Split
 from multilearn.experiment import Session, earlier
 from multilearn.loggers.going_back import remove_metric_files
-from multilearn.own_files import is_folder, own_folder
 from multilearn.position import START
-from multilearn.storage import storing
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.own_files import is_folder, own_folder
+from multilearn.storage.reading import opened
+from multilearn.storage.refusals import storing
 
 __all__ = ["clear_attempt", "holds_run", "holds_traces"]
 

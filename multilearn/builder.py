@@ -24,7 +24,6 @@ from multilearn.foreign_words import BUILD, refusing
 from multilearn.history import Direction, Monitor
 from multilearn.interrupter import Interrupter
 from multilearn.learner import Learner
-from multilearn.location import Location
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.opening import own
@@ -45,6 +44,7 @@ from multilearn.requirements import (
 )
 from multilearn.settings import Registered, Resume, Settings
 from multilearn.starting import Run
+from multilearn.storage.location import Location
 
 __all__ = ["LearnerBuilder"]
 

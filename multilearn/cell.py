@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multilearn.artifacts import RunDirectory
 from multilearn.errors import DirectoryError
 from multilearn.experiment import read_document
-from multilearn.location import readable
-from multilearn.own_files import own_folder
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.location import readable
+from multilearn.storage.own_files import own_folder
 
 if TYPE_CHECKING:
     from multilearn.position import Position

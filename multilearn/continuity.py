@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from multilearn.artifacts import RunDirectory
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import Session, read_document
 from multilearn.position import Position
 from multilearn.printable import printable
+from multilearn.storage.layout import RunDirectory
 
 __all__ = ["changes"]
 

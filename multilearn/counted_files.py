@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from multilearn.artifacts import RunDirectory
-from multilearn.checkpoint import atomic
 from multilearn.checkpoint.journal import Journal, JournalFile
 from multilearn.events import Split
 from multilearn.metrics.store import MetricStore
-from multilearn.own_files import is_folder
 from multilearn.position import Position
-from multilearn.storage import storing
+from multilearn.storage import atomic
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.own_files import is_folder
+from multilearn.storage.refusals import storing
 
 __all__ = ["CountedFiles"]
 

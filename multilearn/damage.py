@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multilearn.artifacts import RunDirectory, file_name
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpoint.regular import opened
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import read_document
 from multilearn.loggers import format_final
 from multilearn.position import Position
+from multilearn.storage.layout import RunDirectory, file_name
+from multilearn.storage.reading import opened
 
 if TYPE_CHECKING:
     from multilearn.resuming import Found

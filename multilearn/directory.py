@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multilearn import cell, walking
-from multilearn.artifacts import RunDirectory
 from multilearn.attempt import clear_attempt, holds_run
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
-from multilearn.checkpoint.atomic import make_folder
 from multilearn.damage import damages
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.experiment import Session, earlier
-from multilearn.lock import locked
 from multilearn.loggers.going_back import go_back, remove_metric_files
 from multilearn.obstacles import clear_obstacles, refuse_obstacles, unknown_path
-from multilearn.own_files import is_folder, own_folder
 from multilearn.position import START, Position
-from multilearn.storage import is_full, reading, refuse_full, refused, storing
+from multilearn.storage.atomic import make_folder
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.lock import locked
+from multilearn.storage.own_files import is_folder, own_folder
+from multilearn.storage.refusals import is_full, reading, refuse_full, refused, storing
 
 if TYPE_CHECKING:
     from multilearn.resuming import Found

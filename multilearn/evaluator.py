@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 from multilearn import backend as backends
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, length
 from multilearn.directory import refuse_unwritable
@@ -21,7 +20,6 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
 from multilearn.foreign_words import EVALUATE, PREDICT, refusing
 from multilearn.listeners import Listeners
-from multilearn.location import Location, readable
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.metric import of_device
@@ -44,7 +42,9 @@ from multilearn.requirements import (
     require_name,
     which_checkpoint,
 )
-from multilearn.storage import reading
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.location import Location, readable
+from multilearn.storage.refusals import reading
 from multilearn.trained import Source, Trained, opened, placed
 
 __all__ = ["Evaluator"]

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from multilearn.checkpoint import write_atomically
-from multilearn.checkpoint.regular import read_whole
-from multilearn.checkpoint.strict_json import parsed
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.evidence import Weights
 from multilearn.plain import as_number, is_number
+from multilearn.storage.reading import read_whole
+from multilearn.storage.strict_json import parsed
 
 __all__ = ["Experiment", "Session", "earlier", "in_words", "now", "read_document"]
 

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from multilearn import walking
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.checkpoint.trial import require_savable
 from multilearn.checkpointing import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
@@ -38,6 +37,7 @@ from multilearn.restoring import lineage, restore_best
 from multilearn.resuming import Found
 from multilearn.session import in_session
 from multilearn.starting import Run, Start
+from multilearn.storage.layout import RunDirectory
 from multilearn.summary import summary
 
 __all__ = ["Learner"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint.manifest import is_ours
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
-from multilearn.own_files import is_folder, kind_of
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.own_files import is_folder, kind_of
 
 __all__ = ["clear_obstacles", "refuse_obstacles", "unknown_path"]
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.journal import Journal, fault, is_extent, read_journal
 from multilearn.errors import RecordError
 from multilearn.position import Position
 from multilearn.protocols import Record
+from multilearn.storage.layout import RunDirectory
 
 __all__ = ["history_problem", "journal_of", "newest_with_history"]
 

@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 from multilearn import backend as backends
 from multilearn.application_log import Installer
-from multilearn.artifacts import file_name
 from multilearn.errors import ConfigurationError
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
@@ -16,6 +15,7 @@ from multilearn.plain import whole
 from multilearn.position import Position
 from multilearn.protocols import AdoptsMetrics, Compiler, Device
 from multilearn.reporting import NanPolicy
+from multilearn.storage.layout import file_name
 
 __all__ = [
     "as_metric",

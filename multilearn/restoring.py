@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpointing import BestInMemory, Checkpointer
 from multilearn.errors import CheckpointError
@@ -18,6 +17,7 @@ from multilearn.printable import printable
 from multilearn.protocols import Engine, Record
 from multilearn.recorded_history import journal_of
 from multilearn.resuming import in_half_precision, items, limits_of, read
+from multilearn.storage.layout import RunDirectory
 
 __all__ = ["lineage", "restore_best"]
 

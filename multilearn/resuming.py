@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from multilearn.artifacts import RunDirectory
 from multilearn.attempt import holds_traces
 from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder, nbytes
 from multilearn.checkpoint.journal import Journal
@@ -22,6 +21,7 @@ from multilearn.position import START, Position
 from multilearn.protocols import Engine, Record, Weighed
 from multilearn.recorded_history import journal_of, newest_with_history
 from multilearn.settings import Resume, Settings
+from multilearn.storage.layout import RunDirectory
 
 __all__ = [
     "Found",

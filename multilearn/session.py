@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from multilearn import cell
 from multilearn import seed as seeds
-from multilearn.artifacts import RunDirectory
 from multilearn.experiment import Experiment, in_words
 from multilearn.printable import printable
+from multilearn.storage.layout import RunDirectory
 
 if TYPE_CHECKING:
     from multilearn.loop import Loop

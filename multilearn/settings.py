@@ -17,13 +17,13 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
 from multilearn.history import Monitor
 from multilearn.interrupter import Interrupter
-from multilearn.location import Location
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.protocols import Asked, Compiler, LRScheduler
 from multilearn.renderers import Renderer
 from multilearn.reporting import NanPolicy
 from multilearn.schedulers import watched_by as watched_by_schedule
+from multilearn.storage.location import Location
 
 __all__ = ["Registered", "Resume", "Settings"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from multilearn import evidence
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import DEFAULT
 from multilearn.checkpoint.state import to_record
 from multilearn.checkpoint.strategies import best_of
@@ -32,7 +31,8 @@ from multilearn.protocols import Backend, Engine, EngineOptions, Loader, LRSched
 from multilearn.resuming import Found, find
 from multilearn.schedule_check import check_schedule
 from multilearn.settings import Settings
-from multilearn.storage import reading, tight
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.refusals import reading, tight
 
 __all__ = ["Run", "Start"]
 

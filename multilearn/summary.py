@@ -9,11 +9,11 @@ from types import MappingProxyType
 
 from multilearn.events import MetricInfo, Split
 from multilearn.history import History
-from multilearn.location import readable
 from multilearn.metrics.matrix_text import table
 from multilearn.printable import printable
 from multilearn.renderers.notation import shown
 from multilearn.renderers.sparkline import BLOCKS, sparkline
+from multilearn.storage.location import readable
 
 __all__ = ["summary"]
 

@@ -15,13 +15,13 @@ from multilearn.checkpoint import Recorder, nbytes
 from multilearn.checkpoint.steady import steadily
 from multilearn.data import as_loader
 from multilearn.errors import CheckpointNotFound, DataError
-from multilearn.location import Location
 from multilearn.opening import first_example
 from multilearn.position import Position
 from multilearn.protocols import EngineOptions, EvalEngine, Loader, Record
 from multilearn.resuming import folder_of, locate
 from multilearn.settings import Resume
-from multilearn.storage import reading
+from multilearn.storage.location import Location
+from multilearn.storage.refusals import reading
 
 __all__ = ["Source", "Trained", "opened", "placed"]
 

@@ -22,8 +22,8 @@ import keras
 import numpy as np
 
 from multilearn.checkpoint import HostTensor
-from multilearn.checkpoint.strict_json import parsed
 from multilearn.errors import RecordMismatch
+from multilearn.storage.strict_json import parsed
 from multilearn_keras.hooks import on_host, saved_by_hooks
 from multilearn_keras.variables import all_layers, flatten, nest
 

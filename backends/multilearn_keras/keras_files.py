@@ -22,9 +22,10 @@ from typing import Any
 import h5py
 import keras
 
-from multilearn.checkpoint import atomic, regular
 from multilearn.errors import ConfigurationError, RecordError, RecordMismatch
 from multilearn.printable import printable
+from multilearn.storage import atomic
+from multilearn.storage import reading as regular
 from multilearn_keras.beside import require_alike
 from multilearn_keras.derived import derive
 from multilearn_keras.keras_archives import differences_beside

@@ -1,6 +1,5 @@
 """Checkpoints: records, the files they are kept in, and which of them to keep."""
 
-from multilearn.checkpoint.atomic import write_atomically
 from multilearn.checkpoint.folder import CheckpointFolder
 from multilearn.checkpoint.formats import convert, read_file
 from multilearn.checkpoint.matching import differences, nbytes, require_match
@@ -10,6 +9,7 @@ from multilearn.checkpoint.safetensors import SafetensorsRecorder
 from multilearn.checkpoint.strategies import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, KeepEvery, KeepLast
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.checkpoint.writer import CheckpointWriter
+from multilearn.storage.atomic import write_atomically
 
 __all__ = [
     "DEFAULT",

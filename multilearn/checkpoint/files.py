@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from multilearn.checkpoint import atomic
 from multilearn.checkpoint.manifest import FileFacts
 from multilearn.checkpoint.recorder import Contents, Recorder
-from multilearn.checkpoint.regular import opened
 from multilearn.errors import RecordError
-from multilearn.own_files import kind_of
 from multilearn.protocols import Record
+from multilearn.storage import atomic
+from multilearn.storage.own_files import kind_of
+from multilearn.storage.reading import opened
 
 __all__ = ["fault", "misfit", "read_part", "write_part"]
 

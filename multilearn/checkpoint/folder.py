@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from multilearn.checkpoint import atomic, leftovers
+from multilearn.checkpoint import leftovers
 from multilearn.checkpoint.files import fault, misfit, read_part, write_part
 from multilearn.checkpoint.formats import check_extension, largest, recorder_of
 from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, ManifestFile, file_name
@@ -17,10 +17,11 @@ from multilearn.checkpoint.recorder import Contents, Recorder
 from multilearn.checkpoint.recovery import recovered
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
-from multilearn.own_files import is_folder, own_folder
 from multilearn.position import Position
 from multilearn.protocols import Record
-from multilearn.storage import storing
+from multilearn.storage import atomic
+from multilearn.storage.own_files import is_folder, own_folder
+from multilearn.storage.refusals import storing
 
 __all__ = ["CheckpointFolder"]
 

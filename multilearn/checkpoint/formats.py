@@ -7,15 +7,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from multilearn.checkpoint import atomic
 from multilearn.checkpoint.heading import RESERVED
 from multilearn.checkpoint.manifest import EXTENSION
 from multilearn.checkpoint.memory import available
 from multilearn.checkpoint.mpk import MpkGzRecorder, MpkRecorder
 from multilearn.checkpoint.recorder import Contents, Recorder
-from multilearn.checkpoint.regular import opened
 from multilearn.checkpoint.safetensors import SafetensorsRecorder
 from multilearn.errors import ConfigurationError, RecordError
+from multilearn.storage import atomic
+from multilearn.storage.reading import opened
 
 __all__ = ["BUILT_IN", "check_extension", "convert", "largest", "read_file", "recorder_of"]
 

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from multilearn.checkpoint import atomic
 from multilearn.checkpoint.memory import available
-from multilearn.checkpoint.regular import opened
-from multilearn.checkpoint.strict_json import parsed
 from multilearn.errors import RecordError
 from multilearn.events import Split
 from multilearn.history import History
-from multilearn.own_files import own_folder
 from multilearn.series import Series
-from multilearn.storage import storing
+from multilearn.storage import atomic
+from multilearn.storage.own_files import own_folder
+from multilearn.storage.reading import opened
+from multilearn.storage.refusals import storing
+from multilearn.storage.strict_json import parsed
 
 __all__ = ["Journal", "JournalFile", "fault", "is_extent", "read_journal"]
 

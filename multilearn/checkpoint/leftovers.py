@@ -7,14 +7,14 @@ import os
 import re
 from pathlib import Path
 
-from multilearn.artifacts import HISTORY
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import NAME, PARTS, file_name
 from multilearn.checkpoint.recorder import Recorder
-from multilearn.own_files import is_folder
 from multilearn.position import Position
 from multilearn.printable import printable
-from multilearn.storage import storing
+from multilearn.storage.layout import HISTORY
+from multilearn.storage.own_files import is_folder
+from multilearn.storage.refusals import storing
 
 __all__ = ["records", "remove", "remove_records", "remove_temporary"]
 

@@ -12,14 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from multilearn.artifacts import HISTORY
-from multilearn.checkpoint.atomic import write_atomically
-from multilearn.checkpoint.regular import read_whole
-from multilearn.checkpoint.strict_json import parsed
 from multilearn.errors import MultilearnError, RecordError
-from multilearn.own_files import kind_of
 from multilearn.position import Position
-from multilearn.storage import refused
+from multilearn.storage.atomic import write_atomically
+from multilearn.storage.layout import HISTORY
+from multilearn.storage.own_files import kind_of
+from multilearn.storage.reading import read_whole
+from multilearn.storage.refusals import refused
+from multilearn.storage.strict_json import parsed
 
 __all__ = ["EXTENSION", "NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "is_ours"]
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from multilearn.checkpoint.bounded import damaged
 from multilearn.checkpoint.encoder import DEPTH, VALUES, impossible, no_word_for, where
-from multilearn.checkpoint.strict_json import parsed
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.plain import as_number, is_number
+from multilearn.storage.strict_json import parsed
 
 __all__ = ["Outliner", "Rebuilder", "as_json", "from_json", "utf8"]
 

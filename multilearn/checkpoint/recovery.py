@@ -13,9 +13,9 @@ from multilearn.checkpoint.heading import RESERVED
 from multilearn.checkpoint.leftovers import records
 from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, file_name
 from multilearn.checkpoint.recorder import Recorder
-from multilearn.checkpoint.regular import opened
 from multilearn.errors import ConfigurationError, MultilearnError, RecordError
 from multilearn.position import Position
+from multilearn.storage.reading import opened
 
 __all__ = ["recovered"]
 

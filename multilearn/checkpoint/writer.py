@@ -12,7 +12,7 @@ from multilearn.errors import CheckpointError
 from multilearn.interrupter import SHIELD
 from multilearn.position import Position
 from multilearn.protocols import Record
-from multilearn.storage import storing
+from multilearn.storage.refusals import storing
 
 __all__ = ["CheckpointWriter"]
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from multilearn.artifacts import RunDirectory
 from multilearn.cell import append
-from multilearn.checkpoint.regular import read_whole
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.experiment import earlier as sessions_of
-from multilearn.lock import locked
-from multilearn.own_files import own_folder
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.lock import locked
+from multilearn.storage.own_files import own_folder
+from multilearn.storage.reading import read_whole
 
 __all__ = ["Attempt", "Cell", "CellFiles", "Trained", "seeds_of"]
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import Manifest
@@ -20,6 +19,7 @@ from multilearn.experiments.text import aligned, document, plural, size
 from multilearn.position import Position
 from multilearn.printable import printable
 from multilearn.recorded_history import history_problem
+from multilearn.storage.layout import RunDirectory
 
 __all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]
 

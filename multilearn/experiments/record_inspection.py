@@ -9,11 +9,11 @@ from typing import Any
 
 from multilearn.checkpoint.bounded import Skimmed
 from multilearn.checkpoint.formats import BUILT_IN
-from multilearn.checkpoint.regular import opened
 from multilearn.checkpoint.tensors import TensorFacts
 from multilearn.errors import DirectoryError, RecordError
 from multilearn.experiments.text import aligned, document, plural, size
 from multilearn.printable import printable
+from multilearn.storage.reading import opened
 
 __all__ = ["Entry", "InspectedRecord", "inspect_record"]
 

@@ -9,15 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from multilearn.artifacts import RunDirectory, metric_name
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.evidence import Weights
 from multilearn.experiment import read_document
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
 from multilearn.obstacles import refuse_obstacles
-from multilearn.own_files import own_folder
-from multilearn.storage import reading
+from multilearn.storage.layout import RunDirectory, metric_name
+from multilearn.storage.own_files import own_folder
+from multilearn.storage.refusals import reading
 
 __all__ = ["Measured", "Run", "Session", "open_run"]
 

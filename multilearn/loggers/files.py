@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from multilearn.artifacts import RunDirectory
 from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Split, SplitEnded, Started, Stepped
 from multilearn.loggers.going_back import go_back, lacking
 from multilearn.loggers.open_files import MetricFiles, ReplacedFiles
 from multilearn.printable import printable
+from multilearn.storage.layout import RunDirectory
 
 __all__ = ["FileMetricLogger"]
 

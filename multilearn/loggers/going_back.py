@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from multilearn.artifacts import RunDirectory
 from multilearn.events import Split
-from multilearn.own_files import OwnFolder, is_folder, own_folder
 from multilearn.position import Position
-from multilearn.storage import storing
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.own_files import OwnFolder, is_folder, own_folder
+from multilearn.storage.refusals import storing
 
 __all__ = ["go_back", "lacking", "remove_metric_files"]
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from io import FileIO
 from pathlib import Path
 
-from multilearn.artifacts import file_name
 from multilearn.events import Reading, Split
 from multilearn.interrupter import SHIELD
 from multilearn.loggers.going_back import remove_metric_files
 from multilearn.loggers.metric_file import format_final, format_line
-from multilearn.own_files import kind_of, own_folder
-from multilearn.storage import storing
+from multilearn.storage.layout import file_name
+from multilearn.storage.own_files import kind_of, own_folder
+from multilearn.storage.refusals import storing
 
 __all__ = ["MetricFiles", "ReplacedFiles"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from multilearn.events import Finished, Split, Started
-from multilearn.location import readable
 from multilearn.position import START, Position
 from multilearn.printable import printable
 from multilearn.renderers.notation import seconds
+from multilearn.storage.location import readable
 
 __all__ = ["beginning", "ending"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from multilearn import LearnerBuilder, set_seed
-from multilearn.artifacts import RunDirectory
 from multilearn.errors import ConfigurationError
 from multilearn.interrupter import Interrupter
 from multilearn.renderers import SilentRenderer
+from multilearn.storage.layout import RunDirectory
 from multilearn.testing.request import Answer, Request
 
 __all__ = ["main"]

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from multilearn import backend, walking
-from multilearn.artifacts import RunDirectory
 from multilearn.builder import LearnerBuilder
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.experiments.processes import captured
+from multilearn.storage.layout import RunDirectory
 from multilearn.testing.request import Answer, Request, place_of
 
 __all__ = ["Identical"]

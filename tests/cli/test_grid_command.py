@@ -20,8 +20,8 @@ from multilearn.errors import DirectoryError
 from multilearn.experiments import grid
 from multilearn.experiments.cells import Cell, CellFiles, seeds_of
 from multilearn.experiments.plan import Plan
-from multilearn.location import Location
 from multilearn.settings import Resume, Settings
+from multilearn.storage.location import Location
 
 Grid = Callable[..., grid.Outcome]
 Write = Callable[..., Path]

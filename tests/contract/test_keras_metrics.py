@@ -15,12 +15,12 @@ from keras import layers, ops
 from training import chunks, engine_of, ids, learner, numbers, twins
 
 from multilearn import metrics as m
-from multilearn.artifacts import RunDirectory
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.loggers import read_metric_file
 from multilearn.metrics.metric import Moment
 from multilearn.metrics.store import MetricStore
+from multilearn.storage.layout import RunDirectory
 from multilearn_keras import Classification, KerasMetric, MultiLabelClassification, Regression
 
 ITEMS, CLASSES, BATCH = 37, 3, 16

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from multilearn.artifacts import RunDirectory, file_name, metric_name
 from multilearn.events import Split
+from multilearn.storage.layout import RunDirectory, file_name, metric_name
 
 # characters that meet the rules more often than random ones do
 names = st.text(

@@ -11,13 +11,13 @@ import pytest
 import toy_experiment as toy
 
 import multilearn as ml
-from multilearn.artifacts import RunDirectory
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded
 from multilearn.experiment import earlier
 from multilearn.experiments.comparison import compare
 from multilearn.experiments.inspection import inspect
 from multilearn.renderers.phrases import beginning
+from multilearn.storage.layout import RunDirectory
 
 
 @pytest.fixture(autouse=True)

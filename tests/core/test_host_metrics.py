@@ -17,7 +17,6 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import metrics as m
-from multilearn.artifacts import RunDirectory
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split, SplitEnded, Stepped
 from multilearn.experiments.comparison import compare
@@ -26,6 +25,7 @@ from multilearn.metrics.metric import Entry, Measured, Moment, State
 from multilearn.metrics.sensor import Sensor
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import HostOutput
+from multilearn.storage.layout import RunDirectory
 
 SENSORS = (m.CpuUse(), m.CpuMemory(), m.GpuUse(), m.GpuMemory())
 

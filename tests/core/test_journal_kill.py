@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from test_checkpoint_kill import Tripwire, kill, killed
 
-from multilearn.artifacts import RunDirectory
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint import journal as journals
 from multilearn.checkpoint.journal import Journal, read_journal
@@ -18,6 +17,7 @@ from multilearn.counted_files import CountedFiles
 from multilearn.events import Split
 from multilearn.metrics.store import MetricStore
 from multilearn.position import START, Position
+from multilearn.storage.layout import RunDirectory
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
 

@@ -13,13 +13,14 @@ import pytest
 import toy_experiment as toy
 
 import multilearn as ml
-from multilearn.checkpoint import CheckpointFolder, atomic
+from multilearn.checkpoint import CheckpointFolder
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.experiments.comparison import compare
 from multilearn.experiments.inspection import inspect
 from multilearn.loggers.going_back import go_back, remove_metric_files
-from multilearn.own_files import own_folder
 from multilearn.position import Position
+from multilearn.storage import atomic
+from multilearn.storage.own_files import own_folder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes links, pipes and devices")
 

@@ -13,9 +13,9 @@ import pytest
 import toy_experiment as toy
 
 import multilearn as ml
-from multilearn import storage
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
-from multilearn.lock import locked
+from multilearn.storage import refusals as storage
+from multilearn.storage.lock import locked
 
 fcntl = pytest.importorskip("fcntl", reason="locks and limits of Unix")
 resource = pytest.importorskip("resource", reason="locks and limits of Unix")

@@ -30,11 +30,11 @@ from multilearn.errors import (
 )
 from multilearn.experiments.inspection import inspect
 from multilearn.experiments.runs import open_run
-from multilearn.lock import locked
 from multilearn.position import Position
 from multilearn.requirements import require_name
 from multilearn.resuming import locate
 from multilearn.settings import Resume
+from multilearn.storage.lock import locked
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn.events import Split
-from multilearn.own_files import is_folder
-from multilearn.storage import storing
+from multilearn.storage.own_files import is_folder
+from multilearn.storage.refusals import storing
 
 __all__ = ["HISTORY", "RunDirectory", "file_name", "metric_name"]
 

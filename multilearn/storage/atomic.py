@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from multilearn.own_files import FOLDER, is_folder
-from multilearn.storage import storing
+from multilearn.storage.own_files import FOLDER, is_folder
+from multilearn.storage.refusals import storing
 
 __all__ = ["make_folder", "replace", "sync_file", "sync_folder", "temporary", "write_atomically", "written"]
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from multilearn.errors import DirectoryError
-from multilearn.own_files import own_folder
 from multilearn.printable import printable
-from multilearn.storage import closing
+from multilearn.storage.own_files import own_folder
+from multilearn.storage.refusals import closing
 
 __all__ = ["locked"]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from multilearn.own_files import own_folder
+from multilearn.storage.own_files import own_folder
 
 __all__ = ["opened", "read_whole"]
 
