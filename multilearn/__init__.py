@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from multilearn.learner import Learner
     from multilearn.position import Position
     from multilearn.prediction import predict
-    from multilearn.seed import set_seed
+    from multilearn.seeding.seed import set_seed
 
 __all__ = [
     "DataLoader",
@@ -61,7 +61,7 @@ _HOMES = {
     "LearnerBuilder": "builder",
     "Position": "position",
     "predict": "prediction",
-    "set_seed": "seed",
+    "set_seed": "seeding.seed",
 }
 """Where the names are that are no modules. Everything is imported when it is first asked for: PEP 562."""
 

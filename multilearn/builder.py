@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from multilearn import backend as backends
-from multilearn import seed as seeds
 from multilearn.application_log import Installer
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.checkpoint.formats import check_extension
@@ -42,6 +41,7 @@ from multilearn.requirements import (
     require_metric,
     which_checkpoint,
 )
+from multilearn.seeding import seed as seeds
 from multilearn.settings import Registered, Resume, Settings
 from multilearn.starting import Run
 from multilearn.storage.location import Location

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from multilearn.protocols import Batch
-from multilearn.streams import GlobalStreams
+from multilearn.seeding.streams import GlobalStreams
 
 __all__ = ["LookAhead"]
 

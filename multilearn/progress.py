@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from multilearn import seed as seeds
 from multilearn.checkpoint.journal import Journal
 from multilearn.checkpoint.state import from_record, to_record
 from multilearn.errors import RecordError
 from multilearn.metrics.store import MetricStore
 from multilearn.position import START, Position
 from multilearn.protocols import LRScheduler, Record
-from multilearn.streams import GlobalStreams
+from multilearn.seeding import seed as seeds
+from multilearn.seeding.streams import GlobalStreams
 
 __all__ = [
     "Plan",

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from multilearn import cell
-from multilearn import seed as seeds
 from multilearn.experiment import Experiment, in_words
 from multilearn.printable import printable
+from multilearn.seeding import seed as seeds
 from multilearn.storage.layout import RunDirectory
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from multilearn import backend as backends
-from multilearn import seed as seeds
 from multilearn.checkpoint import Recorder, nbytes
 from multilearn.checkpoint.steady import steadily
 from multilearn.data import as_loader
@@ -19,6 +18,7 @@ from multilearn.opening import first_example
 from multilearn.position import Position
 from multilearn.protocols import EngineOptions, EvalEngine, Loader, Record
 from multilearn.resuming import folder_of, locate
+from multilearn.seeding import seed as seeds
 from multilearn.settings import Resume
 from multilearn.storage.location import Location
 from multilearn.storage.refusals import reading

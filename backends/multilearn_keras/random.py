@@ -132,7 +132,7 @@ def reset(n: int) -> None:
 def _current() -> _Streams:
     global _streams
     if _streams is None or (not _streams.chosen and _is_seeded_again()):
-        from multilearn import seed
+        from multilearn.seeding import seed
 
         n = seed.current() if _streams is None else seed.drawn_again()
         _streams = _Streams(n, chosen=seed.origin() != "drawn")

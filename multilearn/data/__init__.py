@@ -3,10 +3,10 @@
 from multilearn.data.batches import Batches, as_loader, kept_working, length
 from multilearn.data.iteration import batches_of, closing_after
 from multilearn.data.loader import DataLoader
-from multilearn.data.order import permutation
 from multilearn.data.places import Resting, draws_globally, go_to, place_of, require_saveable
 from multilearn.data.shuffling import out_of_order
 from multilearn.data.structure import flat, leaves, mapped
+from multilearn.seeding.order import permutation
 
 __all__ = [
     "Batches",

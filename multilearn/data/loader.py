@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from multilearn import seed as seeds
 from multilearn.data.crew import Crew
 from multilearn.data.making import BatchMaker, Task
-from multilearn.data.order import permutation, seeded_globals
 from multilearn.data.processes import WorkerProcesses
 from multilearn.data.source import Columns, source_of
 from multilearn.errors import ConfigurationError
 from multilearn.interrupter import SHIELD
 from multilearn.plain import whole
 from multilearn.protocols import Batch
+from multilearn.seeding import seed as seeds
+from multilearn.seeding.order import permutation
+from multilearn.seeding.streams import seeded_globals
 
 __all__ = ["DataLoader"]
 

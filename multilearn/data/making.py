@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.data.order import item_stream
 from multilearn.data.source import rows
 from multilearn.data.stacking import collated
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
+from multilearn.seeding.order import item_stream
 
 __all__ = ["BatchMaker", "Task", "takes_rng"]
 

@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from multilearn.data.order import derived_seed, seed_globals
+from multilearn.seeding.order import derived_seed
+from multilearn.seeding.streams import seed_globals
 
 __all__ = ["Failure", "Setup", "inside_worker", "main"]
 

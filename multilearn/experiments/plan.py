@@ -12,7 +12,7 @@ from multilearn import backend
 from multilearn import cell as cells
 from multilearn.errors import ConfigurationError
 from multilearn.experiments.cells import Cell, CellFiles, seeds_of
-from multilearn.seed import VARIABLE as SEED_VARIABLE
+from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
 
 __all__ = ["Plan", "names_of", "require_script"]
 

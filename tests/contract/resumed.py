@@ -18,7 +18,7 @@ from training import numbers, state
 from multilearn import metrics, schedulers
 from multilearn.checkpoint import KeepLast
 from multilearn.early_stopping import NoImprovement
-from multilearn.streams import GlobalStreams
+from multilearn.seeding.streams import GlobalStreams
 from multilearn_keras import Classification
 
 # no batch of another size: each would be compiled by itself

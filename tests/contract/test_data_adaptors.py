@@ -15,9 +15,9 @@ import pytest
 from training import BACKEND, assert_equal, ids, learner, numbers, twins
 
 from multilearn.data import as_loader, go_to, length, place_of
-from multilearn.data.order import derived_seed
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.position import Position
+from multilearn.seeding.order import derived_seed
 
 ITEMS, SIZE = 22, 4
 X, Y = numbers(ITEMS, 3), np.arange(ITEMS, dtype="int32")

@@ -16,8 +16,8 @@ from keras import layers, ops
 from keras.src import backend as keras_backend
 from keras.src.random import seed_generator
 
-from multilearn import seed as experiment_seed
 from multilearn.errors import BackendError, ConfigurationError
+from multilearn.seeding import seed as experiment_seed
 from multilearn_keras import initial, random
 from multilearn_keras.bits import derive, host_bits, host_halves, key_of, signed, traced_bits, traced_halves
 

@@ -22,7 +22,7 @@ from multilearn.data import as_loader, closing_after
 from multilearn.early_stopping import AllOf, FirstOf, NoImprovement, Threshold
 from multilearn.errors import NonFiniteLoss
 from multilearn.metrics.metric import Entry
-from multilearn.streams import GlobalStreams
+from multilearn.seeding.streams import GlobalStreams
 from multilearn.summary import summary
 
 

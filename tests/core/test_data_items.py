@@ -21,8 +21,9 @@ from loaded_data import FailingAt, Squares, Troubled, Witness, jittered
 
 import multilearn as ml
 from multilearn.data import permutation
-from multilearn.data.order import derived_seed, item_stream, seeded_globals
 from multilearn.errors import ConfigurationError, DataError
+from multilearn.seeding.order import derived_seed, item_stream
+from multilearn.seeding.streams import seeded_globals
 
 WAYS: list[dict[str, Any]] = [
     {},

@@ -17,7 +17,6 @@ import toy_experiment as toy
 from toy_backend import Momentum
 
 import multilearn as ml
-from multilearn import seed
 from multilearn.checkpoint import HostTensor, MpkGzRecorder, MpkRecorder, SafetensorsRecorder
 from multilearn.checkpoint.state import from_record, to_record
 from multilearn.checkpointing import SaveInterval
@@ -26,6 +25,7 @@ from multilearn.events import EpochEnded, SplitEnded, Stepped
 from multilearn.loggers.metric_file import read_metric_file
 from multilearn.plain import as_number
 from multilearn.requirements import which_checkpoint
+from multilearn.seeding import seed
 
 
 class Colour(IntEnum):

@@ -15,12 +15,12 @@ import toy_experiment as toy
 from toy_backend import Momentum, SoftmaxModel, SoftmaxRegression
 
 import multilearn as ml
-from multilearn import seed
 from multilearn.checkpoint import CheckpointFolder, KeepLast
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError, RecordMismatch
 from multilearn.events import EpochEnded, Finished, Started, Stepped
 from multilearn.position import START, Position
-from multilearn.streams import GlobalStreams
+from multilearn.seeding import seed
+from multilearn.seeding.streams import GlobalStreams
 
 ALL = KeepLast(100)
 

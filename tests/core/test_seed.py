@@ -15,9 +15,9 @@ import toy_experiment as toy
 from toy_backend import STREAM, ToyBackend
 
 import multilearn as ml
-from multilearn import seed
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn.streams import GlobalStreams
+from multilearn.seeding import seed
+from multilearn.seeding.streams import GlobalStreams
 
 
 def draws() -> list[float]:

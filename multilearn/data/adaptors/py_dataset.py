@@ -8,9 +8,9 @@ from typing import Any
 
 from multilearn.data.crew import Crew
 from multilearn.data.host import fresh
-from multilearn.data.order import seeded_globals
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
+from multilearn.seeding.streams import seeded_globals
 
 __all__ = ["PyDatasetBatches"]
 

@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from multilearn.data.host import fresh, hosted
-from multilearn.data.order import derived_seed, seed_globals, seeded_globals
 from multilearn.protocols import Batch
+from multilearn.seeding.order import derived_seed
+from multilearn.seeding.streams import seed_globals, seeded_globals
 
 __all__ = ["TorchBatches"]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from multilearn.checkpoint.tensors import HostTensor
+from multilearn.seeding.order import derived_seed
 
-__all__ = ["GlobalStreams"]
+__all__ = ["GlobalStreams", "seed_globals", "seeded_globals"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,28 @@ class GlobalStreams:
         )
 
 
+@contextmanager
+def seeded_globals(seed: int, epoch: int, number: int = 0) -> Iterator[None]:
+    """While it lasts, Python's, numpy's and (if it is loaded) torch's global streams are functions of the arguments.
+
+    They are restored afterwards: what loading draws changes no other numbers, and no other draws change it.
+    """
+    before = GlobalStreams.now()
+    try:
+        seed_globals(derived_seed(seed, epoch, number))
+        yield
+    finally:
+        before.put_back()
+
+
+def seed_globals(n: int) -> None:
+    """Start the global streams of Python, numpy and, where it is loaded, torch (on the CPU) from `n`."""
+    random.seed(n)
+    np.random.seed(n & 0xFFFFFFFF)
+    if (torch := _of_torch()) is not None:
+        torch.manual_seed(n)
+
+
 def _of_torch() -> Any:
-    """Torch's own default generator, if somebody has imported torch."""
+    """Torch's own default generator, if torch is loaded."""
     return getattr(sys.modules.get("torch"), "default_generator", None)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-__all__ = ["derived_seed", "item_stream", "permutation", "seed_globals", "seeded_globals"]
+__all__ = ["derived_seed", "item_stream", "permutation"]
 
-_MASK = 0xFFFFFFFF
 _OF_ITEMS, _OF_SEEDS = 1, 2
 
 
@@ -36,32 +31,6 @@ def item_stream(seed: int, epoch: int, item: int) -> np.random.Generator:
 def derived_seed(seed: int, epoch: int, number: int = 0) -> int:
     """A seed for somebody else's generator, below 2**63."""
     return int(_philox(seed, epoch, number, _OF_SEEDS).random_raw()) >> 1
-
-
-@contextmanager
-def seeded_globals(seed: int, epoch: int, number: int = 0) -> Iterator[None]:
-    """While it lasts, Python's, numpy's and (where it is loaded) torch's global streams are functions of the arguments.
-
-    They are put back afterwards: what loading draws moves nobody else's numbers, and nobody else's draws move it.
-    """
-    torch = getattr(sys.modules.get("torch"), "default_generator", None)
-    before = random.getstate(), np.random.get_state(), None if torch is None else torch.get_state()
-    try:
-        seed_globals(derived_seed(seed, epoch, number))
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        if torch is not None:
-            torch.set_state(before[2])
-
-
-def seed_globals(n: int) -> None:
-    """Start the global streams of Python, numpy and, where it is loaded, torch (on the CPU) from `n`."""
-    random.seed(n)
-    np.random.seed(n & _MASK)
-    if (torch := getattr(sys.modules.get("torch"), "default_generator", None)) is not None:
-        torch.manual_seed(n)
 
 
 def _philox(seed: int, epoch: int, number: int, purpose: int) -> np.random.Philox:

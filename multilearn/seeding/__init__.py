@@ -1,0 +1,1 @@
+"""One seed: what is drawn from it, and the generators that it sets."""
