@@ -30,7 +30,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 from multilearn.checkpoint import CheckpointFolder  # noqa: E402
-from multilearn.position import Position  # noqa: E402
+from multilearn.events import Position  # noqa: E402
 from multilearn_keras.host_copies import HostCopies  # noqa: E402
 from multilearn_keras.transfer import record_of  # noqa: E402
 

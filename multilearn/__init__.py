@@ -17,17 +17,17 @@ if TYPE_CHECKING:
         loggers,
         metrics,
         outputs,
-        protocols,
         renderers,
         schedulers,
     )
     from multilearn.builder import LearnerBuilder
     from multilearn.data import DataLoader
     from multilearn.evaluator import Evaluator
+    from multilearn.events import Position
     from multilearn.interrupter import Interrupter
     from multilearn.learner import Learner
-    from multilearn.position import Position
     from multilearn.prediction import predict
+    from multilearn.protocols import backend as protocols
     from multilearn.seeding.seed import set_seed
 
 __all__ = [
@@ -59,7 +59,7 @@ _HOMES = {
     "Interrupter": "interrupter",
     "Learner": "learner",
     "LearnerBuilder": "builder",
-    "Position": "position",
+    "Position": "events",
     "predict": "prediction",
     "set_seed": "seeding.seed",
 }

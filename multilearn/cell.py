@@ -20,7 +20,7 @@ from multilearn.storage.location import readable
 from multilearn.storage.own_files import own_folder
 
 if TYPE_CHECKING:
-    from multilearn.position import Position
+    from multilearn.events import Position
     from multilearn.settings import Settings
 
 __all__ = ["VARIABLE", "append", "began", "ended", "going_on"]

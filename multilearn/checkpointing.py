@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from multilearn.checkpoint import CheckpointFolder, CheckpointStrategy, CheckpointWriter
 from multilearn.counted_files import CountedFiles
 from multilearn.errors import ConfigurationError
+from multilearn.events import Position
 from multilearn.history import History, Monitor
 from multilearn.plain import real, whole
-from multilearn.position import Position
 from multilearn.protocols import Record
 
 __all__ = ["BestInMemory", "Checkpointer", "FileCheckpointer", "NoCheckpointer", "SaveInterval", "Snapshot"]

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from multilearn.errors import DirectoryError
-from multilearn.events import Split
+from multilearn.events import Position, Split
 from multilearn.experiment import Session, read_document
-from multilearn.position import Position
 from multilearn.printable import printable
 from multilearn.storage.layout import RunDirectory
 

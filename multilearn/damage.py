@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.errors import DirectoryError
-from multilearn.events import Split
+from multilearn.events import Position, Split
 from multilearn.experiment import read_document
 from multilearn.loggers import format_final
-from multilearn.position import Position
 from multilearn.storage.layout import RunDirectory, file_name
 from multilearn.storage.reading import opened
 

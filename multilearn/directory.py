@@ -15,11 +15,10 @@ from multilearn.attempt import clear_attempt, holds_run
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.damage import damages
 from multilearn.errors import DirectoryError
-from multilearn.events import Split
+from multilearn.events import START, Position, Split
 from multilearn.experiment import Session, earlier
 from multilearn.loggers.going_back import go_back, remove_metric_files
 from multilearn.obstacles import clear_obstacles, refuse_obstacles, unknown_path
-from multilearn.position import START, Position
 from multilearn.storage.atomic import make_folder
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.lock import locked

@@ -17,18 +17,16 @@ from multilearn.data import batches_of, length
 from multilearn.directory import refuse_unwritable
 from multilearn.endless import EpochLength
 from multilearn.errors import ConfigurationError
-from multilearn.events import Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
+from multilearn.events import START, Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
 from multilearn.foreign_words import EVALUATE, PREDICT, refusing
 from multilearn.listeners import Listeners
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, Loss
-from multilearn.metrics.metric import of_device
 from multilearn.metrics.store import MetricStore
-from multilearn.position import START
 from multilearn.prediction import predict
 from multilearn.printable import printable
 from multilearn.progress import Progress
-from multilearn.protocols import Device, EngineOptions
+from multilearn.protocols import Device, EngineOptions, of_device
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.notation import shown
 from multilearn.renderers.stream import ForgivingStream

@@ -6,10 +6,9 @@ import logging
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-from multilearn.events import EpochEnded, Event, Finished, Saved
+from multilearn.events import EpochEnded, Event, Finished, Position, Saved
 from multilearn.experiment import in_words
 from multilearn.loggers import MetricLogger
-from multilearn.position import Position
 from multilearn.renderers import Renderer
 
 __all__ = ["Listeners"]

@@ -12,10 +12,9 @@ from multilearn.data import Resting, batches_of, draws_globally, length, place_o
 from multilearn.early_stopping import StoppingRule, time_limit_of
 from multilearn.endless import EpochLength
 from multilearn.errors import DataError
-from multilearn.events import EpochEnded, Saved, Split
+from multilearn.events import START, EpochEnded, Position, Saved, Split
 from multilearn.interrupter import Interrupter
 from multilearn.looking_ahead import LookAhead
-from multilearn.position import START, Position
 from multilearn.progress import Plan, Progress, put_back_afterwards, schedule_record
 from multilearn.protocols import Engine, Loader, LRScheduler, Record
 from multilearn.reporting import Pending, Reporter

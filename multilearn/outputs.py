@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from multilearn.protocols import Output
 
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Tensor
 
 __all__ = ["ClassificationOutput", "MultiLabelOutput", "Output", "RegressionOutput", "SeveralOutputs"]
-
-
-@dataclass(frozen=True)
-class Output:
-    """The least that a step returns.
-
-    `loss`: 0-d, what is minimised, a mean over `count`, layer losses included.
-    `count`: what the loss divides by (items, unmasked tokens, or the sum of weights): an int, a float or a 0-d tensor.
-    It weighs the batch in the epoch's mean and in gradient accumulation.
-    `compared`: what the metrics that a model itself was compiled with are shown: `(targets, predictions, weights)` of
-    the batch as they are. None for every other task.
-    """
-
-    loss: Tensor
-    count: Any
-    compared: tuple[Any, Any, Any] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

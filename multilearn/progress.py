@@ -10,8 +10,8 @@ from typing import Any
 from multilearn.checkpoint.journal import Journal
 from multilearn.checkpoint.state import from_record, to_record
 from multilearn.errors import RecordError
+from multilearn.events import START, Position
 from multilearn.metrics.store import MetricStore
-from multilearn.position import START, Position
 from multilearn.protocols import LRScheduler, Record
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.streams import GlobalStreams

@@ -9,7 +9,7 @@ from pathlib import Path
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.journal import Journal, fault, is_extent, read_journal
 from multilearn.errors import RecordError
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn.protocols import Record
 from multilearn.storage.layout import RunDirectory
 

@@ -14,10 +14,9 @@ from multilearn.errors import NonFiniteLoss
 from multilearn.events import Reading, Split, SplitEnded, Stepped
 from multilearn.listeners import Listeners
 from multilearn.metrics import Loss
-from multilearn.metrics.metric import Moment
 from multilearn.metrics.store import MetricStore
 from multilearn.progress import Progress
-from multilearn.protocols import Engine, EvalEngine, HostOutput, StepOutput, Verifying
+from multilearn.protocols import Engine, EvalEngine, HostOutput, Moment, StepOutput, Verifying
 
 __all__ = ["NanPolicy", "Pending", "Reporter"]
 

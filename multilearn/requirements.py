@@ -9,10 +9,10 @@ from typing import Any, get_args
 from multilearn import backend as backends
 from multilearn.application_log import Installer
 from multilearn.errors import ConfigurationError
+from multilearn.events import Position
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
 from multilearn.plain import whole
-from multilearn.position import Position
 from multilearn.protocols import AdoptsMetrics, Compiler, Device
 from multilearn.reporting import NanPolicy
 from multilearn.storage.layout import file_name

@@ -10,9 +10,9 @@ from pathlib import Path
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpointing import BestInMemory, Checkpointer
 from multilearn.errors import CheckpointError
+from multilearn.events import Position
 from multilearn.experiment import earlier
 from multilearn.history import History, Monitor
-from multilearn.position import Position
 from multilearn.printable import printable
 from multilearn.protocols import Engine, Record
 from multilearn.recorded_history import journal_of

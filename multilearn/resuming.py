@@ -13,11 +13,10 @@ from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Rec
 from multilearn.checkpoint.journal import Journal
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError
-from multilearn.events import Split
+from multilearn.events import START, Position, Split
 from multilearn.experiment import earlier
 from multilearn.history import Monitor
 from multilearn.obstacles import refuse_obstacles
-from multilearn.position import START, Position
 from multilearn.protocols import Engine, Record, Weighed
 from multilearn.recorded_history import journal_of, newest_with_history
 from multilearn.settings import Resume, Settings

@@ -14,8 +14,7 @@ from typing import Any
 from multilearn.checkpoint.journal import is_extent
 from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordError
-from multilearn.events import Split
-from multilearn.position import Position
+from multilearn.events import Position, Split
 
 __all__ = ["check_schedule"]
 

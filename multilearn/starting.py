@@ -23,11 +23,20 @@ from multilearn.evidence import Weights
 from multilearn.experiment import Experiment, Session, earlier, now
 from multilearn.looking_ahead import LookAhead
 from multilearn.metrics import AnyMetric
-from multilearn.metrics.metric import of_device
 from multilearn.metrics.store import MetricStore
 from multilearn.opening import Data, spanned
 from multilearn.progress import Plan, Progress, drawn_before, progress_of, put_back_on_error, restore_schedule
-from multilearn.protocols import Backend, Engine, EngineOptions, Loader, LRScheduler, Record, Subject, Weighed
+from multilearn.protocols import (
+    Backend,
+    Engine,
+    EngineOptions,
+    Loader,
+    LRScheduler,
+    Record,
+    Subject,
+    Weighed,
+    of_device,
+)
 from multilearn.resuming import Found, find
 from multilearn.schedule_check import check_schedule
 from multilearn.settings import Settings

@@ -14,8 +14,8 @@ from multilearn.checkpoint import Recorder, nbytes
 from multilearn.checkpoint.steady import steadily
 from multilearn.data import as_loader
 from multilearn.errors import CheckpointNotFound, DataError
+from multilearn.events import Position
 from multilearn.opening import first_example
-from multilearn.position import Position
 from multilearn.protocols import EngineOptions, EvalEngine, Loader, Record
 from multilearn.resuming import folder_of, locate
 from multilearn.seeding import seed as seeds

@@ -10,8 +10,7 @@ from typing import Any, cast
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn.protocols import Asked, Engine, EngineOptions, EvalEngine, Example, Subject
-from multilearn.walking import Traced
+from multilearn.protocols import Asked, Engine, EngineOptions, EvalEngine, Example, Subject, Traced
 from multilearn_keras import random
 from multilearn_keras.compiled_metrics import CompiledMetric, metric_by_name
 from multilearn_keras.compiled_words import asked_by, refuse_overridden

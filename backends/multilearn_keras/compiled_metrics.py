@@ -17,9 +17,8 @@ from keras.src.utils.naming import get_object_name, to_snake_case
 
 from multilearn import metrics
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.metric import Entry, Measured, State
-from multilearn.outputs import Output, SeveralOutputs
-from multilearn.protocols import ArrayOps, Tensor
+from multilearn.outputs import SeveralOutputs
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 from multilearn_keras.loss_agreement import of_rows
 from multilearn_keras.metric_inputs import Compared
 from multilearn_keras.metrics import KerasMetric

@@ -13,8 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from multilearn.metrics.metric import Measured, State
-from multilearn.protocols import Tensor
+from multilearn.protocols import Measured, State, Tensor
 from multilearn_keras.metric_inputs import is_of_keras
 
 __all__ = ["MetricFunctions"]

@@ -10,8 +10,8 @@ import keras
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import class_items
 from multilearn.metrics.residuals import numbers_of
-from multilearn.outputs import ClassificationOutput, MultiLabelOutput, Output, RegressionOutput, SeveralOutputs
-from multilearn.protocols import ArrayOps, Tensor
+from multilearn.outputs import ClassificationOutput, MultiLabelOutput, RegressionOutput, SeveralOutputs
+from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["FORMS", "Compared", "is_of_keras", "measured_inputs"]
 

@@ -12,10 +12,8 @@ import keras
 import numpy as np
 
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
-from multilearn.outputs import Output
-from multilearn.protocols import ArrayOps, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 from multilearn_keras.metric_functions import MetricFunctions
 from multilearn_keras.metric_inputs import FORMS, is_of_keras, measured_inputs
 

@@ -18,7 +18,7 @@ from keras import ops
 from keras.src.ops.operation import Operation
 
 from multilearn.data import mapped
-from multilearn.walking import Phase, Traced
+from multilearn.protocols import Phase, Traced
 from multilearn_keras.transfer import to_host
 from multilearn_keras.variables import layers_of, variables
 

@@ -17,7 +17,7 @@ from multilearn.checkpoint.recorder import Contents, Recorder
 from multilearn.checkpoint.recovery import recovered
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn.protocols import Record
 from multilearn.storage import atomic
 from multilearn.storage.own_files import is_folder, own_folder

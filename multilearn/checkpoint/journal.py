@@ -20,8 +20,7 @@ from zlib import crc32
 from multilearn.checkpoint.memory import available
 from multilearn.errors import RecordError
 from multilearn.events import Split
-from multilearn.history import History
-from multilearn.series import Series
+from multilearn.history import History, Series
 from multilearn.storage import atomic
 from multilearn.storage.own_files import own_folder
 from multilearn.storage.reading import opened

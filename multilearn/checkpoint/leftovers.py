@@ -10,7 +10,7 @@ from pathlib import Path
 from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import NAME, PARTS, file_name
 from multilearn.checkpoint.recorder import Recorder
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn.printable import printable
 from multilearn.storage.layout import HISTORY
 from multilearn.storage.own_files import is_folder

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from multilearn.errors import MultilearnError, RecordError
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn.storage.atomic import write_atomically
 from multilearn.storage.layout import HISTORY
 from multilearn.storage.own_files import kind_of

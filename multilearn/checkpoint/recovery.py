@@ -14,7 +14,7 @@ from multilearn.checkpoint.leftovers import records
 from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, file_name
 from multilearn.checkpoint.recorder import Recorder
 from multilearn.errors import ConfigurationError, MultilearnError, RecordError
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn.storage.reading import opened
 
 __all__ = ["recovered"]

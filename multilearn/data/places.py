@@ -9,7 +9,7 @@ from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
 from multilearn.data.batches import Batches
 from multilearn.data.loader import DataLoader
 from multilearn.errors import ConfigurationError
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn.protocols import Loader, Record, StatefulLoader
 
 __all__ = ["Resting", "draws_globally", "go_to", "place_of", "require_saveable"]

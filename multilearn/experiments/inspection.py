@@ -12,11 +12,11 @@ from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
+from multilearn.events import Position
 from multilearn.experiments.preconditions import preconditions
 from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
 from multilearn.experiments.runs import Run, Session, open_run
 from multilearn.experiments.text import aligned, document, plural, size
-from multilearn.position import Position
 from multilearn.printable import printable
 from multilearn.recorded_history import history_problem
 from multilearn.storage.layout import RunDirectory

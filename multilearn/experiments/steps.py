@@ -16,8 +16,8 @@ from multilearn import backend, walking
 from multilearn.errors import ConfigurationError
 from multilearn.experiments.plan import names_of, require_script
 from multilearn.experiments.processes import captured
+from multilearn.protocols import Phase, Traced
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
-from multilearn.walking import Phase, Traced
 
 __all__ = ["Comparison", "Difference", "Part", "compare", "diff_step"]
 

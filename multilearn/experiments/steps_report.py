@@ -8,7 +8,7 @@ from typing import Any
 from multilearn.experiments.steps import Comparison, Difference, Part
 from multilearn.experiments.text import aligned, document
 from multilearn.printable import printable
-from multilearn.walking import Phase
+from multilearn.protocols import Phase
 
 __all__ = ["as_json", "as_text"]
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from multilearn.events import Split
-from multilearn.position import Position
+from multilearn.events import Position, Split
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import OwnFolder, is_folder, own_folder
 from multilearn.storage.refusals import storing

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from multilearn.errors import RecordError
-from multilearn.metrics.metric import UNAVAILABLE
+from multilearn.protocols import UNAVAILABLE
 from multilearn.storage.reading import opened
 
 __all__ = ["EpochValue", "MetricFile", "format_final", "format_line", "read_epoch_value", "read_metric_file"]

@@ -53,7 +53,6 @@ from multilearn.metrics.mean import Mean
 from multilearn.metrics.mean_absolute_error import MeanAbsoluteError
 from multilearn.metrics.mean_iou import MeanIoU
 from multilearn.metrics.mean_squared_error import MeanSquaredError, RootMeanSquaredError
-from multilearn.metrics.metric import UNAVAILABLE, AnyMetric, Entry, HostMetric, Metric, Moment
 from multilearn.metrics.numpy_ops import NumpyOps
 from multilearn.metrics.of_output import OfOutput
 from multilearn.metrics.perplexity import Perplexity
@@ -63,6 +62,7 @@ from multilearn.metrics.recall import Recall
 from multilearn.metrics.specificity import Specificity
 from multilearn.metrics.top_k_accuracy import TopKAccuracy
 from multilearn.metrics.word_error_rate import WordErrorRate
+from multilearn.protocols import UNAVAILABLE, AnyMetric, Entry, HostMetric, Metric, Moment
 
 __all__ = [
     "AUROC",

@@ -14,12 +14,11 @@ from multilearn.errors import ConfigurationError
 from multilearn.metrics.arguments import index, whole
 from multilearn.metrics.items import NOT_COUNTED, class_items
 from multilearn.metrics.matrix_text import DENSE, Matrix, parse, write, write_cells
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["ConfusionMatrix"]
 

@@ -20,12 +20,11 @@ from multilearn.metrics.items import (
     label_items,
     require_classes,
 )
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["Array", "Counts", "CountsMetric", "ModalMetric", "added", "of_classes", "of_labels", "ratio", "top_ids"]
 

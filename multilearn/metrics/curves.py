@@ -12,12 +12,11 @@ import numpy as np
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.arguments import choice, index
 from multilearn.metrics.items import NOT_COUNTED, binary_items, class_items, label_items
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["Array", "CurveMetric", "Sweep"]
 

@@ -9,11 +9,10 @@ import numpy as np
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import class_items
-from multilearn.metrics.metric import Entry, State
+from multilearn.protocols import Entry, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["added_edits", "edit_distances", "error_rate", "measured_sequences", "sequences"]
 

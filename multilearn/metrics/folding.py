@@ -9,9 +9,9 @@ from multilearn.metrics.accuracy import Accuracy
 from multilearn.metrics.hamming_score import HammingScore
 from multilearn.metrics.loss import Loss
 from multilearn.metrics.mean import Mean
-from multilearn.metrics.metric import AnyMetric, Entry, Measured, State, entry_of
 from multilearn.metrics.of_output import OfOutput
 from multilearn.metrics.top_k_accuracy import TopKAccuracy
+from multilearn.protocols import AnyMetric, Entry, Measured, State, entry_of
 
 __all__ = ["CountedShare", "Folding", "Merging", "WeighedMean", "folding"]
 

@@ -9,8 +9,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, SeveralOutputs
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["NOT_COUNTED", "ClassItems", "LabelItems", "binary_items", "class_items", "label_items", "require_classes"]
 

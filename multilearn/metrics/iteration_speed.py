@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from multilearn.metrics.metric import Entry, Measured, Moment, State
+from multilearn.protocols import Entry, Measured, Moment, State
 
 __all__ = ["IterationSpeed"]
 

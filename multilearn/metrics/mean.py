@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["Mean", "weighed", "weighted_mean"]
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.residuals import added_up, mean_of, measured_distances, numbers_of
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["MeanSquaredError", "RootMeanSquaredError"]
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.metric import Entry, Measured, Metric, State
 from multilearn.outputs import SeveralOutputs
+from multilearn.protocols import Entry, Measured, Metric, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["OfOutput"]
 

@@ -13,13 +13,12 @@ from multilearn.errors import ConfigurationError
 from multilearn.metrics.arguments import choice, index, share
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, top_ids
 from multilearn.metrics.items import class_items, label_items
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
 from multilearn.outputs import MultiLabelOutput
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["OverlapMetric"]
 

@@ -11,12 +11,11 @@ import numpy as np
 
 from multilearn.metrics.arguments import index
 from multilearn.metrics.items import class_items
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["Perplexity"]
 

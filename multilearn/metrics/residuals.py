@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.outputs import RegressionOutput, SeveralOutputs
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["Numbers", "added_up", "mean_of", "measured_distances", "numbers_of"]
 

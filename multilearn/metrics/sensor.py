@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from multilearn.metrics.metric import UNAVAILABLE, Entry, Measured, Moment, State
+from multilearn.protocols import UNAVAILABLE, Entry, Measured, Moment, State
 
 __all__ = ["Sensor"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from multilearn.metrics.metric import Entry, Measured, State
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Tensor

@@ -16,8 +16,7 @@ from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
 from multilearn.history import History
 from multilearn.metrics.folding import Folding, Merging, folding
-from multilearn.metrics.metric import AnyMetric, HostMetric, Measured, Moment, State, entry_of
-from multilearn.protocols import HostOutput, Record
+from multilearn.protocols import AnyMetric, HostMetric, HostOutput, Measured, Moment, Record, State, entry_of
 
 __all__ = ["MetricStore"]
 

@@ -10,13 +10,12 @@ import numpy as np
 
 from multilearn.metrics.arguments import index, whole
 from multilearn.metrics.items import class_items, require_classes
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
 from multilearn.metrics.shares import counted_up, measured_share, share_of
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["TopKAccuracy"]
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from multilearn.metrics.arguments import index
 from multilearn.metrics.edits import added_edits, error_rate, measured_sequences, sequences
-from multilearn.metrics.metric import Entry, Measured, State
 from multilearn.metrics.names import named
+from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
-    from multilearn.outputs import Output
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["WordErrorRate"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from multilearn.events import EpochEnded, Event, Finished, Saved, Split, SplitEnded, Started, Stepped
-from multilearn.position import Position
+from multilearn.events import EpochEnded, Event, Finished, Position, Saved, Split, SplitEnded, Started, Stepped
 from multilearn.printable import printable
 from multilearn.renderers.notation import rate, seconds, shown
 from multilearn.renderers.phrases import beginning, ending

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from multilearn.events import Finished, Split, Started
-from multilearn.position import START, Position
+from multilearn.events import START, Finished, Position, Split, Started
 from multilearn.printable import printable
 from multilearn.renderers.notation import seconds
 from multilearn.storage.location import readable

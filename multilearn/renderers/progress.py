@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from multilearn.events import EpochEnded, Event, Finished, Reading, Saved, Split, SplitEnded, Started, Stepped
-from multilearn.position import Position
+from multilearn.events import EpochEnded, Event, Finished, Position, Reading, Saved, Split, SplitEnded, Started, Stepped
 
 __all__ = ["Pace", "Progress"]
 

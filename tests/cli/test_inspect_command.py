@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder, MpkRecorder, SafetensorsRecorder, convert
-from multilearn.position import Position
+from multilearn.events import Position
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Write = Callable[..., Path]

@@ -17,7 +17,7 @@ from keras import layers, ops
 
 from multilearn.checkpoint import CheckpointFolder, HostTensor
 from multilearn.errors import MultilearnError, RecordError, RecordMismatch
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn_keras import Classification
 
 ONE = Position(1)

@@ -16,7 +16,7 @@ from training import BACKEND, assert_equal, ids, learner, numbers, twins
 
 from multilearn.data import as_loader, go_to, length, place_of
 from multilearn.errors import ConfigurationError, DataError
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn.seeding.order import derived_seed
 
 ITEMS, SIZE = 22, 4

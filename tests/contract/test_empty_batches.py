@@ -14,7 +14,7 @@ from keras import layers, ops
 from training import learner, numbers
 
 from multilearn.errors import DataError
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 
 X = numbers(6, 3)
 FULL, EMPTY = (X, X[:, :1]), (X[:0], X[:0, :1])

@@ -17,7 +17,7 @@ from keras import layers, ops
 from training import BACKEND, engine_of, learner, numbers
 
 from multilearn.errors import ConfigurationError
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 from multilearn_keras import Regression, load_weights
 from multilearn_keras.transfer import record_of
 from multilearn_keras.variables import variables

@@ -14,7 +14,7 @@ from training import ids, learner, numbers
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn_keras import Classification
 from multilearn_keras.host_copies import HostCopies
 from multilearn_keras.transfer import record_of

@@ -18,8 +18,8 @@ from multilearn import metrics as m
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.loggers import read_metric_file
-from multilearn.metrics.metric import Moment
 from multilearn.metrics.store import MetricStore
+from multilearn.protocols import Moment
 from multilearn.storage.layout import RunDirectory
 from multilearn_keras import Classification, KerasMetric, MultiLabelClassification, Regression
 

@@ -14,7 +14,8 @@ from multilearn import backend
 from multilearn.data import mapped
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.metrics import Accuracy, Loss, OfOutput
-from multilearn.outputs import Output, SeveralOutputs
+from multilearn.outputs import SeveralOutputs
+from multilearn.protocols import Output
 from multilearn_keras import Classification, LanguageModel, MultiLabelClassification, Regression, SequenceClassification
 
 KERNEL = "layers/dense.0/kernel"

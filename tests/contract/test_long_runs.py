@@ -12,7 +12,7 @@ from training import twins
 
 from multilearn import DataLoader, LearnerBuilder
 from multilearn.checkpoint import CheckpointFolder, KeepLast
-from multilearn.position import Position
+from multilearn.events import Position
 from multilearn.renderers import SilentRenderer
 from multilearn_keras import Classification
 

@@ -18,7 +18,7 @@ from training import assert_close, assert_equal, engine_of, learner, numbers, tr
 import multilearn as ml
 from multilearn import events
 from multilearn.errors import ConfigurationError
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 from multilearn_keras import Regression
 
 X = numbers(32, 4)

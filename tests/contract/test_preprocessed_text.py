@@ -18,7 +18,7 @@ from training import BACKEND, assert_equal, learner, twins
 from multilearn.data.fingerprint import data_facts
 from multilearn.errors import DataError
 from multilearn.metrics import Loss
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 from multilearn.renderers import SilentRenderer
 from multilearn_keras import Classification
 

@@ -14,7 +14,7 @@ from training import learner
 
 from multilearn.errors import DataError
 from multilearn.metrics import Loss
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 from multilearn.renderers import SilentRenderer
 from multilearn_keras import Regression
 

@@ -14,7 +14,7 @@ from keras import layers, ops
 from training import BACKEND, assert_equal, learner, numbers, twins
 
 from multilearn.errors import ConfigurationError, DataError
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 from multilearn_keras import Classification, Regression
 
 X, Y = numbers(16, 5), numbers(16, seed=1)

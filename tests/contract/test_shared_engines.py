@@ -11,8 +11,7 @@ from training import numbers, state
 
 from multilearn import backend
 from multilearn.metrics import Loss
-from multilearn.outputs import Output
-from multilearn.protocols import Engine, EngineOptions, Example
+from multilearn.protocols import Engine, EngineOptions, Example, Output
 
 RATE = 0.1
 

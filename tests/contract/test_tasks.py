@@ -14,7 +14,8 @@ from training import BACKEND, chunks, engine_of, evaluate, ids, learner, numbers
 from multilearn import DataLoader
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.metrics import Accuracy, Loss
-from multilearn.outputs import Output, RegressionOutput
+from multilearn.outputs import RegressionOutput
+from multilearn.protocols import Output
 from multilearn_keras import Classification, Regression
 
 LENGTHS = (3, 1, 4, 2)

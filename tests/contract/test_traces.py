@@ -14,7 +14,7 @@ from keras import layers, ops, optimizers
 from training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, train, twins
 
 from multilearn.metrics import Accuracy, Loss, MeanSquaredError
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 from multilearn_keras import Classification, Regression
 
 TRACED = BACKEND != "torch"

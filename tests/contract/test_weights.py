@@ -17,7 +17,7 @@ from training import BACKEND, assert_equal, ids, learner, numbers, state, twins
 
 from multilearn.checkpoint import HostTensor, KeepLast, MpkGzRecorder, MpkRecorder, SafetensorsRecorder, convert
 from multilearn.errors import CheckpointNotFound, ConfigurationError, MultilearnError, RecordError, RecordMismatch
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 from multilearn_keras import Classification, load_weights, save_model
 from multilearn_keras.transfer import record_of
 from multilearn_keras.variables import variables_of

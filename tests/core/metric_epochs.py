@@ -11,8 +11,8 @@ import numpy as np
 from multilearn.events import Split
 from multilearn.metrics import Entry, Metric, Moment, NumpyOps
 from multilearn.metrics.store import MetricStore
-from multilearn.outputs import ClassificationOutput, MultiLabelOutput, Output
-from multilearn.protocols import HostOutput
+from multilearn.outputs import ClassificationOutput, MultiLabelOutput
+from multilearn.protocols import HostOutput, Output
 
 OPS = NumpyOps()
 MOMENT = Moment(None, 0.0, 0.0)

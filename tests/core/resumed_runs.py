@@ -21,7 +21,7 @@ from multilearn.checkpoint import DEFAULT, AnyOf, KeepBest, KeepEvery, KeepLast,
 from multilearn.data import as_loader, closing_after
 from multilearn.early_stopping import AllOf, FirstOf, NoImprovement, Threshold
 from multilearn.errors import NonFiniteLoss
-from multilearn.metrics.metric import Entry
+from multilearn.protocols import Entry
 from multilearn.seeding.streams import GlobalStreams
 from multilearn.summary import summary
 

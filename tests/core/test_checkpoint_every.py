@@ -15,8 +15,7 @@ from multilearn import loop as loop_module
 from multilearn.checkpoint import KeepBest, KeepLast
 from multilearn.checkpointing import FileCheckpointer
 from multilearn.errors import NonFiniteLoss
-from multilearn.events import Saved
-from multilearn.position import Position
+from multilearn.events import Position, Saved
 
 
 class Killed(Exception):

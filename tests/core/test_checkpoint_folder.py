@@ -10,7 +10,7 @@ import pytest
 
 from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder, nbytes, write_atomically
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
-from multilearn.position import Position
+from multilearn.events import Position
 
 P = Position.parse
 PARTS = ("model", "optim", "scheduler")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder
-from multilearn.position import Position
+from multilearn.events import Position
 
 P = Position.parse
 CALLS = ("fsync", "replace", "unlink")

@@ -12,7 +12,7 @@ import pytest
 
 from multilearn.checkpoint import CheckpointFolder, CheckpointWriter, MpkGzRecorder
 from multilearn.errors import CheckpointError
-from multilearn.position import Position
+from multilearn.events import Position
 
 
 class Gate(MpkGzRecorder):
@@ -89,7 +89,7 @@ def test_an_error_in_the_main_thread_ends_the_process_with_the_write_done(tmp_pa
         import sys
         from pathlib import Path
         from multilearn.checkpoint import CheckpointFolder, CheckpointWriter
-        from multilearn.position import Position
+        from multilearn.events import Position
         writer = CheckpointWriter(CheckpointFolder(Path(sys.argv[1])))
         try:
             writer.save(Position(1), {{"model": {{"text": "x" * 1_000_000}}}})

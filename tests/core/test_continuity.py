@@ -11,7 +11,7 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.continuity import changes
-from multilearn.position import Position
+from multilearn.events import Position
 
 
 def stopped(directory: Path, size: int, at: int) -> None:

@@ -17,8 +17,8 @@ from sklearn.preprocessing import label_binarize
 from multilearn.events import Split
 from multilearn.metrics import AUROC, AveragePrecision, OfOutput
 from multilearn.metrics.store import MetricStore
-from multilearn.outputs import Output, SeveralOutputs
-from multilearn.protocols import HostOutput
+from multilearn.outputs import SeveralOutputs
+from multilearn.protocols import HostOutput, Output
 
 REFERENCES: dict[Any, Any] = {AUROC: sk.roc_auc_score, AveragePrecision: sk.average_precision_score}
 KINDS = pytest.mark.parametrize("kind", REFERENCES)

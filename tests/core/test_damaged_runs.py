@@ -12,7 +12,7 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, MpkRecorder, SafetensorsRecorder
-from multilearn.position import Position
+from multilearn.events import Position
 
 Damage = Callable[[Path], object]
 

@@ -14,10 +14,9 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import events
-from multilearn.events import Finished, MetricInfo, Reading, Started
+from multilearn.events import Finished, MetricInfo, Position, Reading, Started
+from multilearn.history import Series
 from multilearn.metrics import Entry
-from multilearn.position import Position
-from multilearn.series import Series
 
 SCALARS = (bool, int, float, str, type(None), Path, events.Split)
 

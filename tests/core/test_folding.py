@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from multilearn import metrics as m
 from multilearn.events import Reading, Split
 from multilearn.metrics.folding import Folding, Merging, folding
-from multilearn.metrics.metric import Moment
 from multilearn.metrics.store import MetricStore
-from multilearn.protocols import HostOutput
+from multilearn.protocols import HostOutput, Moment
 
 FLOATS = st.floats(width=32)
 COUNTS = st.one_of(st.floats(0, 1e6, width=32), st.integers(0, 100).map(float), st.just(float("nan")))

@@ -21,10 +21,9 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import Split, SplitEnded, Stepped
 from multilearn.experiments.comparison import compare
 from multilearn.loggers import read_metric_file
-from multilearn.metrics.metric import Entry, Measured, Moment, State
 from multilearn.metrics.sensor import Sensor
 from multilearn.metrics.store import MetricStore
-from multilearn.protocols import HostOutput
+from multilearn.protocols import Entry, HostOutput, Measured, Moment, State
 from multilearn.storage.layout import RunDirectory
 
 SENSORS = (m.CpuUse(), m.CpuMemory(), m.GpuUse(), m.GpuMemory())

@@ -18,7 +18,7 @@ import pytest
 
 import multilearn
 from multilearn import events
-from multilearn.position import Position
+from multilearn.events import Position
 
 PACKAGE = Path(multilearn.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -14,9 +14,8 @@ from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint import journal as journals
 from multilearn.checkpoint.journal import Journal, read_journal
 from multilearn.counted_files import CountedFiles
-from multilearn.events import Split
+from multilearn.events import START, Position, Split
 from multilearn.metrics.store import MetricStore
-from multilearn.position import START, Position
 from multilearn.storage.layout import RunDirectory
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointFolder, CheckpointStrategy, KeepBest, KeepLast
 from multilearn.checkpoint.strategies import KeepEvery
 from multilearn.checkpointing import FileCheckpointer
+from multilearn.events import Position
 from multilearn.history import History
-from multilearn.position import Position
 
 STRATEGIES: dict[str, CheckpointStrategy] = {
     "default": DEFAULT,

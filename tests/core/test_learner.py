@@ -17,9 +17,8 @@ from toy_backend import Momentum, SoftmaxModel
 
 import multilearn as ml
 from multilearn.errors import ConfigurationError, DataError, DirectoryError, NonFiniteLoss
-from multilearn.events import EpochEnded, Finished, Started, Stepped
+from multilearn.events import START, EpochEnded, Finished, Position, Started, Stepped
 from multilearn.loggers import read_metric_file
-from multilearn.position import START, Position
 
 
 def experiment(directory: Path) -> Any:

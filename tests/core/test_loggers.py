@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from multilearn.errors import ConfigurationError, StorageError
-from multilearn.events import EpochEnded, MetricInfo, Reading, Split, SplitEnded, Started, Stepped
+from multilearn.events import START, EpochEnded, MetricInfo, Position, Reading, Split, SplitEnded, Started, Stepped
 from multilearn.loggers import FileMetricLogger, MemoryMetricLogger, MetricLogger, read_metric_file
 from multilearn.loggers import open_files as files_module
-from multilearn.position import START, Position
 
 INFOS = (MetricInfo("Loss"), MetricInfo("Top 5"))
 BATCHES = 4

@@ -17,13 +17,12 @@ from multilearn import reporting
 from multilearn.checkpointing import SaveInterval
 from multilearn.data import Batches
 from multilearn.errors import NonFiniteLoss
-from multilearn.events import EpochEnded, Saved, Split, SplitEnded, Stepped
+from multilearn.events import START, EpochEnded, Position, Saved, Split, SplitEnded, Stepped
 from multilearn.interrupter import Interrupter
 from multilearn.listeners import Listeners
 from multilearn.loop import Course, Loop
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.position import START, Position
 from multilearn.progress import Plan, Progress
 from multilearn.protocols import HostOutput, Record, StepOutput
 from multilearn.renderers import SilentRenderer

@@ -16,7 +16,8 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import Accuracy, Entry, Loss, Metric, NumpyOps
-from multilearn.outputs import ClassificationOutput, Output, RegressionOutput
+from multilearn.outputs import ClassificationOutput, RegressionOutput
+from multilearn.protocols import Output
 
 Array = np.ndarray[Any, Any]
 OPS = NumpyOps()

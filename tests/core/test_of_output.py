@@ -7,7 +7,8 @@ import pytest
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import Accuracy, Loss, NumpyOps, OfOutput
-from multilearn.outputs import ClassificationOutput, Output, SeveralOutputs
+from multilearn.outputs import ClassificationOutput, SeveralOutputs
+from multilearn.protocols import Output
 
 LOGITS = np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 1.0], [0.0, 3.0]], "float32")
 KIND = ClassificationOutput(np.float32(0.25), 4, LOGITS, np.array([0, 1, 1, 1], "int32"))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multilearn.errors import ConfigurationError
-from multilearn.position import START, Position
+from multilearn.events import START, Position
 
 positions = st.builds(Position, st.integers(0, 10**6), st.none() | st.integers(1, 10**6))
 

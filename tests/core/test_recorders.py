@@ -22,7 +22,7 @@ from multilearn.checkpoint import (
     read_file,
 )
 from multilearn.errors import ConfigurationError, RecordError
-from multilearn.position import Position
+from multilearn.events import Position
 
 
 class Bz2Recorder:

@@ -28,7 +28,7 @@ from multilearn.checkpoint import (
 )
 from multilearn.checkpoint.tensors import DTYPES
 from multilearn.errors import CheckpointError, ConfigurationError, RecordError
-from multilearn.position import Position
+from multilearn.events import Position
 
 RECORDERS = [MpkGzRecorder, MpkRecorder, SafetensorsRecorder]
 PLAIN = [MpkRecorder, SafetensorsRecorder]  # every byte of the file is seen by the decoder

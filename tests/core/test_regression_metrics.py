@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.metrics import R2, Entry, Mean, MeanAbsoluteError, MeanSquaredError, NumpyOps, RootMeanSquaredError
-from multilearn.outputs import ClassificationOutput, Output, RegressionOutput, SeveralOutputs
+from multilearn.outputs import ClassificationOutput, RegressionOutput, SeveralOutputs
+from multilearn.protocols import Output
 
 Array = np.ndarray[Any, Any]
 OPS = NumpyOps()

@@ -17,8 +17,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multilearn.events import EpochEnded, Finished, MetricInfo, Reading, Saved, Split, SplitEnded, Started, Stepped
-from multilearn.position import START, Position
+from multilearn.events import (
+    START,
+    EpochEnded,
+    Finished,
+    MetricInfo,
+    Position,
+    Reading,
+    Saved,
+    Split,
+    SplitEnded,
+    Started,
+    Stepped,
+)
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer, sparkline
 from multilearn.renderers.lines import Lines
 from multilearn.renderers.notation import shown
@@ -220,7 +231,7 @@ def test_lines_need_no_rich() -> None:
     code = (
         "import sys; sys.modules['rich'] = None\n"
         "from multilearn.renderers.cli import CliRenderer\n"
-        "from multilearn.events import Started, Split\nfrom multilearn.position import START\n"
+        "from multilearn.events import Started, Split\nfrom multilearn.events import START\n"
         "CliRenderer().render(Started('here', 2, START, {}, {}, {}))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,8 +14,7 @@ import toy_experiment as toy
 import multilearn as ml
 from multilearn.checkpoint import AnyOf, CheckpointFolder, KeepBest, KeepLast
 from multilearn.errors import ConfigurationError
-from multilearn.events import EpochEnded, Finished
-from multilearn.position import Position
+from multilearn.events import EpochEnded, Finished, Position
 
 LOSSES = [0.5, 0.3, 0.4, 0.3, 0.6]
 """The best epoch is 2: the fourth is as good, and later."""

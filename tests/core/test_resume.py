@@ -17,8 +17,7 @@ from toy_backend import Momentum, SoftmaxModel, SoftmaxRegression
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, KeepLast
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError, RecordMismatch
-from multilearn.events import EpochEnded, Finished, Started, Stepped
-from multilearn.position import START, Position
+from multilearn.events import START, EpochEnded, Finished, Position, Started, Stepped
 from multilearn.seeding import seed
 from multilearn.seeding.streams import GlobalStreams
 

@@ -124,7 +124,7 @@ def test_streams_come_back_as_they_were() -> None:
 
 def test_streams_survive_a_record_bit_for_bit(tmp_path: Path) -> None:
     from multilearn.checkpoint import CheckpointFolder
-    from multilearn.position import Position
+    from multilearn.events import Position
 
     ml.set_seed(3)
     random.gauss(0, 1)

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from multilearn.early_stopping import NoImprovement, Threshold
 from multilearn.events import Split
-from multilearn.history import History
+from multilearn.history import History, Series
 from multilearn.schedulers import ReduceOnPlateau
-from multilearn.series import Series
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 3)), max_size=12))

@@ -15,7 +15,8 @@ import pytest
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.experiments.steps import Comparison, compare, diff_step
 from multilearn.experiments.steps_report import as_json, as_text, sentences
-from multilearn.walking import Phase, Traced, read, write
+from multilearn.protocols import Phase, Traced
+from multilearn.walking import read, write
 
 F32 = 2.0**-23
 

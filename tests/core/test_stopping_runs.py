@@ -14,8 +14,7 @@ import multilearn as ml
 from multilearn import loop as loop_module
 from multilearn.early_stopping import AllOf, FirstOf, NoImprovement, Threshold, TimeLimit
 from multilearn.errors import ConfigurationError
-from multilearn.events import EpochEnded, Finished, Started
-from multilearn.position import Position
+from multilearn.events import EpochEnded, Finished, Position, Started
 
 LOSSES = [0.5, 0.3, 0.4, 0.35, 0.2, 0.1]
 REASON = "no improvement of Loss (valid) in 2 epochs: the lowest was 0.3 in epoch 2"

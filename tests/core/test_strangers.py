@@ -28,9 +28,9 @@ from multilearn.errors import (
     RecordError,
     StorageError,
 )
+from multilearn.events import Position
 from multilearn.experiments.inspection import inspect
 from multilearn.experiments.runs import open_run
-from multilearn.position import Position
 from multilearn.requirements import require_name
 from multilearn.resuming import locate
 from multilearn.settings import Resume

@@ -18,7 +18,8 @@ from sklearn.metrics import log_loss
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import CharErrorRate, Entry, NumpyOps, Perplexity, WordErrorRate
 from multilearn.metrics.edits import edit_distances
-from multilearn.outputs import ClassificationOutput, Output, RegressionOutput
+from multilearn.outputs import ClassificationOutput, RegressionOutput
+from multilearn.protocols import Output
 
 Array = np.ndarray[Any, Any]
 OPS = NumpyOps()

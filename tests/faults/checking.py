@@ -11,7 +11,7 @@ from pathlib import Path
 from running import Ended
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.position import Position
+from multilearn.events import Position
 
 TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z (INFO|WARNING|ERROR) ")
 

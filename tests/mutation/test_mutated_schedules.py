@@ -17,7 +17,7 @@ from mutations import trees
 
 from multilearn.checkpoint import CheckpointFolder, HostTensor
 from multilearn.errors import CheckpointError
-from multilearn.position import Position
+from multilearn.events import Position
 
 hypothesis.settings.load_profile("mutations")
 

@@ -21,7 +21,7 @@ from processes import (
 )
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.position import Position
+from multilearn.events import Position
 
 SOURCE, *OTHERS = BACKENDS
 BATCHES = 23

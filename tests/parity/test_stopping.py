@@ -28,7 +28,7 @@ from processes import (
 )
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.position import START, Position
+from multilearn.events import START, Position
 
 BATCHES = 23
 KILLED = [backend for backend in BACKENDS if backend != "tensorflow"]

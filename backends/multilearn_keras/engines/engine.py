@@ -13,8 +13,7 @@ from keras import ops
 from multilearn.checkpoint import nbytes
 from multilearn.errors import ConfigurationError, MultilearnError
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
-from multilearn.walking import Phase, Traced
+from multilearn.protocols import Batch, EngineOptions, Example, Phase, Record, StepOutput, Subject, Traced
 from multilearn_keras.beside import Beside, without_beside
 from multilearn_keras.constant_outputs import refuse_constant_outputs, refuse_unmoved, softmaxes_of_one
 from multilearn_keras.derived import derive
@@ -105,7 +104,7 @@ class KerasEngine(OpenedModel, ABC):
         }
 
     def walk(self, batch: Batch, lr: float) -> Iterator[Traced]:
-        """One training step, taken apart: see `multilearn.walking.Walker`."""
+        """One training step, taken apart: see `multilearn.protocols.trace.Walker`."""
         with self._on_device():
             yield from traced_step(self._task, self._prepared(batch))
             self.train_step(batch, lr, update=True)

@@ -10,8 +10,7 @@ import jax
 import keras
 
 from multilearn.metrics import Metric
-from multilearn.outputs import Output
-from multilearn.protocols import Batch, HostOutput, StepOutput
+from multilearn.protocols import Batch, HostOutput, Output, StepOutput
 from multilearn_keras.engines.jax_padding import Filled, Filler, filler
 from multilearn_keras.engines.jax_programs import Programs, asks_for_value, fetched
 from multilearn_keras.engines.opened import OpenedModel

@@ -13,8 +13,7 @@ from keras import ops
 from multilearn.data import leaves, mapped
 from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
-from multilearn.outputs import Output
-from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, StepOutput
+from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Output, StepOutput
 from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.engines.inputs import host_array, require_items, require_numeric

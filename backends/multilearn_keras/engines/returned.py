@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from multilearn.errors import ConfigurationError
-from multilearn.outputs import Output
+from multilearn.protocols import Output
 
 __all__ = ["require_output"]
 

@@ -14,8 +14,7 @@ from keras.src.backend.tensorflow import numpy as keras_numpy
 
 from multilearn.data import mapped
 from multilearn.metrics import Metric
-from multilearn.outputs import Output
-from multilearn.protocols import Batch, Example, HostOutput, StepOutput
+from multilearn.protocols import Batch, Example, HostOutput, Output, StepOutput
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.opened import OpenedModel

@@ -9,7 +9,8 @@ import keras
 from keras import ops
 from keras.src.backend.common.masking import get_keras_mask
 
-from multilearn.outputs import ClassificationOutput, MultiLabelOutput, Output, RegressionOutput, SeveralOutputs
+from multilearn.outputs import ClassificationOutput, MultiLabelOutput, RegressionOutput, SeveralOutputs
+from multilearn.protocols import Output
 from multilearn_keras.activations import refuse_activated, refuse_activated_output
 from multilearn_keras.labels import check_ids, check_items, check_shares, check_targets
 from multilearn_keras.losses import (

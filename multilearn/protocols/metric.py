@@ -10,7 +10,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.plain import as_number, is_number
 
 if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Tensor
+    from multilearn.protocols.arrays import ArrayOps, Tensor
 
 __all__ = [
     "UNAVAILABLE",

@@ -1,0 +1,88 @@
+"""The seams: what the core asks of a framework, of a task and of its data. Each lists what its caller calls.
+
+Who writes a backend begins with `Backend` and `Engine`.
+"""
+
+from multilearn.protocols.arrays import ArrayOps, Batch, Device, Record, Tensor
+from multilearn.protocols.backend import (
+    AdoptsMetrics,
+    Asked,
+    Backend,
+    FindsDevices,
+    SettlesNumerics,
+    TellsNumerics,
+    UnderstandsCompiled,
+)
+from multilearn.protocols.engine import (
+    Compiler,
+    Engine,
+    EngineOptions,
+    EvalEngine,
+    Example,
+    HostOutput,
+    StepOutput,
+    Subject,
+    Verifying,
+    Weighed,
+)
+from multilearn.protocols.loader import Fingerprinted, Loader, StatefulLoader
+from multilearn.protocols.metric import (
+    UNAVAILABLE,
+    AnyMetric,
+    Entry,
+    HostMetric,
+    Measured,
+    Metric,
+    Moment,
+    State,
+    entry_of,
+    of_device,
+)
+from multilearn.protocols.scheduler import LRScheduler
+from multilearn.protocols.task import Optimizer, Output, Task
+from multilearn.protocols.trace import Phase, Traced, Walker
+
+__all__ = [
+    "UNAVAILABLE",
+    "AdoptsMetrics",
+    "AnyMetric",
+    "ArrayOps",
+    "Asked",
+    "Backend",
+    "Batch",
+    "Compiler",
+    "Device",
+    "Engine",
+    "EngineOptions",
+    "Entry",
+    "EvalEngine",
+    "Example",
+    "FindsDevices",
+    "Fingerprinted",
+    "HostMetric",
+    "HostOutput",
+    "LRScheduler",
+    "Loader",
+    "Measured",
+    "Metric",
+    "Moment",
+    "Optimizer",
+    "Output",
+    "Phase",
+    "Record",
+    "SettlesNumerics",
+    "State",
+    "StatefulLoader",
+    "StepOutput",
+    "Subject",
+    "Task",
+    "TellsNumerics",
+    "Tensor",
+    "Traced",
+    "UnderstandsCompiled",
+    "Verifying",
+    "Walker",
+    "Weighed",
+    "entry_of",
+    "of_device",
+]
