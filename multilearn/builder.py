@@ -11,8 +11,7 @@ from typing import Any
 from multilearn import backend as backends
 from multilearn.application_log import Installer
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
-from multilearn.checkpoint.formats import check_extension
-from multilearn.checkpointing import SaveInterval
+from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.configuration import builder_of_file, builder_of_run
 from multilearn.contradictions import refuse_contradictions, refuse_twice, refuse_unmeasured
 from multilearn.declaration import to_toml
@@ -27,6 +26,7 @@ from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.opening import own
 from multilearn.protocols import Compiler, Device, FindsDevices
+from multilearn.records.formats import check_extension
 from multilearn.renderers import Renderer
 from multilearn.reporting import NanPolicy
 from multilearn.requirements import (

@@ -13,10 +13,9 @@ from typing import Any, NoReturn
 
 from multilearn import walking
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
-from multilearn.checkpoint.trial import require_savable
-from multilearn.checkpointing import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
+from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
+from multilearn.checkpoint.counted_files import CountedFiles
 from multilearn.contradictions import refuse_without_data
-from multilearn.counted_files import CountedFiles
 from multilearn.directory import bring_along, prepare, taken
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
@@ -29,6 +28,7 @@ from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.opening import Data, examine, spanned
 from multilearn.printable import printable
+from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.sparkline import blocks_for
 from multilearn.renderers.stream import ForgivingStream

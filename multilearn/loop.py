@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from multilearn.checkpointing import Checkpointer, NoCheckpointer, SaveInterval
+from multilearn.checkpoint.checkpointer import Checkpointer, NoCheckpointer, SaveInterval
 from multilearn.data import Resting, batches_of, draws_globally, length, place_of
 from multilearn.early_stopping import StoppingRule, time_limit_of
 from multilearn.endless import EpochLength

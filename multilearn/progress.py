@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from multilearn.checkpoint.journal import Journal
-from multilearn.checkpoint.state import from_record, to_record
 from multilearn.errors import RecordError
 from multilearn.events import START, Position
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import LRScheduler, Record
+from multilearn.records.journal import Journal
+from multilearn.records.object_state import from_record, to_record
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.streams import GlobalStreams
 

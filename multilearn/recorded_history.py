@@ -7,10 +7,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpoint.journal import Journal, fault, is_extent, read_journal
 from multilearn.errors import RecordError
 from multilearn.events import Position
 from multilearn.protocols import Record
+from multilearn.records.journal import Journal, fault, is_extent, read_journal
 from multilearn.storage.layout import RunDirectory
 
 __all__ = ["history_problem", "journal_of", "newest_with_history"]

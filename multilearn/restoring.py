@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpointing import BestInMemory, Checkpointer
+from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer
 from multilearn.errors import CheckpointError
 from multilearn.events import Position
 from multilearn.experiment import earlier

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from multilearn.attempt import holds_traces
 from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder, nbytes
-from multilearn.checkpoint.journal import Journal
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError
 from multilearn.events import START, Position, Split
@@ -19,6 +18,7 @@ from multilearn.history import Monitor
 from multilearn.obstacles import refuse_obstacles
 from multilearn.protocols import Engine, Record, Weighed
 from multilearn.recorded_history import journal_of, newest_with_history
+from multilearn.records.journal import Journal
 from multilearn.settings import Resume, Settings
 from multilearn.storage.layout import RunDirectory
 

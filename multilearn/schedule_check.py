@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from multilearn.checkpoint.journal import is_extent
-from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordError
 from multilearn.events import Position, Split
+from multilearn.records.journal import is_extent
+from multilearn.records.tensors import HostTensor
 
 __all__ = ["check_schedule"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from multilearn.application_log import Installer, file_log
 from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, Recorder
+from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.checkpoint.strategies import best_of
-from multilearn.checkpointing import SaveInterval
 from multilearn.early_stopping import StoppingRule, watched_by
 from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split

@@ -10,9 +10,7 @@ from typing import Any
 
 from multilearn import evidence
 from multilearn.checkpoint import DEFAULT
-from multilearn.checkpoint.state import to_record
 from multilearn.checkpoint.strategies import best_of
-from multilearn.checkpoint.trial import require_savable
 from multilearn.continuity import changes
 from multilearn.data import Resting, go_to, place_of, require_saveable
 from multilearn.declaration import declared
@@ -37,6 +35,7 @@ from multilearn.protocols import (
     Weighed,
     of_device,
 )
+from multilearn.records.object_state import require_savable, to_record
 from multilearn.resuming import Found, find
 from multilearn.schedule_check import check_schedule
 from multilearn.settings import Settings

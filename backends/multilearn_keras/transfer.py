@@ -14,8 +14,8 @@ import keras
 import ml_dtypes
 import numpy as np
 
-from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordMismatch
+from multilearn.records.tensors import HostTensor
 from multilearn_keras.host_copies import HostCopies
 from multilearn_keras.variables import nest
 

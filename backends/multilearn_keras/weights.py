@@ -13,11 +13,11 @@ import ml_dtypes
 import numpy as np
 
 from multilearn.checkpoint import Contents, HostTensor, Recorder, nbytes, read_file
-from multilearn.checkpoint.formats import BUILT_IN
-from multilearn.checkpoint.heading import FORMAT
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
 from multilearn.printable import printable
+from multilearn.records.formats import BUILT_IN
+from multilearn.records.heading import FORMAT
 from multilearn.requirements import which_checkpoint
 from multilearn.resuming import folder_of, locate
 from multilearn.settings import Resume

@@ -1,14 +1,14 @@
 """Checkpoints: records, the files they are kept in, and which of them to keep."""
 
 from multilearn.checkpoint.folder import CheckpointFolder
-from multilearn.checkpoint.formats import convert, read_file
-from multilearn.checkpoint.matching import differences, nbytes, require_match
-from multilearn.checkpoint.mpk import MpkGzRecorder, MpkRecorder
-from multilearn.checkpoint.recorder import Contents, Recorder
-from multilearn.checkpoint.safetensors import SafetensorsRecorder
 from multilearn.checkpoint.strategies import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, KeepEvery, KeepLast
-from multilearn.checkpoint.tensors import HostTensor
 from multilearn.checkpoint.writer import CheckpointWriter
+from multilearn.records.formats import convert, read_file
+from multilearn.records.matching import differences, nbytes, require_match
+from multilearn.records.mpk import MpkGzRecorder, MpkRecorder
+from multilearn.records.recorder import Contents, Recorder
+from multilearn.records.safetensors import SafetensorsRecorder
+from multilearn.records.tensors import HostTensor
 from multilearn.storage.atomic import write_atomically
 
 __all__ = [

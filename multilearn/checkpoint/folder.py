@@ -8,17 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from multilearn.checkpoint import leftovers
-from multilearn.checkpoint.files import fault, misfit, read_part, write_part
-from multilearn.checkpoint.formats import check_extension, largest, recorder_of
+from multilearn.checkpoint import recovery as leftovers
 from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, ManifestFile, file_name
-from multilearn.checkpoint.mpk import MpkGzRecorder
-from multilearn.checkpoint.recorder import Contents, Recorder
+from multilearn.checkpoint.part import fault, misfit, read_part, write_part
 from multilearn.checkpoint.recovery import recovered
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
 from multilearn.events import Position
 from multilearn.protocols import Record
+from multilearn.records.formats import check_extension, largest, recorder_of
+from multilearn.records.mpk import MpkGzRecorder
+from multilearn.records.recorder import Contents, Recorder
 from multilearn.storage import atomic
 from multilearn.storage.own_files import is_folder, own_folder
 from multilearn.storage.refusals import storing

@@ -14,6 +14,7 @@ from typing import Any
 
 from multilearn.errors import MultilearnError, RecordError
 from multilearn.events import Position
+from multilearn.records.recorder import EXTENSION
 from multilearn.storage.atomic import write_atomically
 from multilearn.storage.layout import HISTORY
 from multilearn.storage.own_files import kind_of
@@ -21,7 +22,7 @@ from multilearn.storage.reading import read_whole
 from multilearn.storage.refusals import refused
 from multilearn.storage.strict_json import parsed
 
-__all__ = ["EXTENSION", "NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "is_ours"]
+__all__ = ["NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "is_ours"]
 
 NAME = "manifest.json"
 PARTS = ("model", "optim", "scheduler")
@@ -30,8 +31,6 @@ _LARGEST = 1 << 25
 _DEEPEST = 5
 _SAID = 300  # characters of what is wrong with it
 _MOST = 1 << 63  # bytes that a file may have
-EXTENSION = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*"
-"""What a recorder's extension looks like."""
 _FILE = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 

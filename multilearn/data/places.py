@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from multilearn.checkpoint.state import from_record, to_record
 from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
 from multilearn.data.batches import Batches
 from multilearn.data.loader import DataLoader
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.protocols import Loader, Record, StatefulLoader
+from multilearn.records.object_state import from_record, to_record
 
 __all__ = ["Resting", "draws_globally", "go_to", "place_of", "require_saveable"]
 

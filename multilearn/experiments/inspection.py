@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpoint.formats import BUILT_IN
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
@@ -19,6 +18,7 @@ from multilearn.experiments.runs import Run, Session, open_run
 from multilearn.experiments.text import aligned, document, plural, size
 from multilearn.printable import printable
 from multilearn.recorded_history import history_problem
+from multilearn.records.formats import BUILT_IN
 from multilearn.storage.layout import RunDirectory
 
 __all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multilearn.checkpoint.bounded import Skimmed
-from multilearn.checkpoint.formats import BUILT_IN
-from multilearn.checkpoint.tensors import TensorFacts
 from multilearn.errors import DirectoryError, RecordError
 from multilearn.experiments.text import aligned, document, plural, size
 from multilearn.printable import printable
+from multilearn.records.bounded_io import Skimmed
+from multilearn.records.formats import BUILT_IN
+from multilearn.records.tensors import TensorFacts
 from multilearn.storage.reading import opened
 
 __all__ = ["Entry", "InspectedRecord", "inspect_record"]

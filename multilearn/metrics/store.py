@@ -10,13 +10,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from multilearn.checkpoint.journal import Journal
-from multilearn.checkpoint.state import from_record, to_record
 from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
 from multilearn.history import History
 from multilearn.metrics.folding import Folding, Merging, folding
 from multilearn.protocols import AnyMetric, HostMetric, HostOutput, Measured, Moment, Record, State, entry_of
+from multilearn.records.journal import Journal
+from multilearn.records.object_state import from_record, to_record
 
 __all__ = ["MetricStore"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.checkpoint.tensors import HostTensor
+from multilearn.records.tensors import HostTensor
 from multilearn.seeding.order import derived_seed
 
 __all__ = ["GlobalStreams", "seed_globals", "seeded_globals"]

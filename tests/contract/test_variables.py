@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from keras import layers
 from keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
 
-from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import ConfigurationError, RecordMismatch
 from multilearn.evidence import fingerprint
+from multilearn.records.tensors import HostTensor
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.transfer import assign, record_of, specification, to_device, to_host
 from multilearn_keras.variables import flatten, nest, variables, variables_of

@@ -13,7 +13,7 @@ import toy_experiment as toy
 import multilearn as ml
 from multilearn import loop as loop_module
 from multilearn.checkpoint import KeepBest, KeepLast
-from multilearn.checkpointing import FileCheckpointer
+from multilearn.checkpoint.checkpointer import FileCheckpointer
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import Position, Saved
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multilearn.checkpoint import journal as journals
-from multilearn.checkpoint.journal import Journal, JournalFile, fault, read_journal
 from multilearn.errors import RecordError
 from multilearn.events import Split
+from multilearn.records import journal as journals
+from multilearn.records.journal import Journal, JournalFile, fault, read_journal
 
 values = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5), st.floats())
 LAST = 10**6

@@ -11,11 +11,11 @@ import pytest
 from test_checkpoint_kill import Tripwire, kill, killed
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpoint import journal as journals
-from multilearn.checkpoint.journal import Journal, read_journal
-from multilearn.counted_files import CountedFiles
+from multilearn.checkpoint.counted_files import CountedFiles
 from multilearn.events import START, Position, Split
 from multilearn.metrics.store import MetricStore
+from multilearn.records import journal as journals
+from multilearn.records.journal import Journal, read_journal
 from multilearn.storage.layout import RunDirectory
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointFolder, CheckpointStrategy, KeepBest, KeepLast
+from multilearn.checkpoint.checkpointer import FileCheckpointer
 from multilearn.checkpoint.strategies import KeepEvery
-from multilearn.checkpointing import FileCheckpointer
 from multilearn.events import Position
 from multilearn.history import History
 

@@ -14,7 +14,7 @@ import toy_experiment as toy
 
 from multilearn import loop as loop_module
 from multilearn import reporting
-from multilearn.checkpointing import SaveInterval
+from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.data import Batches
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import START, EpochEnded, Position, Saved, Split, SplitEnded, Stepped

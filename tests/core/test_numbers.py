@@ -18,12 +18,12 @@ from toy_backend import Momentum
 
 import multilearn as ml
 from multilearn.checkpoint import HostTensor, MpkGzRecorder, MpkRecorder, SafetensorsRecorder
-from multilearn.checkpoint.state import from_record, to_record
-from multilearn.checkpointing import SaveInterval
+from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.errors import CheckpointError, ConfigurationError, RecordError
 from multilearn.events import EpochEnded, SplitEnded, Stepped
 from multilearn.loggers.metric_file import read_metric_file
 from multilearn.plain import as_number
+from multilearn.records.object_state import from_record, to_record
 from multilearn.requirements import which_checkpoint
 from multilearn.seeding import seed
 

@@ -26,9 +26,9 @@ from multilearn.checkpoint import (
     nbytes,
     read_file,
 )
-from multilearn.checkpoint.tensors import DTYPES
 from multilearn.errors import CheckpointError, ConfigurationError, RecordError
 from multilearn.events import Position
+from multilearn.records.tensors import DTYPES
 
 RECORDERS = [MpkGzRecorder, MpkRecorder, SafetensorsRecorder]
 PLAIN = [MpkRecorder, SafetensorsRecorder]  # every byte of the file is seen by the decoder

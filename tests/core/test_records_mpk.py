@@ -15,10 +15,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from multilearn.checkpoint import HostTensor, MpkGzRecorder, decoder, encoder, nbytes
-from multilearn.checkpoint import gzip_stream as streams
-from multilearn.checkpoint.tensors import DTYPES
+from multilearn.checkpoint import HostTensor, MpkGzRecorder, nbytes
 from multilearn.errors import CheckpointError, RecordError
+from multilearn.records import gzip_stream as streams
+from multilearn.records import msgpack_reader as decoder
+from multilearn.records import msgpack_writer as encoder
+from multilearn.records.tensors import DTYPES
 
 LIMIT = 1 << 22
 

@@ -81,7 +81,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 def test_what_is_no_tensor_is_bounded_before_it_is_allocated(
     tmp_path: Path, kind: str, limit: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multilearn.checkpoint.decoder._ROOM", 1 << 20)
+    monkeypatch.setattr("multilearn.records.msgpack_reader._ROOM", 1 << 20)
     path = tmp_path / "model-1.mpk.gz"
     path.write_bytes(gzip.compress(packed(BOMBS[kind]()), 1))
     tracemalloc.start()

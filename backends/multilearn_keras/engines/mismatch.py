@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multilearn.checkpoint.matching import differences, mismatch
 from multilearn.errors import RecordMismatch
 from multilearn.protocols import Record
+from multilearn.records.matching import differences, mismatch
 from multilearn_keras.variables import flatten, layers_of
 
 __all__ = ["require_same", "require_same_model"]

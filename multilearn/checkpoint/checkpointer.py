@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from multilearn.checkpoint import CheckpointFolder, CheckpointStrategy, CheckpointWriter
-from multilearn.counted_files import CountedFiles
+from multilearn.checkpoint.counted_files import CountedFiles
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.history import History, Monitor

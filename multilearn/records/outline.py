@@ -15,10 +15,10 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from multilearn.checkpoint.bounded import damaged
-from multilearn.checkpoint.encoder import DEPTH, VALUES, impossible, no_word_for, where
-from multilearn.checkpoint.tensors import HostTensor
 from multilearn.plain import as_number, is_number
+from multilearn.records.bounded_io import damaged
+from multilearn.records.msgpack_writer import DEPTH, VALUES, impossible, no_word_for, where
+from multilearn.records.tensors import HostTensor
 from multilearn.storage.strict_json import parsed
 
 __all__ = ["Outliner", "Rebuilder", "as_json", "from_json", "utf8"]

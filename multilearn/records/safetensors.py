@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from multilearn.checkpoint.bounded import PlainWriter, Reader, damaged, within_memory
-from multilearn.checkpoint.heading import FORMAT, VERSION, check_heading, heading
-from multilearn.checkpoint.outline import Outliner, Rebuilder, as_json, from_json, utf8
-from multilearn.checkpoint.precision import WIDER, Precision, applies, as_stored, check_precision, narrowed, widened
-from multilearn.checkpoint.recorder import Contents, Readable, Writable
-from multilearn.checkpoint.safetensors_file import read_facts, read_tensors, write_tensors
-from multilearn.checkpoint.tensors import DTYPES, HostTensor, TensorFacts
 from multilearn.errors import CheckpointError
 from multilearn.protocols import Record
+from multilearn.records.bounded_io import PlainWriter, Reader, damaged, within_memory
+from multilearn.records.heading import FORMAT, VERSION, check_heading, heading
+from multilearn.records.outline import Outliner, Rebuilder, as_json, from_json, utf8
+from multilearn.records.precision import WIDER, Precision, applies, as_stored, check_precision, narrowed, widened
+from multilearn.records.recorder import Contents, Readable, Writable
+from multilearn.records.safetensors_file import read_facts, read_tensors, write_tensors
+from multilearn.records.tensors import DTYPES, HostTensor, TensorFacts
 
 __all__ = ["SafetensorsRecorder"]
 

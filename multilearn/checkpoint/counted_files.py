@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from multilearn.checkpoint.journal import Journal, JournalFile
 from multilearn.events import Position, Split
 from multilearn.metrics.store import MetricStore
+from multilearn.records.journal import Journal, JournalFile
 from multilearn.storage import atomic
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import is_folder

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from multilearn.checkpoint.bounded import Reader, Sink, damaged
-from multilearn.checkpoint.decoder import facts_of, tensor_of
-from multilearn.checkpoint.encoder import impossible
-from multilearn.checkpoint.outline import as_json, from_json, utf8
-from multilearn.checkpoint.tensors import AXES, DTYPES, HostTensor, TensorFacts
+from multilearn.records.bounded_io import Reader, Sink, damaged
+from multilearn.records.msgpack_reader import facts_of, tensor_of
+from multilearn.records.msgpack_writer import impossible
+from multilearn.records.outline import as_json, from_json, utf8
+from multilearn.records.tensors import AXES, DTYPES, HostTensor, TensorFacts
 
 __all__ = ["Layout", "read_facts", "read_tensors", "write_tensors"]
 

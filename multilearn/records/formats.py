@@ -7,13 +7,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from multilearn.checkpoint.heading import RESERVED
-from multilearn.checkpoint.manifest import EXTENSION
-from multilearn.checkpoint.memory import available
-from multilearn.checkpoint.mpk import MpkGzRecorder, MpkRecorder
-from multilearn.checkpoint.recorder import Contents, Recorder
-from multilearn.checkpoint.safetensors import SafetensorsRecorder
 from multilearn.errors import ConfigurationError, RecordError
+from multilearn.records.heading import RESERVED
+from multilearn.records.memory import available
+from multilearn.records.mpk import MpkGzRecorder, MpkRecorder
+from multilearn.records.recorder import EXTENSION, Contents, Recorder
+from multilearn.records.safetensors import SafetensorsRecorder
 from multilearn.storage import atomic
 from multilearn.storage.reading import opened
 

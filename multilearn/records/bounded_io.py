@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from multilearn.checkpoint.recorder import Readable, Writable
 from multilearn.errors import RecordError
+from multilearn.records.recorder import Readable, Writable
 
 __all__ = ["PlainWriter", "Reader", "Sink", "Skimmed", "damaged", "within_memory"]
 

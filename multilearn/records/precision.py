@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from multilearn.checkpoint.tensors import DTYPES, HostTensor
 from multilearn.errors import ConfigurationError
 from multilearn.printable import printable
+from multilearn.records.tensors import DTYPES, HostTensor
 
 __all__ = ["WIDER", "Precision", "applies", "as_stored", "check_precision", "narrowed", "widened"]
 

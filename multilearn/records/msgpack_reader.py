@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from multilearn.checkpoint.bounded import Reader, Skimmed, damaged
-from multilearn.checkpoint.encoder import DEPTH, HALVED_KEYS, TENSOR_KEYS, VALUES
-from multilearn.checkpoint.precision import WIDER, widened
-from multilearn.checkpoint.tensors import AXES, DTYPES, HostTensor, TensorFacts
 from multilearn.errors import RecordError
+from multilearn.records.bounded_io import Reader, Skimmed, damaged
+from multilearn.records.msgpack_writer import DEPTH, HALVED_KEYS, TENSOR_KEYS, VALUES
+from multilearn.records.precision import WIDER, widened
+from multilearn.records.tensors import AXES, DTYPES, HostTensor, TensorFacts
 
 __all__ = ["Decoder", "facts_of", "tensor_of"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from multilearn.checkpoint.manifest import FileFacts
-from multilearn.checkpoint.recorder import Contents, Recorder
 from multilearn.errors import RecordError
 from multilearn.protocols import Record
+from multilearn.records.recorder import Contents, Recorder
 from multilearn.storage import atomic
 from multilearn.storage.own_files import kind_of
 from multilearn.storage.reading import opened

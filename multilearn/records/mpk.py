@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from multilearn.checkpoint.bounded import PlainWriter, Reader, damaged, within_memory
-from multilearn.checkpoint.decoder import Decoder
-from multilearn.checkpoint.encoder import Encoder
-from multilearn.checkpoint.gzip_stream import GzipReader, GzipWriter
-from multilearn.checkpoint.heading import check_heading, heading
-from multilearn.checkpoint.precision import Precision, applies, check_precision
-from multilearn.checkpoint.recorder import Contents, Readable, Writable
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Record
+from multilearn.records.bounded_io import PlainWriter, Reader, damaged, within_memory
+from multilearn.records.gzip_stream import GzipReader, GzipWriter
+from multilearn.records.heading import check_heading, heading
+from multilearn.records.msgpack_reader import Decoder
+from multilearn.records.msgpack_writer import Encoder
+from multilearn.records.precision import Precision, applies, check_precision
+from multilearn.records.recorder import Contents, Readable, Writable
 
 __all__ = ["MpkGzRecorder", "MpkRecorder"]
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from multilearn.checkpoint.memory import available
 from multilearn.errors import RecordError
 from multilearn.events import Split
 from multilearn.history import History, Series
+from multilearn.records.memory import available
 from multilearn.storage import atomic
 from multilearn.storage.own_files import own_folder
 from multilearn.storage.reading import opened

@@ -9,11 +9,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import CheckpointError, RecordError
 from multilearn.plain import as_array, as_number
+from multilearn.protocols import Record
+from multilearn.records.formats import BUILT_IN
+from multilearn.records.recorder import Recorder
+from multilearn.records.tensors import HostTensor
 
-__all__ = ["from_record", "to_record"]
+__all__ = ["from_record", "require_savable", "to_record"]
 
 # A map in a record that has one of these as its only key, which nobody chooses, is something else than a map.
 _TUPLE, _SCALAR, _TENSOR = "(tuple)", "(scalar)", "(tensor)"
@@ -90,3 +93,19 @@ def _from_record(record: Any) -> Any:
     if isinstance(record, list):
         return [_from_record(value) for value in record]
     return record.numpy().copy() if isinstance(record, HostTensor) else record
+
+
+def require_savable(recorder: Recorder, schedule: Record) -> None:
+    """Raise what `recorder` raises for this part of a record `scheduler-N`: `CheckpointError`, naming the place.
+
+    One that is not built in is not asked: it may do more than write, and hold more.
+    """
+    if type(recorder) in map(type, BUILT_IN):
+        recorder.write(_Nowhere(), schedule, {"part": "scheduler", "checkpoint": "1"})
+
+
+class _Nowhere:
+    """A file that keeps nothing."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        return len(data)

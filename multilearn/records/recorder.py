@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from multilearn.protocols import Record
 
-__all__ = ["Contents", "Readable", "Recorder", "Writable"]
+__all__ = ["EXTENSION", "Contents", "Readable", "Recorder", "Writable"]
 
 
 class Writable(Protocol):
@@ -79,3 +79,7 @@ class Recorder(Protocol):
         Raises `RecordError` if the file is anything else than one intact record; nothing else.
         """
         ...
+
+
+EXTENSION = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*"
+"""What a recorder's extension looks like."""

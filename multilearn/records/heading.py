@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multilearn.checkpoint.bounded import damaged
 from multilearn.errors import CheckpointError, RecordError
+from multilearn.records.bounded_io import damaged
 
 __all__ = ["FORMAT", "RESERVED", "VERSION", "check_heading", "heading"]
 

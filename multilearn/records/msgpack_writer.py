@@ -7,11 +7,11 @@ from typing import Any
 
 import msgpack
 
-from multilearn.checkpoint.bounded import Sink
-from multilearn.checkpoint.precision import as_stored, narrowed
-from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import CheckpointError
 from multilearn.plain import as_number, is_number
+from multilearn.records.bounded_io import Sink
+from multilearn.records.precision import as_stored, narrowed
+from multilearn.records.tensors import HostTensor
 
 __all__ = ["DEPTH", "HALVED_KEYS", "TENSOR_KEYS", "VALUES", "Encoder", "impossible", "no_word_for", "where"]
 

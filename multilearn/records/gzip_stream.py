@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from multilearn.checkpoint.bounded import Reader, damaged
-from multilearn.checkpoint.recorder import Readable, Writable
+from multilearn.records.bounded_io import Reader, damaged
+from multilearn.records.recorder import Readable, Writable
 
 try:
     from isal import isal_zlib as _isal

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from multilearn.checkpoint.tensors import HostTensor
 from multilearn.errors import RecordMismatch
 from multilearn.printable import printable
 from multilearn.protocols import Record
+from multilearn.records.tensors import HostTensor
 
 __all__ = ["differences", "mismatch", "nbytes", "require_match"]
 

@@ -1,0 +1,1 @@
+"""State as bytes and back: tensors, the formats of files, and what their readers may take."""
