@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from multilearn import backend as backends
-from multilearn.application_log import Installer
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.configuration import builder_of_file, builder_of_run
 from multilearn.contradictions import refuse_contradictions, refuse_twice, refuse_unmeasured
 from multilearn.declaration import to_toml
-from multilearn.directory import placed
 from multilearn.early_stopping import StoppingRule
 from multilearn.events import Split
 from multilearn.foreign_words import BUILD, refusing
@@ -41,8 +39,11 @@ from multilearn.requirements import (
     require_metric,
     which_checkpoint,
 )
+from multilearn.run.directory import placed
+from multilearn.run.log import Installer
+from multilearn.run.resume import Resume
 from multilearn.seeding import seed as seeds
-from multilearn.settings import Registered, Resume, Settings
+from multilearn.settings import Registered, Settings
 from multilearn.starting import Run
 from multilearn.storage.location import Location
 

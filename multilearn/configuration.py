@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any, Final
 from multilearn.declaration import METRICS, RECORDERS, RULES, STRATEGIES
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.experiment import read_document
 from multilearn.printable import printable
+from multilearn.run.experiment import read_document
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.reading import read_whole
 from multilearn.tables import refuse_unknown, thing_of

@@ -8,11 +8,11 @@ from typing import Any
 
 from multilearn import checkpoint, early_stopping
 from multilearn import metrics as measures
-from multilearn.application_log import file_log
 from multilearn.checkpoint import DEFAULT
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.plain import as_number
+from multilearn.run.log import file_log
 from multilearn.settings import Registered, Settings
 from multilearn.tables import role_of, table_of
 

@@ -14,7 +14,6 @@ from typing import Any
 from multilearn import backend as backends
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, length
-from multilearn.directory import refuse_unwritable
 from multilearn.endless import EpochLength
 from multilearn.errors import ConfigurationError
 from multilearn.events import START, Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
@@ -25,7 +24,6 @@ from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.prediction import predict
 from multilearn.printable import printable
-from multilearn.progress import Progress
 from multilearn.protocols import Device, EngineOptions, of_device
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.notation import shown
@@ -40,6 +38,8 @@ from multilearn.requirements import (
     require_name,
     which_checkpoint,
 )
+from multilearn.run.directory import refuse_unwritable
+from multilearn.run.training_state import Progress
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.location import Location, readable
 from multilearn.storage.refusals import reading

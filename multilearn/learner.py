@@ -11,12 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from multilearn import walking
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
 from multilearn.checkpoint.counted_files import CountedFiles
 from multilearn.contradictions import refuse_without_data
-from multilearn.directory import bring_along, prepare, taken
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
 from multilearn.foreign_words import FIT, refusing
@@ -33,8 +31,10 @@ from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.sparkline import blocks_for
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.reporting import Reporter
-from multilearn.restoring import lineage, restore_best
-from multilearn.resuming import Found
+from multilearn.run import trace as walking
+from multilearn.run.directory import bring_along, prepare, taken
+from multilearn.run.restore_best import lineage, restore_best
+from multilearn.run.resume import Found
 from multilearn.session import in_session
 from multilearn.starting import Run, Start
 from multilearn.storage.layout import RunDirectory

@@ -7,9 +7,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from multilearn.events import EpochEnded, Event, Finished, Position, Saved
-from multilearn.experiment import in_words
 from multilearn.loggers import MetricLogger
 from multilearn.renderers import Renderer
+from multilearn.run.experiment import in_words
 
 __all__ = ["Listeners"]
 

@@ -15,9 +15,9 @@ from multilearn.errors import DataError
 from multilearn.events import START, EpochEnded, Position, Saved, Split
 from multilearn.interrupter import Interrupter
 from multilearn.looking_ahead import LookAhead
-from multilearn.progress import Plan, Progress, put_back_afterwards, schedule_record
 from multilearn.protocols import Engine, Loader, LRScheduler, Record
 from multilearn.reporting import Pending, Reporter
+from multilearn.run.training_state import Plan, Progress, put_back_afterwards, schedule_record
 from multilearn.schedulers import Observing
 
 __all__ = ["Course", "Loop"]

@@ -15,8 +15,8 @@ from multilearn.events import Reading, Split, SplitEnded, Stepped
 from multilearn.listeners import Listeners
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.progress import Progress
 from multilearn.protocols import Engine, EvalEngine, HostOutput, Moment, StepOutput, Verifying
+from multilearn.run.training_state import Progress
 
 __all__ = ["NanPolicy", "Pending", "Reporter"]
 

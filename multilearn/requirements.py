@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from multilearn import backend as backends
-from multilearn.application_log import Installer
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.loggers import FileMetricLogger, MetricLogger
@@ -15,6 +14,7 @@ from multilearn.metrics import AnyMetric, HostMetric, Metric
 from multilearn.plain import whole
 from multilearn.protocols import AdoptsMetrics, Compiler, Device
 from multilearn.reporting import NanPolicy
+from multilearn.run.log import Installer
 from multilearn.storage.layout import file_name
 
 __all__ = [

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from multilearn import cell
-from multilearn.experiment import Experiment, in_words
 from multilearn.printable import printable
+from multilearn.run import grid_cell as cell
+from multilearn.run.experiment import Experiment, in_words
 from multilearn.seeding import seed as seeds
 from multilearn.storage.layout import RunDirectory
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from multilearn.application_log import Installer, file_log
 from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, Recorder
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.checkpoint.strategies import best_of
@@ -22,10 +19,12 @@ from multilearn.metrics import AnyMetric
 from multilearn.protocols import Asked, Compiler, LRScheduler
 from multilearn.renderers import Renderer
 from multilearn.reporting import NanPolicy
+from multilearn.run.log import Installer, file_log
+from multilearn.run.resume import Resume
 from multilearn.schedulers import watched_by as watched_by_schedule
 from multilearn.storage.location import Location
 
-__all__ = ["Registered", "Resume", "Settings"]
+__all__ = ["Registered", "Settings"]
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,6 @@ class Registered:
 
     def info(self) -> MetricInfo:
         return MetricInfo(self.metric.name, self.metric.unit, self.metric.numeric, self.plotted)
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Where to go on from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's, which was
-    `written` like this."""
-
-    which: str
-    directory: Path | None = None
-    written: str | None = field(default=None, compare=False)
-
-    def is_of(self, path: Path) -> bool:
-        """Whether it is the run in `path` itself, by whatever name."""
-        return self.directory is None or os.path.realpath(self.directory) == os.path.realpath(path)
 
 
 @dataclass(frozen=True)

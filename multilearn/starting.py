@@ -8,22 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from multilearn import evidence
 from multilearn.checkpoint import DEFAULT
 from multilearn.checkpoint.strategies import best_of
-from multilearn.continuity import changes
 from multilearn.data import Resting, go_to, place_of, require_saveable
 from multilearn.declaration import declared
 from multilearn.early_stopping import asks_for_time
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.evidence import Weights
-from multilearn.experiment import Experiment, Session, earlier, now
 from multilearn.looking_ahead import LookAhead
 from multilearn.metrics import AnyMetric
 from multilearn.metrics.store import MetricStore
 from multilearn.opening import Data, spanned
-from multilearn.progress import Plan, Progress, drawn_before, progress_of, put_back_on_error, restore_schedule
 from multilearn.protocols import (
     Backend,
     Engine,
@@ -36,8 +31,13 @@ from multilearn.protocols import (
     of_device,
 )
 from multilearn.records.object_state import require_savable, to_record
-from multilearn.resuming import Found, find
-from multilearn.schedule_check import check_schedule
+from multilearn.run import environment as evidence
+from multilearn.run.continuity import changes
+from multilearn.run.environment import Weights
+from multilearn.run.experiment import Experiment, Session, earlier, now
+from multilearn.run.resume import Found, find
+from multilearn.run.training_state import Plan, Progress, drawn_before, progress_of, put_back_on_error, restore_schedule
+from multilearn.run.training_state_check import check_schedule
 from multilearn.settings import Settings
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.refusals import reading, tight

@@ -17,9 +17,8 @@ from multilearn.errors import CheckpointNotFound, DataError
 from multilearn.events import Position
 from multilearn.opening import first_example
 from multilearn.protocols import EngineOptions, EvalEngine, Loader, Record
-from multilearn.resuming import folder_of, locate
+from multilearn.run.resume import Resume, folder_of, locate
 from multilearn.seeding import seed as seeds
-from multilearn.settings import Resume
 from multilearn.storage.location import Location
 from multilearn.storage.refusals import reading
 

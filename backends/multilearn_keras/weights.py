@@ -19,8 +19,7 @@ from multilearn.printable import printable
 from multilearn.records.formats import BUILT_IN
 from multilearn.records.heading import FORMAT
 from multilearn.requirements import which_checkpoint
-from multilearn.resuming import folder_of, locate
-from multilearn.settings import Resume
+from multilearn.run.resume import Resume, folder_of, locate
 from multilearn.trained import placed
 from multilearn_keras.beside import Beside, is_beside
 from multilearn_keras.derived import derive

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from multilearn.cell import append
 from multilearn.errors import ConfigurationError, DirectoryError
-from multilearn.experiment import earlier as sessions_of
+from multilearn.run.experiment import earlier as sessions_of
+from multilearn.run.grid_cell import append
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.lock import locked
 from multilearn.storage.own_files import own_folder

@@ -15,8 +15,8 @@ from itertools import chain
 from typing import Any
 
 from multilearn.events import Split
-from multilearn.evidence import Weights
 from multilearn.experiments.runs import Run
+from multilearn.run.environment import Weights
 
 __all__ = [
     "UNKNOWN",

@@ -17,8 +17,8 @@ from multilearn.experiments.record_inspection import InspectedRecord, inspect_re
 from multilearn.experiments.runs import Run, Session, open_run
 from multilearn.experiments.text import aligned, document, plural, size
 from multilearn.printable import printable
-from multilearn.recorded_history import history_problem
 from multilearn.records.formats import BUILT_IN
+from multilearn.run.recorded_history import history_problem
 from multilearn.storage.layout import RunDirectory
 
 __all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn import backend
-from multilearn import cell as cells
 from multilearn.errors import ConfigurationError
 from multilearn.experiments.cells import Cell, CellFiles, seeds_of
+from multilearn.run import grid_cell as cells
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
 
 __all__ = ["Plan", "names_of", "require_script"]

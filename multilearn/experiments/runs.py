@@ -11,10 +11,10 @@ from typing import Any
 
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
-from multilearn.evidence import Weights
-from multilearn.experiment import read_document
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
-from multilearn.obstacles import refuse_obstacles
+from multilearn.run.environment import Weights
+from multilearn.run.experiment import read_document
+from multilearn.run.obstacles import refuse_obstacles
 from multilearn.storage.layout import RunDirectory, metric_name
 from multilearn.storage.own_files import own_folder
 from multilearn.storage.refusals import reading

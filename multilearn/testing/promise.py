@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from multilearn import backend, walking
+from multilearn import backend
 from multilearn.builder import LearnerBuilder
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.experiments.processes import captured
+from multilearn.run import trace as walking
 from multilearn.storage.layout import RunDirectory
 from multilearn.testing.request import Answer, Request, place_of
 

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from multilearn import backend, cell
+from multilearn import backend
 from multilearn.errors import DirectoryError
 from multilearn.experiments import grid
 from multilearn.experiments.cells import Cell, CellFiles, seeds_of
 from multilearn.experiments.plan import Plan
-from multilearn.settings import Resume, Settings
+from multilearn.run import grid_cell as cell
+from multilearn.run.resume import Resume
+from multilearn.settings import Settings
 from multilearn.storage.location import Location
 
 Grid = Callable[..., grid.Outcome]

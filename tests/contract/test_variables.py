@@ -15,8 +15,8 @@ from keras import layers
 from keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
 
 from multilearn.errors import ConfigurationError, RecordMismatch
-from multilearn.evidence import fingerprint
 from multilearn.records.tensors import HostTensor
+from multilearn.run.environment import fingerprint
 from multilearn_keras.slots import optimizer_variables
 from multilearn_keras.transfer import assign, record_of, specification, to_device, to_host
 from multilearn_keras.variables import flatten, nest, variables, variables_of

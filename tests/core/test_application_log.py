@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from multilearn.application_log import file_log
 from multilearn.errors import StorageError
+from multilearn.run.log import file_log
 
 OURS = logging.getLogger("multilearn")
 
@@ -222,7 +222,7 @@ def open_files() -> list[str]:
 
 SCRIPT = """
 import contextlib, logging, pathlib, sys
-from multilearn.application_log import file_log
+from multilearn.run.log import file_log
 with file_log(pathlib.Path(sys.argv[2])) if sys.argv[1] == "with" else contextlib.nullcontext():
     logging.getLogger("multilearn").info("ours")
     logging.getLogger("multilearn.child").warning("our warning")

@@ -10,8 +10,8 @@ import pytest
 import toy_experiment as toy
 
 import multilearn as ml
-from multilearn.continuity import changes
 from multilearn.events import Position
+from multilearn.run.continuity import changes
 
 
 def stopped(directory: Path, size: int, at: int) -> None:

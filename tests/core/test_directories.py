@@ -13,10 +13,10 @@ import toy_experiment as toy
 import multilearn as ml
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded
-from multilearn.experiment import earlier
 from multilearn.experiments.comparison import compare
 from multilearn.experiments.inspection import inspect
 from multilearn.renderers.phrases import beginning
+from multilearn.run.experiment import earlier
 from multilearn.storage.layout import RunDirectory
 
 

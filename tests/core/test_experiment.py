@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import multilearn as ml
 from multilearn.errors import DirectoryError
-from multilearn.evidence import Weights
-from multilearn.experiment import Experiment, Session, earlier, read_document
+from multilearn.run.environment import Weights
+from multilearn.run.experiment import Experiment, Session, earlier, read_document
 
 
 def read(directory: Path) -> Any:

@@ -23,10 +23,10 @@ from multilearn.listeners import Listeners
 from multilearn.loop import Course, Loop
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.progress import Plan, Progress
 from multilearn.protocols import HostOutput, Record, StepOutput
 from multilearn.renderers import SilentRenderer
 from multilearn.reporting import Reporter
+from multilearn.run.training_state import Plan, Progress
 
 
 class OnDevice:

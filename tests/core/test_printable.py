@@ -14,11 +14,11 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import cli
-from multilearn.application_log import file_log
 from multilearn.errors import MultilearnError
 from multilearn.experiments.blocks import Sentences, Table, as_markdown, as_text
 from multilearn.printable import printable, printable_message
 from multilearn.renderers.notation import abridged, shown
+from multilearn.run.log import file_log
 
 VISIBLE = {0x600, 0x601, 0x602, 0x603, 0x604, 0x605, 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
 """Format characters that are signs with a shape: of numbers, years and abbreviations."""

@@ -16,7 +16,7 @@ from multilearn.errors import ConfigurationError, DataError
 from multilearn.experiments.steps import Comparison, compare, diff_step
 from multilearn.experiments.steps_report import as_json, as_text, sentences
 from multilearn.protocols import Phase, Traced
-from multilearn.walking import read, write
+from multilearn.run.trace import read, write
 
 F32 = 2.0**-23
 

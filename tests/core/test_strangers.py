@@ -32,8 +32,7 @@ from multilearn.events import Position
 from multilearn.experiments.inspection import inspect
 from multilearn.experiments.runs import open_run
 from multilearn.requirements import require_name
-from multilearn.resuming import locate
-from multilearn.settings import Resume
+from multilearn.run.resume import Resume, locate
 from multilearn.storage.lock import locked
 
 

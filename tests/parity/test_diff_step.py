@@ -13,7 +13,7 @@ from processes import BACKENDS, SCRIPTS, Warm, environment, on_each
 
 from multilearn.experiments.steps import Comparison, compare
 from multilearn.experiments.steps_report import sentences
-from multilearn.walking import read
+from multilearn.run.trace import read
 
 FAULTY = SCRIPTS / "faulty.py"
 SOUND, *OTHERS = BACKENDS

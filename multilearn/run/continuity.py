@@ -9,8 +9,8 @@ from typing import Any
 
 from multilearn.errors import DirectoryError
 from multilearn.events import Position, Split
-from multilearn.experiment import Session, read_document
 from multilearn.printable import printable
+from multilearn.run.experiment import Session, read_document
 from multilearn.storage.layout import RunDirectory
 
 __all__ = ["changes"]

@@ -8,23 +8,30 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from multilearn.attempt import holds_traces
-from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder, nbytes
+from multilearn.checkpoint import (
+    CheckpointFolder,
+    Contents,
+    MpkGzRecorder,
+    Recorder,
+    nbytes,
+)
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError
 from multilearn.events import START, Position, Split
-from multilearn.experiment import earlier
 from multilearn.history import Monitor
-from multilearn.obstacles import refuse_obstacles
 from multilearn.protocols import Engine, Record, Weighed
-from multilearn.recorded_history import journal_of, newest_with_history
 from multilearn.records.journal import Journal
-from multilearn.settings import Resume, Settings
+from multilearn.run.attempt import holds_traces
+from multilearn.run.experiment import earlier
+from multilearn.run.obstacles import refuse_obstacles
+from multilearn.run.recorded_history import journal_of, newest_with_history
+from multilearn.settings import Settings
 from multilearn.storage.layout import RunDirectory
 
 __all__ = [
     "Found",
     "Located",
+    "Resume",
     "find",
     "folder_of",
     "in_half_precision",
@@ -226,3 +233,17 @@ def _missing(which: str, folder: CheckpointFolder, source: Path) -> CheckpointNo
         received=f"{which!r} of {source}, where there are: {existing}",
         remedy='Use one of these, or "latest".',
     )
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where to go on from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's, which was
+    `written` like this."""
+
+    which: str
+    directory: Path | None = None
+    written: str | None = field(default=None, compare=False)
+
+    def is_of(self, path: Path) -> bool:
+        """Whether it is the run in `path` itself, by whatever name."""
+        return self.directory is None or os.path.realpath(self.directory) == os.path.realpath(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multilearn.errors import DirectoryError
-from multilearn.experiment import read_document
+from multilearn.run.experiment import read_document
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.location import readable
 from multilearn.storage.own_files import own_folder
@@ -36,7 +36,7 @@ def going_on(settings: Settings, path: Path, backend: str, seed: int) -> Setting
     What the script says of a checkpoint of this very directory stands, and so does all that it says of one in which
     this process itself has begun a run. Raises `DirectoryError` where it is the run of another cell.
     """
-    from multilearn.settings import Resume
+    from multilearn.run.resume import Resume
 
     if not _of_grid() or path.resolve() in _begun:
         return settings

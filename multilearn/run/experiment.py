@@ -12,8 +12,8 @@ from typing import Any
 
 from multilearn.checkpoint import write_atomically
 from multilearn.errors import ConfigurationError, DirectoryError
-from multilearn.evidence import Weights
 from multilearn.plain import as_number, is_number
+from multilearn.run.environment import Weights
 from multilearn.storage.reading import read_whole
 from multilearn.storage.strict_json import parsed
 

@@ -11,12 +11,12 @@ from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer
 from multilearn.errors import CheckpointError
 from multilearn.events import Position
-from multilearn.experiment import earlier
 from multilearn.history import History, Monitor
 from multilearn.printable import printable
 from multilearn.protocols import Engine, Record
-from multilearn.recorded_history import journal_of
-from multilearn.resuming import in_half_precision, items, limits_of, read
+from multilearn.run.experiment import earlier
+from multilearn.run.recorded_history import journal_of
+from multilearn.run.resume import in_half_precision, items, limits_of, read
 from multilearn.storage.layout import RunDirectory
 
 __all__ = ["lineage", "restore_best"]

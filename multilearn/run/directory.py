@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multilearn import cell, walking
-from multilearn.attempt import clear_attempt, holds_run
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
-from multilearn.damage import damages
 from multilearn.errors import DirectoryError
 from multilearn.events import START, Position, Split
-from multilearn.experiment import Session, earlier
 from multilearn.loggers.going_back import go_back, remove_metric_files
-from multilearn.obstacles import clear_obstacles, refuse_obstacles, unknown_path
+from multilearn.run import grid_cell as cell
+from multilearn.run import trace as walking
+from multilearn.run.attempt import clear_attempt, holds_run
+from multilearn.run.experiment import Session, earlier
+from multilearn.run.integrity import damages
+from multilearn.run.obstacles import clear_obstacles, refuse_obstacles, unknown_path
 from multilearn.storage.atomic import make_folder
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.lock import locked
@@ -26,7 +27,7 @@ from multilearn.storage.own_files import is_folder, own_folder
 from multilearn.storage.refusals import is_full, reading, refuse_full, refused, storing
 
 if TYPE_CHECKING:
-    from multilearn.resuming import Found
+    from multilearn.run.resume import Found
     from multilearn.settings import Settings
 
 __all__ = ["bring_along", "placed", "prepare", "refuse_existing_run", "refuse_unwritable", "taken"]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.errors import DirectoryError
 from multilearn.events import Position, Split
-from multilearn.experiment import read_document
 from multilearn.loggers import format_final
+from multilearn.run.experiment import read_document
 from multilearn.storage.layout import RunDirectory, file_name
 from multilearn.storage.reading import opened
 
 if TYPE_CHECKING:
-    from multilearn.resuming import Found
+    from multilearn.run.resume import Found
 
 __all__ = ["damages"]
 
