@@ -23,6 +23,7 @@ from multilearn.learner import Learner
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.opening import own
+from multilearn.place import placed
 from multilearn.protocols import Compiler, Device, FindsDevices
 from multilearn.records.formats import check_extension
 from multilearn.renderers import Renderer
@@ -39,7 +40,6 @@ from multilearn.requirements import (
     require_metric,
     which_checkpoint,
 )
-from multilearn.run.directory import placed
 from multilearn.run.log import Installer
 from multilearn.run.resume import Resume
 from multilearn.seeding import seed as seeds

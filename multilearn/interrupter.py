@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final, NoReturn, Self
+from typing import Any, Self
 
 from multilearn.errors import ConfigurationError
+from multilearn.storage.shield import SHIELD, end_with
 
-__all__ = ["SHIELD", "Interrupter", "Shield", "Signals"]
+__all__ = ["Interrupter", "Signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 10.0  # seconds
@@ -54,37 +55,6 @@ class Interrupter:
             )
         if self.reason is None:
             self._reason = reason
-
-
-class Shield:
-    """`with SHIELD:` is a short piece of work that is not left half done: a signal raises after it, and not within.
-
-    The start of a thread for instance: one that is interrupted between its start and being known would never be ended.
-    """
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._held: int | None = None
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._depth += 1
-
-    def __exit__(self, *error: object) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._depth -= 1
-            if not self._depth and self._held is not None:
-                number, self._held = self._held, None
-                _raise(number)
-
-    def let(self, number: int) -> None:
-        """Raise what this signal stands for, now or after the work."""
-        if not self._depth:
-            _raise(number)
-        self._held = number
-
-
-SHIELD: Final = Shield()
 
 
 class Signals:
@@ -131,7 +101,7 @@ class Signals:
         finally:  # the one that may raise from then on comes last
             self._put_back(signal.SIGINT)
         if kind is None and self._held is not None:
-            _raise(self._held)
+            end_with(self._held)
 
     def _install(self, number: signal.Signals) -> None:
         if threading.current_thread() is threading.main_thread() and number not in self._found:
@@ -157,7 +127,3 @@ class Signals:
             SHIELD.let(number)
         if first:
             self._last, self._held = now, number
-
-
-def _raise(number: int) -> NoReturn:
-    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)

@@ -25,6 +25,7 @@ from multilearn.loop import Course, Loop
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.opening import Data, examine, spanned
+from multilearn.place import prepare
 from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer
@@ -32,7 +33,7 @@ from multilearn.renderers.sparkline import blocks_for
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.reporting import Reporter
 from multilearn.run import trace as walking
-from multilearn.run.directory import bring_along, prepare, taken
+from multilearn.run.directory import bring_along, taken
 from multilearn.run.restore_best import lineage, restore_best
 from multilearn.run.resume import Found
 from multilearn.session import in_session
@@ -145,7 +146,8 @@ class Learner:
             loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
             loop = self._loop(data, start, Listeners(loggers, renderer))
             with in_session(start.experiment(weights), directory, loop, lambda: self._restored):
-                bring_along(directory, start.found)
+                if (source := start.found.source) not in (None, directory.path):
+                    bring_along(directory, source, start.found.position)
                 for note in notes:
                     _log.warning("%s", printable(note))
                 self._train(loop, start, self._started(start, data), signals)
@@ -216,7 +218,7 @@ class Learner:
             folder = CheckpointFolder(run.checkpoints, settings.recorder)
             # those of another run are copied, and not durable yet
             durable = found.position.finished_epochs if found.source == run.path else 0
-            return FileCheckpointer(folder, settings.kept, CountedFiles(run, self._store, durable))
+            return FileCheckpointer(folder, settings.kept, CountedFiles(run, lambda: self._store.journal, durable))
         return NoCheckpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
 
     def _started(self, start: Start, data: Data) -> Started:

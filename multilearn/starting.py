@@ -95,7 +95,7 @@ class Start:
         scheduler = spanned(run.subject.scheduler, settings.epochs, batches, settings.accumulation)
         plan = Plan(run.seed, settings.accumulation, batches, getattr(scheduler, "horizon", None))
         with reading(run.path):
-            found = find(settings, run.path, engine)
+            found = find(settings.resume, run.path, settings.recorder, settings.epochs, engine)
         ahead, resting = LookAhead(), Resting(data.loaders.get(Split.VALID))
         notes = [*run.notes, *data.notes, *found.notes, *_in_vain(settings, data)]
         if settings.recorder is not None:

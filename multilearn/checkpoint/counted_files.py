@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from multilearn.events import Position, Split
-from multilearn.metrics.store import MetricStore
 from multilearn.records.journal import Journal, JournalFile
 from multilearn.storage import atomic
 from multilearn.storage.layout import RunDirectory
@@ -19,18 +18,21 @@ __all__ = ["CountedFiles"]
 
 
 class CountedFiles:
-    """The journal of a run, and its metric files after epoch `durable`, up to which they are on disk already."""
+    """The journal of a run, and its metric files after epoch `durable`, up to which they are on disk already.
 
-    def __init__(self, run: RunDirectory, store: MetricStore, durable: int) -> None:
+    `history`: gives the journal up to the present.
+    """
+
+    def __init__(self, run: RunDirectory, history: Callable[[], Journal], durable: int) -> None:
         self._run = run
-        self._store = store
+        self._history = history
         self._journal = JournalFile(run.history)
         self._durable = durable
         self._folders: dict[Split, set[Path]] = {}
 
     def up_to(self, position: Position) -> Callable[[], None]:
         """What makes them durable up to there, for the thread that writes checkpoints; this one only notes how much."""
-        journal = self._store.journal
+        journal = self._history()
         return partial(self._sync, position, journal, len(journal))
 
     def _sync(self, position: Position, journal: Journal, lines: int) -> None:

@@ -10,9 +10,9 @@ from concurrent.futures import wait as wait_for
 from multilearn.checkpoint.folder import CheckpointFolder
 from multilearn.errors import CheckpointError
 from multilearn.events import Position
-from multilearn.interrupter import SHIELD
 from multilearn.protocols import Record
 from multilearn.storage.refusals import storing
+from multilearn.storage.shield import SHIELD
 
 __all__ = ["CheckpointWriter"]
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from multilearn.data.processes import WorkerProcesses
-from multilearn.interrupter import SHIELD
+from multilearn.storage.shield import SHIELD
 
 __all__ = ["Crew"]
 

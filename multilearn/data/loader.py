@@ -12,12 +12,12 @@ from multilearn.data.making import BatchMaker, Task
 from multilearn.data.processes import WorkerProcesses
 from multilearn.data.source import Columns, source_of
 from multilearn.errors import ConfigurationError
-from multilearn.interrupter import SHIELD
 from multilearn.plain import whole
 from multilearn.protocols import Batch
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.order import permutation
 from multilearn.seeding.streams import seeded_globals
+from multilearn.storage.shield import SHIELD
 
 __all__ = ["DataLoader"]
 

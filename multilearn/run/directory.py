@@ -6,31 +6,30 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder
 from multilearn.errors import DirectoryError
 from multilearn.events import START, Position, Split
 from multilearn.loggers.going_back import go_back, remove_metric_files
-from multilearn.run import grid_cell as cell
-from multilearn.run import trace as walking
 from multilearn.run.attempt import clear_attempt, holds_run
 from multilearn.run.experiment import Session, earlier
-from multilearn.run.integrity import damages
-from multilearn.run.obstacles import clear_obstacles, refuse_obstacles, unknown_path
+from multilearn.run.obstacles import refuse_obstacles, unknown_path
 from multilearn.storage.atomic import make_folder
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.lock import locked
 from multilearn.storage.own_files import is_folder, own_folder
-from multilearn.storage.refusals import is_full, reading, refuse_full, refused, storing
+from multilearn.storage.refusals import is_full, refuse_full, refused, storing
 
-if TYPE_CHECKING:
-    from multilearn.run.resume import Found
-    from multilearn.settings import Settings
-
-__all__ = ["bring_along", "placed", "prepare", "refuse_existing_run", "refuse_unwritable", "taken"]
+__all__ = [
+    "begin",
+    "bring_along",
+    "refuse_existing_run",
+    "refuse_unusable",
+    "refuse_unwritable",
+    "rewind",
+    "taken",
+]
 
 
 def refuse_existing_run(path: Path) -> None:
@@ -67,11 +66,15 @@ def refuse_unwritable(path: Path) -> None:
     refuse_full(path)
 
 
-def _refuse_unwritable_parts(run: RunDirectory, settings: Settings) -> None:
-    """Raise `DirectoryError` for a folder or a file of the run that this one would have to write, and cannot."""
+def refuse_unusable(run: RunDirectory, *, saves: bool, logs: bool) -> None:
+    """Raise `DirectoryError` for a directory that a run cannot be in: it, a folder or a file in it that would be
+    written cannot be. `saves`: there will be checkpoints; `logs`: an experiment.log.
+    """
+    refuse_unwritable(run.path)
+    refuse_obstacles(run)
     parts = [run.path / Split.TRAIN, run.path / Split.VALID]
-    parts += [run.checkpoints] if settings.recorder is not None else []
-    parts += [run.log] if settings.application_log is not None else []
+    parts += [run.checkpoints] if saves else []
+    parts += [run.log] if logs else []
     for part in parts:
         if part.exists() and not os.access(part, os.W_OK | (os.X_OK if part.is_dir() else 0)):
             raise DirectoryError(
@@ -79,37 +82,6 @@ def _refuse_unwritable_parts(run: RunDirectory, settings: Settings) -> None:
                 received=f"{part}, which is not",
                 remedy="Change its permissions, or use another directory.",
             )
-
-
-def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]:
-    """The settings and the path of a run whose backend and seed are known.
-
-    Raises `DirectoryError` for a directory that cannot be written to, or holds a run that nothing is said of.
-    """
-    path = settings.directory.path(backend, seed)
-    if walking.asked() is not None:
-        # nothing will be written
-        return settings, path
-    with reading(path):
-        return _allowed(settings, path, backend, seed), path
-
-
-def _allowed(settings: Settings, path: Path, backend: str, seed: int) -> Settings:
-    """The settings of a run that may be in `path`. Raises `DirectoryError` for one that may not."""
-    refuse_unwritable(path)
-    refuse_obstacles(RunDirectory(path))
-    _refuse_unwritable_parts(RunDirectory(path), settings)
-    if settings.resume is not None and settings.resume.directory is not None:
-        refuse_obstacles(RunDirectory(settings.resume.directory))
-    if holds_run(path):
-        settings = cell.going_on(settings, path, backend, seed)
-    resume = settings.resume
-    if resume is not None and resume.is_of(path):
-        # also where it is named like another run's: what is gone on from must never be overwritten
-        return replace(settings, resume=replace(resume, directory=None, written=None))
-    if not settings.overwrite:
-        refuse_existing_run(path)
-    return settings
 
 
 @contextmanager
@@ -136,50 +108,46 @@ def taken(run: RunDirectory) -> Iterator[None]:
         yield
 
 
-def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
-    """Bring the directory to the state from which the run begins. Returns what is to be logged."""
-    with storing(run.path):
-        if settings.resume is not None and settings.resume.directory is None:
-            return [*clear_obstacles(run), *_go_back(run, settings, found)]
-        if settings.overwrite:
-            _clear(run.path)
-        else:
-            refuse_existing_run(run.path)
-            clear_attempt(run)
-    return []
+def begin(run: RunDirectory, *, overwrite: bool) -> None:
+    """Have nothing of an earlier run in the directory. Raises `DirectoryError` if there is one, unless `overwrite`."""
+    if overwrite:
+        _clear(run.path)
+    else:
+        refuse_existing_run(run.path)
+        clear_attempt(run)
 
 
-def bring_along(run: RunDirectory, found: Found) -> None:
-    """Copy the metric files up to where the run begins from the directory of the run that it goes on from.
+def rewind(run: RunDirectory, recorder: Recorder | None, epochs: int, position: Position) -> list[str]:
+    """Remove from the directory what came after `position`. Returns sentences for the log.
 
-    Only when experiment.json says which one that is: a process that is killed here must be able to find it again.
+    `epochs`: the total number of them. Without a recorder, checkpoints are left as they are.
     """
-    if found.source not in (None, run.path):
-        with storing(run.path):
-            _copy_metric_files(found.source, run.path, found.position)
-        go_back(run, found.position)
-
-
-def _go_back(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
-    """Give up what came after the position, in a directory that is gone on in."""
     later: list[str] = []
     stay = None
-    position = found.position
-    folder, _ = CheckpointFolder(run.checkpoints, settings.recorder or MpkGzRecorder()).recovered()
-    damaged = damages(run, folder, found) if found.source == run.path else []
-    if settings.recorder is not None:
+    folder, _ = CheckpointFolder(run.checkpoints, recorder or MpkGzRecorder()).recovered()
+    if recorder is not None:
         folder.mend()
         folder.clean()
         withdrawn = folder.withdraw(position)
         later += [f"checkpoint {each}" for each in withdrawn]
-        if not withdrawn and position.finished_epochs >= settings.epochs:
+        if not withdrawn and position.finished_epochs >= epochs:
             folder.sweep()
     elif kept := [each for each in folder.positions() if each > position]:
         stay = f"Without a checkpointer these checkpoints stay as they are: {', '.join(map(str, kept))}."
     later += [f"epoch {epoch}" for epoch in go_back(run, position)]
     place = "the start" if position == START else position
     given_up = f"What came after {place} is given up: {', '.join(later)}." if later else None
-    return [*damaged, *(note for note in (given_up, stay) if note)]
+    return [note for note in (given_up, stay) if note]
+
+
+def bring_along(run: RunDirectory, source: Path, position: Position) -> None:
+    """Copy the metric files up to `position` from the directory of the run that is continued.
+
+    Only when experiment.json says which one that is: a process that is killed here must be able to find it again.
+    """
+    with storing(run.path):
+        _copy_metric_files(source, run.path, position)
+    go_back(run, position)
 
 
 def _clear(path: Path) -> None:

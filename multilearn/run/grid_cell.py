@@ -9,40 +9,38 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multilearn.errors import DirectoryError
 from multilearn.run.experiment import read_document
+from multilearn.run.resume import Resume
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.location import readable
 from multilearn.storage.own_files import own_folder
 
 if TYPE_CHECKING:
     from multilearn.events import Position
-    from multilearn.settings import Settings
 
-__all__ = ["VARIABLE", "append", "began", "ended", "going_on"]
+__all__ = ["VARIABLE", "append", "began", "ended", "resumed"]
 
 VARIABLE = "MULTILEARN_CELL"
 
 _begun: set[Path] = set()
 
 
-def going_on(settings: Settings, path: Path, backend: str, seed: int) -> Settings:
-    """The settings of a run whose directory holds one already: in a grid it goes on from its latest checkpoint.
+def resumed(resume: Resume | None, declared: str, path: Path, backend: str, seed: int) -> Resume | None:
+    """What a run whose directory holds one already resumes: in a grid its latest checkpoint.
+
+    `declared`: the directory as the script has it.
 
     What the script says of a checkpoint of this very directory stands, and so does all that it says of one in which
     this process itself has begun a run. Raises `DirectoryError` where it is the run of another cell.
     """
-    from multilearn.run.resume import Resume
-
     if not _of_grid() or path.resolve() in _begun:
-        return settings
-    _refuse_another_cell(settings.directory.written, path, backend, seed)
-    said = settings.resume is not None and settings.resume.is_of(path)
-    return settings if said else replace(settings, resume=Resume("latest"))
+        return resume
+    _refuse_another_cell(declared, path, backend, seed)
+    return resume if resume is not None and resume.is_of(path) else Resume("latest")
 
 
 def began(path: Path, position: Position | None) -> None:

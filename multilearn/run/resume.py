@@ -25,7 +25,6 @@ from multilearn.run.attempt import holds_traces
 from multilearn.run.experiment import earlier
 from multilearn.run.obstacles import refuse_obstacles
 from multilearn.run.recorded_history import journal_of, newest_with_history
-from multilearn.settings import Settings
 from multilearn.storage.layout import RunDirectory
 
 __all__ = [
@@ -44,6 +43,20 @@ __all__ = [
 _SHOWN = 200  # characters of what is wrong
 _SCHEDULE_LIMIT = 64 << 20
 """Bytes: far more than progress and history take, for metrics that keep all their scores."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where to go on from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's, which was
+    `written` like this."""
+
+    which: str
+    directory: Path | None = None
+    written: str | None = field(default=None, compare=False)
+
+    def is_of(self, path: Path) -> bool:
+        """Whether it is the run in `path` itself, by whatever name."""
+        return self.directory is None or os.path.realpath(self.directory) == os.path.realpath(path)
 
 
 @dataclass(frozen=True)
@@ -88,28 +101,28 @@ def folder_of(resume: Resume, path: Path, recorder: Recorder | None = None) -> C
     return CheckpointFolder(RunDirectory(source).checkpoints, recorder or MpkGzRecorder())
 
 
-def find(settings: Settings, path: Path, engine: Engine) -> Found:
-    """The checkpoint that `.checkpoint(...)` asked for, read.
+def find(resume: Resume | None, path: Path, recorder: Recorder | None, epochs: int, engine: Engine) -> Found:
+    """The checkpoint that `.checkpoint(...)` asked for, read; `epochs` is the number of them in total.
 
     Raises `CheckpointNotFound` (naming those that exist), `RecordError` for a damaged one, `ConfigurationError` if the
     run has already gone on further than `num_epochs`.
     """
-    if settings.resume is None:
+    if resume is None:
         return Found()
-    folder = folder_of(settings.resume, path, settings.recorder).path
-    return steadily(folder, partial(_found, settings, settings.resume, path, engine))
+    folder = folder_of(resume, path, recorder).path
+    return steadily(folder, partial(_found, resume, path, recorder, epochs, engine))
 
 
-def _found(settings: Settings, resume: Resume, path: Path, engine: Engine) -> Found:
-    located = locate(resume, path, settings.recorder)
+def _found(resume: Resume, path: Path, recorder: Recorder | None, epochs: int, engine: Engine) -> Found:
+    located = locate(resume, path, recorder)
     position, source = located.position, located.source
     if position is None:
         nothing = "No checkpoint is intact" if located.notes else "Nothing was saved"
         return Found(notes=(*located.notes, f"{nothing} in {source}: starting at epoch 1."))
-    if position > Position(settings.epochs):
+    if position > Position(epochs):
         raise ConfigurationError(
             "num_epochs is the total number of epochs, and more than that are already done.",
-            received=f"num_epochs({settings.epochs}) and the checkpoint {position}",
+            received=f"num_epochs({epochs}) and the checkpoint {position}",
             remedy=f"Ask for {position.epoch} or more, or go on from an earlier checkpoint.",
         )
     limits = limits_of(engine)
@@ -233,17 +246,3 @@ def _missing(which: str, folder: CheckpointFolder, source: Path) -> CheckpointNo
         received=f"{which!r} of {source}, where there are: {existing}",
         remedy='Use one of these, or "latest".',
     )
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Where to go on from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's, which was
-    `written` like this."""
-
-    which: str
-    directory: Path | None = None
-    written: str | None = field(default=None, compare=False)
-
-    def is_of(self, path: Path) -> bool:
-        """Whether it is the run in `path` itself, by whatever name."""
-        return self.directory is None or os.path.realpath(self.directory) == os.path.realpath(path)

@@ -22,8 +22,6 @@ from multilearn.experiments.cells import Cell, CellFiles, seeds_of
 from multilearn.experiments.plan import Plan
 from multilearn.run import grid_cell as cell
 from multilearn.run.resume import Resume
-from multilearn.settings import Settings
-from multilearn.storage.location import Location
 
 Grid = Callable[..., grid.Outcome]
 Write = Callable[..., Path]
@@ -228,11 +226,10 @@ def test_a_cell_does_not_go_on_with_the_run_of_another(
 ) -> None:
     told = {"seed": seed, "sessions": [{"backend": name} for name in sessions]}
     (tmp_path / "experiment.json").write_text(json.dumps(told))
-    settings = Settings(Location.of(declared))
-    assert cell.going_on(settings, tmp_path, "other", 1) is settings
+    assert cell.resumed(None, declared, tmp_path, "other", 1) is None
     monkeypatch.setenv(cell.VARIABLE, str(tmp_path / "cell.jsonl"))
     with pytest.raises(DirectoryError, match=re.escape(remedy)):
-        cell.going_on(settings, tmp_path, "other", 1)
+        cell.resumed(None, declared, tmp_path, "other", 1)
 
 
 def test_what_a_script_says_of_its_own_directory_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +241,7 @@ def test_what_a_script_says_of_its_own_directory_stands(tmp_path: Path, monkeypa
         (Resume("2", tmp_path), Resume("2", tmp_path)),
         (Resume("2", tmp_path / "begun"), Resume("latest")),
     ):
-        assert cell.going_on(Settings(Location.of("x"), resume=said), tmp_path, "toy", 1).resume == used
+        assert cell.resumed(said, "x", tmp_path, "toy", 1) == used
 
 
 def test_what_was_begun_by_something_else_is_gone_on_with_and_it_is_said(run: Grid, script: Write) -> None:

@@ -37,7 +37,7 @@ class Saving:
         self.epoch = (newest or START).epoch
         if newest is not None:
             self._store.restore({"states": {}}, self.expect_sound()[newest])
-        self._counted = CountedFiles(run, self._store, self.epoch)
+        self._counted = CountedFiles(run, lambda: self._store.journal, self.epoch)
 
     def expect_sound(self) -> dict[Position, Journal]:
         """What each checkpoint counts is there, with the values of its epochs and no others."""

@@ -1,0 +1,62 @@
+"""Where a run will be: checked when it is built, and brought to where it begins when it is fitted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from multilearn.run import grid_cell, trace
+from multilearn.run.attempt import holds_run
+from multilearn.run.directory import begin, refuse_existing_run, refuse_unusable, rewind
+from multilearn.run.integrity import damages
+from multilearn.run.obstacles import clear_obstacles, refuse_obstacles
+from multilearn.run.resume import Found, Resume, folder_of
+from multilearn.settings import Settings
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.refusals import reading, storing
+
+__all__ = ["placed", "prepare"]
+
+
+def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]:
+    """The settings and the path of a run whose backend and seed are known.
+
+    Raises `DirectoryError` for a directory that cannot be written to, or holds a run and is neither resumed nor
+    overwritten.
+    """
+    path = settings.directory.path(backend, seed)
+    if trace.asked() is not None:
+        # nothing will be written
+        return settings, path
+    with reading(path):
+        return replace(settings, resume=_allowed(settings, path, backend, seed)), path
+
+
+def _allowed(settings: Settings, path: Path, backend: str, seed: int) -> Resume | None:
+    """What a run that may be in `path` resumes. Raises `DirectoryError` for one that may not."""
+    resume = settings.resume
+    refuse_unusable(RunDirectory(path), saves=settings.recorder is not None, logs=settings.application_log is not None)
+    if resume is not None and resume.directory is not None:
+        refuse_obstacles(RunDirectory(resume.directory))
+    if holds_run(path):
+        resume = grid_cell.resumed(resume, settings.directory.written, path, backend, seed)
+    if resume is not None and resume.is_of(path):
+        # also if it is named like another run's: what is resumed must never be overwritten
+        return replace(resume, directory=None, written=None)
+    if not settings.overwrite:
+        refuse_existing_run(path)
+    return resume
+
+
+def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
+    """Bring the directory to the state from which the run begins. Returns sentences for the log."""
+    resume = settings.resume
+    with storing(run.path):
+        if resume is None or resume.directory is not None:
+            begin(run, overwrite=settings.overwrite)
+            return []
+        notes = clear_obstacles(run)
+        if found.source == run.path:
+            folder, _ = folder_of(resume, run.path, settings.recorder).recovered()
+            notes += damages(run, folder, found)
+        return [*notes, *rewind(run, settings.recorder, settings.epochs, found.position)]
