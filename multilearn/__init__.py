@@ -17,17 +17,17 @@ if TYPE_CHECKING:
         loggers,
         metrics,
         outputs,
+        protocols,
         renderers,
         schedulers,
     )
-    from multilearn.builder import LearnerBuilder
+    from multilearn.builder.builder import LearnerBuilder
     from multilearn.data import DataLoader
-    from multilearn.evaluator import Evaluator
+    from multilearn.evaluation.evaluator import Evaluator
+    from multilearn.evaluation.predict import predict
     from multilearn.events import Position
-    from multilearn.interrupter import Interrupter
-    from multilearn.learner import Learner
-    from multilearn.prediction import predict
-    from multilearn.protocols import backend as protocols
+    from multilearn.learner.interrupter import Interrupter
+    from multilearn.learner.learner import Learner
     from multilearn.seeding.seed import set_seed
 
 __all__ = [
@@ -55,12 +55,12 @@ __all__ = [
 
 _HOMES = {
     "DataLoader": "data",
-    "Evaluator": "evaluator",
-    "Interrupter": "interrupter",
+    "Evaluator": "evaluation",
+    "Interrupter": "learner.interrupter",
     "Learner": "learner",
     "LearnerBuilder": "builder",
     "Position": "events",
-    "predict": "prediction",
+    "predict": "evaluation",
     "set_seed": "seeding.seed",
 }
 """Where the names are that are no modules. Everything is imported when it is first asked for: PEP 562."""

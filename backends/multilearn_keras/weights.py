@@ -15,12 +15,12 @@ import numpy as np
 from multilearn.checkpoint import Contents, HostTensor, Recorder, nbytes, read_file
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
+from multilearn.evaluation.model import placed
+from multilearn.learner.argument_checks import which_checkpoint
 from multilearn.printable import printable
 from multilearn.records.formats import BUILT_IN
 from multilearn.records.heading import FORMAT
-from multilearn.requirements import which_checkpoint
 from multilearn.run.resume import Resume, folder_of, locate
-from multilearn.trained import placed
 from multilearn_keras.beside import Beside, is_beside
 from multilearn_keras.derived import derive
 from multilearn_keras.keras_files import KERAS_FILES, load_keras_file, mismatch

@@ -18,7 +18,7 @@ from multilearn.events import Event, Finished, MetricInfo, Split, Started
 from multilearn.renderers.grid import BOLD, CYAN, DIM, PLAIN, Bar, Cell, Column, Grid
 from multilearn.renderers.notation import abridged, duration, rate, shown
 from multilearn.renderers.phrases import beginning, ending
-from multilearn.renderers.progress import Progress
+from multilearn.renderers.run_state import Progress
 from multilearn.renderers.sparkline import blocks_for, sparkline
 from multilearn.renderers.stream import ForgivingStream
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Protocol, Self, runtime_checkable
 
+from multilearn.errors import ConfigurationError
 from multilearn.history import History
-from multilearn.protocols import Record
+from multilearn.protocols import LRScheduler, Record
 
-__all__ = ["Observing", "Pure", "Spanning"]
+__all__ = ["Observing", "Pure", "Spanning", "own", "spanned"]
 
 
 @runtime_checkable
@@ -45,3 +48,22 @@ class Pure:
 
     def restore(self, state: Record) -> None:
         """Nothing to restore."""
+
+
+def own(scheduler: LRScheduler) -> LRScheduler:
+    """The scheduler for one learner: a copy where it remembers something, so that no other one shares its memory."""
+    remembers = isinstance(scheduler, Observing) or bool(scheduler.state())
+    return copy.deepcopy(scheduler) if remembers else scheduler
+
+
+def spanned(scheduler: LRScheduler, epochs: int, batches: int | None, accumulation: int) -> LRScheduler:
+    """The scheduler with its horizon: where it has none, all updates of the run."""
+    if not isinstance(scheduler, Spanning) or scheduler.horizon is not None:
+        return scheduler
+    if batches is None:
+        raise ConfigurationError(
+            "A schedule that spans the run needs to know how many batches an epoch has.",
+            received=f"{scheduler!r} and a training loader without a length",
+            remedy="Give the scheduler its horizon: updates=...",
+        )
+    return scheduler.spanning(epochs * math.ceil(batches / accumulation))

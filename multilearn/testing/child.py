@@ -11,7 +11,7 @@ from typing import Any
 
 from multilearn import LearnerBuilder, set_seed
 from multilearn.errors import ConfigurationError
-from multilearn.interrupter import Interrupter
+from multilearn.learner.interrupter import Interrupter
 from multilearn.renderers import SilentRenderer
 from multilearn.storage.layout import RunDirectory
 from multilearn.testing.request import Answer, Request

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from multilearn import backend
-from multilearn.builder import LearnerBuilder
+from multilearn.builder.builder import LearnerBuilder
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split

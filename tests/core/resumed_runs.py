@@ -22,8 +22,8 @@ from multilearn.data import as_loader, closing_after
 from multilearn.early_stopping import AllOf, FirstOf, NoImprovement, Threshold
 from multilearn.errors import NonFiniteLoss
 from multilearn.protocols import Entry
+from multilearn.renderers.summary import summary
 from multilearn.seeding.streams import GlobalStreams
-from multilearn.summary import summary
 
 
 class Killed(Exception):

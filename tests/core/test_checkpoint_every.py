@@ -11,11 +11,11 @@ import pytest
 import toy_experiment as toy
 
 import multilearn as ml
-from multilearn import loop as loop_module
 from multilearn.checkpoint import KeepBest, KeepLast
 from multilearn.checkpoint.checkpointer import FileCheckpointer
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import Position, Saved
+from multilearn.learner import loop as loop_module
 
 
 class Killed(Exception):

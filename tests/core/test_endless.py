@@ -12,7 +12,7 @@ import toy_experiment as toy
 from toy_backend import Momentum
 
 import multilearn as ml
-from multilearn.endless import EpochLength
+from multilearn.data.epoch_length import EpochLength
 from multilearn.events import Split
 
 BATCH = toy.arrays(2)

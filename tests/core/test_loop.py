@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 import toy_experiment as toy
 
-from multilearn import loop as loop_module
-from multilearn import reporting
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.data import Batches
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import START, EpochEnded, Position, Saved, Split, SplitEnded, Stepped
-from multilearn.interrupter import Interrupter
-from multilearn.listeners import Listeners
-from multilearn.loop import Course, Loop
+from multilearn.learner import loop as loop_module
+from multilearn.learner import window as reporting
+from multilearn.learner.interrupter import Interrupter
+from multilearn.learner.listeners import Listeners
+from multilearn.learner.loop import Course, Loop
+from multilearn.learner.window import Reporter
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import HostOutput, Record, StepOutput
 from multilearn.renderers import SilentRenderer
-from multilearn.reporting import Reporter
 from multilearn.run.training_state import Plan, Progress
 
 

@@ -21,10 +21,10 @@ from multilearn.checkpoint import HostTensor, MpkGzRecorder, MpkRecorder, Safete
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.errors import CheckpointError, ConfigurationError, RecordError
 from multilearn.events import EpochEnded, SplitEnded, Stepped
+from multilearn.learner.argument_checks import which_checkpoint
 from multilearn.loggers.metric_file import read_metric_file
 from multilearn.plain import as_number
 from multilearn.records.object_state import from_record, to_record
-from multilearn.requirements import which_checkpoint
 from multilearn.seeding import seed
 
 

@@ -33,7 +33,7 @@ from multilearn.events import (
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer, sparkline
 from multilearn.renderers.lines import Lines
 from multilearn.renderers.notation import shown
-from multilearn.renderers.progress import Progress
+from multilearn.renderers.run_state import Progress
 from multilearn.renderers.sparkline import ASCII_BLOCKS, BLOCKS, blocks_for
 from multilearn.renderers.stream import ForgivingStream
 
@@ -255,7 +255,7 @@ def test_a_terminal_gets_one_block_with_everything(monkeypatch: pytest.MonkeyPat
         renderer.render(started(history={Split.TRAIN: {"Loss": {1: 2.0, 2: 1.0}}}, position=Position(2)))
         monkeypatch.setattr("multilearn.renderers.live._REFRESH_SECONDS", 0.0)
         monkeypatch.setattr("multilearn.renderers.live._DRAWING_SHARE", 1e9)
-        monkeypatch.setattr("multilearn.renderers.progress._BURST_SECONDS", 0.0)
+        monkeypatch.setattr("multilearn.renderers.run_state._BURST_SECONDS", 0.0)
         for event in epoch_of_events(3):
             renderer.render(event)
         assert threading.active_count() == threads + 1  # the reader of the terminal is one

@@ -11,10 +11,10 @@ import pytest
 import toy_experiment as toy
 
 import multilearn as ml
-from multilearn import loop as loop_module
 from multilearn.early_stopping import AllOf, FirstOf, NoImprovement, Threshold, TimeLimit
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded, Finished, Position, Started
+from multilearn.learner import loop as loop_module
 
 LOSSES = [0.5, 0.3, 0.4, 0.35, 0.2, 0.1]
 REASON = "no improvement of Loss (valid) in 2 epochs: the lowest was 0.3 in epoch 2"

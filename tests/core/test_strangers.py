@@ -31,7 +31,7 @@ from multilearn.errors import (
 from multilearn.events import Position
 from multilearn.experiments.inspection import inspect
 from multilearn.experiments.runs import open_run
-from multilearn.requirements import require_name
+from multilearn.learner.argument_checks import require_name
 from multilearn.run.resume import Resume, locate
 from multilearn.storage.lock import locked
 

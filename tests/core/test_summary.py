@@ -4,7 +4,7 @@ from pathlib import Path
 
 from multilearn.events import MetricInfo, Split
 from multilearn.history import History
-from multilearn.summary import summary
+from multilearn.renderers.summary import summary
 
 NAN = float("nan")
 

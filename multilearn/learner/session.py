@@ -14,7 +14,7 @@ from multilearn.seeding import seed as seeds
 from multilearn.storage.layout import RunDirectory
 
 if TYPE_CHECKING:
-    from multilearn.loop import Loop
+    from multilearn.learner.loop import Loop
 
 __all__ = ["in_session"]
 

@@ -11,10 +11,10 @@ from typing import Any
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, out_of_order
 from multilearn.errors import ConfigurationError
-from multilearn.foreign_words import PREDICT, refusing
+from multilearn.evaluation.model import Source, Trained, opened, placed
+from multilearn.learner.argument_checks import one_device, which_checkpoint
+from multilearn.learner.foreign_words import PREDICT, refusing
 from multilearn.protocols import Device, EngineOptions
-from multilearn.requirements import one_device, which_checkpoint
-from multilearn.trained import Source, Trained, opened, placed
 
 __all__ = ["predict"]
 

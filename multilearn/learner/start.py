@@ -11,14 +11,14 @@ from typing import Any
 from multilearn.checkpoint import DEFAULT
 from multilearn.checkpoint.strategies import best_of
 from multilearn.data import Resting, go_to, place_of, require_saveable
-from multilearn.declaration import declared
 from multilearn.early_stopping import asks_for_time
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.looking_ahead import LookAhead
+from multilearn.learner.inputs import Data
+from multilearn.learner.looking_ahead import LookAhead
+from multilearn.learner.settings import Settings
 from multilearn.metrics import AnyMetric
 from multilearn.metrics.store import MetricStore
-from multilearn.opening import Data, spanned
 from multilearn.protocols import (
     Backend,
     Engine,
@@ -38,7 +38,7 @@ from multilearn.run.experiment import Experiment, Session, earlier, now
 from multilearn.run.resume import Found, find
 from multilearn.run.training_state import Plan, Progress, drawn_before, progress_of, put_back_on_error, restore_schedule
 from multilearn.run.training_state_check import check_schedule
-from multilearn.settings import Settings
+from multilearn.schedulers.schedule import spanned
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.refusals import reading, tight
 
@@ -47,13 +47,17 @@ __all__ = ["Run", "Start"]
 
 @dataclass(frozen=True)
 class Run:
-    """What `build` made of a description: all that a run is, before it has data. `notes` is for its log."""
+    """What `build` made of a description: all that a run is, before it has data.
+
+    `declared`: the builder as a table, and in words what of it is not data. `notes` is for the log.
+    """
 
     settings: Settings
     path: Path
     backend: Backend
     subject: Subject
     seed: int
+    declared: tuple[Mapping[str, Any], tuple[str, ...]]
     notes: tuple[str, ...] = ()
 
 
@@ -141,7 +145,7 @@ class Start:
             trained=False,
             resumed_from=None if source is None else {"directory": str(source), "position": str(self.found.position)},
         )
-        builder, not_data = declared(run.settings)
+        builder, not_data = run.declared
         return Experiment(
             seed=self.plan.seed,
             builder=builder,

@@ -14,32 +14,33 @@ from typing import Any, NoReturn
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
 from multilearn.checkpoint.counted_files import CountedFiles
-from multilearn.contradictions import refuse_without_data
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
-from multilearn.foreign_words import FIT, refusing
-from multilearn.interrupter import Interrupter, Signals
-from multilearn.listeners import Listeners
+from multilearn.learner.consistency import refuse_without_data
+from multilearn.learner.foreign_words import FIT, refusing
+from multilearn.learner.inputs import Data, examine
+from multilearn.learner.interrupter import Interrupter, Signals
+from multilearn.learner.listeners import Listeners
+from multilearn.learner.loop import Course, Loop
+from multilearn.learner.place import prepare
+from multilearn.learner.session import in_session
+from multilearn.learner.start import Run, Start
+from multilearn.learner.window import Reporter
 from multilearn.loggers import FileMetricLogger
-from multilearn.loop import Course, Loop
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.opening import Data, examine, spanned
-from multilearn.place import prepare
 from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.sparkline import blocks_for
 from multilearn.renderers.stream import ForgivingStream
-from multilearn.reporting import Reporter
+from multilearn.renderers.summary import summary
 from multilearn.run import trace as walking
 from multilearn.run.directory import bring_along, taken
 from multilearn.run.restore_best import lineage, restore_best
 from multilearn.run.resume import Found
-from multilearn.session import in_session
-from multilearn.starting import Run, Start
+from multilearn.schedulers.schedule import spanned
 from multilearn.storage.layout import RunDirectory
-from multilearn.summary import summary
 
 __all__ = ["Learner"]
 

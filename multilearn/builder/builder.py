@@ -9,26 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from multilearn import backend as backends
+from multilearn.builder.from_toml import Declaration, declared_by_file, declared_by_run
+from multilearn.builder.to_toml import declared, to_toml
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.checkpoint.checkpointer import SaveInterval
-from multilearn.configuration import builder_of_file, builder_of_run
-from multilearn.contradictions import refuse_contradictions, refuse_twice, refuse_unmeasured
-from multilearn.declaration import to_toml
 from multilearn.early_stopping import StoppingRule
 from multilearn.events import Split
-from multilearn.foreign_words import BUILD, refusing
 from multilearn.history import Direction, Monitor
-from multilearn.interrupter import Interrupter
-from multilearn.learner import Learner
-from multilearn.loggers import MetricLogger
-from multilearn.metrics import AnyMetric
-from multilearn.opening import own
-from multilearn.place import placed
-from multilearn.protocols import Compiler, Device, FindsDevices
-from multilearn.records.formats import check_extension
-from multilearn.renderers import Renderer
-from multilearn.reporting import NanPolicy
-from multilearn.requirements import (
+from multilearn.learner.argument_checks import (
     as_metric,
     at_least_one,
     one_compiler,
@@ -40,11 +28,23 @@ from multilearn.requirements import (
     require_metric,
     which_checkpoint,
 )
+from multilearn.learner.consistency import refuse_contradictions, refuse_twice, refuse_unmeasured
+from multilearn.learner.foreign_words import BUILD, refusing
+from multilearn.learner.interrupter import Interrupter
+from multilearn.learner.learner import Learner
+from multilearn.learner.place import placed
+from multilearn.learner.settings import Registered, Settings
+from multilearn.learner.start import Run
+from multilearn.learner.window import NanPolicy
+from multilearn.loggers import MetricLogger
+from multilearn.metrics import AnyMetric
+from multilearn.protocols import Compiler, Device, FindsDevices
+from multilearn.records.formats import check_extension
+from multilearn.renderers import Renderer
 from multilearn.run.log import Installer
 from multilearn.run.resume import Resume
+from multilearn.schedulers.schedule import own
 from multilearn.seeding import seed as seeds
-from multilearn.settings import Registered, Settings
-from multilearn.starting import Run
 from multilearn.storage.location import Location
 
 __all__ = ["LearnerBuilder"]
@@ -235,7 +235,7 @@ class LearnerBuilder:
         seed = seeds.current()
         settings, path = placed(settings, backend.name, seed)
         subject = replace(subject, scheduler=own(subject.scheduler))
-        return Learner(Run(settings, path, backend, subject, seed, asked.notes))
+        return Learner(Run(settings, path, backend, subject, seed, declared(settings), asked.notes))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None) -> LearnerBuilder:
@@ -247,7 +247,7 @@ class LearnerBuilder:
         Raises `ConfigurationError` for a file that is none, for unknown keys (with the nearest known name), and for
         all that the methods of the builder refuse.
         """
-        return builder_of_file(Path(path).expanduser(), directory, cls)
+        return cls._declared(declared_by_file(Path(path).expanduser(), directory))
 
     @classmethod
     def from_experiment(
@@ -259,7 +259,7 @@ class LearnerBuilder:
         directory is `run`. `directory`: where to run instead, for the first one holds a run. What was in the builder
         and is not data, such as a metric of one's own, is missing, and a warning says so.
         """
-        return builder_of_run(Path(run).expanduser(), directory, cls)
+        return cls._declared(declared_by_run(Path(run).expanduser(), directory))
 
     def to_toml(self) -> str:
         """This builder as TOML, from which `from_toml` makes an equal one. Paths are as they were written: a relative
@@ -269,6 +269,13 @@ class LearnerBuilder:
         renderer of one's own, an interrupter. Those are added after `from_toml`.
         """
         return to_toml(self._settings)
+
+    @classmethod
+    def _declared(cls, declaration: Declaration) -> LearnerBuilder:
+        builder = cls(declaration.directory, declaration.overwrite)
+        for method, positional, named in declaration.calls:
+            builder = getattr(builder, method)(*positional, **named)
+        return builder
 
     def _with_metric(self, split: Split, metric: AnyMetric | str, plotted: bool) -> LearnerBuilder:
         found: AnyMetric = as_metric(metric)

@@ -9,11 +9,11 @@ from typing import Any, get_args
 from multilearn import backend as backends
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
+from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
 from multilearn.plain import whole
 from multilearn.protocols import AdoptsMetrics, Compiler, Device
-from multilearn.reporting import NanPolicy
 from multilearn.run.log import Installer
 from multilearn.storage.layout import file_name
 

@@ -13,12 +13,12 @@ from multilearn.early_stopping import StoppingRule, watched_by
 from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
 from multilearn.history import Monitor
-from multilearn.interrupter import Interrupter
+from multilearn.learner.interrupter import Interrupter
+from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.protocols import Asked, Compiler, LRScheduler
 from multilearn.renderers import Renderer
-from multilearn.reporting import NanPolicy
 from multilearn.run.log import Installer, file_log
 from multilearn.run.resume import Resume
 from multilearn.schedulers import watched_by as watched_by_schedule

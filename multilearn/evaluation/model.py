@@ -15,7 +15,7 @@ from multilearn.checkpoint.steady import steadily
 from multilearn.data import as_loader
 from multilearn.errors import CheckpointNotFound, DataError
 from multilearn.events import Position
-from multilearn.opening import first_example
+from multilearn.learner.inputs import first_example
 from multilearn.protocols import EngineOptions, EvalEngine, Loader, Record
 from multilearn.run.resume import Resume, folder_of, locate
 from multilearn.seeding import seed as seeds

@@ -14,22 +14,12 @@ from typing import Any
 from multilearn import backend as backends
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, length
-from multilearn.endless import EpochLength
+from multilearn.data.epoch_length import EpochLength
 from multilearn.errors import ConfigurationError
+from multilearn.evaluation.model import Source, Trained, opened, placed
+from multilearn.evaluation.predict import predict
 from multilearn.events import START, Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
-from multilearn.foreign_words import EVALUATE, PREDICT, refusing
-from multilearn.listeners import Listeners
-from multilearn.loggers import FileMetricLogger, MetricLogger
-from multilearn.metrics import AnyMetric, Loss
-from multilearn.metrics.store import MetricStore
-from multilearn.prediction import predict
-from multilearn.printable import printable
-from multilearn.protocols import Device, EngineOptions, of_device
-from multilearn.renderers import CliRenderer, Renderer
-from multilearn.renderers.notation import shown
-from multilearn.renderers.stream import ForgivingStream
-from multilearn.reporting import Pending, Reporter
-from multilearn.requirements import (
+from multilearn.learner.argument_checks import (
     as_metric,
     one_device,
     require,
@@ -38,12 +28,22 @@ from multilearn.requirements import (
     require_name,
     which_checkpoint,
 )
+from multilearn.learner.foreign_words import EVALUATE, PREDICT, refusing
+from multilearn.learner.listeners import Listeners
+from multilearn.learner.window import Pending, Reporter
+from multilearn.loggers import FileMetricLogger, MetricLogger
+from multilearn.metrics import AnyMetric, Loss
+from multilearn.metrics.store import MetricStore
+from multilearn.printable import printable
+from multilearn.protocols import Device, EngineOptions, of_device
+from multilearn.renderers import CliRenderer, Renderer
+from multilearn.renderers.notation import shown
+from multilearn.renderers.stream import ForgivingStream
 from multilearn.run.directory import refuse_unwritable
 from multilearn.run.training_state import Progress
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.location import Location, readable
 from multilearn.storage.refusals import reading
-from multilearn.trained import Source, Trained, opened, placed
 
 __all__ = ["Evaluator"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from multilearn import checkpoint, early_stopping
 from multilearn import metrics as measures
+from multilearn.builder.tables import role_of, table_of
 from multilearn.checkpoint import DEFAULT
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.learner.settings import Registered, Settings
 from multilearn.plain import as_number
 from multilearn.run.log import file_log
-from multilearn.settings import Registered, Settings
-from multilearn.tables import role_of, table_of
 
 __all__ = ["METRICS", "RECORDERS", "RULES", "STRATEGIES", "declared", "to_toml"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from multilearn.learner.settings import Settings
 from multilearn.run import grid_cell, trace
 from multilearn.run.attempt import holds_run
 from multilearn.run.directory import begin, refuse_existing_run, refuse_unusable, rewind
 from multilearn.run.integrity import damages
 from multilearn.run.obstacles import clear_obstacles, refuse_obstacles
 from multilearn.run.resume import Found, Resume, folder_of
-from multilearn.settings import Settings
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.refusals import reading, storing
 

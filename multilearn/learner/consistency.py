@@ -9,9 +9,9 @@ from multilearn.checkpoint.strategies import best_of
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.history import Monitor
+from multilearn.learner.settings import Settings
 from multilearn.metrics import Loss
 from multilearn.protocols import LRScheduler
-from multilearn.settings import Settings
 
 __all__ = ["refuse_contradictions", "refuse_twice", "refuse_unmeasured", "refuse_without_data"]
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import Reading, Split, SplitEnded, Stepped
-from multilearn.listeners import Listeners
+from multilearn.learner.listeners import Listeners
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import Engine, EvalEngine, HostOutput, Moment, StepOutput, Verifying

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from multilearn.checkpoint.checkpointer import Checkpointer, NoCheckpointer, SaveInterval
 from multilearn.data import Resting, batches_of, draws_globally, length, place_of
+from multilearn.data.epoch_length import EpochLength
 from multilearn.early_stopping import StoppingRule, time_limit_of
-from multilearn.endless import EpochLength
 from multilearn.errors import DataError
 from multilearn.events import START, EpochEnded, Position, Saved, Split
-from multilearn.interrupter import Interrupter
-from multilearn.looking_ahead import LookAhead
+from multilearn.learner.interrupter import Interrupter
+from multilearn.learner.looking_ahead import LookAhead
+from multilearn.learner.window import Pending, Reporter
 from multilearn.protocols import Engine, Loader, LRScheduler, Record
-from multilearn.reporting import Pending, Reporter
 from multilearn.run.training_state import Plan, Progress, put_back_afterwards, schedule_record
 from multilearn.schedulers import Observing
 

@@ -22,49 +22,62 @@ from __future__ import annotations
 import os
 import tomllib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 
-from multilearn.declaration import METRICS, RECORDERS, RULES, STRATEGIES
+from multilearn.builder.tables import Role, refuse_unknown, thing_of
+from multilearn.builder.to_toml import METRICS, RECORDERS, RULES, STRATEGIES
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.printable import printable
 from multilearn.run.experiment import read_document
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.reading import read_whole
-from multilearn.tables import refuse_unknown, thing_of
 
-if TYPE_CHECKING:
-    from multilearn.builder import LearnerBuilder
-
-__all__ = ["builder_of_file", "builder_of_run"]
+__all__ = ["Call", "Declaration", "declared_by_file", "declared_by_run"]
 
 _SPLITS = (Split.TRAIN, Split.VALID)
 _LARGEST = 1 << 18
 """Bytes of a TOML file: two hundred times what one has."""
 _DOTS = 200  # in a line: what the parser takes for a name grows with the square of its parts
 
-_Make = Callable[[Any, bool], "LearnerBuilder"]
-"""Makes the empty builder, of a directory and of whether that may be overwritten."""
+_Reader = Callable[[str, Any], Iterator["Call"]]
+"""The calls that a key and its value stand for."""
 
 
-def builder_of_file(path: Path, directory: str | os.PathLike[str] | None, make: _Make) -> LearnerBuilder:
-    """The builder that a TOML file describes, in `directory` where there is one."""
-    return _builder_of(_read_toml(path), directory, make, str(path))
+class Call(NamedTuple):
+    """A method of `LearnerBuilder`, and its arguments."""
+
+    method: str
+    positional: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = {}
 
 
-def builder_of_run(run: Path, directory: str | os.PathLike[str] | None, make: _Make) -> LearnerBuilder:
+class Declaration(NamedTuple):
+    """What makes a builder: the arguments of its constructor, then calls of its methods, in this order."""
+
+    directory: str | os.PathLike[str]
+    overwrite: bool
+    calls: tuple[Call, ...]
+
+
+def declared_by_file(path: Path, directory: str | os.PathLike[str] | None) -> Declaration:
+    """The builder that a TOML file describes, in `directory` if there is one."""
+    return _declaration(_read_toml(path), directory, str(path))
+
+
+def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> Declaration:
     """The builder that the run in the directory `run` was declared with; warns of what is missing in it."""
     path = RunDirectory(run).experiment
     document = _read_experiment(path)
     table, not_data = dict(document["builder"]), [str(each) for each in document["not_data"]]
     _locate(table, run, document)
     if not_data:
-        # told of the line that calls the builder's method
+        # shown at the line that calls the builder's method
         warnings.warn(printable(f"Not in {path}, and to be added again: {', '.join(not_data)}"), stacklevel=3)
-    return _builder_of(table, directory, make, str(path))
+    return _declaration(table, directory, str(path))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -127,26 +140,21 @@ def _read_experiment(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _builder_of(
-    table: Mapping[str, Any], directory: str | os.PathLike[str] | None, make: _Make, where: str
-) -> LearnerBuilder:
-    """By the builder's own methods, so that they check what they are told."""
+def _declaration(table: Mapping[str, Any], directory: str | os.PathLike[str] | None, where: str) -> Declaration:
+    """As calls of the builder's own methods, which check what they are given."""
     table = {**table} if directory is None else {**table, "directory": directory}
     refuse_unknown(table, ["directory", "overwrite", *_METHODS], where)
     if "directory" not in table:
         raise ConfigurationError(
             f"{where} must say the directory.", received="none", remedy='Write directory = "runs/a".'
         )
-    builder = make(table["directory"], _flag(table.get("overwrite", False), "overwrite"))
-    for key, value in table.items():
-        if key in _METHODS:
-            builder = _METHODS[key](builder, value)
-    return builder
+    calls = [call for key, value in table.items() if key in _METHODS for call in _METHODS[key](key, value)]
+    return Declaration(table["directory"], _flag(table.get("overwrite", False), "overwrite"), tuple(calls))
 
 
-def _with_metrics(builder: LearnerBuilder, tables: Any) -> LearnerBuilder:
-    for number, table in enumerate(_listed(tables, "metrics")):
-        where = f"metrics[{number}]"
+def _metrics(key: str, tables: Any) -> Iterator[Call]:
+    for number, table in enumerate(_listed(tables, key)):
+        where = f"{key}[{number}]"
         told = {"type": table} if isinstance(table, str) else dict(_table(table, where))
         splits = _listed(told.pop("splits", _SPLITS), f"{where}.splits")
         plotted = told.pop("plotted", None)
@@ -160,56 +168,72 @@ def _with_metrics(builder: LearnerBuilder, tables: Any) -> LearnerBuilder:
             )
         plotted = metric.numeric if plotted is None else _flag(plotted, f"{where}.plotted")
         for split in splits:
-            method = f"metric_{split}_numeric" if plotted else f"metric_{split}"
-            builder = getattr(builder, method)(metric)
-    return builder
+            yield Call(f"metric_{split}_numeric" if plotted else f"metric_{split}", (metric,))
 
 
-def _with_loggers(builder: LearnerBuilder, loggers: Any) -> LearnerBuilder:
+def _loggers(key: str, loggers: Any) -> Iterator[Call]:
     if loggers != []:
         raise ConfigurationError(
             "metric_loggers can only be empty in a table: then nothing is logged.",
             received=repr(loggers),
             remedy="Leave it out for files, and add others in Python.",
         )
-    return builder.metric_loggers()
+    yield Call(key)
 
 
-def _without_log(builder: LearnerBuilder, wanted: Any) -> LearnerBuilder:
-    return builder if _flag(wanted, "application_logger") else builder.with_application_logger(None)
+def _application_logger(key: str, wanted: Any) -> Iterator[Call]:
+    if not _flag(wanted, key):
+        yield Call("with_application_logger", (None,))
 
 
-def _with_arguments(method: str, known: Sequence[str]) -> Callable[[LearnerBuilder, Any], LearnerBuilder]:
-    def apply(builder: LearnerBuilder, arguments: Any) -> LearnerBuilder:
-        refuse_unknown(_table(arguments, method), known, method)
-        if method == "checkpoint" and "which" not in arguments:
+def _summary(key: str, wanted: Any) -> Iterator[Call]:
+    if _flag(wanted, key):
+        yield Call("summary")
+
+
+def _devices(key: str, names: Any) -> Iterator[Call]:
+    yield Call(key, (_listed(names, key),))
+
+
+def _value(key: str, value: Any) -> Iterator[Call]:
+    yield Call(key, (value,))
+
+
+def _thing(known: Role, method: str | None = None) -> _Reader:
+    """Of a type of `known`, by its table."""
+
+    def read(key: str, table: Any) -> Iterator[Call]:
+        yield Call(method or key, (thing_of(table, known, key),))
+
+    return read
+
+
+def _arguments(*known: str) -> _Reader:
+    def read(key: str, arguments: Any) -> Iterator[Call]:
+        refuse_unknown(_table(arguments, key), known, key)
+        if key == "checkpoint" and "which" not in arguments:
             raise ConfigurationError("checkpoint must say which.", received=repr(arguments), remedy='which = "latest".')
-        result: LearnerBuilder = getattr(builder, method)(**arguments)
-        return result
+        yield Call(key, named=arguments)
 
-    return apply
+    return read
 
 
-_METHODS: Final[Mapping[str, Callable[[LearnerBuilder, Any], LearnerBuilder]]] = {
-    "application_logger": _without_log,
-    "checkpoint": _with_arguments("checkpoint", ("which", "directory")),
-    "checkpoint_every": _with_arguments("checkpoint_every", ("batches", "minutes")),
-    "checkpointing_strategy": lambda builder, table: builder.with_checkpointing_strategy(
-        thing_of(table, STRATEGIES, "checkpointing_strategy")
-    ),
-    "devices": lambda builder, names: builder.devices(_listed(names, "devices")),
-    "early_stopping": lambda builder, table: builder.early_stopping(thing_of(table, RULES, "early_stopping")),
-    "engine": _with_arguments("engine", ("capture", "compile", "passes")),
-    "file_checkpointer": lambda builder, table: builder.with_file_checkpointer(
-        thing_of(table, RECORDERS, "file_checkpointer")
-    ),
-    "grads_accumulation": lambda builder, batches: builder.grads_accumulation(batches),
-    "metric_loggers": _with_loggers,
-    "metrics": _with_metrics,
-    "nan_policy": lambda builder, policy: builder.nan_policy(policy),
-    "num_epochs": lambda builder, epochs: builder.num_epochs(epochs),
-    "restore_best": _with_arguments("restore_best", ("metric", "split", "direction")),
-    "summary": lambda builder, wanted: builder.summary() if _flag(wanted, "summary") else builder,
+_METHODS: Final[Mapping[str, _Reader]] = {
+    "application_logger": _application_logger,
+    "checkpoint": _arguments("which", "directory"),
+    "checkpoint_every": _arguments("batches", "minutes"),
+    "checkpointing_strategy": _thing(STRATEGIES, "with_checkpointing_strategy"),
+    "devices": _devices,
+    "early_stopping": _thing(RULES),
+    "engine": _arguments("capture", "compile", "passes"),
+    "file_checkpointer": _thing(RECORDERS, "with_file_checkpointer"),
+    "grads_accumulation": _value,
+    "metric_loggers": _loggers,
+    "metrics": _metrics,
+    "nan_policy": _value,
+    "num_epochs": _value,
+    "restore_best": _arguments("metric", "split", "direction"),
+    "summary": _summary,
 }
 
 

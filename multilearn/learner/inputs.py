@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,12 +9,11 @@ from typing import Any
 
 from multilearn.data import as_loader, batches_of, kept_working, length
 from multilearn.data.fingerprint import data_facts, loader_facts
-from multilearn.errors import ConfigurationError, DataError
+from multilearn.errors import DataError
 from multilearn.events import Split
-from multilearn.protocols import Example, Loader, LRScheduler
-from multilearn.schedulers import Observing, Spanning
+from multilearn.protocols import Example, Loader
 
-__all__ = ["Data", "examine", "first_example", "own", "spanned"]
+__all__ = ["Data", "examine", "first_example"]
 
 
 @dataclass(frozen=True)
@@ -68,25 +65,6 @@ def examine(train: Any, valid: Any, seed: int, stack: ExitStack) -> Data:
             examples.append(first)
     batches = {split: length(loader) for split, loader in loaders.items()}
     return Data(loaders, tuple(examples), batches, tuple(notes))
-
-
-def own(scheduler: LRScheduler) -> LRScheduler:
-    """The scheduler for one learner: a copy where it remembers something, so that no other one shares its memory."""
-    remembers = isinstance(scheduler, Observing) or bool(scheduler.state())
-    return copy.deepcopy(scheduler) if remembers else scheduler
-
-
-def spanned(scheduler: LRScheduler, epochs: int, batches: int | None, accumulation: int) -> LRScheduler:
-    """The scheduler with its horizon: where it has none, all updates of the run."""
-    if not isinstance(scheduler, Spanning) or scheduler.horizon is not None:
-        return scheduler
-    if batches is None:
-        raise ConfigurationError(
-            "A schedule that spans the run needs to know how many batches an epoch has.",
-            received=f"{scheduler!r} and a training loader without a length",
-            remedy="Give the scheduler its horizon: updates=...",
-        )
-    return scheduler.spanning(epochs * math.ceil(batches / accumulation))
 
 
 def first_example(loader: Loader, seed: int) -> Example | None:

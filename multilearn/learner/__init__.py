@@ -1,0 +1,5 @@
+"""One training run, from data to the trained model."""
+
+from multilearn.learner.learner import Learner
+
+__all__ = ["Learner"]
