@@ -95,8 +95,8 @@ def run(
     With --seeds it is a grid, each cell with a directory of its own: LearnerBuilder("runs/x-{backend}-{seed}"). Run
     again, it goes on with what is unfinished and leaves out what is finished. The script needs no change for it.
     """
-    from multilearn.experiments import grid
-    from multilearn.experiments.plan import Plan
+    from multilearn.commands.grid import grid
+    from multilearn.commands.grid.plan import Plan
 
     if seeds and arguments and "--" not in sys.argv:
         raise ConfigurationError(
@@ -133,9 +133,11 @@ def compare(
     Where a backend has several seeds, the runs of each seed are compared with each other, and what they came to over
     the seeds. It says which preconditions of an equal experiment held, and of different runs the first difference.
     """
-    from multilearn.experiments import blocks, comparison_report, study, study_report
-    from multilearn.experiments.compared import Comparison
-    from multilearn.experiments.text import document
+    from multilearn.commands import text as blocks
+    from multilearn.commands.compare import report as comparison_report
+    from multilearn.commands.compare import study, study_report
+    from multilearn.commands.compare.values import Comparison
+    from multilearn.commands.text import document
 
     if as_json and as_markdown:
         raise ConfigurationError("A comparison is printed in one form.", received="--json and --markdown")
@@ -166,7 +168,8 @@ def diff_step(
     The script runs up to its first fit, and writes nothing. Exit 0 where every layer's output, every gradient and the
     update agree, else 1.
     """
-    from multilearn.experiments import steps, steps_report
+    from multilearn.commands.diff_step import report as steps_report
+    from multilearn.commands.diff_step import steps
 
     compared = steps.diff_step(script, backend or (), arguments or (), tolerance, seed)
     print(steps_report.as_json(compared) if as_json else steps_report.as_text(compared))
@@ -182,7 +185,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Show what a run or a record holds; exit 1 where something is not intact."""
-    from multilearn.experiments import inspection
+    from multilearn.commands.inspect import run as inspection
 
     found = inspection.inspect(path)
     print(found.as_json() if as_json else found.as_text())
@@ -192,7 +195,7 @@ def inspect(
 @app.command()
 def backends(as_json: AsJson = False) -> None:
     """Show what is installed, on which devices it runs, and which backend would be used."""
-    from multilearn.experiments import installation
+    from multilearn.commands import backends as installation
 
     found = installation.look()
     print(found.as_json() if as_json else found.as_text())

@@ -1,7 +1,7 @@
 """What a script does as one cell of a grid, `multilearn run --seeds`: it goes on by itself, and reports its runs.
 
 The grid names a file in an environment variable. To it this process appends a JSON line for each run that begins and
-that ends; what else is in it is the business of `multilearn.experiments.cells`.
+that ends; what else is in it is the business of `multilearn.commands.grid.cells`.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 from multilearn import backend
 from multilearn.builder.builder import LearnerBuilder
 from multilearn.checkpoint.manifest import Manifest
+from multilearn.commands.process import captured
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.experiments.processes import captured
 from multilearn.run import trace as walking
 from multilearn.storage.layout import RunDirectory
 from multilearn.testing.request import Answer, Request, place_of
@@ -49,7 +49,7 @@ class Identical:
 
         `tolerance` is relative, for losses; a share may differ by one item.
         """
-        from multilearn.experiments import comparison
+        from multilearn.commands.compare import comparison
 
         folder = self._of("curves", train, seed)
         for name in self.backends:
@@ -64,7 +64,8 @@ class Identical:
 
     def steps(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
         """Expect the same first step everywhere, layer by layer, gradient by gradient: see `multilearn diff-step`."""
-        from multilearn.experiments import steps, steps_report
+        from multilearn.commands.diff_step import report as steps_report
+        from multilearn.commands.diff_step import steps
 
         folder = self._of("steps", train, seed)
         for name in self.backends:
@@ -98,7 +99,7 @@ class Identical:
 
     def moves(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
         """Expect a run begun on each framework, and gone on with on the next, to have the curve of a whole one."""
-        from multilearn.experiments import comparison
+        from multilearn.commands.compare import comparison
 
         if len(self.backends) < 2:
             self.skip(f"only {', '.join(self.backends)} to move between")
@@ -158,7 +159,8 @@ class Identical:
 
 
 def _told(result: Any) -> str:
-    from multilearn.experiments import blocks, comparison_report
+    from multilearn.commands import text as blocks
+    from multilearn.commands.compare import report as comparison_report
 
     return blocks.as_text(comparison_report.blocks(result))
 

@@ -15,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multilearn import cli
+from multilearn.commands import text as blocks
+from multilearn.commands.compare import report as comparison_report
+from multilearn.commands.compare import study_report
+from multilearn.commands.compare.statistics import quantile, spread
+from multilearn.commands.compare.study import Study, compare_grouped
+from multilearn.commands.compare.values import Comparison, Row
+from multilearn.commands.text import document
 from multilearn.errors import ConfigurationError, DirectoryError
-from multilearn.experiments import blocks, comparison_report, study_report
-from multilearn.experiments.compared import Comparison, Row
-from multilearn.experiments.statistics import quantile, spread
-from multilearn.experiments.study import Study, compare_grouped
-from multilearn.experiments.text import document
 
 Write = Callable[..., Path]
 Seeds = Callable[..., list[Path]]
@@ -359,8 +361,8 @@ def test_preconditions_are_stated_and_the_first_difference_only_of_different_run
     items=st.none() | st.integers(1, 100),
 )
 def test_the_pairs_agree_with_the_whole(values: list[tuple[float, ...]], tolerance: float, items: int | None) -> None:
+    from multilearn.commands.compare.values import Column, judged
     from multilearn.events import Split
-    from multilearn.experiments.compared import Column, judged
 
     rows = tuple(
         judged(Row(Split.TRAIN, "Loss", "", epoch, each, 0.0, 0.0, items, True), each, tolerance)

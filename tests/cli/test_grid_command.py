@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from multilearn import backend
+from multilearn.commands.grid import grid
+from multilearn.commands.grid.cells import Cell, CellFiles, seeds_of
+from multilearn.commands.grid.plan import Plan
 from multilearn.errors import DirectoryError
-from multilearn.experiments import grid
-from multilearn.experiments.cells import Cell, CellFiles, seeds_of
-from multilearn.experiments.plan import Plan
 from multilearn.run import grid_cell as cell
 from multilearn.run.resume import Resume
 

@@ -11,10 +11,10 @@ import pytest
 import toy_experiment as toy
 
 import multilearn as ml
+from multilearn.commands.compare.comparison import compare
+from multilearn.commands.inspect.run import inspect
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded
-from multilearn.experiments.comparison import compare
-from multilearn.experiments.inspection import inspect
 from multilearn.renderers.phrases import beginning
 from multilearn.run.experiment import earlier
 from multilearn.storage.layout import RunDirectory

@@ -14,9 +14,9 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder
+from multilearn.commands.compare.comparison import compare
+from multilearn.commands.inspect.run import inspect
 from multilearn.errors import MultilearnError
-from multilearn.experiments.comparison import compare
-from multilearn.experiments.inspection import inspect
 
 fcntl = pytest.importorskip("fcntl", reason="locks of Unix")
 

@@ -17,9 +17,9 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import metrics as m
+from multilearn.commands.compare.comparison import compare
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split, SplitEnded, Stepped
-from multilearn.experiments.comparison import compare
 from multilearn.loggers import read_metric_file
 from multilearn.metrics.sensor import Sensor
 from multilearn.metrics.store import MetricStore

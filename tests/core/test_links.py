@@ -14,10 +14,10 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder
+from multilearn.commands.compare.comparison import compare
+from multilearn.commands.inspect.run import inspect
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.events import Position
-from multilearn.experiments.comparison import compare
-from multilearn.experiments.inspection import inspect
 from multilearn.loggers.going_back import go_back, remove_metric_files
 from multilearn.storage import atomic
 from multilearn.storage.own_files import own_folder

@@ -14,9 +14,9 @@ import toy_experiment as toy
 from toy_backend import Momentum
 
 import multilearn as ml
+from multilearn.commands.compare.preconditions import Precondition, first_difference, preconditions
+from multilearn.commands.runs import Run, open_run
 from multilearn.errors import DirectoryError, RecordError
-from multilearn.experiments.preconditions import Precondition, first_difference, preconditions
-from multilearn.experiments.runs import Run, open_run
 
 TOLERANCE = 1e-5
 NAMES = [

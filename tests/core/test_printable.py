@@ -14,8 +14,8 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import cli
+from multilearn.commands.text import Sentences, Table, as_markdown, as_text
 from multilearn.errors import MultilearnError
-from multilearn.experiments.blocks import Sentences, Table, as_markdown, as_text
 from multilearn.printable import printable, printable_message
 from multilearn.renderers.notation import abridged, shown
 from multilearn.run.log import file_log

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from multilearn.commands.diff_step.report import as_json, as_text, sentences
+from multilearn.commands.diff_step.steps import Comparison, compare, diff_step
 from multilearn.errors import ConfigurationError, DataError
-from multilearn.experiments.steps import Comparison, compare, diff_step
-from multilearn.experiments.steps_report import as_json, as_text, sentences
 from multilearn.protocols import Phase, Traced
 from multilearn.run.trace import read, write
 

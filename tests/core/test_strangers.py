@@ -20,6 +20,8 @@ import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes, read_file
 from multilearn.checkpoint.recovery import recovered
 from multilearn.checkpoint.steady import steadily
+from multilearn.commands.inspect.run import inspect
+from multilearn.commands.runs import open_run
 from multilearn.errors import (
     CheckpointNotFound,
     ConfigurationError,
@@ -29,8 +31,6 @@ from multilearn.errors import (
     StorageError,
 )
 from multilearn.events import Position
-from multilearn.experiments.inspection import inspect
-from multilearn.experiments.runs import open_run
 from multilearn.learner.argument_checks import require_name
 from multilearn.run.resume import Resume, locate
 from multilearn.storage.lock import locked
@@ -287,7 +287,7 @@ def test_a_reader_gives_up_at_once_where_nothing_is_written(run: Path) -> None:
 def test_epochs_that_are_removed_while_they_are_read_are_looked_for_again(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import multilearn.experiments.runs as runs_module
+    import multilearn.commands.runs as runs_module
 
     read = runs_module.read_epoch_value
 

@@ -22,9 +22,9 @@ import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, HostTensor, read_file
+from multilearn.commands.compare.comparison import compare, opened
+from multilearn.commands.inspect.run import inspect
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
-from multilearn.experiments.comparison import compare, opened
-from multilearn.experiments.inspection import inspect
 from multilearn.loggers.metric_file import read_epoch_value, read_metric_file
 
 LIMIT = 1 << 22
@@ -70,7 +70,7 @@ def folder(path: Path) -> Any:
 
 def compared(path: Path) -> Any:
     """The run in `path`, and the sound one next to it, as the command does it."""
-    from multilearn.experiments import comparison_report
+    from multilearn.commands.compare import report as comparison_report
 
     result = compare([path.parent / "sound", path], 1e-4)
     for each in comparison_report.blocks(result):

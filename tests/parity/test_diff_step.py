@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from processes import BACKENDS, SCRIPTS, Warm, environment, on_each
 
-from multilearn.experiments.steps import Comparison, compare
-from multilearn.experiments.steps_report import sentences
+from multilearn.commands.diff_step.report import sentences
+from multilearn.commands.diff_step.steps import Comparison, compare
 from multilearn.run.trace import read
 
 FAULTY = SCRIPTS / "faulty.py"

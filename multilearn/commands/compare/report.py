@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from multilearn.experiments.blocks import Block, Sentences, Table
-from multilearn.experiments.compared import Comparison, Pair, Row
-from multilearn.experiments.preconditions import Precondition
-from multilearn.experiments.text import plural
+from multilearn.commands.compare.preconditions import Precondition
+from multilearn.commands.compare.values import Comparison, Pair, Row
+from multilearn.commands.text import Block, Sentences, Table, plural
 
 __all__ = ["blocks", "distance", "judgement", "plain", "states", "verdict"]
 

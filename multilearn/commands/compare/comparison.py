@@ -7,11 +7,11 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from multilearn.commands.compare.preconditions import first_difference, preconditions
+from multilearn.commands.compare.values import Column, Comparison, Key, Row, judged
+from multilearn.commands.runs import Measured, Run, open_run
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
-from multilearn.experiments.compared import Column, Comparison, Key, Row, judged
-from multilearn.experiments.preconditions import first_difference, preconditions
-from multilearn.experiments.runs import Measured, Run, open_run
 
 __all__ = ["compare", "compare_runs", "opened", "shortened", "spelled"]
 

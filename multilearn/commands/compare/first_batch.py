@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from itertools import combinations
 
+from multilearn.commands.runs import Run
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
-from multilearn.experiments.runs import Run
 from multilearn.loggers.metric_file import MetricFile, read_metric_file
 
 __all__ = ["first_batch_apart"]

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
-from multilearn.experiments import comparison_report
-from multilearn.experiments.blocks import Block, Sentences, Table
-from multilearn.experiments.comparison_report import distance, judgement, states
-from multilearn.experiments.statistics import Spread
-from multilearn.experiments.study import Study
-from multilearn.experiments.text import plural
+from multilearn.commands.compare import report as comparison_report
+from multilearn.commands.compare.report import distance, judgement, states
+from multilearn.commands.compare.statistics import Spread
+from multilearn.commands.compare.study import Study
+from multilearn.commands.text import Block, Sentences, Table, plural
 
 __all__ = ["blocks", "plain", "verdict"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from multilearn.experiments import facts
-from multilearn.experiments.facts import Facts
-from multilearn.experiments.first_batch import first_batch_apart
-from multilearn.experiments.runs import Run
+from multilearn.commands.compare import facts
+from multilearn.commands.compare.facts import Facts
+from multilearn.commands.compare.first_batch import first_batch_apart
+from multilearn.commands.runs import Run
 
 __all__ = ["Precondition", "first_difference", "preconditions"]
 

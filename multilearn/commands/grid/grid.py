@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import IO
 
-from multilearn.experiments.cells import Attempt, Cell, CellFiles, Trained
-from multilearn.experiments.plan import Plan
-from multilearn.experiments.processes import Signals, run_process
-from multilearn.experiments.text import aligned, document
+from multilearn.commands.grid.cells import Attempt, Cell, CellFiles, Trained
+from multilearn.commands.grid.plan import Plan
+from multilearn.commands.process import Signals, run_process
+from multilearn.commands.text import aligned, document
 from multilearn.printable import printable
 
 __all__ = ["Ended", "Outcome", "run"]

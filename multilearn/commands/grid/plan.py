@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn import backend
+from multilearn.commands.grid.cells import Cell, CellFiles, seeds_of
 from multilearn.errors import ConfigurationError
-from multilearn.experiments.cells import Cell, CellFiles, seeds_of
 from multilearn.run import grid_cell as cells
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from multilearn.commands.runs import Run
 from multilearn.events import Split
-from multilearn.experiments.runs import Run
 from multilearn.run.environment import Weights
 
 __all__ = [

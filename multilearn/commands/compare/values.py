@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from multilearn.commands.compare.preconditions import Precondition
 from multilearn.events import Split
-from multilearn.experiments.preconditions import Precondition
 
 __all__ = ["Column", "Comparison", "Key", "Pair", "Row", "furthest", "judged"]
 

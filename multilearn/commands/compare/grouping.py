@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from multilearn.commands.runs import Run
 from multilearn.errors import ConfigurationError
-from multilearn.experiments.runs import Run
 
 __all__ = ["Grouping", "grouped"]
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from multilearn.commands.text import aligned, document, plural, size
 from multilearn.errors import DirectoryError, RecordError
-from multilearn.experiments.text import aligned, document, plural, size
 from multilearn.printable import printable
 from multilearn.records.bounded_io import Skimmed
 from multilearn.records.formats import BUILT_IN

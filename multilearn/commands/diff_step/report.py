@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from multilearn.experiments.steps import Comparison, Difference, Part
-from multilearn.experiments.text import aligned, document
+from multilearn.commands.diff_step.steps import Comparison, Difference, Part
+from multilearn.commands.text import aligned, document
 from multilearn.printable import printable
 from multilearn.protocols import Phase
 

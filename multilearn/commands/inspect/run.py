@@ -10,12 +10,12 @@ from pathlib import Path
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.manifest import Manifest
 from multilearn.checkpoint.steady import steadily
+from multilearn.commands.compare.preconditions import preconditions
+from multilearn.commands.inspect.record import InspectedRecord, inspect_record
+from multilearn.commands.runs import Run, Session, open_run
+from multilearn.commands.text import aligned, document, plural, size
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.events import Position
-from multilearn.experiments.preconditions import preconditions
-from multilearn.experiments.record_inspection import InspectedRecord, inspect_record
-from multilearn.experiments.runs import Run, Session, open_run
-from multilearn.experiments.text import aligned, document, plural, size
 from multilearn.printable import printable
 from multilearn.records.formats import BUILT_IN
 from multilearn.run.recorded_history import history_problem

@@ -8,13 +8,13 @@ from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 
+from multilearn.commands.compare.comparison import compare_runs, opened
+from multilearn.commands.compare.grouping import Grouping, grouped
+from multilearn.commands.compare.statistics import EXTRA, Spread, quantile, spread
+from multilearn.commands.compare.values import Comparison, Key, Row, furthest
+from multilearn.commands.runs import Run
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
-from multilearn.experiments.compared import Comparison, Key, Row, furthest
-from multilearn.experiments.comparison import compare_runs, opened
-from multilearn.experiments.grouping import Grouping, grouped
-from multilearn.experiments.runs import Run
-from multilearn.experiments.statistics import EXTRA, Spread, quantile, spread
 
 __all__ = ["Difference", "Epoch", "Final", "OfSeed", "Study", "compare_grouped"]
 

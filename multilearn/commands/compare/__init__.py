@@ -1,0 +1,1 @@
+"""`multilearn compare`: runs side by side, and what they differ in."""

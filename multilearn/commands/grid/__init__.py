@@ -1,0 +1,1 @@
+"""`multilearn grid`: one script for every backend and seed."""

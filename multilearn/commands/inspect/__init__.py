@@ -1,0 +1,1 @@
+"""`multilearn inspect`: what is in a run or a record."""
