@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from multilearn.data.adapt import Batches
 from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
-from multilearn.data.batches import Batches
-from multilearn.data.host import owned
+from multilearn.data.arrays import owned
 from multilearn.data.loader import DataLoader
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Loader

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from multilearn.data.crew import Crew
-from multilearn.data.making import BatchMaker, Task
-from multilearn.data.processes import WorkerProcesses
+from multilearn.data.collate import BatchMaker, Task
+from multilearn.data.prefetch import Crew
 from multilearn.data.source import Columns, source_of
+from multilearn.data.worker_pool import WorkerProcesses
 from multilearn.errors import ConfigurationError
 from multilearn.plain import whole
 from multilearn.protocols import Batch

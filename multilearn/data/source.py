@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.data.host import host_array, is_tensor, require_values
-from multilearn.data.memory import copied, taken
-from multilearn.data.structure import flat, leaves, mapped
+from multilearn.data.aligned import copied, taken
+from multilearn.data.arrays import host_array, is_tensor, require_values
+from multilearn.data.nested import flat, leaves, mapped
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 

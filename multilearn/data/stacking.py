@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.data.host import host_array, is_tensor, is_text, require_numbers, require_values
-from multilearn.data.memory import empty
+from multilearn.data.aligned import empty
+from multilearn.data.arrays import host_array, is_tensor, is_text, require_numbers, require_values
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 

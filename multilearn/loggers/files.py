@@ -6,8 +6,8 @@ import logging
 
 from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Split, SplitEnded, Started, Stepped
-from multilearn.loggers.going_back import go_back, lacking
-from multilearn.loggers.open_files import MetricFiles, ReplacedFiles
+from multilearn.loggers.metric_writer import MetricFiles, ReplacedFiles
+from multilearn.loggers.rewind import go_back, lacking
 from multilearn.printable import printable
 from multilearn.storage.layout import RunDirectory
 

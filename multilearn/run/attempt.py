@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from multilearn.events import START, Split
-from multilearn.loggers.going_back import remove_metric_files
+from multilearn.loggers.rewind import remove_metric_files
 from multilearn.run.experiment import Session, earlier
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import is_folder, own_folder

@@ -11,7 +11,7 @@ from pathlib import Path
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder
 from multilearn.errors import DirectoryError
 from multilearn.events import START, Position, Split
-from multilearn.loggers.going_back import go_back, remove_metric_files
+from multilearn.loggers.rewind import go_back, remove_metric_files
 from multilearn.run.attempt import clear_attempt, holds_run
 from multilearn.run.experiment import Session, earlier
 from multilearn.run.obstacles import refuse_obstacles, unknown_path

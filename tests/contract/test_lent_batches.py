@@ -11,7 +11,7 @@ from keras import layers, optimizers
 from training import engine_of, evaluate, losses, numbers, train, twins
 
 import multilearn as ml
-from multilearn.data.memory import copied, is_lent
+from multilearn.data.aligned import copied, is_lent
 from multilearn_keras import Classification
 
 ITEMS, SIZE = 320, 64

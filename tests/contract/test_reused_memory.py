@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from training import BACKEND, learner, numbers, state
 
-from multilearn.data.memory import empty
+from multilearn.data.aligned import empty
 from multilearn_keras import Regression
 
 BATCHES, SIZE, WIDTH = 6, 8, 320

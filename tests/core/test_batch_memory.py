@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from multilearn import DataLoader
-from multilearn.data.host import fresh
-from multilearn.data.memory import copied, empty, is_lent, taken
+from multilearn.data.aligned import copied, empty, is_lent, taken
+from multilearn.data.arrays import fresh
 
 DTYPES = ["float32", "float64", "float16", "int8", "uint16", "int64", "bool", ">f4", "U3", object, ml_dtypes.bfloat16]
 

@@ -15,8 +15,8 @@ import toy_experiment as toy
 import multilearn as ml
 from multilearn.checkpoint import KeepLast
 from multilearn.data import Batches, as_loader, length, place_of
-from multilearn.data.host import hosted
-from multilearn.data.state_text import from_text, to_text
+from multilearn.data.adaptors.state_text import from_text, to_text
+from multilearn.data.arrays import hosted
 from multilearn.errors import ConfigurationError, DataError, RecordError
 from multilearn.events import Started
 from multilearn.protocols import Loader

@@ -18,7 +18,7 @@ from multilearn.commands.compare.comparison import compare
 from multilearn.commands.inspect.run import inspect
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.events import Position
-from multilearn.loggers.going_back import go_back, remove_metric_files
+from multilearn.loggers.rewind import go_back, remove_metric_files
 from multilearn.storage import atomic
 from multilearn.storage.own_files import own_folder
 

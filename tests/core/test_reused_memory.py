@@ -14,7 +14,7 @@ from toy_backend import Momentum
 
 import multilearn as ml
 from multilearn.data import batches_of
-from multilearn.data.memory import is_lent
+from multilearn.data.aligned import is_lent
 
 BATCHES, SIZE = 5, 8
 X, Y = toy.arrays(BATCHES * SIZE)

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from multilearn.data.host import host_array as as_numpy
-from multilearn.data.host import require_numbers
-from multilearn.data.memory import copied
-from multilearn.data.structure import flat, leaves
+from multilearn.data.aligned import copied
+from multilearn.data.arrays import host_array as as_numpy
+from multilearn.data.arrays import require_numbers
+from multilearn.data.nested import flat, leaves
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 

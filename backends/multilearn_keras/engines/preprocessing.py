@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from multilearn.data import mapped
-from multilearn.data.host import is_text
+from multilearn.data.arrays import is_text
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 from multilearn_keras.tasks import unpack

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from multilearn.data import flat, mapped
-from multilearn.data.memory import is_lent
+from multilearn.data.aligned import is_lent
 from multilearn_keras.devices import has_gpu
 from multilearn_keras.engines.packed import Measures, Packed, packed
 from multilearn_keras.engines.signatures import Open, Pattern, merged, patterned, structure

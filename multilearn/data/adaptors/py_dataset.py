@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from multilearn.data.crew import Crew
-from multilearn.data.host import fresh
+from multilearn.data.arrays import fresh
+from multilearn.data.prefetch import Crew
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 from multilearn.seeding.streams import seeded_globals

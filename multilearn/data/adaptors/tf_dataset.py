@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from multilearn.data.adaptors.streamed import Streamed
+from multilearn.data.adaptors.iterable import Streamed
 from multilearn.errors import DataError
 
 __all__ = ["tf_batches"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from multilearn.data.host import fresh, hosted
+from multilearn.data.arrays import fresh, hosted
 from multilearn.protocols import Batch
 from multilearn.seeding.order import derived_seed
 from multilearn.seeding.streams import seed_globals, seeded_globals

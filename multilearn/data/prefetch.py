@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from multilearn.data.processes import WorkerProcesses
+from multilearn.data.worker_pool import WorkerProcesses
 from multilearn.storage.shield import SHIELD
 
 __all__ = ["Crew"]

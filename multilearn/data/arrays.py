@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.data.memory import copied
+from multilearn.data.aligned import copied
 from multilearn.data.refusals import no_numbers
 from multilearn.errors import DataError
 

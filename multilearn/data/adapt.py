@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches, tf_batches
-from multilearn.data.host import fresh, is_tensor
+from multilearn.data.arrays import fresh, is_tensor
 from multilearn.data.loader import DataLoader
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Loader

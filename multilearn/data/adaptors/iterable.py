@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from multilearn.data.host import fresh
-from multilearn.data.state_text import from_text, to_text
+from multilearn.data.adaptors.state_text import from_text, to_text
+from multilearn.data.arrays import fresh
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Record
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from multilearn.data.adapt import Batches
 from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
-from multilearn.data.batches import Batches
 from multilearn.data.loader import DataLoader
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position

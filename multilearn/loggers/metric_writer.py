@@ -11,8 +11,8 @@ from io import FileIO
 from pathlib import Path
 
 from multilearn.events import Reading, Split
-from multilearn.loggers.going_back import remove_metric_files
 from multilearn.loggers.metric_file import format_final, format_line
+from multilearn.loggers.rewind import remove_metric_files
 from multilearn.storage.layout import file_name
 from multilearn.storage.own_files import kind_of, own_folder
 from multilearn.storage.refusals import storing

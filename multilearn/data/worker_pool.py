@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.data.making import BatchMaker, Task
+from multilearn.data.collate import BatchMaker, Task
 from multilearn.data.worker import Failure, Setup, inside_worker
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.protocols import Batch
