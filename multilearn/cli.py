@@ -1,6 +1,6 @@
 """The command line: `multilearn run`, `compare`, `inspect`, `backends`. No framework is imported by any of them.
 
-What they do is in `multilearn.experiments`; here are only names of options, exit codes, and where output goes.
+What they do is in `multilearn.commands`; here are only names of options, exit codes, and where output goes.
 """
 
 from __future__ import annotations

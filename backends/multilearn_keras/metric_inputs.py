@@ -9,7 +9,7 @@ import keras
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import class_items
-from multilearn.metrics.residuals import numbers_of
+from multilearn.metrics.regression import numbers_of
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, RegressionOutput, SeveralOutputs
 from multilearn.protocols import ArrayOps, Output, Tensor
 

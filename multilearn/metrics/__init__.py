@@ -36,32 +36,21 @@ It is registered like any other, `.metrics(Certainty())`. `NumpyOps` tries it wi
   epochs only, not for the epoch so far; `caution(state)`, a sentence for the log, where the value of an epoch is NaN.
 """
 
-from multilearn.metrics.accuracy import Accuracy
-from multilearn.metrics.auroc import AUROC
-from multilearn.metrics.average_precision import AveragePrecision
-from multilearn.metrics.char_error_rate import CharErrorRate
+from multilearn.metrics.accuracy import Accuracy, HammingScore, TopKAccuracy
 from multilearn.metrics.confusion_matrix import ConfusionMatrix
-from multilearn.metrics.cpu import CpuMemory, CpuUse
-from multilearn.metrics.dice import Dice
+from multilearn.metrics.counts import Precision, Recall, Specificity
+from multilearn.metrics.curves import AUROC, AveragePrecision
+from multilearn.metrics.error_rates import CharErrorRate, WordErrorRate
 from multilearn.metrics.f_beta_score import FBetaScore
-from multilearn.metrics.gpu import GpuMemory, GpuUse
-from multilearn.metrics.hamming_score import HammingScore
-from multilearn.metrics.iteration_speed import IterationSpeed
-from multilearn.metrics.learning_rate import LearningRate
-from multilearn.metrics.loss import Loss
-from multilearn.metrics.mean import Mean
-from multilearn.metrics.mean_absolute_error import MeanAbsoluteError
-from multilearn.metrics.mean_iou import MeanIoU
-from multilearn.metrics.mean_squared_error import MeanSquaredError, RootMeanSquaredError
+from multilearn.metrics.loop_metrics import IterationSpeed, LearningRate
+from multilearn.metrics.machine import CpuMemory, CpuUse, GpuMemory, GpuUse
+from multilearn.metrics.mean import Loss, Mean
 from multilearn.metrics.numpy_ops import NumpyOps
 from multilearn.metrics.of_output import OfOutput
+from multilearn.metrics.overlaps import Dice, MeanIoU
 from multilearn.metrics.perplexity import Perplexity
-from multilearn.metrics.precision import Precision
 from multilearn.metrics.r2 import R2
-from multilearn.metrics.recall import Recall
-from multilearn.metrics.specificity import Specificity
-from multilearn.metrics.top_k_accuracy import TopKAccuracy
-from multilearn.metrics.word_error_rate import WordErrorRate
+from multilearn.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
 from multilearn.protocols import UNAVAILABLE, AnyMetric, Entry, HostMetric, Metric, Moment
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Accuracy: the share of items whose most probable class is the right one."""
+"""Shares of items that are predicted right: the most probable class, one of the k most probable, every label."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from multilearn.metrics.arguments import index
-from multilearn.metrics.items import class_items
+import numpy as np
+
+from multilearn.metrics.arguments import index, share, whole
+from multilearn.metrics.items import class_items, label_items, require_classes
 from multilearn.metrics.names import named
-from multilearn.metrics.shares import counted_up, measured_share, share_of
 from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["Accuracy"]
+__all__ = ["Accuracy", "HammingScore", "TopKAccuracy", "counted_up", "measured_share", "share_of"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,108 @@ class Accuracy:
 
     def entry(self, state: State) -> Entry:
         return share_of(state)
+
+
+@dataclass(frozen=True)
+class TopKAccuracy:
+    """items whose target is among the `k` largest logits / counted items, a fraction.
+
+    Items of weight zero (padding), and those whose target is `ignore_index`, are in neither. On ties the lower class
+    ranks higher, so k = 1 is `Accuracy`. Needs a `ClassificationOutput` of at least `k` classes, else
+    `ConfigurationError`. NaN when nothing was counted.
+
+    >>> TopKAccuracy(5).name
+    'TopKAccuracy(k=5)'
+    """
+
+    k: int
+    ignore_index: int | None = None
+
+    unit: ClassVar[str] = "share"
+    numeric: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", whole("The k of TopKAccuracy", self.k, 1))
+        object.__setattr__(self, "ignore_index", index("The ignore_index of TopKAccuracy", self.ignore_index))
+
+    @property
+    def name(self) -> str:
+        return named("TopKAccuracy", k=self.k, ignore_index=self.ignore_index)
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        items = class_items(ops, output, self.name, self.ignore_index)
+        require_classes(self.name, items, self.k)
+        # how many classes rank above the target: no sorting, which is slow where there are many classes
+        ids, target = np.arange(items.classes, dtype=np.int32), ops.expand_dims(items.targets, -1)
+        logits, own = ops.float32(items.logits), ops.equal(ids, target)
+        of_target = ops.expand_dims(ops.sum(ops.where(own, logits, 0.0), axis=-1), -1)
+        tied = ops.both(ops.equal(of_target, logits), ops.invert(ops.greater(target, ids)))
+        above = ops.invert(ops.either(ops.greater(of_target, logits), tied))
+        known = ops.greater(ops.sum(own, axis=-1), 0)
+        return measured_share(ops, ops.both(known, ops.greater(self.k, ops.sum(above, axis=-1))), items.counted)
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        return counted_up(state, measured)
+
+    def entry(self, state: State) -> Entry:
+        return share_of(state)
+
+
+@dataclass(frozen=True)
+class HammingScore:
+    """labels decided rightly / labels counted, over all items: 1 - the Hamming loss of scikit-learn.
+
+    A label is found true if its score, a probability, is above `threshold`. Labels of items of weight zero, and those
+    whose target is `ignore_index`, are in neither. Needs a `MultiLabelOutput`; of one label it is the binary accuracy.
+    NaN when nothing was counted.
+
+    >>> HammingScore().name, HammingScore(0.25).name
+    ('HammingScore', 'HammingScore(threshold=0.25)')
+    """
+
+    threshold: float = 0.5
+    ignore_index: int | None = None
+
+    unit: ClassVar[str] = "share"
+    numeric: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "threshold", share("The threshold of HammingScore", self.threshold))
+        object.__setattr__(self, "ignore_index", index("The ignore_index of HammingScore", self.ignore_index))
+
+    @property
+    def name(self) -> str:
+        threshold = None if self.threshold == 0.5 else self.threshold
+        return named("HammingScore", threshold=threshold, ignore_index=self.ignore_index)
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        items = label_items(ops, output, self.name, self.ignore_index)
+        right = ops.equal(ops.greater(items.scores(ops), self.threshold), items.true)
+        return measured_share(ops, right, items.counted)
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        return counted_up(state, measured)
+
+    def entry(self, state: State) -> Entry:
+        return share_of(state)
+
+
+def measured_share(ops: ArrayOps, correct: Tensor, counted: Tensor | None) -> Mapping[str, Tensor]:
+    """How many are correct, and how many count; None: all do."""
+    if counted is None:
+        return {"correct": ops.sum(correct), "count": ops.size(correct)}
+    return {"correct": ops.sum(ops.both(correct, counted)), "count": ops.sum(counted)}
+
+
+def counted_up(state: State | None, measured: Measured) -> State:
+    """The sums over all batches, as Python's integers."""
+    correct, count = int(measured["correct"]), int(measured["count"])
+    if state is None:
+        return {"correct": correct, "count": count}
+    return {"correct": state["correct"] + correct, "count": state["count"] + count}
+
+
+def share_of(state: State) -> Entry:
+    """correct / count; NaN where nothing counts."""
+    correct, count = state["correct"], state["count"]
+    return Entry(correct / count if count else float("nan"), count)

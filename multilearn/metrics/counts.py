@@ -26,7 +26,20 @@ from multilearn.protocols import Entry, Measured, State
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["Array", "Counts", "CountsMetric", "ModalMetric", "added", "of_classes", "of_labels", "ratio", "top_ids"]
+__all__ = [
+    "Array",
+    "Counts",
+    "CountsMetric",
+    "ModalMetric",
+    "Precision",
+    "Recall",
+    "Specificity",
+    "added",
+    "of_classes",
+    "of_labels",
+    "ratio",
+    "top_ids",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -214,3 +227,41 @@ class ModalMetric(CountsMetric):
     def multilabel(cls, threshold: float = 0.5, average: str = "macro", *, ignore_index: int | None = None) -> Self:
         """Of several labels: each found if its score is above `threshold`."""
         return cls(mode="multilabel", threshold=threshold, average=average, ignore_index=ignore_index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision(ModalMetric):
+    """hits / (hits + false alarms), with counts summed over the epoch; see `CountsMetric` for the settings.
+
+    >>> Precision.multiclass(top_k=2, average="micro").name
+    'Precision(multiclass, micro, top_k=2)'
+    """
+
+    def of_each(self, counts: Counts) -> Array:
+        return ratio(counts.hits, counts.predicted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall(ModalMetric):
+    """hits / (hits + misses), with counts summed over the epoch; see `CountsMetric` for the settings.
+
+    >>> Recall.binary(threshold=0.3).name
+    'Recall(binary, threshold=0.3)'
+    """
+
+    def of_each(self, counts: Counts) -> Array:
+        return ratio(counts.hits, counts.actual)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specificity(ModalMetric):
+    """right rejections / (right rejections + false alarms), with counts summed over the epoch: the recall of items
+    that are *not* of a class. See `CountsMetric` for the settings.
+
+    >>> Specificity.multilabel().name
+    'Specificity(multilabel, macro)'
+    """
+
+    def of_each(self, counts: Counts) -> Array:
+        others = counts.total - counts.actual
+        return ratio(others - (counts.predicted - counts.hits), others)

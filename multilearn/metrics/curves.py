@@ -18,7 +18,7 @@ from multilearn.protocols import Entry, Measured, State
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["Array", "CurveMetric", "Sweep"]
+__all__ = ["AUROC", "Array", "AveragePrecision", "CurveMetric", "Sweep"]
 
 Array = np.ndarray[Any, Any]
 
@@ -189,3 +189,37 @@ def _with_chunk(chunks: Sequence[Array], chunk: Array) -> list[Array]:
         last = joined.pop()
         joined[-1] = np.concatenate([joined[-1], last])
     return joined
+
+
+@dataclass(frozen=True, kw_only=True)
+class AUROC(CurveMetric):
+    """The area under the receiver operating characteristic, exact: the chance that a true item scores above a false
+    one, where equal scores count half. Counted in whole numbers, so the order of the items has no say in it.
+
+    See `CurveMetric` for the settings.
+
+    >>> AUROC.multiclass(average="micro").name
+    'AUROC(multiclass, micro)'
+    """
+
+    def of_each(self, sweep: Sweep) -> Array:
+        # trapezoids, doubled
+        areas = (sweep.alarms - sweep.earlier_alarms) * (sweep.hits + sweep.earlier_hits)
+        doubled = np.sum(areas, axis=0, where=sweep.ends)
+        return np.asarray(doubled / np.maximum(2 * sweep.hits[-1] * sweep.alarms[-1], 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePrecision(CurveMetric):
+    """sum over distinct scores of (recall - recall at the next higher score) * precision, exact, as in scikit-learn.
+
+    See `CurveMetric` for the settings.
+
+    >>> AveragePrecision.binary().name
+    'AveragePrecision(binary)'
+    """
+
+    def of_each(self, sweep: Sweep) -> Array:
+        precision = sweep.hits / np.maximum(sweep.hits + sweep.alarms, 1)
+        total = np.sum((sweep.hits - sweep.earlier_hits) * precision, axis=0, where=sweep.ends)
+        return np.asarray(total / np.maximum(sweep.hits[-1], 1))

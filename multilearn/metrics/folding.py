@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from multilearn.events import Reading
-from multilearn.metrics.accuracy import Accuracy
-from multilearn.metrics.hamming_score import HammingScore
-from multilearn.metrics.loss import Loss
-from multilearn.metrics.mean import Mean
+from multilearn.metrics.accuracy import Accuracy, HammingScore, TopKAccuracy
+from multilearn.metrics.mean import Loss, Mean
 from multilearn.metrics.of_output import OfOutput
-from multilearn.metrics.top_k_accuracy import TopKAccuracy
 from multilearn.protocols import AnyMetric, Entry, Measured, State, entry_of
 
 __all__ = ["CountedShare", "Folding", "Merging", "WeighedMean", "folding"]

@@ -1,4 +1,4 @@
-"""Mean: the average of a number that a task's own output carries."""
+"""Means over an epoch: of the loss, and of a number that the output of a task carries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multilearn.protocols import Entry, Measured, State
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["Mean", "weighed", "weighted_mean"]
+__all__ = ["Loss", "Mean", "weighed", "weighted_mean"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,24 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, (int, float)):
         return not isinstance(value, bool)
     return hasattr(value, "shape") and len(value.shape) == 0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss, layer losses included, averaged over what it divides by: items, unmasked tokens, or weights.
+
+    value = sum(loss_b * count_b) / sum(count_b) over the batches b; NaN when nothing was counted.
+    """
+
+    name: ClassVar[str] = "Loss"
+    unit: ClassVar[str] = ""
+    numeric: ClassVar[bool] = True
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        return {"loss": ops.float32(output.loss), "count": ops.float32(output.count)}
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        return weighed(state, measured["loss"], measured["count"])
+
+    def entry(self, state: State) -> Entry:
+        return weighted_mean(state)

@@ -20,7 +20,7 @@ from multilearn.protocols import Entry, Measured, State
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["OverlapMetric"]
+__all__ = ["Dice", "MeanIoU", "OverlapMetric"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,31 @@ class OverlapMetric(ABC):
     @abstractmethod
     def of_each(self, counts: Counts) -> Array:
         """The value for each class on its own; each occurs."""
+
+
+@dataclass(frozen=True)
+class Dice(OverlapMetric):
+    """2 |found and true| / (|found| + |true|) of each class, with pixels summed over the epoch, averaged over classes.
+
+    See `OverlapMetric` for the settings.
+
+    >>> Dice().name, Dice(average="micro", include_background=False).name
+    ('Dice', 'Dice(micro, without background)')
+    """
+
+    def of_each(self, counts: Counts) -> Array:
+        return np.asarray(2 * counts.hits / (counts.predicted + counts.actual))
+
+
+@dataclass(frozen=True)
+class MeanIoU(OverlapMetric):
+    """|found and true| / |found or true| of each class, with pixels summed over the epoch, averaged over classes.
+
+    See `OverlapMetric` for the settings.
+
+    >>> MeanIoU().name, MeanIoU(ignore_index=255).name
+    ('MeanIoU', 'MeanIoU(ignore_index=255)')
+    """
+
+    def of_each(self, counts: Counts) -> Array:
+        return np.asarray(counts.hits / (counts.predicted + counts.actual - counts.hits))

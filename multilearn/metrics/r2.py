@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from multilearn.errors import DataError
-from multilearn.metrics.residuals import numbers_of
+from multilearn.metrics.regression import numbers_of
 from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:

@@ -3,18 +3,11 @@
 Every unit of time is an optimizer update, unless it says epochs: with `grads_accumulation(n)` that is n batches.
 """
 
-from multilearn.schedulers.composed import Composed
-from multilearn.schedulers.constant import Constant
-from multilearn.schedulers.cosine import Cosine
-from multilearn.schedulers.exponential import Exponential
-from multilearn.schedulers.linear import Linear
-from multilearn.schedulers.noam import Noam
-from multilearn.schedulers.one_cycle import OneCycle
+from multilearn.schedulers.composition import Composed, Sequential
+from multilearn.schedulers.cosine import Cosine, OneCycle
+from multilearn.schedulers.decays import Constant, Exponential, Linear, Noam, Piecewise, Polynomial, Step
 from multilearn.schedulers.plateau import ReduceOnPlateau
-from multilearn.schedulers.polynomial import Polynomial
 from multilearn.schedulers.schedule import Observing, Spanning
-from multilearn.schedulers.sequential import Sequential
-from multilearn.schedulers.step import Piecewise, Step
 from multilearn.schedulers.warmup import Warmup
 from multilearn.schedulers.watching import watched_by
 

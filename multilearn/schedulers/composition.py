@@ -1,20 +1,22 @@
-"""What schedules that consist of others have in common."""
+"""Schedules that consist of others: one after the other, and products."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
 
 from multilearn.errors import ConfigurationError
 from multilearn.history import History
 from multilearn.plain import real
 from multilearn.protocols import LRScheduler, Record
-from multilearn.schedulers.constant import Constant
+from multilearn.schedulers.arguments import at_least, settle
+from multilearn.schedulers.decays import Constant
 from multilearn.schedulers.schedule import Observing, Spanning
 
-__all__ = ["Composition", "horizon_of", "part", "spanned"]
+__all__ = ["Composed", "Composition", "Reduction", "Sequential", "Stage", "horizon_of", "part", "spanned"]
 
 
 class Composition(ABC):
@@ -68,3 +70,154 @@ def spanned(schedule: LRScheduler, updates: int) -> LRScheduler:
     if isinstance(schedule, Spanning) and schedule.horizon is None:
         return schedule.spanning(updates)
     return schedule
+
+
+Reduction = Literal["product", "sum", "mean"]
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Composed(Composition):
+    """The product, the sum, or the arithmetic mean of several schedules, at every update.
+
+    lr(i) = schedule_1(i) * schedule_2(i) * ...          reduction="product", the default
+    lr(i) = schedule_1(i) + schedule_2(i) + ...          reduction="sum"
+    lr(i) = (schedule_1(i) + schedule_2(i) + ...) / n    reduction="mean"
+
+    (As burn's `ComposedLrScheduler`.) In a product, one schedule is a rate and the others are factors, such as
+    `Cosine(1.0)`. Every schedule without a horizon spans the whole run. Numbers are constant schedules.
+
+    >>> from multilearn.schedulers import Linear
+    >>> Composed(Linear(1.0, updates=4), 0.5).learning_rate(1)
+    0.375
+    >>> Composed(Linear(1.0, updates=4), 0.5, reduction="mean").learning_rate(1)
+    0.625
+    """
+
+    schedules: tuple[LRScheduler, ...]
+    reduction: Reduction
+
+    def __init__(self, *schedules: Any, reduction: Reduction = "product") -> None:
+        if reduction not in get_args(Reduction):
+            raise ConfigurationError(
+                f"Schedules are composed by one of: {', '.join(get_args(Reduction))}.",
+                received=f"reduction={reduction!r}",
+                remedy="Leave it out for the product.",
+            )
+        if not schedules:
+            raise ConfigurationError(
+                "Composed consists of schedules, at least one.",
+                received="none",
+                remedy="Write Composed(Cosine(1.0), 1e-3).",
+            )
+        settle(self, schedules=tuple(part("Composed", each) for each in schedules), reduction=reduction)
+
+    def __repr__(self) -> str:
+        return f"Composed({', '.join(map(repr, self.schedules))}, reduction={self.reduction!r})"
+
+    @property
+    def parts(self) -> Sequence[LRScheduler]:
+        return self.schedules
+
+    @property
+    def horizon(self) -> int | None:
+        """The longest of its schedules; None while one of them has none."""
+        known = [horizon for horizon in map(horizon_of, self.schedules) if horizon is not None]
+        return max(known) if len(known) == len(self.schedules) else None
+
+    def spanning(self, updates: int) -> Self:
+        return type(self)(*(spanned(each, updates) for each in self.schedules), reduction=self.reduction)
+
+    def learning_rate(self, update: int) -> float:
+        rates = [each.learning_rate(update) for each in self.schedules]
+        if self.reduction == "product":
+            return math.prod(rates)
+        return sum(rates) / (len(rates) if self.reduction == "mean" else 1)
+
+
+Stage = tuple[LRScheduler, int | None]
+"""A schedule, and for how many optimizer updates; None for the rest of the run."""
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Sequential(Composition):
+    """One schedule after the other, each for its number of optimizer updates: `Sequential((schedule, updates), ...)`.
+
+    lr(i) = schedule_k(i - start_k), where start_k is the sum of the updates of those before the k-th
+
+    (As torch's `SequentialLR` and optax's `join_schedules`: each one counts from its own beginning.)
+    The last one goes on for as long as the run does; without a number, or with None for it, it spans what the others
+    leave of the run. A schedule without a horizon gets the updates of its place. Numbers are constant rates.
+
+    >>> from multilearn.schedulers import Linear
+    >>> stages = Sequential((0.5, 2), (Linear(1.0), 4), (0.125, None))
+    >>> [stages.learning_rate(i) for i in range(8)]
+    [0.5, 0.5, 1.0, 0.75, 0.5, 0.25, 0.125, 0.125]
+    """
+
+    stages: tuple[Stage, ...]
+
+    def __init__(self, *stages: tuple[Any, int | None] | Any) -> None:
+        if not stages:
+            raise _malformed("nothing")
+        checked = [_stage(each, index == len(stages) - 1) for index, each in enumerate(stages)]
+        settle(self, stages=tuple(checked))
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.stages))})"
+
+    @property
+    def parts(self) -> Sequence[LRScheduler]:
+        return [schedule for schedule, _ in self.stages]
+
+    @property
+    def horizon(self) -> int | None:
+        """All its updates; None while the last one has neither a number of updates nor a horizon."""
+        last = self.stages[-1]
+        rest = horizon_of(last[0]) if last[1] is None else last[1]
+        return None if rest is None else self._before_last + rest
+
+    def spanning(self, updates: int) -> Self:
+        """With a last schedule over what is left. Raises `ConfigurationError` if nothing is."""
+        if self.horizon is not None:
+            return self
+        left = updates - self._before_last
+        if left < 1:
+            raise ConfigurationError(
+                "The schedules before the last one must leave something of the run to it.",
+                received=f"{self._before_last} updates before it, and a run of {updates}",
+                remedy="Make them shorter, or give the last one its own horizon: updates=...",
+            )
+        last = (spanned(self.stages[-1][0], left), None)
+        return type(self)(*self.stages[:-1], last)
+
+    def learning_rate(self, update: int) -> float:
+        *before, (last, _) = self.stages
+        for schedule, updates in before:
+            if updates is not None:
+                if update < updates:
+                    return schedule.learning_rate(update)
+                update -= updates
+        return last.learning_rate(update)
+
+    @property
+    def _before_last(self) -> int:
+        return sum(updates for _, updates in self.stages[:-1] if updates is not None)
+
+
+def _stage(stage: Any, last: bool) -> Stage:
+    pair = stage if isinstance(stage, (tuple, list)) else (stage, None)
+    if len(pair) != 2 or (pair[1] is None and not last):
+        raise _malformed(repr(stage))
+    schedule = part("Sequential", pair[0])
+    if pair[1] is None:
+        return schedule, None
+    updates = at_least(1, "updates", pair[1])
+    return spanned(schedule, updates), updates
+
+
+def _malformed(received: str) -> ConfigurationError:
+    return ConfigurationError(
+        "Sequential consists of pairs (schedule, updates); only the last one may do without a number of updates.",
+        received=received,
+        remedy="Write Sequential((Linear(0.0, 1e-3), 100), (Cosine(1e-3), None)).",
+    )

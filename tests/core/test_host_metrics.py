@@ -21,7 +21,7 @@ from multilearn.commands.compare.comparison import compare
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split, SplitEnded, Stepped
 from multilearn.loggers import read_metric_file
-from multilearn.metrics.sensor import Sensor
+from multilearn.metrics.machine import Sensor
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import Entry, HostOutput, Measured, Moment, State
 from multilearn.storage.layout import RunDirectory

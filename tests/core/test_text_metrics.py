@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import CharErrorRate, Entry, NumpyOps, Perplexity, WordErrorRate
-from multilearn.metrics.edits import edit_distances
+from multilearn.metrics.error_rates import edit_distances
 from multilearn.outputs import ClassificationOutput, RegressionOutput
 from multilearn.protocols import Output
 

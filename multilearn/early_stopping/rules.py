@@ -1,16 +1,16 @@
-"""Stop where the training does not get better."""
+"""Stopping rules: no improvement, a threshold, a time limit."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import SupportsIndex
+from typing import Protocol, SupportsIndex, runtime_checkable
 
 from multilearn.errors import ConfigurationError
 from multilearn.history import Direction, History, Monitor
 from multilearn.plain import real, whole
 
-__all__ = ["NoImprovement"]
+__all__ = ["NoImprovement", "StoppingRule", "Threshold", "TimeLimit"]
 
 _Waiting = tuple[int, float | None, int]
 """Epochs without improvement, the value of the last improvement, and its epoch."""
@@ -88,3 +88,96 @@ def _count(name: str, number: SupportsIndex, least: int, remedy: str) -> int:
             remedy=remedy,
         )
     return count
+
+
+@runtime_checkable
+class StoppingRule(Protocol):
+    """Asked after the validation of every epoch."""
+
+    def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
+        """Why training should end after `epoch`, or None to go on.
+
+        `history` holds the exact values of epochs 1 to `epoch`; `elapsed` is the time spent in `fit`, in seconds, over
+        all sessions of the run. It must depend on nothing else: so a resumed run decides as an uninterrupted one.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Stop once the exact epoch value of a metric is as low, or as high, as `value`, which must be given.
+
+    With `direction="lowest"` that is at most `value`, with `"highest"` at least. NaN reaches nothing. Shares are
+    fractions: 0.98, and not 98 per cent.
+
+    >>> past = History.from_state({"valid": {"Accuracy": [(1, 0.96), (2, 0.98)]}})
+    >>> Threshold("Accuracy", direction="highest", value=0.98).reason(past, 2, 0.0)
+    'Accuracy (valid) reached 0.98 in epoch 2, the threshold is 0.98'
+    """
+
+    metric: str = "Loss"
+    split: str = "valid"
+    direction: Direction = "lowest"
+    value: float = math.nan
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
+        value = real(self.value)
+        if not math.isfinite(value):
+            raise ConfigurationError(
+                "The value of a Threshold must be a finite number.",
+                received=repr(self.value),
+                remedy='Write for instance Threshold("Accuracy", direction="highest", value=0.98).',
+            )
+        object.__setattr__(self, "value", value)
+
+    def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
+        values = history.values(self.split, self.metric)
+
+        def first(reached: int | None, each: int, value: float) -> int | None:
+            reaches = value <= self.value if self.direction == "lowest" else value >= self.value
+            return each if reached is None and reaches else reached
+
+        reached = values.fold((type(self), self.direction, self.value), first, None, epoch)
+        if reached is None:
+            return None
+        found = f"{self.metric} ({self.split}) reached {values[reached]:.6g} in epoch {reached}"
+        return f"{found}, the threshold is {self.value:.6g}"
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """Stop when the run has taken this long, in `fit`, over all its sessions: hours, minutes and seconds add up.
+
+    It may end a run in the middle of an epoch, where its place is saved if there is a checkpointer.
+
+    >>> TimeLimit(hours=1, minutes=30).total
+    5400.0
+    >>> TimeLimit(minutes=1).reason(History(), 3, elapsed=61.5)
+    'the time limit of 60 s is over: the run took 61.5 s'
+    """
+
+    seconds: float = 0.0
+    minutes: float = 0.0
+    hours: float = 0.0
+
+    def __post_init__(self) -> None:
+        parts = {name: real(getattr(self, name)) for name in ("seconds", "minutes", "hours")}
+        if not all(0 <= part < math.inf for part in parts.values()) or not any(parts.values()):
+            raise ConfigurationError(
+                "A TimeLimit is a finite time of more than 0 seconds.",
+                received=repr(self),
+                remedy="Write for instance TimeLimit(hours=1, minutes=30).",
+            )
+        for name, part in parts.items():
+            object.__setattr__(self, name, part)
+
+    @property
+    def total(self) -> float:
+        """The limit in seconds."""
+        return self.seconds + 60 * self.minutes + 3600 * self.hours
+
+    def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
+        if elapsed < self.total:
+            return None
+        return f"the time limit of {self.total:g} s is over: the run took {elapsed:.1f} s"

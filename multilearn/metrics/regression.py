@@ -1,10 +1,11 @@
-"""How far predicted numbers are from the true ones: what the metrics of a regression share."""
+"""Metrics of a regression: how far predicted numbers are from the true ones."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +16,16 @@ from multilearn.protocols import Entry, Measured, State
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["Numbers", "added_up", "mean_of", "measured_distances", "numbers_of"]
+__all__ = [
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Numbers",
+    "RootMeanSquaredError",
+    "added_up",
+    "mean_of",
+    "measured_distances",
+    "numbers_of",
+]
 
 
 @dataclass(frozen=True)
@@ -99,3 +109,70 @@ def _fits(targets: Any, predictions: Any) -> bool:
         return False
     known = [(a, b) for a, b in zip(targets.shape, predictions.shape, strict=True) if a is not None and b is not None]
     return all(a == b for a, b in known)
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError:
+    """sum of |prediction - target| / how many numbers there are, in the unit of the targets.
+
+    All numbers of an item count alike, as do all items, whatever their weight; those of weight zero (padding) are in
+    neither. Needs a `RegressionOutput`. Distances are float32, their sum over items is float64. NaN when nothing was
+    counted.
+    """
+
+    name: ClassVar[str] = "MeanAbsoluteError"
+    unit: ClassVar[str] = ""
+    numeric: ClassVar[bool] = True
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        return measured_distances(ops, numbers_of(ops, output, self.name), squared=False)
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        return added_up(state, measured)
+
+    def entry(self, state: State) -> Entry:
+        return mean_of(state)
+
+
+@dataclass(frozen=True)
+class MeanSquaredError:
+    """sum of (prediction - target)^2 / how many numbers there are, in the squared unit of the targets.
+
+    All numbers of an item count alike, as do all items, whatever their weight; those of weight zero (padding) are in
+    neither. Needs a `RegressionOutput`. Squares are float32, their sum over items is float64. NaN when nothing was
+    counted.
+    """
+
+    name: ClassVar[str] = "MeanSquaredError"
+    unit: ClassVar[str] = ""
+    numeric: ClassVar[bool] = True
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        return measured_distances(ops, numbers_of(ops, output, self.name), squared=True)
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        return added_up(state, measured)
+
+    def entry(self, state: State) -> Entry:
+        return mean_of(state)
+
+
+@dataclass(frozen=True)
+class RootMeanSquaredError:
+    """The square root of the `MeanSquaredError` over the whole epoch, in the unit of the targets.
+
+    Of several outputs it is one root, of the mean over all of their numbers; it is no mean of the batches' roots.
+    """
+
+    name: ClassVar[str] = "RootMeanSquaredError"
+    unit: ClassVar[str] = ""
+    numeric: ClassVar[bool] = True
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        return measured_distances(ops, numbers_of(ops, output, self.name), squared=True)
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        return added_up(state, measured)
+
+    def entry(self, state: State) -> Entry:
+        return Entry(math.sqrt(float(mean_of(state).value)))

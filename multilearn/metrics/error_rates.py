@@ -1,0 +1,192 @@
+"""Error rates of texts: how many edits make the predicted sequence of tokens the true one, per token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from multilearn.errors import ConfigurationError
+from multilearn.metrics.arguments import index
+from multilearn.metrics.items import class_items
+from multilearn.metrics.names import named
+from multilearn.protocols import Entry, Measured, State
+
+if TYPE_CHECKING:
+    from multilearn.protocols import ArrayOps, Output, Tensor
+
+__all__ = [
+    "CharErrorRate",
+    "WordErrorRate",
+    "added_edits",
+    "edit_distances",
+    "error_rate",
+    "measured_sequences",
+    "sequences",
+]
+
+Array = np.ndarray[Any, Any]
+
+
+def edit_distances(references: Sequence[Array], hypotheses: Sequence[Array]) -> Array:
+    """The Levenshtein distance of each pair of sequences of whole numbers, (pairs,), int64.
+
+    Row by row for all pairs at once: the longest reference decides how many rows there are.
+
+    >>> edit_distances([np.array([1, 2, 3]), np.array([5])], [np.array([1, 3]), np.array([], int)]).tolist()
+    [1, 1]
+    """
+    lengths, reference = _padded(references)
+    widths, hypothesis = _padded(hypotheses)
+    pairs = np.arange(len(references))
+    columns = np.arange(hypothesis.shape[1] + 1)
+    row = np.broadcast_to(columns, (len(pairs), len(columns)))
+    distances = np.where(lengths == 0, widths, 0)
+    for number in range(1, reference.shape[1] + 1):
+        replaced = row[:, :-1] + (hypothesis != reference[:, number - 1 : number])
+        without_insertions = np.empty_like(row)
+        without_insertions[:, 0] = number
+        np.minimum(row[:, 1:] + 1, replaced, out=without_insertions[:, 1:])
+        # an insertion costs one per column: the least of all that begin further left
+        row = np.minimum.accumulate(without_insertions - columns, axis=1) + columns
+        distances = np.where(lengths == number, row[pairs, widths], distances)
+    return distances
+
+
+def measured_sequences(ops: ArrayOps, output: Output, metric: str) -> dict[str, Tensor]:
+    """The most probable and the true ids of each sequence, (batch, time), int32; negative where one does not count."""
+    items = class_items(ops, output, metric)
+    if len(items.targets.shape) != 2:
+        raise ConfigurationError(
+            f"The metric {metric} needs sequences: targets (batch, time), logits (batch, time, classes).",
+            received=f"targets of shape {tuple(items.targets.shape)}",
+            remedy="Use it with a SequenceClassification task, or measure single items by Accuracy.",
+        )
+    return {"predicted": items.only(ops, ops.argmax(items.logits)), "true": items.only(ops, items.targets)}
+
+
+def sequences(ids: Any, padding: int | None) -> list[Array]:
+    """The tokens of each sequence: without padding, and without what does not count."""
+    ids = np.asarray(ids, np.int64)
+    kept = (ids >= 0) if padding is None else (ids >= 0) & (ids != padding)
+    return [row[mask] for row, mask in zip(ids, kept, strict=True)]
+
+
+def added_edits(state: State | None, references: Sequence[Array], hypotheses: Sequence[Array]) -> State:
+    """The edits, and the tokens of the references, of all sequences so far."""
+    edits = int(edit_distances(references, hypotheses).sum())
+    tokens = sum(map(len, references))
+    if state is None:
+        return {"edits": edits, "tokens": tokens}
+    return {"edits": state["edits"] + edits, "tokens": state["tokens"] + tokens}
+
+
+def error_rate(state: State) -> Entry:
+    """edits / tokens; NaN where there is no token."""
+    edits, tokens = state["edits"], state["tokens"]
+    return Entry(edits / tokens if tokens else float("nan"), tokens)
+
+
+def _padded(rows: Sequence[Array]) -> tuple[Array, Array]:
+    """The lengths, (rows,), and the numbers, (rows, longest), filled up with zeros."""
+    lengths = np.array([len(row) for row in rows], np.int64)
+    table = np.zeros((len(rows), int(lengths.max(initial=0))), np.int64)
+    for number, row in enumerate(rows):
+        table[number, : len(row)] = row
+    return lengths, table
+
+
+@dataclass(frozen=True)
+class CharErrorRate:
+    """insertions, deletions and replacements of all sequences / characters of all references: a share, which can be
+    above 1. Every id is a character; a prediction is the most probable one at each place.
+
+    Ids equal to `padding` are taken out of predictions and references alike, as is what stands in places of weight
+    zero. Needs a `ClassificationOutput` of sequences: logits (batch, time, classes), targets (batch, time).
+    NaN where the references have no character.
+
+    >>> CharErrorRate().name, CharErrorRate(padding=0).name
+    ('CharErrorRate', 'CharErrorRate(padding=0)')
+    """
+
+    padding: int | None = None
+
+    unit: ClassVar[str] = "share"
+    numeric: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "padding", index("The padding of CharErrorRate", self.padding))
+
+    @property
+    def name(self) -> str:
+        return named("CharErrorRate", padding=self.padding)
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        return measured_sequences(ops, output, self.name)
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        references, hypotheses = (sequences(measured[name], self.padding) for name in ("true", "predicted"))
+        return added_edits(state, references, hypotheses)
+
+    def entry(self, state: State) -> Entry:
+        return error_rate(state)
+
+
+@dataclass(frozen=True)
+class WordErrorRate:
+    """insertions, deletions and replacements of words / words of all references: a share, which can be above 1.
+
+    Every id is a word. Where ids are characters, `separator` is the one between words; several in a row are one, and
+    those at the ends none. A prediction is the most probable id at each place. Ids equal to `padding` are taken out of
+    predictions and references alike, as is what stands in places of weight zero. Needs a `ClassificationOutput` of
+    sequences: logits (batch, time, classes), targets (batch, time). NaN where the references have no word.
+
+    >>> WordErrorRate(padding=0).name, WordErrorRate(padding=0, separator=1).name
+    ('WordErrorRate(padding=0)', 'WordErrorRate(padding=0, separator=1)')
+    """
+
+    padding: int | None = None
+    separator: int | None = None
+
+    unit: ClassVar[str] = "share"
+    numeric: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("padding", "separator"):
+            object.__setattr__(self, name, index(f"The {name} of WordErrorRate", getattr(self, name)))
+
+    @property
+    def name(self) -> str:
+        return named("WordErrorRate", padding=self.padding, separator=self.separator)
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        return measured_sequences(ops, output, self.name)
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        references, hypotheses = (sequences(measured[name], self.padding) for name in ("true", "predicted"))
+        if self.separator is None:
+            return added_edits(state, references, hypotheses)
+        known: dict[tuple[int, ...], int] = {}
+        of_words = [[self._words(row, known) for row in rows] for rows in (references, hypotheses)]
+        return added_edits(state, *of_words)
+
+    def entry(self, state: State) -> Entry:
+        return error_rate(state)
+
+    def _words(self, row: Array, known: dict[tuple[int, ...], int]) -> Array:
+        """A number for each word; new words are added to those that are known."""
+        words = _parts(row.tolist(), self.separator)
+        return np.array([known.setdefault(word, len(known)) for word in words], np.int64)
+
+
+def _parts(ids: Sequence[int], separator: int | None) -> list[tuple[int, ...]]:
+    """What stands between separators, where that is anything."""
+    parts: list[list[int]] = [[]]
+    for each in ids:
+        if each == separator:
+            parts.append([])
+        else:
+            parts[-1].append(each)
+    return [tuple(part) for part in parts if part]
