@@ -14,14 +14,14 @@ from multilearn.protocols import Asked, Engine, EngineOptions, EvalEngine, Examp
 from multilearn_keras import random
 from multilearn_keras.compiled_metrics import CompiledMetric, metric_by_name
 from multilearn_keras.compiled_words import asked_by, refuse_overridden
-from multilearn_keras.described import described, layers_described
+from multilearn_keras.describe import described, layers_described
+from multilearn_keras.determinism import settle
 from multilearn_keras.devices import KerasDevice, available, resolve
 from multilearn_keras.engines.evaluation import ModelAlone
-from multilearn_keras.engines.opened import is_built
+from multilearn_keras.engines.model import is_built
 from multilearn_keras.metrics import KerasMetric
 from multilearn_keras.numerics import numerics
 from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule, require_trainable
-from multilearn_keras.settling import settle
 from multilearn_keras.streams import seed_native
 from multilearn_keras.tasks import CompiledModel
 
@@ -101,7 +101,7 @@ class KerasBackend:
 
     def _class(self, kind: str) -> Any:
         # imported here and not above: each module imports its own framework
-        module = importlib.import_module(f"multilearn_keras.engines.{self.name}")
+        module = importlib.import_module(f"multilearn_keras.engines.{self.name}.engine")
         return getattr(module, f"{_ENGINES[self.name]}{kind}")
 
 

@@ -106,7 +106,7 @@ class MetricFunctions:
     def _is_traceable(self, sample: Measured) -> bool:
         if keras.backend.backend() != "torch":
             return True
-        from multilearn_keras.capture.tracing import CannotCapture, trace
+        from multilearn_keras.engines.torch.capture.tracing import CannotCapture, trace
 
         arguments, before = self._arguments(sample), self._tensors(self.initial(sample))
 

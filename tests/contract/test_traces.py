@@ -189,7 +189,7 @@ def test_lengths_that_nobody_announced_share_a_graph_after_a_few(walked: bool, t
 def test_programs_for_many_shapes_are_bounded(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from multilearn_keras.engines import jax_programs
+    from multilearn_keras.engines.jax import programs as jax_programs
 
     monkeypatch.setattr(jax_programs, "_KEPT", 2)
     task = Summing(twins(head)[0])
@@ -230,7 +230,7 @@ def mixing() -> keras.Model:
 def test_ragged_batches_are_filled_up_where_nothing_can_tell(
     make: Callable[[], keras.Model], kind: Any, traces: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from multilearn_keras.engines import jax_programs
+    from multilearn_keras.engines.jax import programs as jax_programs
 
     compiled = dict.fromkeys(("training", "evaluation"), 0)
     original = jax_programs.Programs._compiled

@@ -17,9 +17,10 @@ from multilearn.protocols import Batch, EngineOptions, Example, Phase, Record, S
 from multilearn_keras.beside import Beside, without_beside
 from multilearn_keras.constant_outputs import refuse_constant_outputs, refuse_unmoved, softmaxes_of_one
 from multilearn_keras.derived import derive
+from multilearn_keras.diff_step import traced_step, traced_variables
 from multilearn_keras.engines.fixed import Fixed
 from multilearn_keras.engines.mismatch import require_same
-from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.rate import RateGuard
 from multilearn_keras.host_copies import HostCopies
 from multilearn_keras.optimizers import (
@@ -37,7 +38,6 @@ from multilearn_keras.streams import require_streams, restore_streams, streams
 from multilearn_keras.tasks.supervised import Supervised
 from multilearn_keras.transfer import assign, is_seed_state, record_of, specification, to_device
 from multilearn_keras.variables import flatten, held_by, variables
-from multilearn_keras.walking import traced_step, traced_variables
 
 __all__ = ["KerasEngine", "sum_dtype"]
 

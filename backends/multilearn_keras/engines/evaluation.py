@@ -18,7 +18,7 @@ from multilearn_keras.beside import Beside, without_beside
 from multilearn_keras.derived import Derived
 from multilearn_keras.engines.inputs import require_numeric
 from multilearn_keras.engines.mismatch import require_same_model
-from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.tasks import unpack
 from multilearn_keras.transfer import record_of, specification, to_device
 from multilearn_keras.variables import flatten, held_by, nest, variables, without_task

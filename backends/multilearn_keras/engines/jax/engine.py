@@ -13,9 +13,9 @@ import numpy as np
 
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
-from multilearn_keras.engines.jax_evaluation import JaxEvalEngine
-from multilearn_keras.engines.jax_live import Link, is_linked, linked, unlinked
-from multilearn_keras.engines.jax_model import OnJax
+from multilearn_keras.engines.jax.base import OnJax
+from multilearn_keras.engines.jax.evaluation import JaxEvalEngine
+from multilearn_keras.engines.jax.live import Link, is_linked, linked, unlinked
 from multilearn_keras.engines.packed import Measures
 
 __all__ = ["JaxEngine", "JaxEvalEngine"]

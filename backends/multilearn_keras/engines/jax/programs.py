@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from multilearn.protocols import HostOutput, StepOutput
+from multilearn_keras.engines.eager import EagerSteps
 from multilearn_keras.engines.packed import Layout, Measures, Packed, packed
-from multilearn_keras.engines.tracing import EagerSteps
 
 __all__ = ["Programs", "asks_for_value", "fetched"]
 

@@ -13,16 +13,16 @@ from multilearn.data import flat, mapped
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, Record, StepOutput
-from multilearn_keras.capture.captured import Captured, Step
-from multilearn_keras.capture.comparing import Snapshot
-from multilearn_keras.capture.update import fused_update
-from multilearn_keras.capture.writes import Writes
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.opened import OpenedModel
-from multilearn_keras.engines.torch_arrays import borrowed, on_host, owned
-from multilearn_keras.engines.torch_gradients import leads_to
-from multilearn_keras.engines.torch_modules import ModuleValues
+from multilearn_keras.engines.model import OpenedModel
+from multilearn_keras.engines.torch.arrays import borrowed, on_host, owned
+from multilearn_keras.engines.torch.capture.captured import Captured, Step
+from multilearn_keras.engines.torch.capture.comparing import Snapshot
+from multilearn_keras.engines.torch.capture.writes import Writes
+from multilearn_keras.engines.torch.gradients import leads_to
+from multilearn_keras.engines.torch.modules import ModuleValues
+from multilearn_keras.engines.torch.update import fused_update
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.variables import variables
 

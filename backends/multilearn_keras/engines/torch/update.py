@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from keras.src.backend.torch.optimizers import torch_adam, torch_adamw, torch_sgd
 
-from multilearn_keras.capture.comparing import Snapshot, distance, largest
+from multilearn_keras.engines.torch.capture.comparing import Snapshot, distance, largest
 
 __all__ = ["FusedUpdate", "fused_update"]
 

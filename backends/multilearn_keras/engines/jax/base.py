@@ -11,12 +11,12 @@ import keras
 
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, Output, StepOutput
-from multilearn_keras.engines.jax_padding import Filled, Filler, filler
-from multilearn_keras.engines.jax_programs import Programs, asks_for_value, fetched
-from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.engines.eager import EagerSteps, chain
+from multilearn_keras.engines.jax.padding import Filled, Filler, filler
+from multilearn_keras.engines.jax.programs import Programs, asks_for_value, fetched
+from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.packed import Measures
 from multilearn_keras.engines.signatures import signature
-from multilearn_keras.engines.tracing import EagerSteps, chain
 from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.variables import variables
 

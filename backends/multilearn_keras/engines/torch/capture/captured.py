@@ -12,13 +12,13 @@ import torch
 
 from multilearn.data import flat, mapped
 from multilearn.protocols import Batch
-from multilearn_keras.capture.comparing import Snapshot, difference
-from multilearn_keras.capture.inplace import write_in_place
-from multilearn_keras.capture.passes import relayout, simplify
-from multilearn_keras.capture.program import Program
-from multilearn_keras.capture.tracing import CannotCapture, TooLarge, trace
-from multilearn_keras.capture.writes import Writes
 from multilearn_keras.engines.signatures import signature
+from multilearn_keras.engines.torch.capture.comparing import Snapshot, difference
+from multilearn_keras.engines.torch.capture.inplace import write_in_place
+from multilearn_keras.engines.torch.capture.passes import relayout, simplify
+from multilearn_keras.engines.torch.capture.program import Program
+from multilearn_keras.engines.torch.capture.tracing import CannotCapture, TooLarge, trace
+from multilearn_keras.engines.torch.capture.writes import Writes
 from multilearn_keras.state.assignments import Assigned
 
 __all__ = ["Captured", "Step"]

@@ -17,12 +17,12 @@ from multilearn.metrics import Metric
 from multilearn.protocols import Batch, Example, HostOutput, Output, StepOutput
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.opened import OpenedModel
+from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.packed import Measures, Packed
 from multilearn_keras.engines.signatures import declared_open, shapes
-from multilearn_keras.engines.tensorflow_graphs import Graphs, Step, left_as_it_is, left_measured
-from multilearn_keras.engines.tensorflow_updates import by_kernels
-from multilearn_keras.engines.tensorflow_writes import resources_written
+from multilearn_keras.engines.tensorflow.graphs import Graphs, Step, left_as_it_is, left_measured
+from multilearn_keras.engines.tensorflow.update import by_kernels
+from multilearn_keras.engines.tensorflow.writes import resources_written
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.variables import variables
 

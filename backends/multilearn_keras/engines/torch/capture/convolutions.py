@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.fx import GraphModule, Node
 
-from multilearn_keras.capture.aliases import is_needed
+from multilearn_keras.engines.torch.capture.aliases import is_needed
 
 __all__ = ["with_biases"]
 

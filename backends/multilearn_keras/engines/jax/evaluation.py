@@ -10,8 +10,8 @@ import numpy as np
 from multilearn.data import mapped
 from multilearn.protocols import Batch, EngineOptions, Example, StepOutput
 from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.jax_model import OnJax
-from multilearn_keras.engines.jax_padding import filled, items_of, treats_items_alone
+from multilearn_keras.engines.jax.base import OnJax
+from multilearn_keras.engines.jax.padding import filled, items_of, treats_items_alone
 from multilearn_keras.engines.packed import Measures
 from multilearn_keras.engines.signatures import signature
 

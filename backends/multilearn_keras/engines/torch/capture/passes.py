@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from multilearn_keras.capture.aliases import Aliases, is_needed, is_pure
-from multilearn_keras.capture.convolutions import with_biases
+from multilearn_keras.engines.torch.capture.aliases import Aliases, is_needed, is_pure
+from multilearn_keras.engines.torch.capture.convolutions import with_biases
 
 __all__ = ["relayout", "simplify"]
 

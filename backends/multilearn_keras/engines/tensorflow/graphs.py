@@ -18,9 +18,9 @@ from tensorflow.python.eager import context
 from multilearn.data import flat, mapped
 from multilearn.data.aligned import is_lent
 from multilearn_keras.devices import has_gpu
+from multilearn_keras.engines.eager import EagerSteps
 from multilearn_keras.engines.packed import Measures, Packed, packed
 from multilearn_keras.engines.signatures import Open, Pattern, merged, patterned, structure
-from multilearn_keras.engines.tracing import EagerSteps
 
 __all__ = ["Graphs", "Step", "left_as_it_is", "left_measured"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from multilearn_keras.capture.aliases import Aliases
+from multilearn_keras.engines.torch.capture.aliases import Aliases
 
 __all__ = ["Program"]
 
