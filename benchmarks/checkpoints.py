@@ -31,8 +31,8 @@ import numpy as np  # noqa: E402
 
 from multilearn.checkpoint import CheckpointFolder  # noqa: E402
 from multilearn.events import Position  # noqa: E402
-from multilearn_keras.host_copies import HostCopies  # noqa: E402
-from multilearn_keras.transfer import record_of  # noqa: E402
+from multilearn_keras.state.host_copies import HostCopies  # noqa: E402
+from multilearn_keras.state.transfer import record_of  # noqa: E402
 
 Action = Callable[[], Any]
 

@@ -19,7 +19,7 @@ import keras
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from multilearn_keras import random
+from multilearn_keras.patches.install import install
 
 FRAMEWORKS = ("torch",)
 SIZES = ((16, 20, 16, 16), (64, 20, 32, 32), (64, 50, 64, 64), (64, 28, 28, 128), (256, 50, 64, 64))
@@ -45,7 +45,7 @@ def steps(kind: Any, peer: Any, x: torch.Tensor, units: int) -> tuple[Callable[[
 def main(quick: bool = False) -> dict[str, dict[str, float]]:
     """Milliseconds a step of both, by layer and size; `of_native`: the layer's as a multiple of the module's."""
     torch.set_num_threads(1)
-    random.install()
+    install()
     rows = {}
     print(f"{'layer':6}{'batch':>6}{'steps':>6}{'in':>5}{'units':>6}{'multilearn':>12}{'torch.nn':>10}{'ratio':>7}")
     for kind, peer in PAIRS:

@@ -5,13 +5,11 @@ Importing it makes Keras' random draws the same on the three frameworks, and let
 
 import multilearn as _multilearn  # isort: skip  (chooses the framework before Keras is loaded)
 
-from multilearn_keras import random as _random
-from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.backend import KerasBackend
-from multilearn_keras.keras_files import save_model
-from multilearn_keras.keras_schedule import KerasSchedule
-from multilearn_keras.metrics import KerasMetric
-from multilearn_keras.state import assignments as _assignments
+from multilearn_keras.metrics.array_ops import KerasOps
+from multilearn_keras.metrics.keras_metric import KerasMetric
+from multilearn_keras.optimizers.keras_schedule import KerasSchedule
+from multilearn_keras.patches.install import install as _install
 from multilearn_keras.tasks import (
     Classification,
     LanguageModel,
@@ -19,7 +17,8 @@ from multilearn_keras.tasks import (
     Regression,
     SequenceClassification,
 )
-from multilearn_keras.weights import load_weights
+from multilearn_keras.weights.keras_files import save_model
+from multilearn_keras.weights.load import load_weights
 
 __all__ = [
     "Classification",
@@ -36,5 +35,4 @@ __all__ = [
 ]
 
 del _multilearn
-_random.install()
-_assignments.install()
+_install()

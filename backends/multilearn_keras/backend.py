@@ -11,19 +11,18 @@ import keras
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols import Asked, Engine, EngineOptions, EvalEngine, Example, Subject, Traced
-from multilearn_keras import random
-from multilearn_keras.compiled_metrics import CompiledMetric, metric_by_name
-from multilearn_keras.compiled_words import asked_by, refuse_overridden
 from multilearn_keras.describe import described, layers_described
-from multilearn_keras.determinism import settle
+from multilearn_keras.determinism import numerics, settle
 from multilearn_keras.devices import KerasDevice, available, resolve
 from multilearn_keras.engines.evaluation import ModelAlone
 from multilearn_keras.engines.model import is_built
-from multilearn_keras.metrics import KerasMetric
-from multilearn_keras.numerics import numerics
-from multilearn_keras.optimizers import adopt_optimizer, adopt_schedule, require_trainable
-from multilearn_keras.streams import seed_native
+from multilearn_keras.metrics.compiled import CompiledMetric, metric_by_name
+from multilearn_keras.metrics.keras_metric import KerasMetric
+from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule, require_trainable
+from multilearn_keras.random import seeds
+from multilearn_keras.random.state import seed_native
 from multilearn_keras.tasks import CompiledModel
+from multilearn_keras.tasks.compiled_words import asked_by, refuse_overridden
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
 
@@ -46,7 +45,7 @@ class KerasBackend:
         return available()
 
     def seed(self, n: int) -> None:
-        random.reset(n)
+        seeds.reset(n)
         seed_native(n)
 
     def settle(self, deterministic: bool) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from multilearn_keras.beside import known_beside
-from multilearn_keras.variables import layers_of
+from multilearn_keras.state.beside import known_beside
+from multilearn_keras.state.keys import layers_of
 
 __all__ = ["described", "layers_described"]
 

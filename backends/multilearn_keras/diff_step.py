@@ -15,12 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras.src.ops.operation import Operation
 
 from multilearn.data import mapped
 from multilearn.protocols import Phase, Traced
-from multilearn_keras.transfer import to_host
-from multilearn_keras.variables import layers_of, variables
+from multilearn_keras.keras_internals import Operation
+from multilearn_keras.state.keys import layers_of, variables
+from multilearn_keras.state.transfer import to_host
 
 __all__ = ["traced_step", "traced_variables"]
 

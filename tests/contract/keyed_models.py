@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import layers, optimizers
 
-from multilearn_keras.slots import optimizer_variables
-from multilearn_keras.transfer import specification
-from multilearn_keras.variables import flatten, variables_of
+from multilearn_keras.state.keys import flatten, variables_of
+from multilearn_keras.state.optimizer_keys import optimizer_variables
+from multilearn_keras.state.transfer import specification
 
 
 def perceptron() -> keras.Model:

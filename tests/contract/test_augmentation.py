@@ -12,7 +12,7 @@ from keras import layers, ops
 from scipy import ndimage, stats
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras import random
+from multilearn_keras.random import seeds
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 12, 10, 3)).astype("float32")
 FILLS = {
@@ -26,7 +26,7 @@ FILLS = {
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    random.reset(20)
+    seeds.reset(20)
 
 
 def numbers(tensor: Any) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_an_elastic_distortion_refuses_what_it_does_not_know(wrong: dict[str, st
 
 def test_aug_mix_chooses_anew_at_every_call_and_by_the_seed_alone() -> None:
     def drawn() -> list[np.ndarray]:
-        random.reset(4)
+        seeds.reset(4)
         layer = layers.AugMix(num_chains=1, chain_depth=1, all_ops=False)
         return [numbers(layer(ops.convert_to_tensor(IMAGES), training=True)) for _ in range(3)]
 

@@ -16,7 +16,7 @@ import multilearn as ml
 from multilearn.checkpoint import MpkGzRecorder, SafetensorsRecorder
 from multilearn.errors import RecordMismatch
 from multilearn_keras import Regression, load_weights, save_model
-from multilearn_keras.beside import without_beside
+from multilearn_keras.state.beside import without_beside
 
 X, Y = np.abs(numbers(16, 2)) * 3, numbers(16, 1)
 DATA = ml.DataLoader((X, Y), 8)

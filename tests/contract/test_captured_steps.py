@@ -20,8 +20,8 @@ from multilearn_keras import Classification
 if BACKEND != "torch":
     pytest.skip(f"{BACKEND} traces steps itself: see test_traces.py", allow_module_level=True)
 
+from multilearn_keras import torch_tracing as tracing
 from multilearn_keras.engines.torch.capture import captured as capturing
-from multilearn_keras.engines.torch.capture import tracing
 from multilearn_keras.engines.torch.capture.program import Program
 
 UPDATES = 30

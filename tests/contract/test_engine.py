@@ -12,7 +12,7 @@ from keras import layers, optimizers, regularizers
 from training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, state, train, twins
 
 from multilearn_keras import Classification, Regression
-from multilearn_keras.variables import flatten
+from multilearn_keras.state.keys import flatten
 
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy
 LR = 0.01

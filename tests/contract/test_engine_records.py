@@ -15,7 +15,7 @@ from multilearn import DataLoader, Interrupter, schedulers
 from multilearn.checkpoint import HostTensor
 from multilearn.errors import RecordMismatch
 from multilearn_keras import Classification
-from multilearn_keras.variables import flatten
+from multilearn_keras.state.keys import flatten
 
 DATA = (numbers(40, 4), ids(3, 40))
 BATCHES = chunks(DATA, 8)

@@ -13,7 +13,7 @@ from training import BACKEND, assert_equal, chunks, engine_of, evaluate, ids, le
 
 from multilearn import DataLoader
 from multilearn_keras import Classification
-from multilearn_keras.variables import flatten
+from multilearn_keras.state.keys import flatten
 
 
 class Drawing(layers.Layer):

@@ -13,7 +13,7 @@ from keras import ops
 from scipy import special, stats
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras import binomial, gamma, random, tables
+from multilearn_keras.random import binomial, gamma, seeds, tables
 
 BACKEND = keras.backend.backend()
 FRAMEWORK = import_module(f"keras.src.backend.{BACKEND}")
@@ -22,7 +22,7 @@ MANY = 30_000
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    random.reset(20)
+    seeds.reset(20)
 
 
 def numbers(tensor: Any) -> np.ndarray:

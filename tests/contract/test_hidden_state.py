@@ -19,8 +19,8 @@ from training import BACKEND, engine_of, learner, numbers
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Output
 from multilearn_keras import Regression, load_weights
-from multilearn_keras.transfer import record_of
-from multilearn_keras.variables import variables
+from multilearn_keras.state.keys import variables
+from multilearn_keras.state.transfer import record_of
 
 BATCHES, SIZE = 7, 4
 X = numbers(BATCHES * SIZE, 4)

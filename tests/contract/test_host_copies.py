@@ -16,8 +16,8 @@ import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder
 from multilearn.events import Position
 from multilearn_keras import Classification
-from multilearn_keras.host_copies import HostCopies
-from multilearn_keras.transfer import record_of
+from multilearn_keras.state.host_copies import HostCopies
+from multilearn_keras.state.transfer import record_of
 
 ITEMS = 20_000
 FLOAT = np.dtype("float32")

@@ -13,7 +13,7 @@ from training import assert_equal, engine_of, ids, learner, numbers, state, trai
 
 import multilearn as ml
 from multilearn_keras import Classification
-from multilearn_keras.variables import flatten
+from multilearn_keras.state.keys import flatten
 
 DATA = (numbers(12, 5).astype("float64"), ids(3, 12))
 

@@ -14,7 +14,7 @@ from training import engine_of, ids, numbers, train, twins
 from multilearn.metrics import Loss
 from multilearn.outputs import RegressionOutput
 from multilearn_keras import Classification
-from multilearn_keras.variables import flatten
+from multilearn_keras.state.keys import flatten
 
 
 def normalised() -> keras.Model:

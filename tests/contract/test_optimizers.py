@@ -14,7 +14,7 @@ from training import assert_close, chunks, engine_of, learner, numbers, train, t
 from multilearn import DataLoader, schedulers
 from multilearn.errors import ConfigurationError
 from multilearn_keras import Classification, Regression
-from multilearn_keras.variables import flatten
+from multilearn_keras.state.keys import flatten
 
 X, Y = numbers(32, 4), numbers(32, 1, seed=1)
 BATCHES = chunks((X, Y), 8)

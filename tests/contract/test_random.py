@@ -18,8 +18,12 @@ from keras.src.random import seed_generator
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.seeding import seed as experiment_seed
-from multilearn_keras import initial, random
-from multilearn_keras.bits import derive, host_bits, host_halves, key_of, signed, traced_bits, traced_halves
+from multilearn_keras import keras_internals
+from multilearn_keras.patches import draws
+from multilearn_keras.patches.install import INSIDE, install
+from multilearn_keras.random import initializers as initial
+from multilearn_keras.random import seeds
+from multilearn_keras.random.bits import derive, host_bits, host_halves, key_of, signed, traced_bits, traced_halves
 
 BACKEND = keras.backend.backend()
 STEP = 0x9E3779B9
@@ -28,7 +32,7 @@ KEYS = [(0, 0), (1, 0), (7, 1), (-5, 3), (2**31 - 1, 2**31 - 1), (-(2**31), -1),
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    random.reset(20)
+    seeds.reset(20)
 
 
 def numbers(tensor: Any) -> np.ndarray:
@@ -96,8 +100,8 @@ def test_traced_bits_are_the_host_s_however_they_are_run(lane: int) -> None:
 @pytest.mark.parametrize("k0", [0, 1, 42, 2**31 - 1])
 @pytest.mark.parametrize("shift", [1, 2, 3, 64, 1000])
 def test_keys_that_differ_by_multiples_of_the_increment_are_not_shifted_copies(k0: int, shift: int) -> None:
-    for draws in (0, 1, 5):
-        one, other = host_bits(0, 4096, (k0, draws)), host_bits(0, 4096, ((k0 + shift * STEP) % 2**32, draws))
+    for drawn in (0, 1, 5):
+        one, other = host_bits(0, 4096, (k0, drawn)), host_bits(0, 4096, ((k0 + shift * STEP) % 2**32, drawn))
         assert np.intersect1d(one, other).size <= 1  # two streams of 4096 share one number with probability 0.004
 
 
@@ -353,7 +357,7 @@ INITIALIZERS = {
 def test_an_initialiser_without_a_seed_follows_from_the_experiment_s(make: Callable[[], Any]) -> None:
     drawn = []
     for n in (3, 3, 4):
-        random.reset(n)
+        seeds.reset(n)
         one, other = make(), make()
         assert not np.array_equal(numbers(one((7, 6))), numbers(other((7, 6))))
         assert np.array_equal(numbers(one((7, 6))), numbers(one((7, 6))))
@@ -397,7 +401,7 @@ def recurrent() -> keras.Model:
 @pytest.mark.parametrize("make", [convolutional, recurrent])
 def test_a_model_follows_from_the_seed(make: Callable[[], keras.Model]) -> None:
     def built(n: int) -> list[np.ndarray]:
-        random.reset(n)
+        seeds.reset(n)
         return [numbers(weight) for weight in make().weights]
 
     one, again, other = built(3), built(3), built(4)
@@ -430,7 +434,7 @@ def test_a_noisy_layer_draws_anew_at_each_call_and_alike_after_a_reset(make: Cal
     x = ops.reshape(ops.arange(60, dtype="float32"), (4, 5, 3)) / 60
 
     def called(n: int, times: int) -> list[np.ndarray]:
-        random.reset(n)
+        seeds.reset(n)
         layer = make()
         return [numbers(layer(x, training=True)) for _ in range(times)]
 
@@ -472,7 +476,7 @@ def test_two_dropouts_without_a_seed_differ() -> None:
 def test_symbolic_calls_know_the_shape_and_leave_the_streams_alone(make: Callable[[], Callable[..., Any]]) -> None:
     x, drawn = ops.ones((4, 8, 3)), []
     for symbolic_first in (True, False):
-        random.reset(3)
+        seeds.reset(3)
         layer = make()
         if symbolic_first:
             assert layer(layers.Input((8, 3)), training=True).shape[0] is None
@@ -482,7 +486,7 @@ def test_symbolic_calls_know_the_shape_and_leave_the_streams_alone(make: Callabl
 
 def test_unseeded_draws_are_a_stream_of_their_own() -> None:
     def drawn(n: int, layers_first: int) -> list[list[float]]:
-        random.reset(n)
+        seeds.reset(n)
         for _ in range(layers_first):
             layers.Dropout(0.5)
         return [numbers(keras.random.uniform((5,))).tolist() for _ in range(3)]
@@ -498,7 +502,7 @@ def test_preprocessing_draws_with_it_too() -> None:
     images = ops.reshape(ops.arange(4 * 6 * 6 * 1, dtype="float32"), (4, 6, 6, 1))
 
     def augmented() -> np.ndarray:
-        random.reset(3)
+        seeds.reset(3)
         return numbers(layers.RandomCrop(4, 4)(layers.RandomFlip()(images, training=True), training=True))
 
     assert np.array_equal(augmented(), augmented())
@@ -514,15 +518,15 @@ def test_what_is_not_the_same_everywhere_is_refused_in_a_seeded_experiment() -> 
 
 
 def test_what_is_not_the_same_everywhere_is_keras_own_in_one_without_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random, "_streams", None)
+    monkeypatch.setattr(seeds, "_streams", None)
     monkeypatch.setattr(experiment_seed, "origin", lambda: "drawn")
     assert numbers(wrapped()).shape == (1, 8, 8, 3)
 
 
 def test_without_a_reset_the_streams_follow_from_the_seed_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    random.reset(11)
+    seeds.reset(11)
     expected = [keras.initializers.GlorotUniform().seed for _ in range(3)]
-    monkeypatch.setattr(random, "_streams", None)
+    monkeypatch.setattr(seeds, "_streams", None)
     monkeypatch.setattr(experiment_seed, "current", lambda: 11)
     assert [keras.initializers.GlorotUniform().seed for _ in range(3)] == expected
 
@@ -530,12 +534,12 @@ def test_without_a_reset_the_streams_follow_from_the_seed_in_force(monkeypatch: 
 @pytest.mark.parametrize("n", [-1, 2**64])
 def test_reset_refuses_what_is_no_seed(n: int) -> None:
     with pytest.raises(ConfigurationError, match="from 0 to"):
-        random.reset(n)
+        seeds.reset(n)
 
 
 def test_installing_twice_changes_nothing() -> None:
     before = vars(keras_backend.random).copy(), vars(seed_generator).copy()
-    random.install()
+    install()
     assert before == (vars(keras_backend.random), vars(seed_generator))
 
 
@@ -544,14 +548,14 @@ RANDOM = keras_backend.random
 
 def state() -> list[Any]:
     """What Keras has in the places where something is replaced."""
-    places = [random._inside(name) for name in random._INSIDE if random._exists(name)]
+    places = [keras_internals.inside(name) for name in INSIDE if keras_internals.exists(name)]
     return [*places, *vars(RANDOM).values(), *vars(seed_generator).values()]
 
 
 def refused_as_it_is(message: str) -> None:
     before = state()
     with pytest.raises(BackendError, match=rf"Keras {keras.__version__}: .*{message}.* Install a Keras from"):
-        random.install()
+        install()
     after = state()
     assert len(after) == len(before)
     assert all(one is other for one, other in zip(after, before, strict=True))
@@ -563,11 +567,11 @@ def another_keras(name: str) -> Iterator[tuple[pytest.MonkeyPatch, Any, str]]:
     module, _, path = name.partition(":")
     owner, _, last = path.rpartition(".")
     with pytest.MonkeyPatch.context() as changed:
-        changed.delattr(RANDOM, random._MARK)
-        yield changed, random._inside(f"{module}:{owner}" if owner else module), last
+        changed.delattr(RANDOM, draws.MARK)
+        yield changed, keras_internals.inside(f"{module}:{owner}" if owner else module), last
 
 
-@pytest.mark.parametrize("name", random._INSIDE)
+@pytest.mark.parametrize("name", INSIDE)
 def test_a_keras_without_what_is_replaced_or_with_another_is_refused(name: str) -> None:
     with another_keras(name) as (changed, owner, last):
         changed.delattr(owner, last)
@@ -584,14 +588,14 @@ def test_a_keras_without_what_is_replaced_or_with_another_is_refused(name: str) 
         refused_as_it_is(f"{last} no function")
 
 
-@pytest.mark.parametrize("name", random._CALLERS)
+@pytest.mark.parametrize("name", draws.CALLERS)
 def test_a_keras_whose_callers_lack_the_draws_is_refused(name: str) -> None:
     with another_keras(name) as (changed, owner, last):
         changed.delattr(owner, last)
         refused_as_it_is("missing")
 
 
-@pytest.mark.parametrize("name", random._CALLERS[1:3])
+@pytest.mark.parametrize("name", draws.CALLERS[1:3])
 def test_a_keras_whose_callers_draw_elsewhere_is_refused(name: str) -> None:
     with another_keras(name) as (changed, owner, last):
         elsewhere = types.ModuleType("elsewhere")
@@ -616,7 +620,7 @@ def test_the_seed_of_keras_decides_where_none_was_set_each_time_that_it_is_calle
     assert drawn(8) == chosen
     monkeypatch.setattr(experiment_seed, "_current", None)
     monkeypatch.setattr(experiment_seed, "_origin", "drawn")
-    monkeypatch.setattr(random, "_streams", None)
+    monkeypatch.setattr(seeds, "_streams", None)
     first = drawn(7)
     following, other, again = drawn(None), drawn(8), drawn(7)
     assert again == first

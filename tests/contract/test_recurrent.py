@@ -11,7 +11,8 @@ import pytest
 from keras import layers, ops
 from training import engine_of, numbers, train
 
-from multilearn_keras import Regression, random
+from multilearn_keras import Regression
+from multilearn_keras.patches.install import install
 
 Array = np.ndarray[Any, Any]
 
@@ -21,7 +22,7 @@ MASK = np.array([[0, 1, 0, 1, 1], [1, 1, 1, 0, 0], [0, 0, 0, 0, 0]], bool)
 
 @pytest.fixture(autouse=True)
 def _mended() -> None:
-    random.install()
+    install()
 
 
 def lstm_step(x: Any, states: list[Any], weights: list[Any], np: Any = np) -> list[Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from multilearn_keras.bits import derive, host_bits
+from multilearn_keras.random.bits import derive, host_bits
 
 WORD, STEP = 2**32, 0x9E3779B9
 INVERSE, TRADE = pow(STEP, -1, WORD), 0xC2B2AE35 * pow(0x85EBCA6B, -1, WORD) % WORD

@@ -13,7 +13,7 @@ from training import assert_close, assert_equal, chunks, engine_of, learner, num
 
 import multilearn as ml
 from multilearn_keras import Regression
-from multilearn_keras.variables import flatten
+from multilearn_keras.state.keys import flatten
 
 X, Y = numbers(9, 3), 10 * numbers(9, 2, seed=1)
 

@@ -17,9 +17,9 @@ from keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
 from multilearn.errors import ConfigurationError, RecordMismatch
 from multilearn.records.tensors import HostTensor
 from multilearn.run.environment import fingerprint
-from multilearn_keras.slots import optimizer_variables
-from multilearn_keras.transfer import assign, record_of, specification, to_device, to_host
-from multilearn_keras.variables import flatten, nest, variables, variables_of
+from multilearn_keras.state.keys import flatten, nest, variables, variables_of
+from multilearn_keras.state.optimizer_keys import optimizer_variables
+from multilearn_keras.state.transfer import assign, record_of, specification, to_device, to_host
 
 SEED_TYPES = {"torch": "int32", "tensorflow": "int64", "jax": "uint32"}
 

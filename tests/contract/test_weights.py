@@ -19,8 +19,8 @@ from multilearn.checkpoint import HostTensor, KeepLast, MpkGzRecorder, MpkRecord
 from multilearn.errors import CheckpointNotFound, ConfigurationError, MultilearnError, RecordError, RecordMismatch
 from multilearn.protocols import Output
 from multilearn_keras import Classification, load_weights, save_model
-from multilearn_keras.transfer import record_of
-from multilearn_keras.variables import variables_of
+from multilearn_keras.state.keys import variables_of
+from multilearn_keras.state.transfer import record_of
 
 FORMATS = ["a.keras", "a.weights.h5", "a.mpk.gz", "a.mpk", "a.safetensors"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from multilearn import backend
 from multilearn.metrics import Accuracy, Loss
 from multilearn.protocols import Engine, EngineOptions, Example
-from multilearn_keras.variables import variables_of
+from multilearn_keras.state.keys import variables_of
 
 BACKEND = backend.chosen()
 Batch = Any

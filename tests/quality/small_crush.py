@@ -1,4 +1,4 @@
-"""TestU01's SmallCrush over the generator of `multilearn_keras.bits`: prints a table, writes docs/randomness_report.md.
+"""TestU01's SmallCrush over the generator of `random.bits`: prints a table, writes docs/randomness_report.md.
 
     nox -s randomness                       every stream, about 10 s each on a processor of its own
     nox -s randomness -- seeds lanes        some of them; the report is left alone

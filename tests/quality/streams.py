@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from multilearn_keras.bits import WORD, Key, derive, host_bits
+from multilearn_keras.random.bits import WORD, Key, derive, host_bits
 
 __all__ = ["REVERSED", "STREAMS", "blocks", "check", "reverse", "words"]
 

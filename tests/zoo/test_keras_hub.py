@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from families import BATCH, ENCODER, IMAGE, MODELS, TEXT, TOKENS, VISION, hub, learned, made
 
-from multilearn_keras.variables import variables_of
+from multilearn_keras.state.keys import variables_of
 
 DECODER = {
     **{"vocabulary_size": 24, "num_layers": 1, "num_query_heads": 2, "num_key_value_heads": 1, "hidden_dim": 8},

@@ -14,14 +14,14 @@ from multilearn.data import mapped
 from multilearn.errors import DataError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput
-from multilearn_keras.beside import Beside, without_beside
-from multilearn_keras.derived import Derived
 from multilearn_keras.engines.inputs import require_numeric
 from multilearn_keras.engines.mismatch import require_same_model
 from multilearn_keras.engines.model import OpenedModel
+from multilearn_keras.state.beside import Beside, without_beside
+from multilearn_keras.state.derived import Derived
+from multilearn_keras.state.keys import flatten, held_by, nest, variables, without_task
+from multilearn_keras.state.transfer import record_of, specification, to_device
 from multilearn_keras.tasks import unpack
-from multilearn_keras.transfer import record_of, specification, to_device
-from multilearn_keras.variables import flatten, held_by, nest, variables, without_task
 
 __all__ = ["KerasEvalEngine", "ModelAlone"]
 

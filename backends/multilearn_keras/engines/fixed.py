@@ -11,8 +11,8 @@ import numpy as np
 from keras import ops
 
 from multilearn.errors import ConfigurationError
+from multilearn_keras.state.keys import all_layers
 from multilearn_keras.state.readings import Readings, alike, contents
-from multilearn_keras.variables import all_layers
 
 __all__ = ["Fixed"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from multilearn.errors import RecordMismatch
 from multilearn.protocols import Record
 from multilearn.records.matching import differences, mismatch
-from multilearn_keras.variables import flatten, layers_of
+from multilearn_keras.state.keys import flatten, layers_of
 
 __all__ = ["require_same", "require_same_model"]
 

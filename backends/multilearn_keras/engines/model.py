@@ -14,12 +14,12 @@ from multilearn.data import leaves, mapped
 from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Output, StepOutput
-from multilearn_keras.array_ops import KerasOps
 from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.engines.inputs import host_array, require_items, require_numeric
 from multilearn_keras.engines.preprocessing import preprocessing_of
 from multilearn_keras.engines.returned import require_output
 from multilearn_keras.engines.signatures import input_axes_open, signature
+from multilearn_keras.metrics.array_ops import KerasOps
 from multilearn_keras.state.assignments import Assigned, assigned_besides
 
 __all__ = ["OpenedModel", "is_built"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 from keras import tree
-from keras.src.models.functional import Functional
 
 from multilearn.data import flat
+from multilearn_keras.keras_internals import Functional
 from multilearn_keras.tasks import unpack
 
 __all__ = [

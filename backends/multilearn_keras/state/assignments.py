@@ -12,12 +12,11 @@ from types import FrameType
 from typing import Any
 
 import keras
-from keras.src.backend.common import global_state
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras.random import unseeded_name
+from multilearn_keras.keras_internals import unseeded_state
 
-__all__ = ["Assigned", "assigned_besides", "install", "kept_by_keras", "place", "refusal", "unseeded_state"]
+__all__ = ["Assigned", "assigned_besides", "install", "kept_by_keras", "place", "refusal"]
 
 _LIBRARIES = frozenset(
     {"contextlib", "functools", "jax", "keras", "multilearn", "multilearn_keras", "tensorflow", "torch"}
@@ -90,12 +89,6 @@ def kept_by_keras(model: keras.Model) -> Iterator[keras.Variable]:
         for metric in metrics:
             yield from getattr(metric, "variables", ())
     yield from unseeded_state()
-
-
-def unseeded_state() -> Sequence[keras.Variable]:
-    """The state of Keras' stream of unseeded draws, if there is one yet."""
-    generator = global_state.get_global_attribute(unseeded_name())
-    return () if generator is None else (generator.state,)
 
 
 def refusal(found: Sequence[Assigned]) -> ConfigurationError:

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
+
+from multilearn_keras.keras_internals import Functional
 
 __all__ = ["attributes", "children", "is_helper", "kind_of"]
 

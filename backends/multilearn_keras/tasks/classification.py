@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from multilearn.outputs import ClassificationOutput
-from multilearn_keras.labels import check_ids, check_items, check_one_hot, check_targets, check_weights
-from multilearn_keras.losses import (
+from multilearn_keras.tasks.label_checks import check_ids, check_items, check_one_hot, check_targets, check_weights
+from multilearn_keras.tasks.losses import (
     counted,
     divisor,
     ignored_by,

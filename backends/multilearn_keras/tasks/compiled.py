@@ -7,13 +7,14 @@ from typing import Any
 
 import keras
 from keras import ops
-from keras.src.backend.common.masking import get_keras_mask
 
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, RegressionOutput, SeveralOutputs
 from multilearn.protocols import Output
-from multilearn_keras.activations import refuse_activated, refuse_activated_output
-from multilearn_keras.labels import check_ids, check_items, check_shares, check_targets
-from multilearn_keras.losses import (
+from multilearn_keras.keras_internals import get_keras_mask
+from multilearn_keras.metrics.inputs import is_of_keras
+from multilearn_keras.tasks.activations import refuse_activated, refuse_activated_output
+from multilearn_keras.tasks.label_checks import check_ids, check_items, check_shares, check_targets
+from multilearn_keras.tasks.losses import (
     counted,
     divisor,
     from_logits_of,
@@ -26,7 +27,6 @@ from multilearn_keras.losses import (
     takes_class_ids,
     understood,
 )
-from multilearn_keras.metric_inputs import is_of_keras
 from multilearn_keras.tasks.named import named
 from multilearn_keras.tasks.supervised import Supervised, both_forms, require_items, unpack
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from multilearn_keras.losses import understood
+from multilearn_keras.tasks.losses import understood
 
 __all__ = ["named"]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import keras
 from keras import ops
-from keras.src.backend.common.masking import get_keras_mask
 
 from multilearn.outputs import RegressionOutput
-from multilearn_keras.labels import check_items, check_numbers, check_targets, check_weights
-from multilearn_keras.losses import divisor, item_weights, own, spread, understood
+from multilearn_keras.keras_internals import get_keras_mask
+from multilearn_keras.tasks.label_checks import check_items, check_numbers, check_targets, check_weights
+from multilearn_keras.tasks.losses import divisor, item_weights, own, spread, understood
 from multilearn_keras.tasks.supervised import Supervised, single, unpack, with_layer_losses
 
 __all__ = ["Regression"]

@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from multilearn.errors import ConfigurationError, DataError
-from multilearn_keras.activations import refuse_activated
-from multilearn_keras.losses import from_logits_of, understood
+from multilearn_keras.tasks.activations import refuse_activated
+from multilearn_keras.tasks.losses import from_logits_of, understood
 
 __all__ = ["Supervised", "agreeing", "both_forms", "require_items", "single", "unpack", "with_layer_losses"]
 

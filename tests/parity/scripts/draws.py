@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 from keras.src.utils.backend_utils import DynamicBackend
 
-from multilearn_keras import random
+from multilearn_keras.random import seeds
 
 
 def draw_everything():
@@ -37,7 +37,7 @@ def draw_everything():
         x = layers.MultiHeadAttention(2, 4, dropout=0.2)(x, x)
         return keras.Model(inputs, layers.Dense(2, kernel_initializer="orthogonal")(x))
 
-    random.reset(42)
+    seeds.reset(42)
     for make in (convolutional, recurrent, attention):
         for k, weight in enumerate(make().weights):
             keep(f"exact/{make.__name__}/{k}", ops.cast(weight, "int64" if "seed" in weight.path else weight.dtype))
@@ -71,7 +71,7 @@ def draw_everything():
     for dtype in ("float16", "bfloat16"):
         keep(f"exact/{dtype}", ops.cast(keras.random.dropout(ops.ones((50,), dtype=dtype), 0.3), "float32"))
 
-    random.reset(43)
+    seeds.reset(43)
     keep("other seed", convolutional().weights[0])
     if find_spec("tensorflow"):  # as in a tf.data pipeline, whatever the framework that trains
         foreign = DynamicBackend("tensorflow")
@@ -86,7 +86,7 @@ def draw_in_pipelines():
     """What `tf.data` draws, epoch by epoch, and what is drawn before it and afterwards."""
     import tensorflow as tf
 
-    random.reset(44)
+    seeds.reset(44)
     images = np.random.default_rng(1).uniform(0, 255, (6, 5, 5, 3)).astype("float32")
     generator, flip = keras.random.SeedGenerator(6), layers.RandomFlip()
     augmentations = layers.Pipeline([layers.RandomBrightness(0.2), layers.RandomTranslation(0.2, 0.2, seed=7)])

@@ -24,8 +24,8 @@ from multilearn.checkpoint import MpkGzRecorder, read_file
 from multilearn.metrics import Loss
 from multilearn.protocols import EngineOptions, Example
 from multilearn_keras import Classification
-from multilearn_keras.slots import optimizer_variables
-from multilearn_keras.variables import variables
+from multilearn_keras.state.keys import variables
+from multilearn_keras.state.optimizer_keys import optimizer_variables
 
 UPDATES, RATE = 3, 1e-2
 

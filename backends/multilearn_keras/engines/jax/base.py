@@ -17,8 +17,8 @@ from multilearn_keras.engines.jax.programs import Programs, asks_for_value, fetc
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.packed import Measures
 from multilearn_keras.engines.signatures import signature
+from multilearn_keras.state.keys import variables
 from multilearn_keras.tasks import CompiledModel
-from multilearn_keras.variables import variables
 
 __all__ = ["OnJax"]
 

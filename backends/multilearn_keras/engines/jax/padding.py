@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras import layers, losses
-from keras.src.models.functional import Functional
 
 from multilearn import metrics as ours
 from multilearn.data import flat, mapped
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch
-from multilearn_keras.losses import ignored_by
-from multilearn_keras.metric_inputs import is_of_keras
+from multilearn_keras.keras_internals import Functional
+from multilearn_keras.metrics.inputs import is_of_keras
 from multilearn_keras.tasks import Classification, MultiLabelClassification, Regression
+from multilearn_keras.tasks.losses import ignored_by
 
 __all__ = ["Filled", "Filler", "filled", "filler", "items_of", "treats_items_alone"]
 

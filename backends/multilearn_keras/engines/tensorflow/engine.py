@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from keras.src.backend.tensorflow import numpy as keras_numpy
 
 from multilearn.data import mapped
 from multilearn.metrics import Metric
@@ -23,8 +22,9 @@ from multilearn_keras.engines.signatures import declared_open, shapes
 from multilearn_keras.engines.tensorflow.graphs import Graphs, Step, left_as_it_is, left_measured
 from multilearn_keras.engines.tensorflow.update import by_kernels
 from multilearn_keras.engines.tensorflow.writes import resources_written
+from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
-from multilearn_keras.variables import variables
+from multilearn_keras.state.keys import variables
 
 __all__ = ["TensorFlowEngine", "TensorFlowEvalEngine"]
 
@@ -196,6 +196,7 @@ class TensorFlowEvalEngine(_InGraphs, KerasEvalEngine):
 @contextmanager
 def _signs_without_gradient() -> Iterator[None]:
     """Meanwhile `keras.ops.sign` has none, as on JAX: TensorFlow has zeros for it, which any loss may have once."""
+    keras_numpy = backend_module("numpy")
     original = keras_numpy.sign
     keras_numpy.sign = lambda x: tf.stop_gradient(original(x))
     try:

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import torch
-from keras.src.backend.torch.core import get_device
 
 from multilearn.data import flat, mapped
 from multilearn.errors import ConfigurationError
@@ -23,8 +22,9 @@ from multilearn_keras.engines.torch.capture.writes import Writes
 from multilearn_keras.engines.torch.gradients import leads_to
 from multilearn_keras.engines.torch.modules import ModuleValues
 from multilearn_keras.engines.torch.update import fused_update
+from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
-from multilearn_keras.variables import variables
+from multilearn_keras.state.keys import variables
 
 __all__ = ["TorchEngine", "TorchEvalEngine"]
 
@@ -76,7 +76,7 @@ class _OnTorch(OpenedModel):
 
     def _device_name(self) -> str:
         with self._on_device():
-            return str(get_device())
+            return str(backend_module("core").get_device())
 
     def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         with torch.no_grad():

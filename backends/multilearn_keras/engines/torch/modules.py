@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import torch
 
-from multilearn_keras.variables import all_layers
+from multilearn_keras.state.keys import all_layers
 
 __all__ = ["ModuleValues"]
 

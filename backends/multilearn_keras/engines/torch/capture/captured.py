@@ -17,9 +17,9 @@ from multilearn_keras.engines.torch.capture.comparing import Snapshot, differenc
 from multilearn_keras.engines.torch.capture.inplace import write_in_place
 from multilearn_keras.engines.torch.capture.passes import relayout, simplify
 from multilearn_keras.engines.torch.capture.program import Program
-from multilearn_keras.engines.torch.capture.tracing import CannotCapture, TooLarge, trace
 from multilearn_keras.engines.torch.capture.writes import Writes
 from multilearn_keras.state.assignments import Assigned
+from multilearn_keras.torch_tracing import CannotCapture, TooLarge, trace
 
 __all__ = ["Captured", "Step"]
 

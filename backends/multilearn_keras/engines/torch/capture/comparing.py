@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from multilearn_keras.engines.torch.capture.tracing import tensors_of
+from multilearn_keras.torch_tracing import tensors_of
 
 __all__ = ["Snapshot", "difference", "distance", "largest"]
 

@@ -9,8 +9,8 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multilearn_keras.engines.torch.capture.tracing import tensors_of
 from multilearn_keras.state.assignments import Assigned, place
+from multilearn_keras.torch_tracing import tensors_of
 
 __all__ = ["Writes", "memory_of"]
 

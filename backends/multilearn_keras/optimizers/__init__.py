@@ -1,0 +1,1 @@
+"""Keras optimizers and learning-rate schedules, as `build` takes them."""

@@ -1,0 +1,112 @@
+"""Keras' augmentation layers, where they are not the same on every framework though their draws are.
+
+Some write into what they are given where the framework lets them, some choose in Python, once for each trace.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+from pkgutil import resolve_name
+from types import SimpleNamespace
+from typing import Any
+
+from multilearn.errors import ConfigurationError
+from multilearn_keras.patches.elastic import elastic_transform
+from multilearn_keras.random.draws import Draws
+
+__all__ = ["INSIDE", "adjust_layers", "replace_images"]
+
+_LAYERS = "layers.preprocessing.image_preprocessing"
+_DRAWN = "multilearn_drawn"
+
+INSIDE = {
+    "backend:image.affine_transform": "images transform interpolation fill_mode fill_value data_format",
+    "backend:image.elastic_transform": "images alpha sigma interpolation fill_mode fill_value seed data_format",
+    f"{_LAYERS}.aug_mix:AugMix.get_random_transformation": "self data training seed",
+    f"{_LAYERS}.aug_mix:py_random.choice": "seq",
+    f"{_LAYERS}.random_brightness:RandomBrightness.transform_images": "self images transformation training",
+}
+"""What is replaced in Keras, and its parameters."""
+
+
+def replace_images(module: Any, draws: Draws, chosen: Callable[[], bool]) -> None:
+    """In a backend module of Keras: the elastic distortion, and what the affine one may be asked."""
+
+    @functools.wraps(module.image.elastic_transform)
+    def elastic(images: Any, *args: Any, **kwargs: Any) -> Any:
+        return elastic_transform(draws, draws.normal, images, *args, **kwargs)
+
+    module.image.elastic_transform = elastic
+    module.image.affine_transform = _affine(module.image.affine_transform, draws, chosen)
+
+
+def adjust_layers(chosen: Callable[[], bool]) -> None:
+    """In the layers: nothing is written to, and AugMix chooses by draws of its own once `chosen` says so."""
+    brightness = resolve_name(f"keras.src.{_LAYERS}.random_brightness:RandomBrightness")
+    brightness.transform_images = _on_a_copy(brightness.transform_images)
+    mixing = resolve_name(f"keras.src.{_LAYERS}.aug_mix")
+    setattr(mixing.AugMix, _DRAWN, property(_DrawnLayer))
+    mixing.py_random = SimpleNamespace(choice=lambda seq: _DRAWN if chosen() else random.choice(seq))
+
+
+def _affine(original: Callable[..., Any], draws: Draws, chosen: Callable[[], bool]) -> Callable[..., Any]:
+    """On PyTorch it writes into the matrix; TensorFlow has another idea of "wrap"."""
+
+    @functools.wraps(original)
+    def affine(
+        images: Any,
+        transform: Any,
+        interpolation: str = "bilinear",
+        fill_mode: str = "constant",
+        fill_value: Any = 0,
+        data_format: str | None = None,
+    ) -> Any:
+        if fill_mode == "wrap" and chosen():
+            raise ConfigurationError(
+                'fill_mode="wrap" of an affine transformation is not the same on every framework, so a seeded '
+                "experiment cannot have it.",
+                received='fill_mode="wrap"',
+                remedy='Choose "reflect", "nearest" or "constant", or leave out set_seed.',
+            )
+        copy = draws.backend.numpy.copy(draws.backend.convert_to_tensor(transform))
+        return original(images, copy, interpolation, fill_mode, fill_value, data_format)
+
+    return affine
+
+
+def _on_a_copy(original: Callable[..., Any]) -> Callable[..., Any]:
+    """On PyTorch it adds to the images themselves, which are also somebody else's."""
+
+    @functools.wraps(original)
+    def transform(self: Any, images: Any, transformation: Any, training: bool = True) -> Any:
+        return original(self, self.backend.numpy.copy(images), transformation, training)
+
+    return transform
+
+
+class _DrawnLayer:
+    """One of the layers of an AugMix, or none, by a number that is drawn in the graph, as RandAugment does it."""
+
+    def __init__(self, mixing: Any) -> None:
+        self._ops = mixing.backend
+        self._layers = {name: getattr(mixing, name) for name in mixing._augment_layers}
+
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> dict[str, Any]:
+        choice = self._ops.random.randint((), 0, len(self._layers) + 1, seed=seed)
+        drawn = {name: layer.get_random_transformation(data, seed=seed) for name, layer in self._layers.items()}
+        return {"choice": choice, "drawn": drawn}
+
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        return self._selected("transform_images", images, transformation)
+
+    def transform_segmentation_masks(self, masks: Any, transformation: Any, training: bool = True) -> Any:
+        return self._selected("transform_segmentation_masks", masks, transformation)
+
+    def _selected(self, method: str, inputs: Any, transformation: Any) -> Any:
+        outputs = inputs
+        for number, (name, layer) in enumerate(self._layers.items()):
+            made = getattr(layer, method)(inputs, transformation["drawn"][name])
+            outputs = self._ops.numpy.where(transformation["choice"] == number, made, outputs)
+        return outputs

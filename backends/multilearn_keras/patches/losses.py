@@ -1,0 +1,135 @@
+"""What a Keras loss makes of the same output and weights, alike on all frameworks.
+
+* Cross-entropies of probabilities, on TensorFlow: Keras looks for the logits that an activation was made of, whichever
+  activation it was, and for class ids it clips the probabilities before it normalises them. The value is that of what
+  the model outputs, as on torch, JAX and NumPy: with p divided by its sum over the classes, then clipped to
+  [epsilon, 1 - epsilon], the categorical one is -sum(y log p); the binary one is -(y log p + (1 - y) log(1 - p)) of p
+  clipped alike. Logits are taken only where the loss has `from_logits=True`.
+* Class ids of outputs with more than two axes, on torch: they are flattened, since torch has no gradient for the layout
+  that Keras makes of images.
+* Sample weights with fewer axes than there are loss values, on all: Keras lines up the last axes, which are those of
+  the time steps. They are weights of rows: lined up with the first axes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from multilearn.errors import DataError
+from multilearn_keras.keras_internals import backend_module, inside
+
+__all__ = ["INSIDE", "install", "lined_up", "of_rows"]
+
+Function = Callable[..., Any]
+
+INSIDE = {
+    "backend:nn.binary_crossentropy": "target output from_logits",
+    "backend:nn.categorical_crossentropy": "target output from_logits axis",
+    "backend:nn.sparse_categorical_crossentropy": "target output from_logits axis",
+    "losses.loss:reduce_weighted_values": "values sample_weight mask reduction dtype",
+}
+"""What is replaced in Keras, and its parameters."""
+
+
+def install() -> None:
+    """Replace what this framework needs. To be called once."""
+    backend = keras.backend.backend()
+    nn: Any = backend_module("nn")
+    losses: Any = inside("losses.loss")
+    if backend == "tensorflow":
+        nn.binary_crossentropy = _of_the_output(nn.binary_crossentropy)
+        nn.categorical_crossentropy = _of_the_output(nn.categorical_crossentropy)
+        of_logits = _of_the_output(nn.sparse_categorical_crossentropy)
+        nn.sparse_categorical_crossentropy = _one_hot(of_logits, nn.categorical_crossentropy)
+    if backend == "torch":
+        nn.sparse_categorical_crossentropy = _flattened(nn.sparse_categorical_crossentropy)
+    losses.reduce_weighted_values = _by_rows(losses.reduce_weighted_values)
+
+
+def _of_the_output(original: Function) -> Function:
+    """TensorFlow's, of a tensor that no activation can be told from."""
+    import tensorflow as tf
+
+    @functools.wraps(original)
+    def crossentropy(target: Any, output: Any, *rest: Any, **options: Any) -> Any:
+        return original(target, tf.identity(output), *rest, **options)
+
+    return crossentropy
+
+
+def _one_hot(of_logits: Function, of_probabilities: Function) -> Function:
+    """Class ids with the same definition as one-hot targets where the output is probabilities."""
+
+    @functools.wraps(of_logits)
+    def crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+        if from_logits:
+            return of_logits(target, output, from_logits, axis)
+        target, output = ops.convert_to_tensor(target), ops.convert_to_tensor(output)
+        if len(target.shape) == len(output.shape) and target.shape[axis] == 1:
+            target = ops.squeeze(target, axis)
+        one_hot = ops.one_hot(ops.cast(target, "int32"), ops.shape(output)[axis], axis=axis, dtype=output.dtype)
+        return of_probabilities(one_hot, output, False, axis)
+
+    return crossentropy
+
+
+def _flattened(original: Function) -> Function:
+    """torch's, of an output (items, classes)."""
+
+    @functools.wraps(original)
+    def crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+        target, output = ops.convert_to_tensor(target), ops.convert_to_tensor(output)
+        if len(target.shape) == len(output.shape) and target.shape[axis] == 1:
+            target = ops.squeeze(target, axis)
+        output = ops.moveaxis(output, axis, -1)
+        if len(output.shape) < 3 or target.shape != output.shape[:-1]:
+            return original(target, output, from_logits, -1)
+        flat = original(target.reshape(-1), output.reshape(-1, output.shape[-1]), from_logits, -1)
+        return flat.reshape(target.shape)
+
+    return crossentropy
+
+
+def _by_rows(original: Function) -> Function:
+    @functools.wraps(original)
+    def reduce_weighted_values(values: Any, sample_weight: Any = None, *rest: Any, **options: Any) -> Any:
+        # of a loss that is one number already, Keras makes one for each weight
+        if sample_weight is not None and len(values.shape) > 0:
+            sample_weight = of_rows(sample_weight, values)
+        return original(values, sample_weight, *rest, **options)
+
+    return reduce_weighted_values
+
+
+def of_rows(weight: Any, items: Any) -> Any:
+    """`weight` with as many axes as `items`: as it is, or, where axes are missing, in the shape of `items`.
+
+    So a mean by weights divides by the weights of all items.
+    """
+    if len(weight.shape) >= len(items.shape):
+        return lined_up(weight, items)
+    return ops.multiply(lined_up(weight, items), ops.ones_like(items, dtype=weight.dtype))
+
+
+def lined_up(weight: Any, items: Any) -> Any:
+    """`weight` with as many axes as `items`: what is missing, or too many, are axes of length 1 at the end.
+
+    Raises `DataError` where there are too many that are longer.
+    """
+    extra = tuple(weight.shape)[len(items.shape) :]
+    if any(length != 1 for length in extra):
+        raise DataError(
+            "Sample weights must not have more axes than there are values of the loss.",
+            received=f"weights of shape {tuple(weight.shape)}, and loss values of shape {tuple(items.shape)}",
+            remedy="Give one weight for each item of which the loss has a value.",
+        )
+    for _ in extra:
+        weight = ops.squeeze(weight, -1)
+    while len(weight.shape) < len(items.shape):
+        weight = ops.expand_dims(weight, -1)
+    return weight

@@ -1,0 +1,133 @@
+"""What Keras 3 computes in another way on one framework than on the others, computed alike on all.
+
+* Attention with a mask, on torch: a query whose keys are all masked looks at all of them alike, and torch's kernel gets
+  the gradient of that wrong: too large for the values, and not zero for queries and keys.
+* Products of bfloat16 matrices, on TensorFlow without a GPU: its kernel cuts the result off where others round it, and
+  `einsum` even sums in bfloat16. They are computed in float32 and rounded.
+* Activations in half precision, on TensorFlow and JAX: each of their operations is rounded, where torch computes in
+  float32 and rounds what comes of it. So they do now.
+* `ScheduleFreeAdamW`, on torch and TensorFlow: the momentum that it keeps for later is overwritten meanwhile. It is the
+  one of before, as in the paper (arxiv.org/abs/2405.15682), and on JAX.
+* Masked losses, on torch: the weights of the caller are written into.
+* Cross-entropies: see `loss_agreement`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from multilearn_keras.devices import has_gpu
+from multilearn_keras.keras_internals import inside
+from multilearn_keras.patches import losses as loss_agreement
+
+__all__ = ["INSIDE", "install"]
+
+INSIDE = {
+    "backend:nn.dot_product_attention": (
+        "query key value bias mask scale is_causal flash_attention attn_logits_soft_cap"
+    ),
+    "backend:numpy.einsum": "subscripts operands kwargs",
+    "backend:numpy.matmul": "x1 x2",
+    "losses.loss:apply_mask": "sample_weight mask dtype reduction",
+    **loss_agreement.INSIDE,
+}
+"""What is replaced in Keras, and its parameters."""
+
+
+# those that consist of several operations
+_ACTIVATIONS = ("elu", "gelu", "log_sigmoid", "log_softmax", "mish", "selu", "sigmoid", "silu", "softmax", "softplus")
+_HALF = ("bfloat16", "float16")
+
+
+def install() -> None:
+    """Replace the parts of Keras named above that this framework needs. To be called once."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        nn, losses = inside("backend.torch.nn"), inside("losses.loss")
+        nn.dot_product_attention = _without_unattending_queries(nn.dot_product_attention)
+        losses.apply_mask = _on_a_copy(losses.apply_mask)
+    if backend == "tensorflow":
+        numpy = inside("backend.tensorflow.numpy")
+        numpy.matmul, numpy.einsum = _rounded(numpy.matmul, 0), _rounded(numpy.einsum, 1)
+    if backend != "torch":
+        nn = inside(f"backend.{backend}.nn")
+        for name in _ACTIVATIONS:
+            if hasattr(nn, name):
+                setattr(nn, name, _in_single_precision(getattr(nn, name)))
+    loss_agreement.install()
+    if backend != "jax" and hasattr(keras.optimizers, "ScheduleFreeAdamW"):
+        keras.optimizers.ScheduleFreeAdamW.update_step = _schedule_free_step
+
+
+def _without_unattending_queries(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def dot_product_attention(
+        query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, *rest: Any, **options: Any
+    ) -> Any:
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            mask = ops.reshape(mask, (1,) * (4 - len(mask.shape)) + tuple(mask.shape))
+            if options.get("is_causal") or rest[1:2] == (True,):
+                mask = ops.logical_and(mask, ops.tril(ops.ones((query.shape[1], key.shape[1]), "bool")))
+            attending = ops.any(mask, axis=-1, keepdims=True)
+            # all keys weigh the same where all are masked, and where all scores are 0; the latter has no gradient
+            mask = ops.logical_or(mask, ops.logical_not(attending))
+            query = ops.where(ops.swapaxes(attending, 1, 2), query, ops.zeros_like(query))
+        return original(query, key, value, bias, mask, *rest, **options)
+
+    return dot_product_attention
+
+
+def _on_a_copy(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def apply_mask(sample_weight: Any, *args: Any, **options: Any) -> Any:
+        return original(None if sample_weight is None else ops.copy(sample_weight), *args, **options)
+
+    return apply_mask
+
+
+def _rounded(original: Callable[..., Any], first: int) -> Callable[..., Any]:
+    """A product of all arguments from `first` on: of bfloat16, the float32 product, rounded."""
+
+    @functools.wraps(original)
+    def product(*args: Any, **options: Any) -> Any:
+        factors = [ops.convert_to_tensor(factor) for factor in args[first:]]
+        if any(factor.dtype != "bfloat16" for factor in factors) or has_gpu():
+            return original(*args, **options)
+        wide = (ops.cast(factor, "float32") for factor in factors)
+        return ops.cast(original(*args[:first], *wide, **options), "bfloat16")
+
+    return product
+
+
+def _in_single_precision(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def activation(x: Any, *args: Any, **options: Any) -> Any:
+        kind = keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else None
+        if kind not in _HALF:
+            return original(x, *args, **options)
+        return ops.cast(original(ops.cast(x, "float32"), *args, **options), kind)
+
+    return activation
+
+
+def _schedule_free_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    """One update of `ScheduleFreeAdamW`: of momentum z, average x, and weights y = (1 - beta_1) z + beta_1 x."""
+    number = functools.partial(ops.cast, dtype=variable.dtype)
+    rate, gradient, step = number(learning_rate), number(gradient), number(self.iterations + 1)
+    beta_1, beta_2 = number(self.beta_1), number(self.beta_2)
+    if self.warmup_steps > 0:
+        rate = rate * ops.minimum(step / number(self.warmup_steps), 1.0)
+    at = self._get_variable_index(variable)
+    momentum, velocity = self._momentums[at], self._velocities[at]
+    x = (ops.copy(variable) - (1 - beta_1) * ops.copy(momentum)) / beta_1
+    self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - beta_2))
+    corrected = velocity / (1 - ops.power(beta_2, step))
+    self.assign_sub(momentum, rate * gradient / (ops.sqrt(corrected) + number(self.epsilon)))
+    x = (1 - 1 / step) * x + (1 / step) * momentum
+    self.assign(variable, (1 - beta_1) * momentum + beta_1 * x)

@@ -1,0 +1,1 @@
+"""LSTM and GRU on the CPU as one operation over all steps."""

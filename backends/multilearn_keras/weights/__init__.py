@@ -1,0 +1,1 @@
+"""Starting weights out of files, and trained models into them."""
