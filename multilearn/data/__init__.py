@@ -1,21 +1,21 @@
 """Where batches come from, and in which order."""
 
 from multilearn.data.adapt import Batches, as_loader, kept_working, length
-from multilearn.data.iteration import batches_of, closing_after
+from multilearn.data.iteration import Passing, batches_of, closing_after
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
-from multilearn.data.resume import Resting, draws_globally, go_to, place_of, require_saveable
+from multilearn.data.resume import Resting, go_to, place_of, require_saveable
 from multilearn.data.shuffling import out_of_order
 from multilearn.seeding.order import permutation
 
 __all__ = [
     "Batches",
     "DataLoader",
+    "Passing",
     "Resting",
     "as_loader",
     "batches_of",
     "closing_after",
-    "draws_globally",
     "flat",
     "go_to",
     "kept_working",

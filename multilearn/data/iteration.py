@@ -12,7 +12,9 @@ from multilearn.data.loader import DataLoader
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Loader
 
-__all__ = ["batches_of", "closing_after"]
+__all__ = ["Passing", "batches_of", "closing_after"]
+
+_END = object()
 
 _NEVER_REUSED = frozenset(kind.iterate for kind in (Batches, DataLoader, PyDatasetBatches, Streamed, TorchBatches))
 """What yields batches in memory that is not written into afterwards: copies, or arrays made for one batch."""
@@ -22,8 +24,8 @@ _NEVER_REUSED = frozenset(kind.iterate for kind in (Batches, DataLoader, PyDatas
 def batches_of(loader: Loader, seed: int, epoch: int, start: int = 0) -> Iterator[Iterator[Batch]]:
     """The batches of `epoch` from number `start` on, each a copy made when it is yielded; closed in any case.
 
-    Any other loader may refill its memory, or undo a change, as soon as it is asked for the next batch. That happens
-    before the batch is trained on: the loop looks one batch ahead, and frameworks compute asynchronously.
+    Any other loader may refill its memory, or undo a change, as soon as it is asked for the next batch. That may happen
+    before the batch is trained on: frameworks compute asynchronously.
     """
     given = loader.iterate(seed, epoch, start)
     if not hasattr(given, "__iter__"):
@@ -34,6 +36,24 @@ def batches_of(loader: Loader, seed: int, epoch: int, start: int = 0) -> Iterato
         )
     with closing_after(given) as batches:
         yield batches if getattr(loader.iterate, "__func__", None) in _NEVER_REUSED else map(owned, batches)
+
+
+class Passing(Iterator[Batch]):
+    """The batches of an epoch, which can be asked whether there is another one."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._made: list[Batch] = []
+
+    def __next__(self) -> Batch:
+        return self._made.pop() if self._made else next(self._batches)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is none; if there is one, it is made, and is the next one."""
+        if not self._made and (batch := next(self._batches, _END)) is not _END:
+            self._made.append(batch)
+        return not self._made
 
 
 @contextmanager

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from multilearn.data.adapt import Batches
-from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
-from multilearn.data.loader import DataLoader
+from multilearn.data.adaptors import Streamed
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.protocols import Loader, Record, StatefulLoader
 from multilearn.records.object_state import from_record, to_record
 
-__all__ = ["Resting", "draws_globally", "go_to", "place_of", "require_saveable"]
-
-_APART = (Batches, DataLoader, PyDatasetBatches, TorchBatches)
-"""Making their batches moves no global random stream, whatever is drawn on the way."""
+__all__ = ["Resting", "go_to", "place_of", "require_saveable"]
 
 
 def place_of(loader: Loader, batch: int) -> Record | None:
@@ -36,11 +31,6 @@ def require_saveable(loader: Loader) -> list[str]:
     if isinstance(loader, Streamed):
         place_of(loader, 1)
     return []
-
-
-def draws_globally(loader: Loader) -> bool:
-    """Whether making a batch may move the global random streams."""
-    return type(loader) not in _APART
 
 
 class Resting:

@@ -209,7 +209,6 @@ class Learner:
             plan=start.plan,
             course=Course(settings.epochs, settings.early_stopping, settings.checkpoint_every),
             progress=start.progress,
-            ahead=start.ahead,
             resting=start.resting,
         )
 

@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from multilearn.checkpoint.checkpointer import Checkpointer, NoCheckpointer, SaveInterval
-from multilearn.data import Resting, batches_of, draws_globally, length, place_of
+from multilearn.checkpoint.checkpointer import Checkpointer, NoCheckpointer, SaveInterval, Snapshot
+from multilearn.data import Passing, Resting, batches_of, length, place_of
 from multilearn.data.epoch_length import EpochLength
 from multilearn.early_stopping import StoppingRule, time_limit_of
 from multilearn.errors import DataError
 from multilearn.events import START, EpochEnded, Position, Saved, Split
 from multilearn.learner.interrupter import Interrupter
-from multilearn.learner.looking_ahead import LookAhead
 from multilearn.learner.window import Pending, Reporter
 from multilearn.protocols import Engine, Loader, LRScheduler, Record
 from multilearn.run.training_state import Plan, Progress, put_back_afterwards, schedule_record
@@ -50,7 +49,6 @@ class Loop:
     plan: Plan
     course: Course
     progress: Progress
-    ahead: LookAhead = field(default_factory=LookAhead)
     resting: Resting = field(default_factory=lambda: Resting(None))
     by_rule: bool = False
     on_first_batch: Callable[[], None] | None = None
@@ -85,9 +83,10 @@ class Loop:
 
     def _epoch(self, epoch: int) -> bool:
         """What is left of `epoch`. Whether the run stops here: then, and only then, the place is saved in any case."""
-        trained = self.progress.trained or self._train(epoch)
-        if not (trained and self._validate(epoch)):
-            self._save_inside()
+        if not (self.progress.trained or self._train(epoch)):
+            return True
+        if not self._validate(epoch):
+            self._save_inside(self._snapshot)
             return True
         self.progress.position, self.progress.trained = Position(epoch), False
         history = self.reporter.store.history
@@ -105,33 +104,33 @@ class Loop:
         return stopping
 
     def _train(self, epoch: int) -> bool:
-        """The batches of `epoch` that are left. Whether all of them were done."""
-        progress, loader = self.progress, self.loaders[Split.TRAIN]
+        """The batches of `epoch` that are left. Whether all of them were done; if not, the place is saved."""
+        progress, lengths = self.progress, self._lengths[Split.TRAIN]
         done = progress.position.batch or 0
-        draws = draws_globally(loader) and not isinstance(self.checkpointer, NoCheckpointer)
         if not done:
             self.reporter.begin(Split.TRAIN)
-        rate, in_window, suspicious = 0.0, 0, self._lengths[Split.TRAIN].suspicious
-        with batches_of(loader, self.plan.seed, epoch, done) as batches:
-            for batch, last in self.ahead.over(batches, draws):
+        rate, in_window, suspicious = 0.0, 0, lengths.suspicious
+        with batches_of(self.loaders[Split.TRAIN], self.plan.seed, epoch, done) as loaded:
+            batches = Passing(loaded)
+            for batch in batches:
                 if not in_window:
                     rate = float(self.scheduler.learning_rate(progress.update))
                 in_window += 1
-                update = last or in_window == self.plan.accumulation
-                output = self.engine.train_step(batch, rate, update)
+                closes = in_window == self.plan.accumulation
+                output = self.engine.train_step(batch, rate, closes)
                 if self.on_first_batch is not None:
                     self.on_first_batch()
                     self.on_first_batch = None
                 done += 1
                 if done == suspicious:
-                    self._lengths[Split.TRAIN].warn(epoch, done)
-                progress.update += update
+                    lengths.warn(epoch, done)
+                progress.update += closes
                 self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, output))
                 progress.position = Position(epoch, done)
                 self.tell_saved()
                 # an accumulation window that is open never enters a record
-                if update:
-                    if not last and self._stops_after(in_window):
+                if closes:
+                    if self._stops_after(in_window, batches):
                         return False
                     in_window = 0
         if not done:
@@ -140,8 +139,11 @@ class Loop:
                 received=f"none in epoch {epoch}",
                 remedy="Give one that can be gone through again, such as a DataLoader.",
             )
+        if in_window:
+            self.engine.apply(rate)
+            progress.update += 1
         self._count(epoch, done)
-        self._lengths[Split.TRAIN].ended(done)
+        lengths.ended(done)
         progress.trained = True
         return True
 
@@ -178,23 +180,36 @@ class Loop:
             "The training loader has a length of %d batches, and epoch %d had %d.%s", planned, epoch, done, spans
         )
 
-    def _stops_after(self, window: int) -> bool:
-        """At the end of a window of so many batches inside an epoch: whether the run stops. If not, it may be saved."""
+    def _stops_after(self, window: int, batches: Passing) -> bool:
+        """At the end of a window of so many batches: whether the run stops inside the epoch; then, or when it is due,
+        the place is saved."""
         self._watch_time()
         epoch, done = self.progress.position.epoch, self.progress.position.batch or 0
         stops = self.interrupter.reason is not None
         every = self.course.every
         due = every is not None and every.due(done, window, time.monotonic() - self._saved)
-        if stops or due:
-            self.reporter.report(Split.TRAIN, epoch)
-        if due and not stops:
-            self._save_inside()
+        if done == self.plan.batches or not (stops or due):
+            return False
+        self.reporter.report(Split.TRAIN, epoch)
+        if isinstance(self.checkpointer, NoCheckpointer) or not self._may_have_ended(done):
+            self._save_inside(self._snapshot)
+            return stops
+        # before the next batch is made: what is recorded is the place after this one
+        record = self._snapshot()
+        if batches.ended:
+            return False
+        self._save_inside(lambda: record)
         return stops
 
-    def _save_inside(self) -> None:
+    def _may_have_ended(self, done: int) -> bool:
+        """Whether only another batch tells if the epoch is over, and it matters: a loader with a state of its own may
+        then be in the next one already."""
+        return self.plan.batches is None or place_of(self.loaders[Split.TRAIN], done) is not None
+
+    def _save_inside(self, snapshot: Snapshot) -> None:
         # the lines of the batches that the checkpoint counts must not be younger than it
         self.reporter.listeners.flush()
-        if self.checkpointer.inside_epoch(self.progress.position, self._snapshot):
+        if self.checkpointer.inside_epoch(self.progress.position, snapshot):
             self._clock_saved()
 
     def _clock_saved(self) -> None:
@@ -245,7 +260,6 @@ class Loop:
             self.reporter.store,
             record["random"],
             {name: place for name, place in found.items() if place is not None},
-            self.ahead.drawn_before,
             record.get("engine"),
         )
         return {"model": record["model"], "optim": record["optim"], "scheduler": schedule}

@@ -15,7 +15,6 @@ from multilearn.early_stopping import asks_for_time
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.learner.inputs import Data
-from multilearn.learner.looking_ahead import LookAhead
 from multilearn.learner.settings import Settings
 from multilearn.metrics import AnyMetric
 from multilearn.metrics.store import MetricStore
@@ -36,7 +35,7 @@ from multilearn.run.continuity import changes
 from multilearn.run.environment import Weights
 from multilearn.run.experiment import Experiment, Session, earlier, now
 from multilearn.run.resume import Found, find
-from multilearn.run.training_state import Plan, Progress, drawn_before, progress_of, put_back_on_error, restore_schedule
+from multilearn.run.training_state import Plan, Progress, progress_of, put_back_on_error, restore_schedule
 from multilearn.run.training_state_check import check_schedule
 from multilearn.schedulers.schedule import spanned
 from multilearn.storage.layout import RunDirectory
@@ -73,7 +72,6 @@ class Start:
     store: MetricStore
     plan: Plan
     progress: Progress
-    ahead: LookAhead
     resting: Resting
     notes: tuple[str, ...]
     described: Mapping[str, Any]
@@ -100,7 +98,7 @@ class Start:
         plan = Plan(run.seed, settings.accumulation, batches, getattr(scheduler, "horizon", None))
         with reading(run.path):
             found = find(settings.resume, run.path, settings.recorder, settings.epochs, engine)
-        ahead, resting = LookAhead(), Resting(data.loaders.get(Split.VALID))
+        resting = Resting(data.loaders.get(Split.VALID))
         notes = [*run.notes, *data.notes, *found.notes, *_in_vain(settings, data)]
         if settings.recorder is not None:
             notes += require_saveable(data.loaders[Split.TRAIN])
@@ -120,7 +118,6 @@ class Start:
                 progress = progress_of(schedule, found.position, timed)
                 go_to(data.loaders[Split.TRAIN], schedule.get("loader"), found.position, trained=progress.trained)
                 resting.go_to(schedule.get("valid_loader"))
-                ahead = LookAhead(drawn_before(schedule))
                 engine.restore({**found.parts, "random": schedule["random"], "engine": schedule.get("engine")})
             plan = replace(plan, seed=seed)
             notes += differences
@@ -128,7 +125,7 @@ class Start:
                 divided = data.divided(Split.TRAIN)
                 notes += changes(found.source, found.position, schedule, divided, run.subject.description)
         described = data.described(first_batches=plan.seed == run.seed)
-        return cls(run, engine, found, scheduler, store, plan, progress, ahead, resting, tuple(notes), described)
+        return cls(run, engine, found, scheduler, store, plan, progress, resting, tuple(notes), described)
 
     def experiment(self, weights: Weights) -> Experiment:
         """What experiment.json says of the run, this session included, at its beginning."""

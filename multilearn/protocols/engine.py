@@ -50,7 +50,12 @@ class Engine(Protocol):
     """One model and its optimizer on one framework and its devices: one step at a time."""
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
-        """Forward, backward, accumulate; apply the accumulated mean gradient at rate `lr` when `update`."""
+        """Forward and backward. `update`: apply the gradient at rate `lr`; else add it to the window that is open,
+        which only an engine that was made to `accumulate` has."""
+        ...
+
+    def apply(self, lr: float) -> None:
+        """Close the window that is open: apply the mean gradient of its items at rate `lr`."""
         ...
 
     def eval_step(self, batch: Batch) -> StepOutput:

@@ -36,8 +36,8 @@ class StatefulLoader(Loader, Protocol):
     """A loader whose place is not a function of seed, epoch and batch number alone, but can be saved."""
 
     def state(self, batch: int) -> Record:
-        """The place from which batch number `batch` (from 0) of the epoch under way is the next; asked only for
-        the batch after the last one that was taken, or the one before it: the loop looks one batch ahead."""
+        """The place from which batch number `batch` (from 0) of the epoch under way is the next: the batch after the
+        last one that was taken."""
         ...
 
     def restore(self, state: Record) -> None:

@@ -19,7 +19,6 @@ from multilearn.seeding.streams import GlobalStreams
 __all__ = [
     "Plan",
     "Progress",
-    "drawn_before",
     "progress_of",
     "put_back_afterwards",
     "put_back_on_error",
@@ -63,14 +62,13 @@ def schedule_record(
     store: MetricStore,
     random: Mapping[str, Any],
     places: Mapping[str, Record],
-    drawn_before: GlobalStreams | None = None,
     decided: Record | None = None,
 ) -> Record:
     """Everything that schedules the rest of the run: positions, data order, streams, the extent of the history, metric
     states.
 
-    `places`: where loaders are, by split, if seed, epoch and number of the batch do not say it; `drawn_before`: see
-    `LookAhead`; `decided`: what the engine wants to know again when the run goes on.
+    `places`: where loaders are, by split, if seed, epoch and number of the batch do not say it; `decided`: what the
+    engine is given again when the run is resumed.
     """
     # equal runs make equal files: what a clock said is only in those of runs that depend on it
     spent = {} if progress.seconds is None else {"seconds": progress.seconds}
@@ -83,7 +81,6 @@ def schedule_record(
         "random": dict(random),
         "metrics": store.state(),
         **places,
-        **({} if drawn_before is None else {"drawn_before": drawn_before.record_with_torch()}),
         **({} if decided is None else {"engine": decided}),
     }
 
@@ -101,11 +98,8 @@ def restore_schedule(
         progress_of(record)
         scheduler.restore(from_record(record["scheduler"]["state"]))
         store.restore(record["metrics"], journal)
-        if (before := drawn_before(record)) is not None:
-            # only tried: it is for the first batch
-            with put_back_afterwards():
-                before.put_back()
-        GlobalStreams.of_record(record["streams"]).put_back()
+        # version 0.1 made a batch ahead of the one that it trained on: that one is made again, from where they were
+        GlobalStreams.of_record(record.get("drawn_before") or record["streams"]).put_back()
         return int(record["seed"]), _differences(record, plan)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise RecordError(
@@ -144,12 +138,6 @@ def progress_of(record: Record, position: Position = START, timed: bool = False)
     seconds = float(found.get("seconds", 0.0)) if timed else None
     trained = position.batch is not None and bool(found.get("trained", False))
     return Progress(position, int(found["update"]), seconds, int(found.get("skipped", 0)), trained)
-
-
-def drawn_before(record: Record) -> GlobalStreams | None:
-    """Where the global streams were before the batch was made that was looked at ahead; see `LookAhead`."""
-    found = record.get("drawn_before")
-    return None if found is None else GlobalStreams.of_record(found)
 
 
 def _differences(record: Record, plan: Plan) -> list[str]:

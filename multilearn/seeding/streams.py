@@ -53,13 +53,12 @@ class GlobalStreams:
             },
         }
 
-    def record_with_torch(self) -> dict[str, Any]:
-        """The same and torch's, which a backend on torch records by itself where it stands."""
-        return {**self.record(), "torch": None if self.torch is None else HostTensor.of(self.torch)}
-
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> GlobalStreams:
-        """What either of the two was made of. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        """What `record` returned, and torch's, in records of version 0.1.
+
+        Raises `KeyError`, `TypeError` or `ValueError` for anything else.
+        """
         python, numpy, torch = record["python"], record["numpy"], record.get("torch")
         if torch is not None and not isinstance(torch, HostTensor):
             raise TypeError("the state of torch's stream is no tensor")

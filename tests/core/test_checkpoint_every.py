@@ -77,11 +77,11 @@ def test_the_last_one_is_kept(tmp_path: Path) -> None:
     assert all(len([name for name in names if "." in name]) <= 1 for names in found)
     with pytest.raises(Killed):
         toy.fit(described.num_epochs(4).checkpoint("latest"), dying((3, 4)))
-    assert toy.checkpoints(tmp_path / "run") == ["1", "2", "3.3"]
+    assert toy.checkpoints(tmp_path / "run") == ["1", "2", "3.4"]
     assert sorted(path.name for path in (tmp_path / "run/checkpoint").glob("*-3*")) == [
-        "model-3.3.mpk.gz",
-        "optim-3.3.mpk.gz",
-        "scheduler-3.3.mpk.gz",
+        "model-3.4.mpk.gz",
+        "optim-3.4.mpk.gz",
+        "scheduler-3.4.mpk.gz",
     ]
 
 
@@ -158,15 +158,14 @@ def test_minutes_are_counted_from_the_last_save(tmp_path: Path, monkeypatch: pyt
         clock.now += 20.0
 
     described = toy.builder(tmp_path / "run", 2).checkpoint_every(minutes=1)
-    # 20 s go by before each batch, the loop having looked one ahead: 60 s are over after two batches of the first
-    # epoch, and then after three; the save at its end starts the count anew
-    assert saved(described, toy.Watched(toy.train_loader(), tick)) == ["1.2", "1", "2.2", "2"]
+    # 20 s go by before each batch: 60 s are over after three; a save at the end of an epoch restarts the count
+    assert saved(described, toy.Watched(toy.train_loader(), tick)) == ["1.3", "1", "2.3", "2"]
 
 
 def test_a_stop_where_a_checkpoint_is_due_makes_one_and_not_two(tmp_path: Path) -> None:
     interrupter = ml.Interrupter()
     described = toy.builder(tmp_path / "run").checkpoint_every(batches=2).with_interrupter(interrupter)
-    train = toy.Watched(toy.train_loader(), lambda *at: at == (1, 2) and toy.stop(interrupter, "enough"))
+    train = toy.Watched(toy.train_loader(), lambda *at: at == (1, 1) and toy.stop(interrupter, "enough"))
     assert saved(described, train) == ["1.2"]
 
 

@@ -155,4 +155,4 @@ def test_a_run_moved_twice_before_it_saved_anything_goes_on_from_where_it_began(
     found = outcome(learner, tmp_path / "2")
     assert {**found, "records": None} == {**expected, "records": None}
     begun = json.loads((tmp_path / "2/experiment.json").read_text())["sessions"][0]["resumed_from"]
-    assert begun == {"directory": str(tmp_path / "0"), "position": "2.1"}
+    assert begun == {"directory": str(tmp_path / "0"), "position": "2.2"}

@@ -90,7 +90,7 @@ def test_after_an_interruption_everything_is_as_before(unchanged: Path) -> None:
     train = toy.Watched(toy.train_loader(), lambda *at: at == (2, 3) and os.kill(os.getpid(), signal.SIGINT))
     learner = toy.fit(toy.builder(unchanged), train)
     assert learner.stopped_by == "SIGINT"
-    assert toy.checkpoints(unchanged)[-1] == "2.3"
+    assert toy.checkpoints(unchanged)[-1] == "2.4"
 
 
 def test_a_run_stops_on_sigterm_as_well(unchanged: Path) -> None:

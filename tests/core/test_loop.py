@@ -54,6 +54,10 @@ class ScriptedEngine:
         self.steps.append((lr, update))
         return StepOutput({"Loss": {"both": OnDevice(*batch)}})
 
+    def apply(self, lr: float) -> None:
+        # the window is closed after its last step
+        self.steps[-1] = lr, True
+
     def eval_step(self, batch: Any) -> StepOutput:
         self.evaluated += 1
         return StepOutput({"Loss": {"both": OnDevice(*batch)}})
@@ -249,12 +253,12 @@ def test_batches_are_told_of_in_order_with_their_epoch_number_update_and_rate() 
     assert told == [
         ("train", 1, 1, 0, 0.5, 10.0),
         ("train", 1, 2, 1, 0.5, 20.0),
-        ("train", 1, 3, 2, 1.5, 30.0),
+        ("train", 1, 3, 1, 1.5, 30.0),
         ("valid", 1, 1, 2, None, 40.0),
         ("valid", 1, 2, 2, None, 50.0),
         ("train", 2, 1, 2, 2.5, 10.0),
         ("train", 2, 2, 3, 2.5, 20.0),
-        ("train", 2, 3, 4, 3.5, 30.0),
+        ("train", 2, 3, 3, 3.5, 30.0),
         ("valid", 2, 1, 4, None, 40.0),
         ("valid", 2, 2, 4, None, 50.0),
     ]

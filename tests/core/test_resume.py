@@ -305,7 +305,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, f
     run = tmp_path / "run"
     learner = stopped(run, point)
     split, epoch, number = point
-    done = number if split == "train" else toy.BATCHES
+    done = min(number + 1, toy.BATCHES) if split == "train" else toy.BATCHES
     assert learner.stopped_by == "enough"
     assert toy.checkpoints(run)[-1] == f"{epoch}.{done}"
     assert sessions(run)[0]["position"] == f"{epoch}.{done}"
@@ -316,7 +316,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, f
     assert toy.checkpoints(run) == ["1", "2", "3", "4"]
 
 
-@pytest.mark.parametrize(("number", "done"), [(1, 2), (2, 2), (3, 4)])
+@pytest.mark.parametrize(("number", "done"), [(1, 2), (2, 4), (3, 4)])
 def test_a_stop_in_an_accumulation_window_ends_the_window_first(tmp_path: Path, number: int, done: int) -> None:
     run = tmp_path / "run"
     stopped(run, ("train", 2, number), accumulation=2)
@@ -328,17 +328,17 @@ def test_a_stop_in_an_accumulation_window_ends_the_window_first(tmp_path: Path, 
 
 def test_a_run_can_be_stopped_again_and_again_also_within_one_epoch(tmp_path: Path, finished: Any) -> None:
     run = tmp_path / "run"
-    stopped(run, ("train", 2, 1))
-    for point in [("train", 2, 2), ("train", 2, 4), ("valid", 2, 1), ("valid", 2, 2), ("train", 3, 3)]:
+    stopped(run, ("train", 2, 0))
+    for point in [("train", 2, 1), ("train", 2, 4), ("valid", 2, 1), ("valid", 2, 2), ("train", 3, 3)]:
         stopped(run, point, resume=True)
-    assert toy.checkpoints(run)[-1] == "3.3"
+    assert toy.checkpoints(run)[-1] == "3.4"
     resumed(run)
     assert contents(run) == contents(finished(tmp_path / "whole"))
     assert [session["outcome"] for session in sessions(run)] == ["stopped"] * 6 + ["completed"]
 
 
 def test_a_run_goes_on_from_a_named_place_inside_an_epoch_of_another_directory(tmp_path: Path, finished: Any) -> None:
-    stopped(tmp_path / "first", ("train", 3, 2))
+    stopped(tmp_path / "first", ("train", 3, 1))
     recorded = toy.Recorded()
     described = toy.builder(tmp_path / "run", 4).with_checkpointing_strategy(ALL).checkpoint("3.2", tmp_path / "first")
     toy.fit(described.metric_loggers(ml.loggers.FileMetricLogger(), recorded))
@@ -349,7 +349,7 @@ def test_a_run_goes_on_from_a_named_place_inside_an_epoch_of_another_directory(t
 
 def test_as_many_epochs_as_were_done_before_a_stop_inside_the_next_are_refused(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    stopped(run, ("train", 3, 2))
+    stopped(run, ("train", 3, 1))
     before = contents(run)
     with pytest.raises(ConfigurationError, match=r"num_epochs\(2\) and the checkpoint 3\.2.*Ask for 3 or more"):
         resumed(run, epochs=2)

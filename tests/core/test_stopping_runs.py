@@ -121,12 +121,13 @@ def test_a_time_limit_ends_a_run_inside_an_epoch_where_it_is_saved(
 ) -> None:
     builder = toy.builder(tmp_path / "run").early_stopping(TimeLimit(75)).grads_accumulation(accumulation)
     learner = toy.fit(builder, slow(clock))
-    # one batch ahead: 50 s for the first epoch, then 70 s after its first batch, 80 s after its second
-    assert toy.checkpoints(tmp_path / "run") == ["1", "2.2"]
-    assert learner.stopped_by == "the time limit of 75 s is over: the run took 80.0 s"
+    # 10 s each: 50 s for the first epoch, 80 s after the third batch of the next one, where a window of one ends
+    place, seconds = {1: ("2.3", "80.0"), 2: ("2.4", "90.0")}[accumulation]
+    assert toy.checkpoints(tmp_path / "run") == ["1", place]
+    assert learner.stopped_by == f"the time limit of 75 s is over: the run took {seconds} s"
     again = toy.fit(builder.checkpoint("latest"), slow(clock))
     assert again.stopped_by == learner.stopped_by
-    assert toy.checkpoints(tmp_path / "run") == ["1", "2.2"]
+    assert toy.checkpoints(tmp_path / "run") == ["1", place]
 
 
 def test_a_time_limit_counts_all_sessions_of_a_run(tmp_path: Path, clock: SimpleNamespace) -> None:
@@ -135,7 +136,7 @@ def test_a_time_limit_counts_all_sessions_of_a_run(tmp_path: Path, clock: Simple
     clock.now += 10_000
     learner = toy.fit(builder.checkpoint("latest"), slow(clock))
     assert learner.stopped_by == "the time limit of 120 s is over: the run took 120.0 s"
-    assert toy.checkpoints(tmp_path / "run")[-1] == "3.1"
+    assert toy.checkpoints(tmp_path / "run")[-1] == "3.2"
 
 
 def test_a_time_limit_ends_a_validation(tmp_path: Path, clock: SimpleNamespace) -> None:

@@ -118,8 +118,8 @@ class ToyEngine:
         if np.isfinite(output.loss) or not self._options.skip_non_finite:
             self._open = {name: total + gradient[name] * output.count for name, total in self._open.items()}
             self._weight += output.count
-        if update and self._weight:
-            self._apply(lr)
+        if update:
+            self.apply(lr)
         return StepOutput({metric.name: metric.measure(OPS, output) for metric in self._options.train_metrics})
 
     def eval_step(self, batch: Batch) -> StepOutput:
@@ -152,7 +152,9 @@ class ToyEngine:
             raise RuntimeError("an engine is released once")
         self._model.busy = False
 
-    def _apply(self, lr: float) -> None:
+    def apply(self, lr: float) -> None:
+        if not self._weight:
+            return
         for name, total in self._open.items():
             gradient = total / np.float32(self._weight)
             self._velocity[name] = np.float32(self._optimizer.beta) * self._velocity[name] + gradient

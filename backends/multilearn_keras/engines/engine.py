@@ -94,6 +94,9 @@ class KerasEngine(OpenedModel, ABC):
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput: ...
 
     @abstractmethod
+    def apply(self, lr: float) -> None: ...
+
+    @abstractmethod
     def eval_step(self, batch: Batch) -> StepOutput: ...
 
     def record(self) -> Record:

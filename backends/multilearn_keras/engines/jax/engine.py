@@ -55,10 +55,8 @@ class JaxEngine(OnJax, KerasEngine):
         self._rate_at = [id(variable) for variable in self._optimizer.variables].index(id(self._rate))
         self._statistics_at = {id(variable) for variable in self._statistics}
         donated = not self._options.shared
-        self._train = {
-            update: self._jitted("training", partial(self._train_on, update=update), donated)
-            for update in (True, False)
-        }
+        self._train = self._jitted("training", self._train_on, donated)
+        self._close = self._jitted("updates", self._close_on, donated)
         self._eval = self._jitted("evaluation", self._evaluate_on)
         self._pull()
 
@@ -75,11 +73,16 @@ class JaxEngine(OnJax, KerasEngine):
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
             key, batch = self._ready(batch, training=True)
-            self._now, measures = self._train[update](key, self._current(), batch, np.float32(lr))
-            if self._options.shared:
-                for variable, value in (*_both(self._trained, self._now.trained), *_both(self._kept, self._now.kept)):
-                    variable.assign(value)
+            self._now, measures = self._train(key, self._current(), batch, np.float32(lr))
+            self._share()
+        if update and self._options.accumulate:
+            self.apply(lr)
         return StepOutput(measures)
+
+    def apply(self, lr: float) -> None:
+        with self._on_device():
+            self._now, _ = self._close((), self._current(), np.float32(lr))
+            self._share()
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
@@ -99,7 +102,7 @@ class JaxEngine(OnJax, KerasEngine):
         for variable, link in self._links:
             unlinked(variable, link)
 
-    def _train_on(self, state: _State, batch: Batch, lr: Any, *, update: bool) -> tuple[_State, Measures]:
+    def _train_on(self, state: _State, batch: Batch, lr: Any) -> tuple[_State, Measures]:
         gradients, (trained, kept, loss, count, measures) = jax.grad(self._loss, has_aux=True)(
             state.trained, state, batch
         )
@@ -112,8 +115,23 @@ class JaxEngine(OnJax, KerasEngine):
             ]
         state = state._replace(trained=trained, kept=kept)
         if state.sums is not None:
-            state = self._added(state, state.sums, gradients, count, usable)
-        return (self._updated(state, gradients, lr, usable) if update else state), measures
+            return self._added(state, state.sums, gradients, count, usable), measures
+        return self._updated(state, gradients, lr, usable), measures
+
+    def _close_on(self, state: _State, lr: Any) -> tuple[_State, Measures]:
+        """The update by the mean gradient of a window, which is emptied."""
+        sums = state.sums or []
+        # nothing counted at all: the sums are zero, and so is the mean
+        divisor = jnp.where(state.weight == 0, 1.0, state.weight)
+        gradients = [
+            (total / divisor.astype(total.dtype)).astype(old.dtype) for total, old in _both(sums, state.trained)
+        ]
+        state = self._updated(state, gradients, lr, state.taken if self._options.skip_non_finite else None)
+        return state._replace(
+            sums=[jnp.zeros_like(total) for total in sums],
+            weight=jnp.zeros_like(state.weight),
+            taken=jnp.zeros_like(state.taken),
+        ), {}
 
     def _loss(self, trained: list[Any], state: _State, batch: Batch) -> tuple[Any, Any]:
         mapping = [
@@ -140,26 +158,23 @@ class JaxEngine(OnJax, KerasEngine):
         )
 
     def _updated(self, state: _State, gradients: list[Any], lr: Any, usable: Any) -> _State:
-        sums, weight, taken = state.sums, state.weight, state.taken
-        if sums is not None:
-            # nothing counted at all: the sums are zero, and so is the mean
-            divisor = jnp.where(weight == 0, 1.0, weight)
-            gradients = [
-                (total / divisor.astype(total.dtype)).astype(old.dtype) for total, old in _both(sums, state.trained)
-            ]
-            usable = None if usable is None else taken
-            sums, weight, taken = [jnp.zeros_like(total) for total in sums], jnp.zeros_like(weight), taken & False
         optimizer = list(state.optimizer)
         optimizer[self._rate_at] = jnp.asarray(lr, optimizer[self._rate_at].dtype)
         trained, optimizer = self._optimizer.stateless_apply(optimizer, gradients, state.trained)
         if usable is not None:
             trained = [jnp.where(usable, new, old) for new, old in _both(trained, state.trained)]
             optimizer = [jnp.where(usable, new, old) for new, old in _both(optimizer, state.optimizer)]
-        return _State(list(trained), state.kept, list(optimizer), sums, weight, taken)
+        return state._replace(trained=list(trained), optimizer=list(optimizer))
 
     def _evaluate_on(self, trained: list[Any], kept: list[Any], batch: Batch) -> tuple[None, Measures]:
         values = [*_both(self._trained, trained), *_both(self._kept, kept)]
         return None, self._evaluated(batch, self._options.eval_metrics, values)
+
+    def _share(self) -> None:
+        """Leave in a shared model what was done."""
+        if self._options.shared:
+            for variable, value in (*_both(self._trained, self._now.trained), *_both(self._kept, self._now.kept)):
+                variable.assign(value)
 
     def _current(self) -> _State:
         """The state that a step begins with: where it is shared, with what other engines made of the model."""

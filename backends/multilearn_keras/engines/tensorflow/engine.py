@@ -68,6 +68,10 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
             self._sums = [tf.Variable(tf.zeros(v.shape, sum_dtype(v.dtype))) for v in self._trained]
         self._weight = tf.Variable(0.0)
         self._taken = tf.Variable(False)
+        xla = self._options.compile == "xla"
+        self._close = (
+            tf.function(self._closed, autograph=False, jit_compile=xla) if self._options.capture else self._closed
+        )
 
     def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         with resources_written() as written:
@@ -96,7 +100,15 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            return self._measure("training", self._update if update else self._accumulate, batch, self._rate_of(lr))
+            function = self._update if self._sums is None else self._accumulate
+            output = self._measure("training", function, batch, self._rate_of(lr))
+        if update and self._sums is not None:
+            self.apply(lr)
+        return output
+
+    def apply(self, lr: float) -> None:
+        with self._on_device():
+            self._close(self._rate_of(lr))
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
@@ -109,26 +121,26 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
         return self._rates[1]
 
     def _update(self, batch: Batch, lr: tf.Tensor) -> Measures:
-        gradients, count, measures, usable = self._gradients(batch)
-        if self._sums is not None:
-            self._add(gradients, count, usable)
-            # nothing counted at all: the sums are zero, and so is the mean
-            weight = tf.where(tf.equal(self._weight, 0.0), 1.0, self._weight)
-            gradients = [
-                tf.cast(total / tf.cast(weight, total.dtype), v.dtype)
-                for total, v in zip(self._sums, self._trained, strict=True)
-            ]
-            usable = None if usable is None else self._taken.read_value()
+        gradients, _, measures, usable = self._gradients(batch)
         self._apply(gradients, lr, usable)
-        if self._sums is not None:
-            for total in (*self._sums, self._weight, self._taken):
-                total.assign(tf.zeros_like(total))
         return measures
 
     def _accumulate(self, batch: Batch, lr: tf.Tensor) -> Measures:
         gradients, count, measures, usable = self._gradients(batch)
         self._add(gradients, count, usable)
         return measures
+
+    def _closed(self, lr: tf.Tensor) -> None:
+        """The update by the mean gradient of a window, which is emptied."""
+        sums = self._sums or []
+        # nothing counted at all: the sums are zero, and so is the mean
+        weight = tf.where(tf.equal(self._weight, 0.0), 1.0, self._weight)
+        gradients = [
+            tf.cast(total / tf.cast(weight, total.dtype), v.dtype) for total, v in zip(sums, self._trained, strict=True)
+        ]
+        self._apply(gradients, lr, self._taken.read_value() if self._options.skip_non_finite else None)
+        for total in (*sums, self._weight, self._taken):
+            total.assign(tf.zeros_like(total))
 
     def _evaluate(self, batch: Batch) -> Measures:
         return self._evaluated(batch, self._options.eval_metrics, self._live)

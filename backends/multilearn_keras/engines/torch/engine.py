@@ -112,12 +112,16 @@ class TorchEngine(_OnTorch, KerasEngine):
         batch = self._prepared(batch)
         with self._on_device():
             measures, gradients, usable = self._train(batch)
-            if update:
+            if self._sums is None:
                 with torch.no_grad():
-                    if self._sums is not None:
-                        gradients, usable = self._mean(self._sums)
-                    self._apply(gradients, lr, usable)
+                    self._update(gradients, usable, lr)
+        if update and self._sums is not None:
+            self.apply(lr)
         return StepOutput(measures)
+
+    def apply(self, lr: float) -> None:
+        with self._on_device(), torch.no_grad():
+            self._update(*self._mean(self._sums or []), lr)
 
     def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         if not training:
@@ -197,7 +201,7 @@ class TorchEngine(_OnTorch, KerasEngine):
         self._weight += count
 
     def _mean(self, sums: list[torch.Tensor]) -> tuple[list[torch.Tensor], Any]:
-        """The mean gradients of a window by count, and whether any batch was usable, if that is asked. It starts anew.
+        """The mean gradients of a window by count, and whether any batch was usable, if that is asked. It is emptied.
 
         Nothing counted at all: the sums are zero, and so is the mean.
         """
@@ -207,7 +211,7 @@ class TorchEngine(_OnTorch, KerasEngine):
             total.zero_()
         return [each.to(p.dtype) for each, p in zip(mean, self._parameters, strict=True)], taken
 
-    def _apply(self, gradients: list[torch.Tensor], lr: float, usable: Any) -> None:
+    def _update(self, gradients: list[torch.Tensor], usable: Any, lr: float) -> None:
         if self._fused is not None:
             if self._fused(gradients, lr):
                 return
