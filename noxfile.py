@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -61,10 +62,11 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lint(session: nox.Session) -> None:
-    """Style, docstrings, and no framework in the core."""
+    """Style, docstrings, no framework in the core, and no import that climbs from a folder to one above it."""
     session.install(*requirements("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join([".", "backends"])})
 
 
 @nox.session(default=False)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from multilearn import backend as backends
-from multilearn.builder.from_toml import Declaration, declared_by_file, declared_by_run
-from multilearn.builder.to_toml import declared, to_toml
+from multilearn.builder.as_data import AsData
+from multilearn.builder.to_toml import declared
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.early_stopping import StoppingRule
@@ -33,14 +32,16 @@ from multilearn.learner.foreign_words import BUILD, refusing
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.learner import Learner
 from multilearn.learner.place import placed
-from multilearn.learner.settings import Registered, Settings
+from multilearn.learner.settings import Registered
 from multilearn.learner.start import Run
+from multilearn.learner.step_trace import TracingLearner
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
 from multilearn.protocols import Compiler, Device, FindsDevices
 from multilearn.records.formats import check_extension
 from multilearn.renderers import Renderer
+from multilearn.run import trace
 from multilearn.run.log import Installer
 from multilearn.run.resume import Resume
 from multilearn.schedulers.schedule import own
@@ -51,7 +52,7 @@ __all__ = ["LearnerBuilder"]
 
 
 @dataclass(frozen=True, init=False)
-class LearnerBuilder:
+class LearnerBuilder(AsData):
     """Describes a run in `directory`; `{backend}` and `{seed}` in it are replaced by `build`.
 
     A relative directory is relative to the current one when the builder is made, wherever the script changes to later;
@@ -64,11 +65,6 @@ class LearnerBuilder:
     >>> half.grads_accumulation(4) is half
     False
     """
-
-    _settings: Settings
-
-    def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False) -> None:
-        object.__setattr__(self, "_settings", Settings(Location.of(directory), overwrite))
 
     def metric_train(self, metric: AnyMetric | str) -> LearnerBuilder:
         """Measure `metric` on the training batches: logged, and shown as text."""
@@ -233,57 +229,16 @@ class LearnerBuilder:
         if settings.device is not None and isinstance(backend, FindsDevices):
             backend.find_device(settings.device)
         seed = seeds.current()
-        settings, path = placed(settings, backend.name, seed)
         subject = replace(subject, scheduler=own(subject.scheduler))
+        if (file := trace.asked()) is not None:
+            # nothing is written into the directory
+            path = settings.directory.path(backend.name, seed)
+            return TracingLearner(Run(settings, path, backend, subject, seed, declared(settings)), file)
+        settings, path = placed(settings, backend.name, seed)
         return Learner(Run(settings, path, backend, subject, seed, declared(settings), asked.notes))
-
-    @classmethod
-    def from_toml(cls, path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None) -> LearnerBuilder:
-        """The builder that a TOML file describes: what `to_toml` writes, where everything but `directory` may be left
-        out, metrics are on both splits unless told otherwise, and the name of a type alone stands for its defaults.
-
-        `directory`: where to run instead of where the file says.
-
-        Raises `ConfigurationError` for a file that is none, for unknown keys (with the nearest known name), and for
-        all that the methods of the builder refuse.
-        """
-        return cls._declared(declared_by_file(Path(path).expanduser(), directory))
-
-    @classmethod
-    def from_experiment(
-        cls, run: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None
-    ) -> LearnerBuilder:
-        """The builder that the run in the directory `run` was declared with, from its experiment.json.
-
-        Relative paths are relative to the directory that they were relative to then; of a run that was moved, the
-        directory is `run`. `directory`: where to run instead, for the first one holds a run. What was in the builder
-        and is not data, such as a metric of one's own, is missing, and a warning says so.
-        """
-        return cls._declared(declared_by_run(Path(run).expanduser(), directory))
-
-    def to_toml(self) -> str:
-        """This builder as TOML, from which `from_toml` makes an equal one. Paths are as they were written: a relative
-        one is relative to the current directory when the file is read.
-
-        Raises `ConfigurationError` where something in it is not data: a metric, strategy, rule, recorder, logger or
-        renderer of one's own, an interrupter. Those are added after `from_toml`.
-        """
-        return to_toml(self._settings)
-
-    @classmethod
-    def _declared(cls, declaration: Declaration) -> LearnerBuilder:
-        builder = cls(declaration.directory, declaration.overwrite)
-        for method, positional, named in declaration.calls:
-            builder = getattr(builder, method)(*positional, **named)
-        return builder
 
     def _with_metric(self, split: Split, metric: AnyMetric | str, plotted: bool) -> LearnerBuilder:
         found: AnyMetric = as_metric(metric)
         require_metric(found, split, plotted)
         refuse_twice(found.name, split, self._settings)
         return self._with(metrics=(*self._settings.metrics, Registered(split, found, plotted)))
-
-    def _with(self, **changes: Any) -> LearnerBuilder:
-        builder = object.__new__(type(self))
-        object.__setattr__(builder, "_settings", replace(self._settings, **changes))
-        return builder

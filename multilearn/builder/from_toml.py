@@ -161,11 +161,8 @@ def _metrics(key: str, tables: Any) -> Iterator[Call]:
         metric = thing_of(told, METRICS, where)
         refuse_unknown(splits, [split.value for split in _SPLITS], f"{where}.splits", "name")
         if not splits:
-            raise ConfigurationError(
-                f"{where} is measured on at least one split.",
-                received="splits = []",
-                remedy="Take the metric out, or leave out its splits for both.",
-            )
+            rule, remedy = f"{where} is measured on at least one split.", "Leave out splits for both, or the metric."
+            raise ConfigurationError(rule, received="splits = []", remedy=remedy)
         plotted = metric.numeric if plotted is None else _flag(plotted, f"{where}.plotted")
         for split in splits:
             yield Call(f"metric_{split}_numeric" if plotted else f"metric_{split}", (metric,))
@@ -173,11 +170,8 @@ def _metrics(key: str, tables: Any) -> Iterator[Call]:
 
 def _loggers(key: str, loggers: Any) -> Iterator[Call]:
     if loggers != []:
-        raise ConfigurationError(
-            "metric_loggers can only be empty in a table: then nothing is logged.",
-            received=repr(loggers),
-            remedy="Leave it out for files, and add others in Python.",
-        )
+        rule = "metric_loggers can only be empty in a table: then nothing is logged."
+        raise ConfigurationError(rule, received=repr(loggers), remedy="Leave it out for files; add others in Python.")
     yield Call(key)
 
 

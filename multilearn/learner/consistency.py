@@ -1,19 +1,28 @@
-"""What a description cannot ask for: refused before anything is written, and by `build` at the latest."""
+"""What a description cannot ask for, which is refused before anything is written, and what has no effect."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 from multilearn.checkpoint import DEFAULT
 from multilearn.checkpoint.strategies import best_of
+from multilearn.data import Resting
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.history import Monitor
+from multilearn.learner.inputs import Data
 from multilearn.learner.settings import Settings
 from multilearn.metrics import Loss
 from multilearn.protocols import LRScheduler
 
-__all__ = ["refuse_contradictions", "refuse_twice", "refuse_unmeasured", "refuse_without_data"]
+__all__ = [
+    "refuse_contradictions",
+    "refuse_twice",
+    "refuse_unmeasured",
+    "refuse_without_data",
+    "without_effect",
+    "without_validation_state",
+]
 
 
 def refuse_twice(name: str, split: Split, settings: Settings) -> None:
@@ -76,3 +85,24 @@ def _require_measured(what: str, monitor: Monitor, settings: Settings) -> None:
             received=f"{monitor.metric!r} on {split}, where there are: {', '.join(dict.fromkeys(measured))}",
             remedy=f"Register it with .metric_{split}_numeric(...).",
         )
+
+
+def without_validation_state(resting: Resting) -> Iterator[str]:
+    """A sentence for a validation loader whose state cannot be saved."""
+    if (reason := resting.untold) is not None:
+        yield f"A resumed run restarts its validation loader: its state cannot be saved. {reason}"
+
+
+def without_effect(settings: Settings, data: Data) -> Iterator[str]:
+    """Sentences for what was asked for and has no effect with these data."""
+    every, batches = settings.checkpoint_every, data.batches[Split.TRAIN]
+    if every is not None and every.batches is not None and batches is not None:
+        asked = f"checkpoint_every asks for {every.batches}"
+        if every.batches >= batches:
+            yield f"Nothing is saved inside an epoch: it has {batches} batches, and {asked}."
+        elif settings.accumulation >= batches:
+            yield f"Nothing is saved inside an epoch: its {batches} batches are one update, and {asked}."
+    if settings.strategy is not DEFAULT:
+        for best in best_of(settings.strategy):
+            if best.split not in data.loaders:
+                yield f"KeepBest keeps nothing: there is no data of {best.split}, of which it watches {best.metric}."

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
-from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
-from multilearn.checkpoint.counted_files import CountedFiles
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
 from multilearn.learner.consistency import refuse_without_data
@@ -23,6 +20,8 @@ from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.learner.listeners import Listeners
 from multilearn.learner.loop import Course, Loop
 from multilearn.learner.place import prepare
+from multilearn.learner.record_of_run import experiment_of, initial_weights
+from multilearn.learner.saving import checkpointer_of
 from multilearn.learner.session import in_session
 from multilearn.learner.start import Run, Start
 from multilearn.learner.window import Reporter
@@ -32,14 +31,9 @@ from multilearn.metrics.store import MetricStore
 from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer
-from multilearn.renderers.sparkline import blocks_for
-from multilearn.renderers.stream import ForgivingStream
-from multilearn.renderers.summary import summary
-from multilearn.run import trace as walking
+from multilearn.renderers.summary import print_summary
 from multilearn.run.directory import bring_along, taken
 from multilearn.run.restore_best import lineage, restore_best
-from multilearn.run.resume import Found
-from multilearn.schedulers.schedule import spanned
 from multilearn.storage.layout import RunDirectory
 
 __all__ = ["Learner"]
@@ -116,20 +110,8 @@ class Learner:
                 received="a second fit",
                 remedy='Build another, with .checkpoint("latest") to go on from where this one ended.',
             )
-        if (trace := walking.asked()) is not None:
-            self._walk(train, trace)
         renderer = self._settings.renderer or CliRenderer()
         return renderer.host(lambda: self._fit(train, valid, renderer))
-
-    def _walk(self, train: Any, trace: Path) -> NoReturn:
-        """The first step taken apart instead of a training: see `walking`."""
-        run, settings = self._run, self._settings
-        with ExitStack() as stack:
-            data = examine(train, None, run.seed, stack)
-            first = spanned(run.subject.scheduler, settings.epochs, data.batches[Split.TRAIN], settings.accumulation)
-            rate = first.learning_rate(0)
-            walking.walk(run.backend, run.subject, data.examples[0], rate, settings.device, trace)
-        sys.exit()
 
     def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Any:
         directory = RunDirectory(self._run.path)
@@ -138,7 +120,7 @@ class Learner:
             data = examine(train, valid, self._run.seed, stack)
             refuse_without_data(self._settings, self._run.subject.scheduler, data.loaders)
             start = Start.of(self._run, data, self._measured(), self._store, stack)
-            weights = start.initial_weights()
+            weights = initial_weights(start)
             signals.take()
             stack.enter_context(taken(directory))
             self._fitted, self._splits = True, frozenset(data.loaders)
@@ -146,14 +128,24 @@ class Learner:
             stack.enter_context(self._application_log(directory))
             loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
             loop = self._loop(data, start, Listeners(loggers, renderer))
-            with in_session(start.experiment(weights), directory, loop, lambda: self._restored):
+            with in_session(experiment_of(start, weights), directory, loop, lambda: self._restored):
                 if (source := start.found.source) not in (None, directory.path):
                     bring_along(directory, source, start.found.position)
                 for note in notes:
                     _log.warning("%s", printable(note))
                 self._train(loop, start, self._started(start, data), signals)
         if self._settings.show_summary:
-            self._print_summary(loop)
+            progress = loop.progress
+            print_summary(
+                self._store.history,
+                self._infos(),
+                self._run.path,
+                progress.position.finished_epochs,
+                self.stopped_by,
+                restored=self._restored,
+                skipped=progress.skipped,
+                texts=self._store.texts,
+            )
         return self._run.subject.task.model
 
     def _train(self, loop: Loop, start: Start, started: Started, signals: Signals) -> None:
@@ -204,22 +196,13 @@ class Learner:
             scheduler=start.scheduler,
             loaders=data.loaders,
             reporter=Reporter(start.engine, start.store, listeners, shown, settings.nan_policy, start.progress),
-            checkpointer=self._checkpointer(start.found),
+            checkpointer=checkpointer_of(start),
             interrupter=self._interrupter,
             plan=start.plan,
             course=Course(settings.epochs, settings.early_stopping, settings.checkpoint_every),
             progress=start.progress,
             resting=start.resting,
         )
-
-    def _checkpointer(self, found: Found) -> Checkpointer:
-        settings, run = self._settings, RunDirectory(self._run.path)
-        if settings.recorder is not None:
-            folder = CheckpointFolder(run.checkpoints, settings.recorder)
-            # those of another run are copied, and not durable yet
-            durable = found.position.finished_epochs if found.source == run.path else 0
-            return FileCheckpointer(folder, settings.kept, CountedFiles(run, lambda: self._store.journal, durable))
-        return NoCheckpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
 
     def _started(self, start: Start, data: Data) -> Started:
         return Started(
@@ -230,22 +213,6 @@ class Learner:
             metrics=MappingProxyType(self._infos()),
             history=start.store.history.table(),
         )
-
-    def _print_summary(self, loop: Loop) -> None:
-        screen = ForgivingStream(sys.stdout)
-        text = summary(
-            self._store.history,
-            self._infos(),
-            self._run.path,
-            loop.progress.position.finished_epochs,
-            self.stopped_by,
-            restored=self._restored,
-            skipped=loop.progress.skipped,
-            texts=self._store.texts,
-            blocks=blocks_for(screen.encoding),
-        )
-        screen.write(f"{text}\n")
-        screen.flush()
 
     def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
         return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from multilearn.checkpoint.checkpointer import Checkpointer, NoCheckpointer, SaveInterval, Snapshot
 from multilearn.data import Passing, Resting, batches_of, length, place_of
 from multilearn.data.epoch_length import EpochLength
-from multilearn.early_stopping import StoppingRule, time_limit_of
+from multilearn.early_stopping import StoppingRule
 from multilearn.errors import DataError
-from multilearn.events import START, EpochEnded, Position, Saved, Split
+from multilearn.events import EpochEnded, Position, Saved, Split
 from multilearn.learner.interrupter import Interrupter
+from multilearn.learner.rule_watch import RuleWatch
 from multilearn.learner.window import Pending, Reporter
 from multilearn.protocols import Engine, Loader, LRScheduler, Record
 from multilearn.run.training_state import Plan, Progress, put_back_afterwards, schedule_record
@@ -37,7 +38,7 @@ class Course:
 class Loop:
     """Trains from where `progress` is to the end of the course, or until the interrupter has a reason.
 
-    `by_rule`: whether that reason is the rule's; `on_first_batch`: called once, when a batch has been trained.
+    `on_first_batch`: called once, when a batch has been trained.
     """
 
     engine: Engine
@@ -50,15 +51,19 @@ class Loop:
     course: Course
     progress: Progress
     resting: Resting = field(default_factory=lambda: Resting(None))
-    by_rule: bool = False
     on_first_batch: Callable[[], None] | None = None
-    _began: float = 0.0
     _saved: float = 0.0
     _batches: int = 0
     _miscounted: bool = False
 
     def __post_init__(self) -> None:
         self._lengths = {split: EpochLength(split, length(loader)) for split, loader in self.loaders.items()}
+        self._watch = RuleWatch(self.course.rule, self.interrupter, self.progress, lambda: self.reporter.store.history)
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether the reason of the interrupter is that of the rule."""
+        return self._watch.stopped
 
     @property
     def completed(self) -> bool:
@@ -69,9 +74,7 @@ class Loop:
         """Every epoch that is left; `progress` says afterwards how far it came."""
         self.resting.take(0)
         self._saved = time.monotonic() if self.course.every is not None else 0.0
-        if self.course.rule is not None:
-            self._began = time.monotonic() - (self.progress.seconds or 0.0)
-            self._ask_at_once(self.course.rule)
+        self._watch.begin(self.completed)
         stopping = self.interrupter.reason is not None
         while not (self.completed or stopping):
             stopping = self._epoch(self.progress.position.finished_epochs + 1)
@@ -93,7 +96,7 @@ class Loop:
         if isinstance(self.scheduler, Observing):
             self.scheduler.observe(epoch, history)
         self.reporter.listeners.tell(EpochEnded(epoch))
-        self._ask(epoch)
+        self._watch.epoch(epoch, self.completed)
         # asked once: a request that comes while this place is being saved finds the loop in the next epoch
         stopping = self.interrupter.reason is not None
         if self.checkpointer.after_epoch(epoch, history, self._snapshot, stopping):
@@ -157,7 +160,7 @@ class Loop:
         number, loader, suspicious = 0, self.loaders[Split.VALID], self._lengths[Split.VALID].suspicious
         with put_back_afterwards(), batches_of(loader, self.plan.seed, epoch) as batches:
             for number, batch in enumerate(batches, start=1):
-                self._watch_time()
+                self._watch.time()
                 if self.interrupter.reason is not None:
                     return False
                 if number == suspicious:
@@ -183,7 +186,7 @@ class Loop:
     def _stops_after(self, window: int, batches: Passing) -> bool:
         """At the end of a window of so many batches: whether the run stops inside the epoch; then, or when it is due,
         the place is saved."""
-        self._watch_time()
+        self._watch.time()
         epoch, done = self.progress.position.epoch, self.progress.position.batch or 0
         stops = self.interrupter.reason is not None
         every = self.course.every
@@ -215,39 +218,6 @@ class Loop:
     def _clock_saved(self) -> None:
         if self.course.every is not None:
             self._saved = time.monotonic()
-
-    def _watch_time(self) -> None:
-        """Ask for the stop when the time limit is over: it does not wait for the end of an epoch."""
-        if self.course.rule is None or self.progress.seconds is None:
-            return
-        seconds = self.progress.seconds = time.monotonic() - self._began
-        limit = time_limit_of(self.course.rule)
-        if limit is not None and seconds >= limit.total:
-            self._stop(limit, self.progress.position.finished_epochs)
-
-    def _ask(self, epoch: int) -> None:
-        """Ask for the stop when the rule has a reason after `epoch`, and it is not the last."""
-        if self.progress.seconds is not None:
-            self.progress.seconds = time.monotonic() - self._began
-        if self.course.rule is not None and not self.completed:
-            self._stop(self.course.rule, epoch)
-
-    def _ask_at_once(self, rule: StoppingRule) -> None:
-        """Where a run goes on that the rule would have stopped, it stays stopped."""
-        position = self.progress.position
-        asked = rule if position.batch is None else time_limit_of(rule)
-        if asked is None or self.completed or position == START:
-            return
-        self._stop(asked, position.finished_epochs)
-        if self.interrupter.reason is not None:
-            _log.warning("Nothing is trained: the rule of early stopping holds already, %s.", self.interrupter.reason)
-
-    def _stop(self, rule: StoppingRule, epoch: int) -> None:
-        reason = rule.reason(self.reporter.store.history, epoch, self.progress.seconds or 0.0)
-        if reason is not None:
-            self.interrupter.stop(reason)
-            # the first reason stays, and it may be another one
-            self.by_rule = self.interrupter.reason is reason
 
     def _snapshot(self) -> Mapping[str, Record]:
         record = self.engine.record()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from multilearn.learner.settings import Settings
-from multilearn.run import grid_cell, trace
+from multilearn.run import grid_cell
 from multilearn.run.attempt import holds_run
 from multilearn.run.directory import begin, refuse_existing_run, refuse_unusable, rewind
 from multilearn.run.integrity import damages
@@ -25,9 +25,6 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
     overwritten.
     """
     path = settings.directory.path(backend, seed)
-    if trace.asked() is not None:
-        # nothing will be written
-        return settings, path
     with reading(path):
         return replace(settings, resume=_allowed(settings, path, backend, seed)), path
 

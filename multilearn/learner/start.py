@@ -1,19 +1,19 @@
-"""Where a run begins: its engine, in the state from which it goes on. Nothing here writes."""
+"""Where a run begins: its engine, in the state that is resumed. Nothing here writes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from multilearn.checkpoint import DEFAULT
-from multilearn.checkpoint.strategies import best_of
+from multilearn.checkpoint import Recorder
 from multilearn.data import Resting, go_to, place_of, require_saveable
 from multilearn.early_stopping import asks_for_time
-from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.learner.consistency import without_effect, without_validation_state
 from multilearn.learner.inputs import Data
 from multilearn.learner.settings import Settings
 from multilearn.metrics import AnyMetric
@@ -24,21 +24,16 @@ from multilearn.protocols import (
     EngineOptions,
     Loader,
     LRScheduler,
-    Record,
     Subject,
     Weighed,
     of_device,
 )
 from multilearn.records.object_state import require_savable, to_record
-from multilearn.run import environment as evidence
 from multilearn.run.continuity import changes
-from multilearn.run.environment import Weights
-from multilearn.run.experiment import Experiment, Session, earlier, now
 from multilearn.run.resume import Found, find
 from multilearn.run.training_state import Plan, Progress, progress_of, put_back_on_error, restore_schedule
 from multilearn.run.training_state_check import check_schedule
 from multilearn.schedulers.schedule import spanned
-from multilearn.storage.layout import RunDirectory
 from multilearn.storage.refusals import reading, tight
 
 __all__ = ["Run", "Start"]
@@ -62,8 +57,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Start:
-    """Where and with what the loop begins. `notes` is what is to be said aloud,
-    `described` what experiment.json says of the data."""
+    """Where and with what the loop begins. `notes`: sentences for the log; `described`: what experiment.json says of
+    the data."""
 
     run: Run
     engine: Engine
@@ -81,117 +76,72 @@ class Start:
         cls, run: Run, data: Data, measured: Mapping[Split, Sequence[AnyMetric]], store: MetricStore, stack: ExitStack
     ) -> Start:
         """Make the engine, which `stack` releases, and bring everything to the checkpoint that was asked for."""
-        settings, batches = run.settings, data.batches[Split.TRAIN]
-        options = EngineOptions(
-            train_metrics=of_device(measured[Split.TRAIN]),
-            eval_metrics=of_device(measured[Split.VALID]),
-            accumulate=settings.accumulation > 1,
-            device=settings.device,
-            skip_non_finite=settings.nan_policy == "skip",
-            capture=settings.capture,
-            compile=settings.compile,
-            passes=settings.passes,
-        )
-        engine = run.backend.engine(run.subject, data.examples, options)
+        settings = run.settings
+        engine = run.backend.engine(run.subject, data.examples, _options(settings, measured))
         stack.callback(engine.release)
-        scheduler = spanned(run.subject.scheduler, settings.epochs, batches, settings.accumulation)
-        plan = Plan(run.seed, settings.accumulation, batches, getattr(scheduler, "horizon", None))
+        scheduler = spanned(run.subject.scheduler, settings.epochs, data.batches[Split.TRAIN], settings.accumulation)
         with reading(run.path):
             found = find(settings.resume, run.path, settings.recorder, settings.epochs, engine)
         resting = Resting(data.loaders.get(Split.VALID))
-        notes = [*run.notes, *data.notes, *found.notes, *_in_vain(settings, data)]
+        notes = [*run.notes, *data.notes, *found.notes, *without_effect(settings, data)]
         if settings.recorder is not None:
-            notes += require_saveable(data.loaders[Split.TRAIN])
-            resting.take(0)
-            require_savable(settings.recorder, _states(scheduler, data.loaders[Split.TRAIN], resting))
-            if isinstance(engine, Weighed):
-                notes += tight(run.path, engine.nbytes())
-            notes += _anew(resting)
+            notes += _savable(run, settings.recorder, data.loaders[Split.TRAIN], engine, scheduler, resting)
         timed = settings.early_stopping is not None and asks_for_time(settings.early_stopping)
-        progress = Progress(seconds=0.0 if timed else None)
-        if found.parts:
-            schedule = found.parts["scheduler"]
-            check_schedule(schedule, found.position)
-            # first: what it refuses must leave the model as it is
-            with put_back_on_error(scheduler, store):
-                seed, differences = restore_schedule(schedule, found.journal, plan, scheduler, store)
-                progress = progress_of(schedule, found.position, timed)
-                go_to(data.loaders[Split.TRAIN], schedule.get("loader"), found.position, trained=progress.trained)
-                resting.go_to(schedule.get("valid_loader"))
-                engine.restore({**found.parts, "random": schedule["random"], "engine": schedule.get("engine")})
-            plan = replace(plan, seed=seed)
-            notes += differences
-            if found.source is not None:
-                divided = data.divided(Split.TRAIN)
-                notes += changes(found.source, found.position, schedule, divided, run.subject.description)
-        described = data.described(first_batches=plan.seed == run.seed)
-        return cls(run, engine, found, scheduler, store, plan, progress, resting, tuple(notes), described)
-
-    def experiment(self, weights: Weights) -> Experiment:
-        """What experiment.json says of the run, this session included, at its beginning."""
-        run, source = self.run, self.found.source
-        session = Session(
-            started=now(),
-            backend=run.backend.name,
-            versions=evidence.versions(run.backend),
-            device=run.settings.device or str(run.backend.devices()[0]),
-            machine=evidence.machine(),
-            threads=evidence.threads(),
-            numerics=evidence.numerics(run.backend),
-            **self.described,
-            trained=False,
-            resumed_from=None if source is None else {"directory": str(source), "position": str(self.found.position)},
+        horizon = getattr(scheduler, "horizon", None)
+        start = cls(
+            run=run,
+            engine=engine,
+            found=found,
+            scheduler=scheduler,
+            store=store,
+            plan=Plan(run.seed, settings.accumulation, data.batches[Split.TRAIN], horizon),
+            progress=Progress(seconds=0.0 if timed else None),
+            resting=resting,
+            notes=tuple(notes),
+            described=MappingProxyType({}),
         )
-        builder, not_data = run.declared
-        return Experiment(
-            seed=self.plan.seed,
-            builder=builder,
-            not_data=not_data,
-            subject=run.subject.description,
-            scheduler={"description": repr(self.scheduler), "updates": self.plan.horizon},
-            metrics=run.settings.describe_metrics(),
-            weights=weights,
-            sessions=(*earlier(RunDirectory(run.path).experiment)[0], session),
-        )
+        start = start._resumed(data) if found.parts else start
+        return replace(start, described=data.described(first_batches=start.plan.seed == run.seed))
 
-    def initial_weights(self) -> Weights:
-        """The hashes of the weights that the run began with."""
-        if self.found.source is not None:
-            return earlier(RunDirectory(self.found.source).experiment)[1]
-        try:
-            return Weights.of(self.engine.record()["model"])
-        except ConfigurationError:
-            # an optimizer whose state cannot be named in a record can still train, only not be saved
-            if self.run.settings.recorder is not None:
-                raise
-            return Weights()
+    def _resumed(self, data: Data) -> Start:
+        """With everything in the state of the checkpoint that was found."""
+        found, loader, schedule = self.found, data.loaders[Split.TRAIN], self.found.parts["scheduler"]
+        check_schedule(schedule, found.position)
+        # first: what it refuses must leave the model as it is
+        with put_back_on_error(self.scheduler, self.store):
+            seed, notes = restore_schedule(schedule, found.journal, self.plan, self.scheduler, self.store)
+            progress = progress_of(schedule, found.position, self.progress.seconds is not None)
+            go_to(loader, schedule.get("loader"), found.position, trained=progress.trained)
+            self.resting.go_to(schedule.get("valid_loader"))
+            self.engine.restore({**found.parts, "random": schedule["random"], "engine": schedule.get("engine")})
+        if found.source is not None:
+            divided = data.divided(Split.TRAIN)
+            notes += changes(found.source, found.position, schedule, divided, self.run.subject.description)
+        return replace(self, plan=replace(self.plan, seed=seed), progress=progress, notes=(*self.notes, *notes))
 
 
-def _states(scheduler: LRScheduler, loader: Loader, resting: Resting) -> Record:
-    """What a record of the schedule has of objects that are not ours, one batch having been looked at."""
-    return {
-        "scheduler": {"state": to_record(scheduler.state())},
-        "loader": place_of(loader, 1),
-        "valid_loader": resting.place,
-    }
+def _options(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]) -> EngineOptions:
+    return EngineOptions(
+        train_metrics=of_device(measured[Split.TRAIN]),
+        eval_metrics=of_device(measured[Split.VALID]),
+        accumulate=settings.accumulation > 1,
+        device=settings.device,
+        skip_non_finite=settings.nan_policy == "skip",
+        capture=settings.capture,
+        compile=settings.compile,
+        passes=settings.passes,
+    )
 
 
-def _anew(resting: Resting) -> Iterator[str]:
-    """What is to be said of a loader for validation whose state cannot be saved."""
-    if (untold := resting.untold) is not None:
-        yield f"A run that goes on begins with its validation loader anew: its state cannot be saved. {untold}"
-
-
-def _in_vain(settings: Settings, data: Data) -> Iterator[str]:
-    """What was asked for and comes to nothing with these data."""
-    every, batches = settings.checkpoint_every, data.batches[Split.TRAIN]
-    if every is not None and every.batches is not None and batches is not None:
-        asked = f"checkpoint_every asks for {every.batches}"
-        if every.batches >= batches:
-            yield f"Nothing is saved inside an epoch: it has {batches} batches, and {asked}."
-        elif settings.accumulation >= batches:
-            yield f"Nothing is saved inside an epoch: its {batches} batches are one update, and {asked}."
-    if settings.strategy is not DEFAULT:
-        for best in best_of(settings.strategy):
-            if best.split not in data.loaders:
-                yield f"KeepBest keeps nothing: there is no data of {best.split}, of which it watches {best.metric}."
+def _savable(
+    run: Run, recorder: Recorder, loader: Loader, engine: Engine, scheduler: LRScheduler, resting: Resting
+) -> list[str]:
+    """Raise `ConfigurationError` for a state that no record can hold, before hours are spent. Returns sentences."""
+    notes = require_saveable(loader)
+    resting.take(0)
+    # of objects of the user's: one batch has been looked at
+    state = {"scheduler": {"state": to_record(scheduler.state())}, "loader": place_of(loader, 1)}
+    require_savable(recorder, {**state, "valid_loader": resting.place})
+    if isinstance(engine, Weighed):
+        notes += tight(run.path, engine.nbytes())
+    return [*notes, *without_validation_state(resting)]

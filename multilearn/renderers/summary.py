@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,10 +13,11 @@ from multilearn.history import History
 from multilearn.metrics.matrix_text import table
 from multilearn.printable import printable
 from multilearn.renderers.notation import shown
-from multilearn.renderers.sparkline import BLOCKS, sparkline
+from multilearn.renderers.sparkline import BLOCKS, blocks_for, sparkline
+from multilearn.renderers.stream import ForgivingStream
 from multilearn.storage.location import readable
 
-__all__ = ["summary"]
+__all__ = ["print_summary", "summary"]
 
 _CURVE_WIDTH = 20
 
@@ -54,6 +56,27 @@ def summary(
             if info.name in texts.get(split, {}):
                 lines += ["", *_text(split, info, texts[split][info.name])]
     return "\n".join(lines)
+
+
+def print_summary(
+    history: History,
+    metrics: Mapping[Split, Sequence[MetricInfo]],
+    directory: Path,
+    epochs: int,
+    reason: str | None,
+    *,
+    restored: int | None,
+    skipped: int,
+    texts: Mapping[Split, Mapping[str, str]],
+) -> None:
+    """The same on standard output, in characters that it has."""
+    screen = ForgivingStream(sys.stdout)
+    blocks = blocks_for(screen.encoding)
+    text = summary(
+        history, metrics, directory, epochs, reason, restored=restored, skipped=skipped, texts=texts, blocks=blocks
+    )
+    screen.write(f"{text}\n")
+    screen.flush()
 
 
 def _text(split: Split, info: MetricInfo, text: str) -> list[str]:

@@ -15,6 +15,7 @@ from multilearn.early_stopping import AllOf, FirstOf, NoImprovement, Threshold, 
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded, Finished, Position, Started
 from multilearn.learner import loop as loop_module
+from multilearn.learner import rule_watch
 
 LOSSES = [0.5, 0.3, 0.4, 0.35, 0.2, 0.1]
 REASON = "no improvement of Loss (valid) in 2 epochs: the lowest was 0.3 in epoch 2"
@@ -102,7 +103,8 @@ def test_a_rule_of_ones_own_is_asked_after_every_epoch_with_its_history(tmp_path
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The loop's clock: it goes on when it is told to."""
     state = SimpleNamespace(now=500.0)
-    monkeypatch.setattr(loop_module, "time", SimpleNamespace(monotonic=lambda: state.now))
+    for module in (loop_module, rule_watch):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: state.now))
     return state
 
 

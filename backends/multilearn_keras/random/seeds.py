@@ -10,10 +10,12 @@ import itertools
 
 from multilearn.errors import ConfigurationError
 from multilearn.seeding import seed as experiment
-from multilearn_keras.keras_internals import set_global_attribute, unseeded_name
+from multilearn_keras.keras_internals import get_global_attribute, set_global_attribute, unseeded_name
 from multilearn_keras.random.bits import WORD, derive
 
 __all__ = ["default_seed", "is_chosen", "reset", "unseeded_seed"]
+
+_SEED = "global_random_seed"
 
 
 class _Streams:
@@ -68,6 +70,15 @@ def unseeded_seed() -> int:
 
 def _current() -> _Streams:
     global _streams
-    if _streams is None:
-        _streams = _Streams(experiment.current(), chosen=experiment.origin() != "drawn")
+    if _streams is None or (not _streams.chosen and _is_seeded_again()):
+        n = experiment.current() if _streams is None else experiment.drawn_again()
+        _streams = _Streams(n, chosen=experiment.origin() != "drawn")
+        if _is_seeded_again():
+            set_global_attribute(_SEED, _Followed(get_global_attribute(_SEED)))
     return _streams
+
+
+def _is_seeded_again() -> bool:
+    """Whether `keras.utils.set_random_seed` was called since the streams were started."""
+    seed = get_global_attribute(_SEED)
+    return seed is not None and not isinstance(seed, _Followed)
