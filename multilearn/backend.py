@@ -8,6 +8,8 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
+from multilearn.environment_variables import BACKEND as VARIABLE
+from multilearn.environment_variables import read
 from multilearn.errors import BackendError
 
 # `import multilearn` runs this module: what only a refusal or a training needs is imported there
@@ -37,7 +39,6 @@ __all__ = [
 ]
 
 GROUP = "multilearn.backends"
-VARIABLE = "MULTILEARN_BACKEND"
 KERAS_VARIABLE = "KERAS_BACKEND"
 ON_KERAS = ("torch", "tensorflow", "jax")
 """The frameworks that Keras runs on, in the order in which they are preferred."""
@@ -57,11 +58,11 @@ def choice() -> Choice:
 
     Imports nothing.
     """
-    if name := _variable(VARIABLE):
+    if name := read(VARIABLE):
         return Choice(name, f"the environment variable {VARIABLE}")
     if name := _keras_runs_on():
         return Choice(name, "Keras was loaded on it")
-    if (name := _variable(KERAS_VARIABLE)) and name != _announced:
+    if (name := read(KERAS_VARIABLE)) and name != _announced:
         return Choice(name, f"the environment variable {KERAS_VARIABLE}")
     return Choice(_first_installed(), f"the first installed of {', '.join(ON_KERAS)}")
 
@@ -135,7 +136,7 @@ def announce() -> None:
 
     Where the one asked for cannot be had Keras gets another, so that the refusal with the remedy comes from us.
     """
-    if "keras" in sys.modules or _variable(KERAS_VARIABLE):
+    if "keras" in sys.modules or read(KERAS_VARIABLE):
         return
     global _announced
     name = chosen()
@@ -145,7 +146,7 @@ def announce() -> None:
 
 
 def _check_keras(name: str) -> None:
-    told, runs_on = _variable(KERAS_VARIABLE), _keras_runs_on()
+    told, runs_on = read(KERAS_VARIABLE), _keras_runs_on()
     if runs_on and runs_on != name:
         raise BackendError(
             f"Keras is already loaded on {runs_on}, and one process has one framework.",
@@ -155,7 +156,7 @@ def _check_keras(name: str) -> None:
     if told and told not in (name, _announced):
         raise BackendError(
             f"The environment variables {VARIABLE} and {KERAS_VARIABLE} must agree.",
-            received=f"{f'{VARIABLE}={name}' if _variable(VARIABLE) == name else name} and {KERAS_VARIABLE}={told}",
+            received=f"{f'{VARIABLE}={name}' if read(VARIABLE) == name else name} and {KERAS_VARIABLE}={told}",
             remedy=f"Unset {KERAS_VARIABLE}, or set it to {name} too.",
         )
     os.environ[KERAS_VARIABLE] = name
@@ -164,10 +165,6 @@ def _check_keras(name: str) -> None:
 def _or_use_another() -> str:
     others = [other for other in known() if installed(other)]
     return f", or use what is installed: {VARIABLE}={others[0]}" if others else ""
-
-
-def _variable(name: str) -> str | None:
-    return os.environ.get(name, "").strip() or None
 
 
 def _keras_runs_on() -> str | None:

@@ -7,7 +7,6 @@ was seen to the file that the variable names, and ends the process. Nothing of t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,19 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from multilearn import environment_variables
+from multilearn.environment_variables import TRACE as VARIABLE
 from multilearn.errors import BackendError, DataError
 from multilearn.protocols import Example, Phase, Subject, Traced, Walker
 
 __all__ = ["VARIABLE", "asked", "read", "walk", "write"]
 
-VARIABLE = "MULTILEARN_WALK"
 _HEADER = "header"
 
 
 def asked() -> Path | None:
     """Where to write, if `fit` is to walk instead of train."""
-    name = os.environ.get(VARIABLE)
+    name = environment_variables.read(VARIABLE)
     return Path(name) if name else None
 
 

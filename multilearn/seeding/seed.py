@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import numpy as np
 
+from multilearn.environment_variables import SEED as VARIABLE
+from multilearn.environment_variables import read
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.plain import whole
 from multilearn.protocols import Backend, SettlesNumerics
 
 __all__ = ["VARIABLE", "current", "drawn_again", "origin", "set_seed"]
 
-VARIABLE = "MULTILEARN_SEED"
 _LIMIT = 2**63
 
 _current: int | None = None
@@ -85,7 +85,7 @@ def _settle(framework: Backend, deterministic: bool) -> None:
 
 
 def _from_environment() -> int | None:
-    text = os.environ.get(VARIABLE, "").strip()
+    text = read(VARIABLE)
     if not text:
         return None
     if not text.isascii() or not text.isdecimal():

@@ -1,0 +1,21 @@
+"""The environment variables of this library: which there are, and what they are set to."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["BACKEND", "GRID", "SEED", "TRACE", "read"]
+
+BACKEND = "MULTILEARN_BACKEND"
+"""The backend of the process."""
+SEED = "MULTILEARN_SEED"
+"""The seed of the experiment, in place of the one that the script sets."""
+TRACE = "MULTILEARN_WALK"
+"""The file into which `fit` writes a step that it takes apart, in place of training: `multilearn diff-step`."""
+GRID = "MULTILEARN_CELL"
+"""The file of the cell that the process is in a grid: `multilearn run --seeds`."""
+
+
+def read(name: str) -> str | None:
+    """What a variable is set to, without white space around it; None if it is not, or to nothing."""
+    return os.environ.get(name, "").strip() or None

@@ -1,0 +1,103 @@
+"""The tree and what keeps it readable: folders, sizes, names, words."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
+PACKAGES = (ROOT / "multilearn", ROOT / "backends/multilearn_keras")
+SOURCES = [source for package in PACKAGES for source in sorted(package.rglob("*.py"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+WORDS = re.compile(
+    r"\b(anew|told|aloud|nobody|somebody|whoever|one's own|g(?:o|oes|oing|one) on with|in vain|left aside"
+    r"|leaves? (?:it|them) aside|own affair)\b",
+    re.IGNORECASE,
+)
+INSIDE_OF_KERAS = {"keras_internals.py", "engines/torch/update.py"}
+ENVIRONMENT = "multilearn/environment_variables.py"
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def folders() -> list[Path]:
+    return sorted({source.parent for source in SOURCES})
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def rows() -> dict[str, tuple[str, int]]:
+    """The table of CONTRIBUTING.md: what is in a folder, and how many lines at most, by its path."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| `((?:multilearn|backends/multilearn_keras)[\w/]*)/` \| (.+?) \| ([\d,]+) \|$", text, re.M)
+    return {path: (line, int(most.replace(",", ""))) for path, line, most in found}
+
+
+def strings(source: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def test_the_table_of_folders_is_the_tree() -> None:
+    assert list(rows()) == sorted(named(folder) for folder in folders())
+    assert all(line.strip(" .") for line, _ in rows().values())
+
+
+@pytest.mark.parametrize("folder", folders(), ids=named)
+def test_a_folder_has_no_more_lines_than_the_table_says(folder: Path) -> None:
+    assert sum(map(lines, folder.glob("*.py"))) <= rows()[named(folder)][1]
+
+
+@pytest.mark.parametrize("folder", folders(), ids=named)
+def test_a_folder_can_be_overlooked(folder: Path) -> None:
+    assert len(list(folder.glob("*.py"))) <= (12 if folder in PACKAGES else 18)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=named)
+def test_a_module_has_at_most_250_lines(source: Path) -> None:
+    assert lines(source) <= 250
+
+
+def test_a_public_class_name_is_the_name_of_one_class() -> None:
+    found = defaultdict(list)
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(named(source))
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+def test_what_keras_has_inside_is_used_in_few_places() -> None:
+    package = PACKAGES[1]
+    used = {
+        source.relative_to(package).as_posix()
+        for source in SOURCES
+        if re.search(r"(?:from|import) keras\.src", source.read_text())
+    }
+    assert {name for name in used if not name.startswith("patches/")} <= INSIDE_OF_KERAS
+
+
+def test_the_variables_of_the_environment_are_read_in_one_module() -> None:
+    reading = {
+        named(source)
+        for source in SOURCES
+        if any(re.fullmatch(r"MULTILEARN_[A-Z]+", text) for _, text in strings(source))
+    }
+    assert reading == {ENVIRONMENT}
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *DOCUMENTS], ids=named)
+def test_words_are_those_of_the_field(path: Path) -> None:
+    texts = strings(path) if path.suffix == ".py" else enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    assert [(number, found[0]) for number, text in texts for found in WORDS.finditer(text)] == []
