@@ -328,8 +328,8 @@ def existing(directory: Path, how: str) -> None:
 
 ENDINGS = {
     "completed": r"was completed at 2",
-    "stopped": r"was stopped at 1\.2 \(SIGINT\)",
-    "failed": r"failed at 1\.1 \(OSError: the data went away\)",
+    "stopped": r"was stopped at 1\.3 \(SIGINT\)",
+    "failed": r"failed at 1\.2 \(OSError: the data went away\)",
     "killed": r"is still running or was killed",
     "unknown": r"left no record of how it ended",
     "unreadable": r"left no record of how it ended",

@@ -37,7 +37,7 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
 def test_another_batch_size_inside_an_epoch_is_said_in_items(
     now: int, told: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stopped(tmp_path / "run", 4, 2)
+    stopped(tmp_path / "run", 4, 1)
     done, seen = [], toy.Watched(ml.DataLoader(toy.arrays(24), now, shuffle=True), lambda *batch: done.append(batch))
     toy.fit(toy.builder(tmp_path / "run", 2).checkpoint("latest"), seen)
     # the look at the first batch, and then those from number 2 on

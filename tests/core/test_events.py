@@ -70,7 +70,7 @@ def test_the_run_of_these_tests_says_everything_there_is_to_say(said: list[Any])
     assert {type(event) for event in said} == set(typing.get_args(events.Event))
     ends = [event for event in said if isinstance(event, Finished)]
     assert [(str(end.position), end.reason, end.error is None) for end in ends] == [
-        ("2.2", "enough", True),
+        ("2.3", "enough", True),
         ("2", None, False),
         ("3", None, True),
         ("3", None, True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,8 @@ LOSSES = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4, math.nan, math.inf]), min
 
 class Saves:
     """A folder of checkpoints without files: what was saved and not dropped since, mid-epoch ones as on a disk."""
+
+    path = Path("checkpoint")
 
     def __init__(self) -> None:
         self.kept: list[Position] = []

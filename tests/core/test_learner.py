@@ -280,9 +280,9 @@ def test_a_run_that_was_stopped_says_why_and_where(tmp_path: Path) -> None:
     described = toy.builder(tmp_path / "run").with_interrupter(interrupter).metric_loggers(recorded)
     learner = toy.fit(described, train)
     assert learner.stopped_by == "enough"
-    assert recorded.events[-1] == Finished(Position(2, 2), "enough")
+    assert recorded.events[-1] == Finished(Position(2, 3), "enough")
     (session,) = experiment(tmp_path / "run")["sessions"]
-    assert (session["outcome"], session["reason"], session["position"]) == ("stopped", "enough", "2.2")
+    assert (session["outcome"], session["reason"], session["position"]) == ("stopped", "enough", "2.3")
     assert "enough" in log(tmp_path / "run")
 
 

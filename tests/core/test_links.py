@@ -20,6 +20,7 @@ from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.events import Position
 from multilearn.loggers.rewind import go_back, remove_metric_files
 from multilearn.storage import atomic
+from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import own_folder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes links, pipes and devices")
@@ -119,7 +120,7 @@ def test_what_is_put_there_after_it_was_looked_at_is_not_followed_either(
 def test_a_metric_file_that_becomes_a_link_is_not_cut_or_written(run: Path, outside: Path) -> None:
     folder = run / "train/epoch-2"
     put(folder / "Loss.log", "a link", outside / "Loss.log")
-    go_back(ml.artifacts.RunDirectory(run), Position(2, 1))
+    go_back(RunDirectory(run), Position(2, 1))
     remove_metric_files(folder, run)
     assert (folder / "Loss.log").is_symlink() and not (folder / "Accuracy.log").exists()
     assert (outside / "Loss.log").read_text() == "0.5,1\n0.5,1\n"
@@ -133,7 +134,7 @@ def test_a_file_with_another_name_is_not_changed_in_its_place(run: Path, outside
     with pytest.raises(StorageError, match=r"experiment\.log: A file with another name besides"):
         toy.fit(toy.builder(run).checkpoint("latest"))
     with pytest.raises(StorageError, match=r"Loss\.log: A file with another name besides"):
-        go_back(ml.artifacts.RunDirectory(run), Position(2, 1))
+        go_back(RunDirectory(run), Position(2, 1))
     (run / "experiment.log").unlink()
     toy.fit(toy.builder(run).checkpoint("1"))
     assert seen(outside) == before

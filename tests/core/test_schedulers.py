@@ -293,7 +293,8 @@ def test_a_schedule_without_a_horizon_spans_the_updates_of_the_run(
     per_epoch = [number // accumulation for number in range(5)]
     expected = [1 - (epoch * (updates // 3) + window) / updates for epoch in range(3) for window in per_epoch]
     assert [step.learning_rate for step in steps] == pytest.approx(expected, rel=1e-12)
-    assert steps[-1].update == updates
+    # an update closes what is left of an epoch after its last step
+    assert steps[-1].update == updates - (5 % accumulation > 0)
 
 
 def test_a_horizon_that_was_given_is_kept(tmp_path: Path) -> None:

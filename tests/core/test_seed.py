@@ -170,7 +170,7 @@ def test_what_cannot_be_deterministic_is_refused_and_the_seed_in_force_stays(mon
 SCRIPT = """
 import multilearn as ml
 import toy_experiment as toy
-from multilearn import seed
+from multilearn.seeding import seed
 learner = toy.builder("{seed}", 1).build(toy.task())
 learner.fit(toy.train_loader())
 assert seed.current() == int(learner.directory.name)

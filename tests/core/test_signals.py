@@ -111,12 +111,12 @@ def test_one_signal_ends_the_batch_saves_says_where_and_latest_goes_on(
     process.send(number)
     exit_code, said = process.end()
     assert exit_code == code, said
-    assert f"stopped in epoch 2 after 2 batches: {number.name}" in said
+    assert f"stopped in epoch 2 after 3 batches: {number.name}" in said
     assert "Traceback" not in said
     (session,) = sessions(run)
-    assert (session["outcome"], session["reason"], session["position"]) == ("stopped", number.name, "2.2")
-    assert toy.checkpoints(run)[-1] == "2.2"
-    assert "Going on from checkpoint 2.2" in finish(environment, run)
+    assert (session["outcome"], session["reason"], session["position"]) == ("stopped", number.name, "2.3")
+    assert toy.checkpoints(run)[-1] == "2.3"
+    assert "Going on from checkpoint 2.3" in finish(environment, run)
     assert contents(run) == whole
 
 

@@ -34,7 +34,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         toy.fit(toy.builder(base / "1", epochs=1))
         described = toy.builder(base / "1.3", epochs=1)
         interrupter = toy.ml.Interrupter()
-        watched = toy.Watched(toy.train_loader(), lambda _, number: number == 3 and toy.stop(interrupter, "enough"))
+        watched = toy.Watched(toy.train_loader(), lambda _, number: number == 2 and toy.stop(interrupter, "enough"))
         toy.fit(described.with_interrupter(interrupter), watched)
     return base
 

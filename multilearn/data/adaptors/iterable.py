@@ -20,13 +20,13 @@ _STATES = (("state_dict", "load_state_dict"), ("get_state", "set_state"))
 
 @dataclass
 class _Pass:
-    """One way through: what was looked at and not yet handed out, and the state after the last batch."""
+    """One way through: what was looked at and not yet handed out, and the states before and after the last batch."""
 
     epoch: int
     iterator: Iterator[Any]
     number: int = 0
     looked_at: list[Any] = field(default_factory=list)
-    state: Any = None
+    states: dict[int, Any] = field(default_factory=dict)
     ended: bool = False
 
 
@@ -88,15 +88,15 @@ class Streamed:
                 self._close(way)
 
     def state(self, batch: int) -> Record:
-        """The place before batch number `batch`, which is the next one."""
+        """The place before batch number `batch`: the next one, or the one before it if that was only looked at."""
         if self._saved is not None:
             return self._saved
         way = self._now
         assert way is not None
-        holder, ended = self._holder(), way.ended
+        holder, ended = self._holder(), way.ended and batch == way.number
         # where iterators have the state, an epoch begins with a new one; what only repeats itself has none
         needed = holder is self._source and not hasattr(self._source, "set_epoch") if ended else holder is not None
-        return {"batch": batch, "ended": ended, "state": to_text(way.state) if needed else None}
+        return {"batch": batch, "ended": ended, "state": to_text(way.states[batch]) if needed else None}
 
     def restore(self, state: Record) -> None:
         if state["state"] is not None:
@@ -147,7 +147,8 @@ class Streamed:
     def _note(self, way: _Pass) -> None:
         holder = self._holder()
         if holder is not None:
-            way.state = copy.deepcopy(_taken(holder))
+            before = way.states.get(way.number - 1)
+            way.states = {way.number - 1: before, way.number: copy.deepcopy(_taken(holder))}
 
     def _holder(self) -> Any:
         """Who has the state: the source, or the iterator under way."""
