@@ -74,6 +74,10 @@ def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> Decl
     document = _read_experiment(path)
     table, not_data = dict(document["builder"]), [str(each) for each in document["not_data"]]
     _locate(table, run, document)
+    if isinstance(recorder := table.get("file_checkpointer"), Mapping):
+        # runs of earlier versions could say that their weights were stored in half precision
+        kept = {key: value for key, value in recorder.items() if (key, value) != ("precision", "full")}
+        table["file_checkpointer"] = kept
     if not_data:
         # shown at the line that calls the builder's method
         warnings.warn(printable(f"Not in {path}, and to be added again: {', '.join(not_data)}"), stacklevel=3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Protocol
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from multilearn.errors import RecordError
 from multilearn.records.recorder import Readable, Writable
 
-__all__ = ["PlainWriter", "Reader", "Sink", "Skimmed", "damaged", "within_memory"]
+__all__ = ["PlainWriter", "Reader", "Sink", "damaged", "within_memory"]
 
 _SOURCE_PIECE = 1 << 18
 
@@ -36,14 +35,6 @@ def within_memory() -> Iterator[None]:
             received="one that does not",
             remedy="It is damaged, or of a model that is too large for this machine.",
         ) from error
-
-
-@dataclass(frozen=True)
-class Skimmed:
-    """Bytes that were read over: how many, and the largest of them."""
-
-    size: int
-    largest: int
 
 
 class Sink(Protocol):
@@ -103,15 +94,6 @@ class Reader:
             filled[at : at + len(piece)] = piece
             at += len(piece)
         return filled
-
-    def skim(self, size: int) -> Skimmed:
-        """Read over exactly `size` bytes, of which none takes memory and none is spent."""
-        largest, left = 0, size
-        while left:
-            piece = self._piece(left)
-            largest = max(largest, int(np.frombuffer(piece, np.uint8).max()))
-            left -= len(piece)
-        return Skimmed(size, largest)
 
     def finish(self) -> None:
         """Check that nothing follows."""

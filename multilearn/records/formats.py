@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 from multilearn.errors import ConfigurationError, RecordError
 from multilearn.records.heading import RESERVED
 from multilearn.records.memory import available
 from multilearn.records.mpk import MpkGzRecorder, MpkRecorder
+from multilearn.records.precision import halved
 from multilearn.records.recorder import EXTENSION, Contents, Recorder
 from multilearn.records.safetensors import SafetensorsRecorder
 from multilearn.storage import atomic
@@ -20,6 +22,8 @@ __all__ = ["BUILT_IN", "check_extension", "convert", "largest", "read_file", "re
 
 BUILT_IN: Sequence[MpkRecorder | SafetensorsRecorder] = (MpkGzRecorder(), MpkRecorder(), SafetensorsRecorder())
 """The recorders that any run can be read with."""
+
+Precision = Literal["full", "half"]
 
 _BEST_RATIO = 1032  # deflate packs no more into a byte
 _SLACK = 1 << 20
@@ -68,20 +72,42 @@ def read_file(path: str | os.PathLike[str], recorder: Recorder | None = None, li
         raise RecordError(f"{path}: {error}") from error
 
 
-def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], recorder: Recorder | None = None) -> None:
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    recorder: Recorder | None = None,
+    *,
+    precision: Precision = "full",
+) -> None:
     """Write the record in the file `source` into the file `target`, in the format that its name ends with.
 
-    `recorder`: one of your own for either of the two, or one with options, such as
-    `convert("model-3.mpk.gz", "model.safetensors", SafetensorsRecorder(precision="half"))`. What was said about the
-    record is kept. The target is durable on return; if anything fails it is as it was. Raises `RecordError` for a
-    source that is no intact record, `CheckpointError` for what the format of the target has no place for.
+    `recorder`: one of your own for either of the two. `precision`: `"half"` exports the weights of a model in half the
+    space, F32 and F64 as F16; a tensor with values beyond 65504 stays as it is, with a warning. The metadata is kept.
+    The target is durable on return; if anything fails it is as it was. Raises `RecordError` for a source that is no
+    intact record, `CheckpointError` for what the format of the target has no place for, `ConfigurationError` for
+    another precision, and for half of it of what is no model.
     """
+    if precision not in get_args(Precision):
+        raise ConfigurationError(
+            'The precision of a conversion is "full" or "half".',
+            received=repr(precision),
+            remedy="Leave it out for full precision.",
+        )
     target = Path(target)
     writing = recorder_of(target.name, recorder)
     contents = read_file(source, recorder)
     metadata = {key: value for key, value in contents.metadata.items() if key not in RESERVED}
+    item = contents.item
+    if precision == "half":
+        if (part := metadata.get("part", "model")) != "model":
+            raise ConfigurationError(
+                "Only the weights of a model are converted to half precision.",
+                received=f"{source}, the part {part}",
+                remedy="Convert the file that begins with model-.",
+            )
+        item = halved(item)
     with atomic.written(atomic.temporary(target)) as file:
-        writing.write(file, contents.item, metadata)
+        writing.write(file, item, metadata)
     atomic.replace(atomic.temporary(target), target)
     atomic.sync_folder(target.parent)
 

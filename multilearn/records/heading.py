@@ -1,4 +1,4 @@
-"""What every record says of itself in its metadata: the format, its version, and whether its floats were halved."""
+"""What every record says of itself in its metadata: the format and its version."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ __all__ = ["FORMAT", "RESERVED", "VERSION", "check_heading", "heading"]
 FORMAT = "multilearn"
 VERSION = 1
 RESERVED = frozenset({"format", "precision", "version"})
+"""`precision` was "half" in records of earlier versions whose floats were stored as F16."""
 
 
-def heading(item: object, metadata: Mapping[str, Any], half: bool) -> dict[str, Any]:
+def heading(item: object, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata to write with `item`. Raises `CheckpointError` for an item that is no map, and for reserved keys."""
     if taken := RESERVED & metadata.keys():
         raise CheckpointError(
@@ -25,7 +26,7 @@ def heading(item: object, metadata: Mapping[str, Any], half: bool) -> dict[str, 
         )
     if not isinstance(item, Mapping):
         raise CheckpointError("A record is a map.", received=type(item).__name__, remedy="Put it into one.")
-    return {"format": FORMAT, "version": VERSION, **({"precision": "half"} if half else {}), **metadata}
+    return {"format": FORMAT, "version": VERSION, **metadata}
 
 
 def check_heading(metadata: Mapping[str, Any]) -> None:

@@ -13,7 +13,6 @@ from multilearn.records.gzip_stream import GzipReader, GzipWriter
 from multilearn.records.heading import check_heading, heading
 from multilearn.records.msgpack_reader import Decoder
 from multilearn.records.msgpack_writer import Encoder
-from multilearn.records.precision import Precision, applies, check_precision
 from multilearn.records.recorder import Contents, Readable, Writable
 
 __all__ = ["MpkGzRecorder", "MpkRecorder"]
@@ -26,24 +25,18 @@ _LONGEST = (1 << 32) - 1  # a msgpack byte string ends at 4 GiB
 class MpkRecorder:
     """Records as msgpack. A tensor is `{"dtype": "F32", "shape": [...], "bytes": raw little-endian}`.
 
-    `precision`: `"half"` stores the floats of a model as F16 and reads them as what they were, rounded: enough to
-    evaluate with, but what goes on from such a checkpoint does not equal the uninterrupted run, and the weights that
-    `.restore_best` reads from one are rounded. The state of the optimizer and of random streams never is, nor a tensor
-    with values beyond 65504, of which a warning tells.
     `chunk`: how many bytes of a tensor go into one byte string, below 2^32; a larger tensor is a list of several.
 
-    >>> MpkRecorder(precision="half").extension
+    >>> MpkRecorder().extension
     'mpk'
     """
 
-    precision: Precision = "full"
     chunk: int = CHUNK
     extension: ClassVar[str] = "mpk"
     _sink: ClassVar[type[PlainWriter | GzipWriter]] = PlainWriter
     _source: ClassVar[type[Reader]] = Reader
 
     def __post_init__(self) -> None:
-        check_precision(self.precision)
         if type(self.chunk) is not int or not 0 < self.chunk <= _LONGEST:
             raise ConfigurationError(
                 "The chunk of a recorder is a whole number of bytes from 1 to below 4 GiB.",
@@ -52,27 +45,17 @@ class MpkRecorder:
             )
 
     def write(self, file: Writable, item: Record, metadata: Mapping[str, Any]) -> int:
-        half = applies(self.precision, metadata)
-        described = heading(item, metadata, half)
         sink = self._sink(file)
-        encoder = Encoder(sink, self.chunk, half)
-        encoder.write({"metadata": described, "item": item})
+        Encoder(sink, self.chunk).write({"metadata": heading(item, metadata), "item": item})
         sink.finish()
-        return sink.size + encoder.growth
+        return sink.size
 
     def read(self, file: Readable, limit: int) -> Contents:
-        return self._read(file, limit, facts=False)
-
-    def stored(self, file: Readable, limit: int) -> Contents:
-        """As `read`, with `TensorFacts` of the tensors as they are in the file, which then take nothing of `limit`."""
-        return self._read(file, limit, facts=True)
-
-    def _read(self, file: Readable, limit: int, facts: bool) -> Contents:
         with within_memory():
-            return self._decoded(self._source(file, limit), facts)
+            return self._decoded(self._source(file, limit))
 
-    def _decoded(self, source: Reader, facts: bool) -> Contents:
-        decoder = Decoder(source, facts)
+    def _decoded(self, source: Reader) -> Contents:
+        decoder = Decoder(source)
         found: dict[str, Any] = {}
         for _ in range(decoder.map_length()):
             key = decoder.value(1)

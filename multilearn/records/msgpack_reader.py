@@ -5,20 +5,21 @@ Only what the encoder writes is understood: lengths are believed only as far as 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from multilearn.errors import RecordError
-from multilearn.records.bounded_io import Reader, Skimmed, damaged
+from multilearn.records.bounded_io import Reader, damaged
 from multilearn.records.msgpack_writer import DEPTH, HALVED_KEYS, TENSOR_KEYS, VALUES
 from multilearn.records.precision import WIDER, widened
-from multilearn.records.tensors import AXES, DTYPES, HostTensor, TensorFacts
+from multilearn.records.tensors import AXES, DTYPES, HostTensor
 
-__all__ = ["Decoder", "facts_of", "tensor_of"]
+__all__ = ["Decoder", "tensor_of"]
 
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 _NUMBERS = {
@@ -50,20 +51,16 @@ _EXT = {0xC7, 0xC8, 0xC9, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8}
 
 
 class Decoder:
-    """Reads values, one after the other. Raises `RecordError` for whatever is not one.
+    """Reads values, one after the other. Raises `RecordError` for whatever is not one."""
 
-    `facts`: whether tensors are only described, as they are stored, instead of being read as what they were.
-    """
-
-    def __init__(self, source: Reader, facts: bool = False) -> None:
+    def __init__(self, source: Reader) -> None:
         self._source = source
-        self._facts = facts
         self._values = 0
         self._room = min(_ROOM, _PER_BYTE * source.left + _SLACK)
         self._due = 0  # bytes of the tensor that is being read, as its shape says
 
     def value(self, depth: int = 0, *, raw: bool = False) -> Any:
-        """The next value; with `raw`, long byte strings (also those of a list) are arrays, or skimmed."""
+        """The next value; with `raw`, long byte strings (also those of a list) are arrays."""
         self._count(depth)
         tag = self._source.read(1)[0]
         if tag < 0x80:
@@ -82,8 +79,6 @@ class Decoder:
             return self._list(length, depth, raw)
         if kind == "str":
             return self._text(length)
-        if raw and self._facts:
-            return self._source.skim(length)
         if not raw or length > self._due:
             self._take(length)
             return self._source.read(length)
@@ -111,7 +106,7 @@ class Decoder:
             raise damaged("A record holds no msgpack ext types.", f"ext tag 0x{tag:02x}")
         raise damaged("A record must consist of msgpack maps, lists and plain values.", f"tag 0x{tag:02x}")
 
-    def _map(self, length: int, depth: int) -> dict[str, Any] | HostTensor | TensorFacts:
+    def _map(self, length: int, depth: int) -> dict[str, Any] | HostTensor:
         found: dict[str, Any] = {}
         for _ in range(length):
             self._take(_OF_ENTRY)
@@ -124,22 +119,16 @@ class Decoder:
                 self._due = _due(found)
             found[key] = self.value(depth + 1, raw=key == "bytes")
         if found.keys() == TENSOR_KEYS:
-            return self._tensor(found)
+            return tensor_of(found["dtype"], found["shape"], found["bytes"])
         if found.keys() == HALVED_KEYS:
-            return self._halved(found["was"], self._tensor(found))
+            return self._halved(found["was"], tensor_of(found["dtype"], found["shape"], found["bytes"]))
         if "bytes" in found:
             found["bytes"] = self._plain(found["bytes"])
         return found
 
-    def _tensor(self, found: Mapping[str, Any]) -> HostTensor | TensorFacts:
-        make = facts_of if self._facts else tensor_of
-        return make(found["dtype"], found["shape"], found["bytes"])
-
-    def _halved(self, was: object, tensor: HostTensor | TensorFacts) -> HostTensor | TensorFacts:
+    def _halved(self, was: object, tensor: HostTensor) -> HostTensor:
         if tensor.dtype != "F16" or was not in WIDER:
             raise damaged("A halved tensor is F16 and was F32 or F64.", f"{tensor.dtype} that was {_short(was)}")
-        if isinstance(tensor, TensorFacts):
-            return tensor
         self._source.spend(tensor.array.size * DTYPES[str(was)].itemsize - tensor.nbytes)
         return widened(tensor, str(was))
 
@@ -168,7 +157,7 @@ class Decoder:
             raise damaged(f"What a record holds besides its tensors takes at most {_ROOM >> 20} MiB.", "more than that")
 
     def _plain(self, value: object) -> object:
-        """`value` with its raw byte strings as bytes, except for those that were skimmed."""
+        """`value` with its raw byte strings as bytes."""
         if isinstance(value, list):
             return [self._plain(each) for each in value]
         if not isinstance(value, np.ndarray):
@@ -181,12 +170,20 @@ def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
     """The tensor with these bytes, an array of them or a list of such. Raises `RecordError` where they do not fit."""
     chunks: list[Any] = content if isinstance(content, list) else [content]
     if not all(isinstance(chunk, (bytes, np.ndarray)) for chunk in chunks):
-        raise _no_bytes(content)
-    whole = len(chunks) == 1 and isinstance(chunks[0], np.ndarray)
-    held = chunks[0] if whole else _joined(chunks)
-    facts = facts_of(dtype, shape, Skimmed(held.size, int(held.max(initial=0)) if dtype == "BOOL" else 0))
+        raise damaged("A tensor's bytes must be a byte string, or a list of them.", type(content).__name__)
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise damaged(f"A tensor's dtype must be one of {', '.join(DTYPES)}.", _short(dtype))
+    if not _is_shape(shape):
+        raise damaged("A tensor's shape must be a list of sizes, none of them negative.", _short(shape))
+    if len(shape) > AXES:  # also since the product of a million sizes takes hours
+        raise _no_shape(shape)
+    if (size := sum(map(len, chunks))) != math.prod(shape) * DTYPES[dtype].itemsize:
+        raise damaged("A tensor must have the bytes of its shape.", f"{dtype} {_short(shape)} with {size} bytes")
+    held = chunks[0] if len(chunks) == 1 and isinstance(chunks[0], np.ndarray) else _joined(chunks)
+    if dtype == "BOOL" and (largest := int(held.max(initial=0))) > 1:
+        raise damaged("A tensor of bools must consist of the bytes 0 and 1.", f"the byte {largest}")
     try:
-        return HostTensor(facts.dtype, held.view(DTYPES[facts.dtype]).reshape(facts.shape))
+        return HostTensor(dtype, held.view(DTYPES[dtype]).reshape(shape))
     except (ValueError, OverflowError, TypeError) as error:  # more axes, or larger empty ones, than numpy has room for
         raise _no_shape(shape) from error
 
@@ -202,36 +199,16 @@ def _joined(chunks: list[Any]) -> npt.NDArray[np.uint8]:
     return joined
 
 
-def facts_of(dtype: object, shape: object, content: object) -> TensorFacts:
-    """What there is to be said of the tensor with these bytes, which were skimmed. Raises as `tensor_of` does."""
-    skimmed: list[Any] = content if isinstance(content, list) else [content]
-    if not all(isinstance(each, Skimmed) for each in skimmed):
-        raise _no_bytes(content)
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise damaged(f"A tensor's dtype must be one of {', '.join(DTYPES)}.", _short(dtype))
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise damaged("A tensor's shape must be a list of sizes, none of them negative.", _short(shape))
-    if len(shape) > AXES:  # also since the product of a million sizes takes hours
-        raise _no_shape(shape)
-    facts, held = TensorFacts(dtype, tuple(shape)), sum(each.size for each in skimmed)
-    if facts.nbytes != held:
-        raise damaged("A tensor must have the bytes of its shape.", f"{dtype} {_short(shape)} with {held} bytes")
-    if dtype == "BOOL" and (largest := max((each.largest for each in skimmed), default=0)) > 1:
-        raise damaged("A tensor of bools must consist of the bytes 0 and 1.", f"the byte {largest}")
-    return facts
-
-
 def _due(found: Mapping[str, Any]) -> int:
     """How many bytes a tensor of that dtype and shape has; 0 for what is none."""
     dtype, shape = found.get("dtype"), found.get("shape")
-    if not isinstance(dtype, str) or dtype not in DTYPES or not isinstance(shape, list) or len(shape) > AXES:
+    if not isinstance(dtype, str) or dtype not in DTYPES or not _is_shape(shape) or len(shape) > AXES:
         return 0
-    sound = all(type(size) is int and size >= 0 for size in shape)
-    return TensorFacts(dtype, tuple(shape)).nbytes if sound else 0
+    return math.prod(shape) * DTYPES[dtype].itemsize
 
 
-def _no_bytes(content: object) -> RecordError:
-    return damaged("A tensor's bytes must be a byte string, or a list of them.", type(content).__name__)
+def _is_shape(shape: object) -> TypeGuard[list[int]]:
+    return isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
 
 
 def _no_shape(shape: object) -> RecordError:

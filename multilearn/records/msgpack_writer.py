@@ -10,7 +10,6 @@ import msgpack
 from multilearn.errors import CheckpointError
 from multilearn.plain import as_number, is_number
 from multilearn.records.bounded_io import Sink
-from multilearn.records.precision import as_stored, narrowed
 from multilearn.records.tensors import HostTensor
 
 __all__ = ["DEPTH", "HALVED_KEYS", "TENSOR_KEYS", "VALUES", "Encoder", "impossible", "no_word_for", "where"]
@@ -18,7 +17,7 @@ __all__ = ["DEPTH", "HALVED_KEYS", "TENSOR_KEYS", "VALUES", "Encoder", "impossib
 TENSOR_KEYS = frozenset({"dtype", "shape", "bytes"})
 """A map with exactly these keys is a tensor."""
 HALVED_KEYS = TENSOR_KEYS | {"was"}
-"""A map with exactly these keys is a tensor that is stored as F16 and read as the F32 or F64 that it was."""
+"""A map with exactly these keys is a tensor of an earlier version: stored as F16, read as the F32 or F64 it was."""
 DEPTH = 100
 """How deeply maps and lists may be nested."""
 VALUES = 1 << 22
@@ -32,15 +31,12 @@ _OFTEN = (int, float, str)
 class Encoder:
     """Writes one value. Raises `CheckpointError` for what a record cannot hold.
 
-    `chunk`: the largest byte string; `half`: whether wider floats become F16, whose values then take `growth` bytes
-    more when they are read than they have in the file.
+    `chunk`: the largest byte string.
     """
 
-    def __init__(self, sink: Sink, chunk: int, half: bool = False) -> None:
+    def __init__(self, sink: Sink, chunk: int) -> None:
         self._sink = sink
         self._chunk = chunk
-        self._half = half
-        self.growth = 0
         self._packer = msgpack.Packer()
         self._small = bytearray()  # collected, since compressing byte by byte is slow
         self._values = 0
@@ -52,7 +48,7 @@ class Encoder:
     def _value(self, value: object, depth: int, path: str) -> None:
         self._count(depth)
         if isinstance(value, HostTensor):
-            self._tensor(value, path)
+            self._tensor(value)
         elif isinstance(value, Mapping):
             self._map(value, depth, path)
         elif isinstance(value, (list, tuple)):
@@ -85,14 +81,11 @@ class Encoder:
             received = f"a value{where(path)} that cannot be written ({error})"
             raise impossible(received, "Store it in another form.") from error
 
-    def _tensor(self, tensor: HostTensor, path: str) -> None:
-        stored = narrowed(tensor, as_stored(tensor, path.removeprefix("item/"))) if self._half else tensor
-        self.growth += tensor.nbytes - stored.nbytes
-        was = () if stored is tensor else ("was", tensor.dtype)
-        self._pack(self._packer.pack_map_header(4 if was else 3))
-        for plain in ("dtype", stored.dtype, *was, "shape", stored.shape, "bytes"):
+    def _tensor(self, tensor: HostTensor) -> None:
+        self._pack(self._packer.pack_map_header(3))
+        for plain in ("dtype", tensor.dtype, "shape", tensor.shape, "bytes"):
             self._pack(self._packer.pack(plain))
-        raw = stored.raw
+        raw = tensor.raw
         chunks = [raw[start : start + self._chunk] for start in range(0, raw.size, self._chunk)] or [raw]
         if len(chunks) > 1:
             self._pack(self._packer.pack_array_header(len(chunks)))

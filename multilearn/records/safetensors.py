@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from multilearn.errors import CheckpointError
 from multilearn.protocols import Record
 from multilearn.records.bounded_io import PlainWriter, Reader, damaged, within_memory
 from multilearn.records.heading import FORMAT, VERSION, check_heading, heading
 from multilearn.records.outline import Outliner, Rebuilder, as_json, from_json, utf8
-from multilearn.records.precision import WIDER, Precision, applies, as_stored, check_precision, narrowed, widened
+from multilearn.records.precision import WIDER, widened
 from multilearn.records.recorder import Contents, Readable, Writable
-from multilearn.records.safetensors_file import read_facts, read_tensors, write_tensors
-from multilearn.records.tensors import DTYPES, HostTensor, TensorFacts
+from multilearn.records.safetensors_file import read_tensors, write_tensors
+from multilearn.records.tensors import DTYPES, HostTensor
 
 __all__ = ["SafetensorsRecorder"]
 
-_T = TypeVar("_T", HostTensor, TensorFacts)
 _KEYS = {"format", "version", "metadata", "item"}
 
 
@@ -27,22 +26,17 @@ class SafetensorsRecorder:
     """Records as safetensors: a tensor is named by its path, `layers/dense.0/kernel`; all else is JSON in the metadata.
 
     A safetensors file of another program is read as a flat map of its tensors by name. The library of that name is not
-    needed. `precision`: see `MpkRecorder`.
+    needed.
 
-    >>> SafetensorsRecorder(precision="half").extension
+    >>> SafetensorsRecorder().extension
     'safetensors'
     """
 
-    precision: Precision = "full"
     extension: ClassVar[str] = "safetensors"
 
-    def __post_init__(self) -> None:
-        check_precision(self.precision)
-
     def write(self, file: Writable, item: Record, metadata: Mapping[str, Any]) -> int:
-        half = applies(self.precision, metadata)
         described, outliner = Outliner(), Outliner()
-        outlined = described.outline(heading(item, metadata, half))
+        outlined = described.outline(heading(item, metadata))
         if described.tensors:
             raise CheckpointError(
                 "The metadata of this format holds no tensors.",
@@ -50,28 +44,32 @@ class SafetensorsRecorder:
                 remedy="Put them into the record.",
             )
         texts = {"item": as_json(outliner.outline(item)), "metadata": as_json(outlined)}
-        tensors = outliner.tensors
-        dtypes = {name: as_stored(each, name) if half else each.dtype for name, each in tensors.items()}
         sink = PlainWriter(file)
-        write_tensors(sink, tensors, dtypes, {"format": FORMAT, "version": str(VERSION), **texts}, narrowed)
-        sink.finish()
-        return sink.size + sum(_bytes(each, each.dtype) - _bytes(each, dtypes[name]) for name, each in tensors.items())
+        write_tensors(sink, outliner.tensors, {"format": FORMAT, "version": str(VERSION), **texts})
+        return sink.size
 
     def read(self, file: Readable, limit: int) -> Contents:
         with within_memory():
             source = Reader(file, limit)
             tensors, texts = read_tensors(source)
-            return _contents(texts, tensors, _Taking(tensors, source))
-
-    def stored(self, file: Readable, limit: int) -> Contents:
-        """As `read`, with `TensorFacts` of the tensors as they are in the file, which then take nothing of `limit`."""
-        with within_memory():
-            tensors, texts = read_facts(Reader(file, limit))
-            return _contents(texts, tensors, _Describing(tensors))
+            return _contents(texts, tensors, source)
 
 
-def _contents(texts: Mapping[str, str], tensors: Mapping[str, object], take: Callable[[str, object], Any]) -> Contents:
-    """What the texts describe; `take` takes out of `tensors`."""
+def _contents(texts: Mapping[str, str], tensors: dict[str, HostTensor], source: Reader) -> Contents:
+    """What the texts describe; the limit of `source` pays for what halved tensors of earlier versions grow to."""
+
+    def take(name: str, dtype: object) -> HostTensor:
+        tensor = tensors.pop(name, None)
+        if tensor is None:
+            raise damaged("A record must have the tensors that it describes.", f"none called {name[:100]!r}")
+        if dtype == tensor.dtype:
+            return tensor
+        if tensor.dtype != "F16" or dtype not in WIDER:
+            received = f"{tensor.dtype} to be read as {str(dtype)[:100]}"
+            raise damaged("A tensor is read as what it is, or F16 as the F32 or F64 that it was.", received)
+        source.spend(tensor.array.size * DTYPES[str(dtype)].itemsize - tensor.nbytes)
+        return widened(tensor, str(dtype))
+
     if texts.get("format") != FORMAT:  # by another program
         return Contents(dict(tensors), texts)
     if texts.keys() != _KEYS:
@@ -84,39 +82,6 @@ def _contents(texts: Mapping[str, str], tensors: Mapping[str, object], take: Cal
     return Contents(item, metadata)
 
 
-@dataclass(frozen=True)
-class _Taking:
-    """Takes tensors out, each once, halved ones as what they were, for which the limit of `source` pays."""
-
-    tensors: dict[str, HostTensor]
-    source: Reader
-
-    def __call__(self, name: str, dtype: object) -> HostTensor:
-        tensor = _taken(self.tensors, name, dtype)
-        self.source.spend(_bytes(tensor, str(dtype)) - tensor.nbytes)
-        return widened(tensor, str(dtype))
-
-
-@dataclass(frozen=True)
-class _Describing:
-    """Takes out what is to be said of tensors, each once."""
-
-    tensors: dict[str, TensorFacts]
-
-    def __call__(self, name: str, dtype: object) -> TensorFacts:
-        return _taken(self.tensors, name, dtype)
-
-
-def _taken(tensors: dict[str, _T], name: str, dtype: object) -> _T:
-    tensor = tensors.pop(name, None)
-    if tensor is None:
-        raise damaged("A record must have the tensors that it describes.", f"none called {name[:100]!r}")
-    if dtype != tensor.dtype and (tensor.dtype != "F16" or dtype not in WIDER):
-        received = f"{tensor.dtype} to be read as {str(dtype)[:100]}"
-        raise damaged("A tensor is read as what it is, or F16 as the F32 or F64 that it was.", received)
-    return tensor
-
-
 def _none(name: str, dtype: object) -> HostTensor:
     raise damaged("The metadata of a record holds no tensors.", f"{str(dtype)[:100]} as {name[:100]!r}")
 
@@ -126,8 +91,3 @@ def _map(text: str, take: Callable[[str, object], Any]) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise damaged("Both parts of a record must be maps.", f"a {type(found).__name__}")
     return found
-
-
-def _bytes(tensor: HostTensor, dtype: str) -> int:
-    """How many it has as that dtype."""
-    return tensor.array.size * DTYPES[dtype].itemsize

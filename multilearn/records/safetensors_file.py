@@ -7,17 +7,17 @@ header or any other, texts under `__metadata__`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from multilearn.records.bounded_io import Reader, Sink, damaged
-from multilearn.records.msgpack_reader import facts_of, tensor_of
+from multilearn.records.msgpack_reader import tensor_of
 from multilearn.records.msgpack_writer import impossible
 from multilearn.records.outline import as_json, from_json, utf8
-from multilearn.records.tensors import AXES, DTYPES, HostTensor, TensorFacts
+from multilearn.records.tensors import AXES, DTYPES, HostTensor
 
-__all__ = ["Layout", "read_facts", "read_tensors", "write_tensors"]
+__all__ = ["Layout", "read_tensors", "write_tensors"]
 
 _METADATA = "__metadata__"
 _LONGEST = 100_000_000  # what the format's own library reads
@@ -33,22 +33,16 @@ class Layout:
     end: int
 
 
-def write_tensors(
-    sink: Sink,
-    tensors: Mapping[str, HostTensor],
-    dtypes: Mapping[str, str],
-    metadata: Mapping[str, str],
-    convert: Callable[[HostTensor, str], HostTensor],
-) -> None:
-    """Write the tensors, each converted to its dtype when it is its turn, the widest types first so that all align."""
-    names = sorted(tensors, key=lambda name: (-DTYPES[dtypes[name]].itemsize, name))
+def write_tensors(sink: Sink, tensors: Mapping[str, HostTensor], metadata: Mapping[str, str]) -> None:
+    """Write the tensors, the widest types first so that all align."""
+    names = sorted(tensors, key=lambda name: (-tensors[name].array.itemsize, name))
     header: dict[str, Any] = {_METADATA: dict(metadata)}
     at = 0
     for name in names:
         if name == _METADATA:
             raise impossible(f"a tensor called {name}", "Rename it.")
-        end = at + tensors[name].array.size * DTYPES[dtypes[name]].itemsize
-        header[name] = {"dtype": dtypes[name], "shape": list(tensors[name].shape), "data_offsets": [at, end]}
+        tensor, end = tensors[name], at + tensors[name].nbytes
+        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [at, end]}
         at = end
     text = as_json(header).encode()
     text += b" " * (-len(text) % 8)
@@ -57,7 +51,7 @@ def write_tensors(
     from_json(text)
     sink.write(memoryview(len(text).to_bytes(8, "little") + text))
     for name in names:
-        sink.write(convert(tensors[name], dtypes[name]).raw.data)
+        sink.write(tensors[name].raw.data)
 
 
 def read_tensors(source: Reader) -> tuple[dict[str, HostTensor], dict[str, str]]:
@@ -68,17 +62,6 @@ def read_tensors(source: Reader) -> tuple[dict[str, HostTensor], dict[str, str]]
         source.spend(size)
     tensors = {
         name: tensor_of(each.dtype, list(each.shape), source.array(each.end - each.begin))
-        for name, each in layouts.items()
-    }
-    source.finish()
-    return tensors, metadata
-
-
-def read_facts(source: Reader) -> tuple[dict[str, TensorFacts], dict[str, str]]:
-    """As `read_tensors`, without what is in the tensors, which takes nothing of the source's limit."""
-    layouts, metadata = _header(source)
-    tensors = {
-        name: facts_of(each.dtype, list(each.shape), source.skim(each.end - each.begin))
         for name, each in layouts.items()
     }
     source.finish()

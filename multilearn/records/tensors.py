@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from multilearn.errors import CheckpointError
 
-__all__ = ["AXES", "DTYPES", "HostTensor", "TensorFacts"]
+__all__ = ["AXES", "DTYPES", "HostTensor"]
 
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {
@@ -116,18 +115,3 @@ class HostTensor:
 
     def __repr__(self) -> str:
         return f"HostTensor({self})"
-
-
-@dataclass(frozen=True)
-class TensorFacts:
-    """What is to be said of a tensor whose values are not looked at."""
-
-    dtype: str
-    shape: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * DTYPES[self.dtype].itemsize
-
-    def __str__(self) -> str:
-        return f"{self.dtype} {self.shape}"

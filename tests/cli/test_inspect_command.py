@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder, MpkRecorder, SafetensorsRecorder, convert
+from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder, MpkRecorder, SafetensorsRecorder
 from multilearn.events import Position
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -176,17 +176,6 @@ def test_a_run_and_its_records_are_shown_in_every_format(multilearn: Command, sa
     assert (done.returncode, done.stderr) == (1, "")
     assert "not intact: A record must be complete." in done.stdout
     assert "1 checkpoint not intact" in multilearn("inspect", "run").stdout
-
-
-@pytest.mark.parametrize("recorder", [MpkGzRecorder, MpkRecorder, SafetensorsRecorder])
-def test_a_halved_record_is_shown_as_it_is_stored(
-    multilearn: Command, saved: Path, tmp_path: Path, recorder: Any
-) -> None:
-    half = recorder(precision="half")
-    convert(saved / "checkpoint/model-2.mpk.gz", tmp_path / f"half.{half.extension}", half)
-    lines = [line.split() for line in multilearn("inspect", f"half.{half.extension}").stdout.splitlines()]
-    assert ["precision", "half"] in lines
-    assert ["layers/dense.0/kernel", "F16", "[3,", "2]", "12", "B"] in lines
 
 
 def test_a_safetensors_file_of_another_program_is_shown(multilearn: Command, tmp_path: Path) -> None:

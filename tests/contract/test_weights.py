@@ -275,7 +275,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(trained, tmp_path):
 
 def test_records_of_a_run_move_into_another_format(trained, tmp_path):
     run, model = trained
-    convert(run / "checkpoint/model-3.mpk.gz", tmp_path / "a.safetensors", SafetensorsRecorder(precision="half"))
+    convert(run / "checkpoint/model-3.mpk.gz", tmp_path / "a.safetensors", precision="half")
     target = nested()
     load_weights(target, tmp_path / "a.safetensors")
     for one, other in zip(model.weights, target.weights, strict=True):

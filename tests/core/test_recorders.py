@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toy_experiment as toy
+from earlier_records import HalfRecorder
 
 import multilearn as ml
 from multilearn.checkpoint import (
@@ -99,10 +100,10 @@ def test_the_byte_strings_of_a_record_have_a_length_that_the_format_has(chunk):
 
 
 @pytest.mark.parametrize("recorder", [MpkGzRecorder, MpkRecorder, SafetensorsRecorder])
-def test_half_precision_rounds_the_model_only_and_a_resume_says_so(tmp_path, recorder, caplog):
+def test_a_resume_says_that_an_earlier_version_stored_the_weights_in_half_precision(tmp_path, recorder, caplog):
     full = toy.fit(saving(tmp_path / "full", recorder(), 2))
     run = tmp_path / "half"
-    toy.fit(saving(run, recorder(precision="half"), 2))
+    toy.fit(saving(run, HalfRecorder(recorder()), 2))
     extension = recorder.extension
     before, after = (CheckpointFolder(path / "checkpoint").load(Position(2)) for path in (tmp_path / "full", run))
     assert {part: before[part] == after[part] for part in before} == {"model": False, "optim": True, "scheduler": True}

@@ -13,6 +13,7 @@ import hypothesis.extra.numpy as npst
 import msgpack
 import numpy as np
 import pytest
+from earlier_records import HalfRecorder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,9 +106,8 @@ def keys_of(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("recorder", RECORDERS)
-@pytest.mark.parametrize("precision", ["full", "half"])
-def test_a_sample_with_every_kind_of_value_survives_and_the_size_told_suffices_to_read_it(recorder, precision):
-    recorder = recorder(precision)
+def test_a_sample_with_every_kind_of_value_survives_and_the_size_told_suffices_to_read_it(recorder):
+    recorder = recorder()
     file = io.BytesIO()
     size = recorder.write(file, SAMPLE, {"part": "optim"})
     found = read(recorder, file.getvalue(), size)
@@ -157,7 +157,7 @@ def test_a_file_cut_anywhere_or_with_more_behind_it_is_a_record_error(recorder):
 @settings(max_examples=300)
 @given(data=st.data())
 def test_mutated_bytes_are_a_record_or_a_record_error_and_nothing_else(recorder, data):
-    content = bytearray(written(recorder(data.draw(st.sampled_from(["full", "half"]))), SAMPLE, epoch=3))
+    content = bytearray(written(data.draw(st.sampled_from([recorder(), HalfRecorder(recorder())])), SAMPLE, epoch=3))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(content)))
         content[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
@@ -195,73 +195,33 @@ def test_neither_writing_nor_reading_takes_more_than_the_tensors(recorder):
         tracemalloc.stop()
 
 
-# Half precision
+# Half precision, which only records of earlier versions have
+
+
+WIDE = {
+    "kernel": HostTensor.of(np.array([[1 / 3, -2.5], [1e-9, 65504.0]], np.float32)),
+    "double": HostTensor.of(np.array(1 / 7)),
+    "own": HostTensor.of(np.array([0.5], np.float16)),
+    "bf": HostTensor("BF16", np.array([0x3F80], np.uint16)),
+    "steps": HostTensor.of(np.array(2**40)),
+    "rate": 1 / 3,
+}
+ROUNDED = {
+    **WIDE,
+    "kernel": HostTensor.of(WIDE["kernel"].array.astype(np.float16).astype(np.float32)),
+    "double": HostTensor.of(np.asarray(WIDE["double"].array.astype(np.float16).astype(np.float64))),
+}
 
 
 @pytest.mark.parametrize("recorder", RECORDERS)
-def test_half_stores_the_wide_floats_of_a_model_as_f16_and_reads_what_they_were(recorder):
-    kernel, double = np.array([[1 / 3, -2.5], [1e-9, 65504.0]], np.float32), np.array(1 / 7)
-    item = {
-        "kernel": HostTensor.of(kernel),
-        "double": HostTensor.of(double),
-        "own": HostTensor.of(np.array([0.5], np.float16)),
-        "bf": HostTensor("BF16", np.array([0x3F80], np.uint16)),
-        "steps": HostTensor.of(np.array(2**40)),
-        "rate": 1 / 3,
-    }
-    half = recorder(precision="half")
-    data = written(half, item, part="model")
-    stored = half.stored(io.BytesIO(data), LIMIT).item
-    assert {key: stored[key].dtype for key in ("kernel", "double", "own", "bf", "steps")} == {
-        "kernel": "F16",
-        "double": "F16",
-        "own": "F16",
-        "bf": "BF16",
-        "steps": "I64",
-    }
-    # by whatever recorder of that format
-    found = read(recorder(), data)
+def test_floats_that_were_stored_as_f16_are_read_as_what_they_were_and_count_so_against_the_limit(recorder):
+    found = read(recorder(), written(HalfRecorder(recorder()), WIDE))
     assert found.metadata["precision"] == "half"
-    assert found.item == {
-        **item,
-        "kernel": HostTensor.of(kernel.astype(np.float16).astype(np.float32)),
-        "double": HostTensor.of(np.asarray(double.astype(np.float16).astype(np.float64))),
-    }
-    assert written(half, found.item, part="model") == data  # rounded once
-
-
-@pytest.mark.parametrize("recorder", RECORDERS)
-@pytest.mark.parametrize("part", ["optim", "scheduler"])
-def test_half_rounds_no_other_part(recorder, part):
-    item = {"velocity": HostTensor.of(np.array([1e-12, 1 / 3], np.float32))}
-    data = written(recorder(precision="half"), item, part=part)
-    assert read(recorder(), data).item == item
-    assert data == written(recorder(), item, part=part)
-
-
-@pytest.mark.parametrize("recorder", RECORDERS)
-def test_a_value_that_half_precision_would_make_infinite_is_kept_and_said(recorder, caplog):
-    item = {
-        "norm": {"variance": HostTensor.of(np.array([1.0, 70_000.0], np.float32))},
-        "edge": HostTensor.of(np.array([65_504.0, np.inf, np.nan], np.float32)),
-    }
-    with caplog.at_level(logging.WARNING):
-        data = written(recorder(precision="half"), item)
-    assert [record.getMessage().split()[0] for record in caplog.records] == ["norm/variance"]
-    assert read(recorder(), data).item == item
-    stored = recorder().stored(io.BytesIO(data), LIMIT).item
-    assert (stored["norm"]["variance"].dtype, stored["edge"].dtype) == ("F32", "F16")
-
-
-@pytest.mark.parametrize("recorder", RECORDERS)
-def test_what_halved_tensors_grow_to_counts_against_the_limit(recorder):
-    item = {"a": HostTensor.of(np.zeros(50_000))}
-    file = io.BytesIO()
-    size = recorder(precision="half").write(file, item, {})
-    assert 400_000 < size < 401_000
-    assert read(recorder(), file.getvalue(), size).item == item
+    assert found.item == ROUNDED
+    data = written(HalfRecorder(recorder()), {"a": HostTensor.of(np.zeros(50_000))})
+    assert read(recorder(), data, 401_000).item == {"a": HostTensor.of(np.zeros(50_000))}
     with pytest.raises(RecordError, match="at most 350000 bytes"):
-        read(recorder(), file.getvalue(), 350_000)
+        read(recorder(), data, 350_000)
 
 
 @pytest.mark.parametrize("change", [{"was": "I32"}, {"was": None}, {"dtype": "I16"}, {"was": ["F32"]}], ids=str)
@@ -272,12 +232,6 @@ def test_a_halved_tensor_that_was_no_wider_float_is_no_record(change):
     tensor.update(change)
     with pytest.raises(RecordError, match="halved"):
         read(MpkRecorder(), msgpack.packb(content))
-
-
-@pytest.mark.parametrize("recorder", RECORDERS)
-def test_another_precision_is_refused(recorder):
-    with pytest.raises(ConfigurationError, match="'float16'"):
-        recorder(precision="float16")
 
 
 # Safetensors
@@ -423,15 +377,39 @@ def test_a_record_moves_between_any_two_formats(tmp_path, source, target):
     assert {path.name for path in tmp_path.iterdir()} == {one.name, other.name}
 
 
-def test_a_conversion_can_halve_and_a_halved_record_converts_in_full(tmp_path):
-    item = {"a": HostTensor.of(np.array([1 / 3], np.float32))}
-    (tmp_path / "a.mpk.gz").write_bytes(written(MpkGzRecorder(), item, part="model"))
-    convert(tmp_path / "a.mpk.gz", tmp_path / "b.safetensors", SafetensorsRecorder("half"))
-    convert(tmp_path / "b.safetensors", tmp_path / "c.mpk")
-    assert read_file(tmp_path / "b.safetensors").metadata["precision"] == "half"
-    found = read_file(tmp_path / "c.mpk")
+@pytest.mark.parametrize("recorder", RECORDERS)
+def test_a_conversion_to_half_precision_exports_the_wide_floats_as_f16(tmp_path, recorder, caplog):
+    source, target = tmp_path / "a.mpk", tmp_path / f"b.{recorder.extension}"
+    large = {"variance": HostTensor.of(np.array([1.0, 70_000.0], np.float32))}
+    edge = HostTensor.of(np.array([65_504.0, np.inf, np.nan], np.float32))
+    source.write_bytes(written(MpkRecorder(), {**WIDE, "norm": large, "steps": [edge]}, part="model"))
+    with caplog.at_level(logging.WARNING):
+        convert(source, target, precision="half")
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["norm/variance"]
+    found = read_file(target)
     assert found.metadata == {"format": "multilearn", "version": 1, "part": "model"}
-    assert found.item == {"a": HostTensor.of(np.array([1 / 3], np.float16).astype(np.float32))}
+    narrow = [
+        HostTensor.of(np.asarray(each.array.astype(np.float16))) for each in (WIDE["kernel"], WIDE["double"], edge)
+    ]
+    assert found.item == {**WIDE, "kernel": narrow[0], "double": narrow[1], "norm": large, "steps": [narrow[2]]}
+
+
+def test_only_a_model_is_converted_to_half_precision_and_to_no_other(tmp_path):
+    (tmp_path / "a.mpk").write_bytes(written(MpkRecorder(), WIDE, part="optim"))
+    for precision, said in (("half", "the part optim"), ("float16", "'float16'")):
+        with pytest.raises(ConfigurationError, match=said):
+            convert(tmp_path / "a.mpk", tmp_path / "b.mpk", precision=precision)
+    assert not (tmp_path / "b.mpk").exists()
+
+
+@pytest.mark.parametrize("recorder", RECORDERS)
+def test_a_record_of_an_earlier_version_in_half_precision_is_converted_in_full(tmp_path, recorder):
+    source = tmp_path / f"a.{recorder.extension}"
+    source.write_bytes(written(HalfRecorder(recorder()), WIDE, part="model"))
+    convert(source, tmp_path / "b.mpk")
+    found = read_file(tmp_path / "b.mpk")
+    assert found.metadata == {"format": "multilearn", "version": 1, "part": "model"}
+    assert found.item == ROUNDED
 
 
 def test_a_conversion_that_fails_leaves_the_target_as_it_was(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toy_experiment as toy
+from earlier_records import HalfRecorder
 
 import multilearn as ml
 from multilearn.checkpoint import AnyOf, CheckpointFolder, KeepBest, KeepLast
@@ -220,7 +221,7 @@ def test_without_data_for_its_split_it_is_refused_before_anything_is_written(tmp
 def test_weights_that_were_stored_in_half_precision_are_said_to_be(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    half = ml.checkpoint.MpkGzRecorder(precision="half")
+    half = HalfRecorder(ml.checkpoint.MpkGzRecorder())
     learner, weights = run(described(tmp_path / "run").with_file_checkpointer(half), LOSSES)
     assert learner.restored == 2
     restored, measured = (np.frombuffer(each, np.float32) for each in (toy.weights(learner), weights.after[2]))

@@ -21,7 +21,7 @@ TABLE = {
     "summary": True,
     "nan_policy": "stop",
     "metrics": ["Loss", {"type": "Accuracy", "splits": ["valid"], "plotted": False}],
-    "file_checkpointer": {"type": "MpkGzRecorder", "precision": "half"},
+    "file_checkpointer": {"type": "MpkGzRecorder", "chunk": 65536},
     "checkpointing_strategy": {"type": "AnyOf", "strategies": [{"type": "KeepLast", "n": 2}]},
     "checkpoint": {"which": "latest"},
     "checkpoint_every": {"batches": 5},

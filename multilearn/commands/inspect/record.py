@@ -10,15 +10,12 @@ from typing import Any
 from multilearn.commands.text import aligned, document, plural, size
 from multilearn.errors import DirectoryError, RecordError
 from multilearn.printable import printable
-from multilearn.records.bounded_io import Skimmed
-from multilearn.records.formats import BUILT_IN
-from multilearn.records.tensors import TensorFacts
+from multilearn.records.formats import largest, recorder_of
+from multilearn.records.tensors import HostTensor
 from multilearn.storage.reading import opened
 
 __all__ = ["Entry", "InspectedRecord", "inspect_record"]
 
-_KEPT = 64 << 20
-"""Bytes: far more than a record holds besides its tensors, of which nothing is kept."""
 _LONGEST = 200  # characters of a key
 
 
@@ -95,15 +92,14 @@ class InspectedRecord:
 
 
 def inspect_record(path: Path) -> InspectedRecord:
-    """Read the whole file, of a built-in format, and check it. Tensors are shown as they are stored.
+    """Read the whole file, of a built-in format, and check it.
 
     Raises `DirectoryError` where the system does not let it be read.
     """
-    recorder = next(each for each in BUILT_IN if path.name.endswith(f".{each.extension}"))
     try:
         length = path.stat().st_size
         with opened(path) as file:
-            contents = recorder.stored(file, _KEPT)
+            contents = recorder_of(path.name).read(file, largest(length))
     except OSError as error:
         raise DirectoryError(f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions.") from error
     except RecordError as error:
@@ -112,12 +108,12 @@ def inspect_record(path: Path) -> InspectedRecord:
 
 
 def _entries(value: object, key: str) -> Iterator[Entry]:
-    if isinstance(value, TensorFacts):
+    if isinstance(value, HostTensor):
         yield Entry(key, value.dtype, value.shape, value.nbytes)
     elif isinstance(value, Mapping) and value:
         for inner, each in value.items():
             yield from _entries(each, _clipped(f"{key}/{inner}" if key else inner))
-    elif isinstance(value, list) and any(isinstance(each, (TensorFacts, Mapping, list)) for each in value):
+    elif isinstance(value, list) and any(isinstance(each, (HostTensor, Mapping, list)) for each in value):
         for at, each in enumerate(value):
             yield from _entries(each, _clipped(f"{key}/{at}"))
     else:
@@ -130,8 +126,6 @@ def _clipped(key: str) -> str:
 
 
 def _shortened(value: object) -> str:
-    if isinstance(value, Skimmed):
-        return f"bytes of {value.size}"
     if isinstance(value, (list, bytes)) and len(value) > 8:
         return f"{type(value).__name__} of {len(value)}"
     text = str(value) if not isinstance(value, str) else repr(value)
