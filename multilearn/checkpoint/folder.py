@@ -183,7 +183,7 @@ class CheckpointFolder:
         with storing(self.path), own_folder(self.path.parent, self.path.parent) as above:
             with above.folder(self.path.name) as folder:
                 for name in (*names, NAME):
-                    with suppress(FileNotFoundError):
+                    with storing(self.path / name), suppress(FileNotFoundError):
                         folder.remove(name)
             above.remove_folder(self.path.name)
 

@@ -30,14 +30,10 @@ Array = np.ndarray[Any, Any]
 Described = dict[str, Any]
 
 ALL = "all"
-_LIMIT = 192 << 20
-"""Bytes of a loader's data that are read, 0.2 seconds' worth; of more than that, a sample."""
-_LIMIT_ON_DISK = 32 << 20
 _SAMPLE = 256
-"""How many items a sample has."""
-_STACKED = 1 << 13
-"""How many items of a list are read, for each is looked at by itself; of a longer one, a sample."""
-_AT_ONCE = 4 << 20
+"""How many items are read, evenly spaced."""
+_LIMIT = 32 << 20
+"""Bytes that are read: of large items, fewer than the sample has."""
 _HASHED = frozenset("biufcmM")
 """The kinds of arrays whose bytes are their values."""
 _PARTS = ("x", "y", "sample_weight")
@@ -46,10 +42,11 @@ _PARTS = ("x", "y", "sample_weight")
 def data_facts(loader: Loader, first: Batch | None) -> Described:
     """What there is to say of the data, by what it is said of.
 
-    `all` items; `256 of 60000 items`, evenly spaced, where they have more than 192 MiB (32 in a file); the `first batch
-    of 8` where no more is known, or a transform makes of the items what is trained on, if `first` is not None. Each
-    says by array its `dtype`, `shape` and the `sha256` of its little-endian bytes, of text in UTF-8. What a loader says
-    of itself is under `its own`. Raises `DataError` where that is no text.
+    `all` items; `256 of 60000 items`, evenly spaced, where there are more, and fewer where these have more than 32 MiB;
+    of ready batches the first ones, up to 32 MiB; the `first batch of 8` where no more is known, or a transform makes
+    of the items what is trained on, if `first` is not None. Each says by array its `dtype`, `shape` and the `sha256` of
+    its little-endian bytes, of text in UTF-8. What a loader says of itself is under `its own`. Raises `DataError` where
+    that is no text.
     """
     if isinstance(loader, Fingerprinted):
         return {"its own": _own(loader)}
@@ -104,22 +101,14 @@ def _of_items(loader: Loader) -> Described:
 
 def _of_columns(columns: Columns) -> Described:
     count = len(columns)
-    size = _size(columns.arrays)
-    on_disk = any(isinstance(array, np.memmap) for array in flat(columns.arrays))
-    limit = _LIMIT_ON_DISK if on_disk else _LIMIT
-    if size <= limit:
-        at_once = max(1, _AT_ONCE * count // max(size, 1))
-        return {ALL: _arrays(columns.parts(slice(start, start + at_once) for start in range(0, count, at_once)))}
-    places = _sampled(count, size, limit)
+    places = _sampled(count, _size(columns.arrays))
     return {_of(places, count): _arrays(columns.parts(slice(place, place + 1) for place in places))}
 
 
 def _of_list(items: list[Any]) -> Described:
     count = len(items)
-    size = _size(collated(items[:1], [0])) * count
-    places = range(count) if size <= _LIMIT and count <= _STACKED else _sampled(count, size, _LIMIT)
-    spans = (places[start : start + _SAMPLE] for start in range(0, len(places), _SAMPLE))
-    return {_of(places, count): _arrays(collated([items[place] for place in span], span) for span in spans)}
+    places = _sampled(count, _size(collated(items[:1], [0])) * count)
+    return {_of(places, count): _arrays([collated([items[place] for place in places], places)])}
 
 
 def _of_batches(batches: Sequence[Batch]) -> Described:
@@ -150,9 +139,9 @@ def _size(batch: Batch) -> int:
     return sum(sum(map(len, array.flat)) if is_text(array) else array.nbytes for array in flat(batch))
 
 
-def _sampled(count: int, size: int, limit: int) -> Sequence[int]:
+def _sampled(count: int, size: int) -> Sequence[int]:
     """Evenly spaced places, the first and the last among them: as many as the limit allows, one at least."""
-    few = min(_SAMPLE, count, max(1, limit * count // max(size, 1)))
+    few = min(_SAMPLE, count, max(1, _LIMIT * count // max(size, 1)))
     return [place * (count - 1) // max(few - 1, 1) for place in range(few)]
 
 
@@ -194,8 +183,6 @@ class _Digest:
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._read = 0
-        self._whole = True
         self._items = 0
         self._kinds: dict[tuple[str, tuple[int, ...]], None] = {}
 
@@ -208,15 +195,10 @@ class _Digest:
         self._items += array.shape[0] if array.ndim else 1
         self._kinds["text" if text else array.dtype.name, array.shape[1:]] = None
         if text or array.dtype.kind in _HASHED:
-            whole = _bytes_of_text(array) if text else _bytes_of(array)
-            content = whole[: _LIMIT - self._read]
-            self._hash.update(content.data)
-            self._read += content.nbytes
-            self._whole &= content.nbytes == whole.nbytes
+            self._hash.update((_bytes_of_text(array) if text else _bytes_of(array)).data)
 
     def facts(self) -> Described:
         dtypes = " and ".join(dict.fromkeys(dtype for dtype, _ in self._kinds))
         shapes = {shape for _, shape in self._kinds}
         shape = [self._items, *next(iter(shapes))] if len(shapes) == 1 else [self._items, "various"]
-        facts = {"dtype": dtypes, "shape": shape, "sha256": self._hash.hexdigest()}
-        return facts if self._whole else {**facts, "of_bytes": self._read}
+        return {"dtype": dtypes, "shape": shape, "sha256": self._hash.hexdigest()}

@@ -10,7 +10,7 @@ from multilearn.run import grid_cell
 from multilearn.run.attempt import holds_run
 from multilearn.run.directory import begin, refuse_existing_run, refuse_unusable, rewind
 from multilearn.run.integrity import damages
-from multilearn.run.obstacles import clear_obstacles, refuse_obstacles
+from multilearn.run.obstacles import refuse_obstacles
 from multilearn.run.resume import Found, Resume, folder_of
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.refusals import reading, storing
@@ -52,7 +52,7 @@ def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
         if resume is None or resume.directory is not None:
             begin(run, overwrite=settings.overwrite)
             return []
-        notes = clear_obstacles(run)
+        notes: list[str] = []
         if found.source == run.path:
             folder, _ = folder_of(resume, run.path, settings.recorder).recovered()
             notes += damages(run, folder, found)

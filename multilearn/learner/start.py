@@ -25,7 +25,6 @@ from multilearn.protocols import (
     Loader,
     LRScheduler,
     Subject,
-    Weighed,
     of_device,
 )
 from multilearn.records.object_state import require_savable, to_record
@@ -34,7 +33,7 @@ from multilearn.run.resume import Found, find
 from multilearn.run.training_state import Plan, Progress, progress_of, put_back_on_error, restore_schedule
 from multilearn.run.training_state_check import check_schedule
 from multilearn.schedulers.schedule import spanned
-from multilearn.storage.refusals import reading, tight
+from multilearn.storage.refusals import reading
 
 __all__ = ["Run", "Start"]
 
@@ -85,7 +84,7 @@ class Start:
         resting = Resting(data.loaders.get(Split.VALID))
         notes = [*run.notes, *data.notes, *found.notes, *without_effect(settings, data)]
         if settings.recorder is not None:
-            notes += _savable(run, settings.recorder, data.loaders[Split.TRAIN], engine, scheduler, resting)
+            notes += _savable(settings.recorder, data.loaders[Split.TRAIN], scheduler, resting)
         timed = settings.early_stopping is not None and asks_for_time(settings.early_stopping)
         horizon = getattr(scheduler, "horizon", None)
         start = cls(
@@ -133,15 +132,11 @@ def _options(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]) 
     )
 
 
-def _savable(
-    run: Run, recorder: Recorder, loader: Loader, engine: Engine, scheduler: LRScheduler, resting: Resting
-) -> list[str]:
+def _savable(recorder: Recorder, loader: Loader, scheduler: LRScheduler, resting: Resting) -> list[str]:
     """Raise `ConfigurationError` for a state that no record can hold, before hours are spent. Returns sentences."""
     notes = require_saveable(loader)
     resting.take(0)
     # of objects of the user's: one batch has been looked at
     state = {"scheduler": {"state": to_record(scheduler.state())}, "loader": place_of(loader, 1)}
     require_savable(recorder, {**state, "valid_loader": resting.place})
-    if isinstance(engine, Weighed):
-        notes += tight(run.path, engine.nbytes())
     return [*notes, *without_validation_state(resting)]

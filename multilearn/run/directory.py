@@ -19,7 +19,7 @@ from multilearn.storage.atomic import make_folder
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.lock import locked
 from multilearn.storage.own_files import is_folder, own_folder
-from multilearn.storage.refusals import is_full, refuse_full, refused, storing
+from multilearn.storage.refusals import is_full, refused, storing
 
 __all__ = [
     "begin",
@@ -63,7 +63,6 @@ def refuse_unwritable(path: Path) -> None:
             received=f"{path}, and {existing} is not",
             remedy="Use another directory, or change its permissions.",
         )
-    refuse_full(path)
 
 
 def refuse_unusable(run: RunDirectory, *, saves: bool, logs: bool) -> None:
@@ -89,13 +88,10 @@ def taken(run: RunDirectory) -> Iterator[None]:
     """Make the directory and hold its lock. Raises `DirectoryError` where that is not possible, `StorageError` where
     the disk is full.
     """
-    refuse_full(run.path)
     with ExitStack() as stack:
         try:
             if not run.path.is_dir():
                 make_folder(run.path)
-            if is_folder(run.lock):
-                run.lock.rmdir()
             stack.enter_context(locked(run.lock))
         except OSError as error:
             if is_full(error):
@@ -155,7 +151,7 @@ def _clear(path: Path) -> None:
     run = RunDirectory(path)
     CheckpointFolder(run.checkpoints, MpkGzRecorder()).clear()
     if is_folder(run.checkpoints):
-        with storing(path), own_folder(run.checkpoints, path) as own, suppress(FileNotFoundError):
+        with storing(run.history), own_folder(run.checkpoints, path) as own, suppress(FileNotFoundError):
             own.remove(run.history.name)
     for folder in run.measured():
         remove_metric_files(folder, path)
@@ -164,7 +160,7 @@ def _clear(path: Path) -> None:
             if name in {*Split, run.checkpoints.name}:
                 own.remove_folder(name)
         for file in (run.experiment, run.log):
-            with suppress(FileNotFoundError):
+            with storing(file), suppress(FileNotFoundError):
                 own.remove(file.name)
 
 

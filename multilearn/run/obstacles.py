@@ -1,4 +1,4 @@
-"""What stands where a file or a folder of a run has to be."""
+"""Links, pipes and devices where a file or a folder of a run has to be, and files where a folder has to be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from multilearn.events import Split
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import is_folder, kind_of
 
-__all__ = ["clear_obstacles", "refuse_obstacles", "unknown_path"]
+__all__ = ["refuse_obstacles", "unknown_path"]
 
 _SHOWN = 300  # characters of a path
 
@@ -19,7 +19,7 @@ _SHOWN = 300  # characters of a path
 def refuse_obstacles(run: RunDirectory) -> None:
     """Raise `DirectoryError` for what is no folder where a folder of the run must be, and no file where a file must be.
 
-    An empty folder at the place of a file is none: `clear_obstacles` removes it. A link is one, wherever it leads to.
+    A link is refused wherever it leads to. A folder in the place of a file is left to the write, which refuses it.
     """
     try:
         run.path.stat()
@@ -31,9 +31,7 @@ def refuse_obstacles(run: RunDirectory) -> None:
         if (kind := kind_of(path)) not in (None, "a folder"):
             raise _obstacle(path, "a folder", f"which is {kind}")
     for path in _files(run):
-        if (kind := kind_of(path)) == "a folder" and any(path.iterdir()):
-            raise _obstacle(path, "a file", "which is a folder with something in it")
-        if kind not in (None, "a file", "a folder"):
+        if (kind := kind_of(path)) not in (None, "a file", "a folder"):
             raise _obstacle(path, "a file", f"which is {kind}")
 
 
@@ -44,16 +42,6 @@ def unknown_path(path: Path, error: OSError | ValueError) -> DirectoryError:
         received=f"{_clipped(str(path))}: {getattr(error, 'strerror', None) or error}",
         remedy="Use another directory.",
     )
-
-
-def clear_obstacles(run: RunDirectory) -> list[str]:
-    """Remove empty folders where files must be. Returns what is to be said aloud."""
-    notes = []
-    for path in _files(run):
-        if is_folder(path) and not any(path.iterdir()):
-            path.rmdir()
-            notes.append(f"{path} was an empty folder where a file must be, and is removed.")
-    return notes
 
 
 def _folders(run: RunDirectory) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 
-__all__ = ["closing", "is_full", "reading", "refuse_full", "refused", "room", "storing", "tight"]
+__all__ = ["closing", "is_full", "reading", "refused", "storing"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -19,9 +18,6 @@ _OCCUPIED = frozenset(
     {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENXIO, errno.EMLINK}
 )
 _GOING_ON = 'then .checkpoint("latest") goes on from the newest checkpoint that was saved.'
-
-_LEAST = 1 << 16
-"""Bytes: what experiment.json, experiment.log and the first lines of metric files take."""
 
 
 @contextmanager
@@ -70,8 +66,7 @@ def refused(path: Path, error: OSError) -> StorageError:
     """The error that says what `error` means for a run that writes `path`, and what to do."""
     left = ""
     if is_full(error):
-        free = room(path)
-        left = "" if free is None else f", {free} bytes are free"
+        left = _room(path)
         rule, remedy = "The disk must have room for what a run writes.", f"Free some, or raise the quota; {_GOING_ON}"
     elif error.errno in _LOCKED:
         rule, remedy = "What a run writes must be writable.", f"Change the permissions or the mount; {_GOING_ON}"
@@ -80,9 +75,9 @@ def refused(path: Path, error: OSError) -> StorageError:
         remedy = f"Move this away; {_GOING_ON}"
     else:
         rule, remedy = "The disk must take what a run writes.", f"Look at the disk; {_GOING_ON}"
-    told = StorageError(rule, received=f"{path}: {error.strerror or error}{left}", remedy=remedy)
-    told.errno = error.errno
-    return told
+    explained = StorageError(rule, received=f"{path}: {error.strerror or error}{left}", remedy=remedy)
+    explained.errno = error.errno
+    return explained
 
 
 def is_full(error: OSError) -> bool:
@@ -90,29 +85,9 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
-def refuse_full(path: Path) -> None:
-    """Raise `StorageError` if there is no room for even the smallest run in `path`, which need not exist."""
-    free = room(path)
-    if free is not None and free < _LEAST:
-        raise refused(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-
-
-def tight(path: Path, needed: int) -> list[str]:
-    """What is to be said where a file of so many bytes, in `path`, would leave no room."""
-    free = room(path)
-    if free is None or free > needed:
-        return []
-    return [f"The disk may become full: a checkpoint takes up to {needed} bytes, and {free} are free for {path}."]
-
-
-def room(path: Path) -> int | None:
-    """How many bytes are free where `path` is or would be; None where nobody knows."""
-    for folder in (path, *path.absolute().parents):
-        try:
-            usage = shutil.disk_usage(folder)
-            return usage.free if usage.total else None
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError:
-            return None
-    return None
+def _room(path: Path) -> str:
+    """What to add of how much is free, where the system tells it."""
+    try:
+        return f", {shutil.disk_usage(path.parent).free} bytes are free"
+    except OSError:
+        return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 import toy_experiment as toy
 
-import multilearn as ml
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.storage import refusals as storage
 from multilearn.storage.lock import locked
@@ -45,29 +43,6 @@ def test_what_the_operating_system_refuses_is_told_with_a_rule_the_path_its_word
     assert f"Received: {tmp_path}/file: {os.strerror(number)}" in str(error)
     assert 'then .checkpoint("latest") goes on from the newest checkpoint that was saved.' in str(error)
     assert (" bytes are free" in str(error)) == (rule == "must have room")
-
-
-def test_room_is_asked_for_where_the_directory_will_be(tmp_path: Path) -> None:
-    free = storage.room(tmp_path / "a/b/c")
-    assert free is not None and abs(free - shutil.disk_usage(tmp_path).free) < 1 << 30
-    assert storage.room(Path("/proc")) is None
-
-
-def test_a_disk_that_may_become_too_small_is_named(tmp_path: Path) -> None:
-    free = storage.room(tmp_path)
-    assert free is not None
-    assert storage.tight(tmp_path, 1000) == []
-    (said,) = storage.tight(tmp_path / "run", free * 2)
-    assert f"a checkpoint takes up to {free * 2} bytes" in said and str(tmp_path / "run") in said
-
-
-def test_a_full_disk_is_refused_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "_LEAST", 1 << 62)
-    with pytest.raises(StorageError, match="must have room"):
-        toy.fit(toy.builder(tmp_path / "run"))
-    with pytest.raises(StorageError, match="must have room"):
-        ml.Evaluator(tmp_path / "run", metrics=[]).evaluate(toy.task(), toy.valid_loader())
-    assert not list(tmp_path.iterdir())
 
 
 LIMITED = """
@@ -127,9 +102,13 @@ def test_another_writer_is_called_one(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("place", ["experiment.json", "experiment.log", "checkpoint/manifest.json"])
-def test_somebodys_folder_in_the_place_of_a_file_is_refused_by_build(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("place", ["experiment.json", "experiment.log", "checkpoint/manifest.json", ".lock"])
+@pytest.mark.parametrize("resumed", [True, False], ids=["resumed", "overwritten"])
+def test_a_folder_in_the_place_of_a_file_is_refused_by_the_write_and_stays(
+    tmp_path: Path, place: str, resumed: bool
+) -> None:
     (tmp_path / "run" / place / "mine").mkdir(parents=True)
-    with pytest.raises(DirectoryError, match=rf"this must be a file\. Received: .*{place}, which is a folder"):
-        toy.build(toy.builder(tmp_path / "run", overwrite=True))
+    described = toy.builder(tmp_path / "run", overwrite=not resumed)
+    with pytest.raises((StorageError, DirectoryError), match=rf"Received: .*run.*{place}.*[Ff]older|irectory"):
+        toy.fit(described.checkpoint("latest") if resumed else described)
     assert (tmp_path / "run" / place / "mine").is_dir()
