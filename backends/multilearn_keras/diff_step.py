@@ -213,14 +213,8 @@ def _kind_of(variable: keras.Variable) -> str:
 def _seen(phase: Phase, key: str, kind: str, *tensors: Any) -> Traced:
     """Copies on the host, of types that numpy knows by itself."""
     copies = [to_host(tensor) for tensor in tensors]
-    arrays = [_widened(copy.array) if copy.dtype == "BF16" else copy.array for copy in copies]
     epsilons = [_EPSILON.get(copy.dtype, 0.0) for copy in copies]
-    return Traced(phase, key, kind, tuple(arrays), max(epsilons, default=0.0))
-
-
-def _widened(bits: Array) -> Array:
-    """bfloat16 as float32: the same number."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
+    return Traced(phase, key, kind, tuple(copy.numpy() for copy in copies), max(epsilons, default=0.0))
 
 
 def _is_float(tensor: Any) -> bool:

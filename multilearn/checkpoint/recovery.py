@@ -16,13 +16,15 @@ from multilearn.events import Position
 from multilearn.printable import printable
 from multilearn.records.formats import BUILT_IN, largest
 from multilearn.records.heading import RESERVED
-from multilearn.records.recorder import Recorder
+from multilearn.records.recorder import NOWHERE, Recorder
 from multilearn.storage.layout import HISTORY
 from multilearn.storage.own_files import is_folder
 from multilearn.storage.reading import opened
 from multilearn.storage.refusals import storing
 
 __all__ = ["records", "recovered", "remove", "remove_records", "remove_temporary"]
+
+_log = logging.getLogger(__name__)
 
 
 def recovered(folder: Path, own: Recorder) -> tuple[Manifest, str] | None:
@@ -94,17 +96,7 @@ def _facts(path: Path, part: str, position: Position, recorder: Recorder) -> Fil
     said = {key: value for key, value in contents.metadata.items() if key not in RESERVED}
     if (said.get("part"), said.get("checkpoint")) != (part, str(position)):
         raise RecordError("A record must be what its name says.", received=f"one that is {ascii(said)[:100]}")
-    return FileFacts(size, recorder.write(_Nowhere(), contents.item, said), digest)
-
-
-class _Nowhere:
-    """Takes bytes, and keeps none."""
-
-    def write(self, data: bytes | memoryview, /) -> None:
-        """Only the size is asked for."""
-
-
-_log = logging.getLogger(__name__)
+    return FileFacts(size, recorder.write(NOWHERE, contents.item, said), digest)
 
 
 def remove(path: Path) -> None:
@@ -118,7 +110,7 @@ def remove(path: Path) -> None:
 def remove_records(folder: Path, position: Position, own: Recorder) -> None:
     """Remove what there is of the records of a checkpoint, in whatever format."""
     for part in PARTS:
-        for extension in _extensions(own):
+        for extension in _recorders(own):
             remove(folder / file_name(part, position, extension))
 
 
@@ -141,11 +133,7 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder) if is_folder(folder) else []
 
 
-def _extensions(own: Recorder) -> list[str]:
-    return list(dict.fromkeys([own.extension, *(recorder.extension for recorder in BUILT_IN)]))
-
-
 def _record(own: Recorder) -> str:
     """A regular expression for the names of our records."""
-    extensions = "|".join(map(re.escape, _extensions(own)))
+    extensions = "|".join(map(re.escape, _recorders(own)))
     return rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.({extensions})"

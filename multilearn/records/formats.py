@@ -106,10 +106,8 @@ def convert(
                 remedy="Convert the file that begins with model-.",
             )
         item = halved(item)
-    with atomic.written(atomic.temporary(target)) as file:
+    with atomic.replacing(target) as file:
         writing.write(file, item, metadata)
-    atomic.replace(atomic.temporary(target), target)
-    atomic.sync_folder(target.parent)
 
 
 def largest(length: int) -> int:

@@ -97,11 +97,8 @@ def _described(value: object) -> str:
 
 
 def _tensors(value: object) -> int:
-    if isinstance(value, Mapping):
-        return sum(map(_tensors, value.values()))
-    if isinstance(value, list):
-        return sum(map(_tensors, value))
-    return int(isinstance(value, HostTensor))
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return int(isinstance(value, HostTensor)) + sum(map(_tensors, inner))
 
 
 def _encoded(value: object, path: int) -> int:

@@ -13,7 +13,7 @@ from multilearn.errors import CheckpointError, RecordError
 from multilearn.plain import as_array, as_number
 from multilearn.protocols import Record
 from multilearn.records.formats import BUILT_IN
-from multilearn.records.recorder import Recorder
+from multilearn.records.recorder import NOWHERE, Recorder
 from multilearn.records.tensors import HostTensor
 
 __all__ = ["from_record", "require_savable", "to_record"]
@@ -101,11 +101,4 @@ def require_savable(recorder: Recorder, schedule: Record) -> None:
     One that is not built in is not asked: it may do more than write, and hold more.
     """
     if type(recorder) in map(type, BUILT_IN):
-        recorder.write(_Nowhere(), schedule, {"part": "scheduler", "checkpoint": "1"})
-
-
-class _Nowhere:
-    """A file that keeps nothing."""
-
-    def write(self, data: bytes | memoryview, /) -> int:
-        return len(data)
+        recorder.write(NOWHERE, schedule, {"part": "scheduler", "checkpoint": "1"})

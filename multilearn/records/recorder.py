@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from multilearn.protocols import Record
 
-__all__ = ["EXTENSION", "Contents", "Readable", "Recorder", "Writable"]
+__all__ = ["EXTENSION", "NOWHERE", "Contents", "Readable", "Recorder", "Writable"]
 
 
 class Writable(Protocol):
@@ -21,6 +21,17 @@ class Readable(Protocol):
     """A file opened for reading bytes."""
 
     def read(self, size: int, /) -> bytes: ...
+
+
+class _Nowhere:
+    """Takes bytes, and keeps none."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        return len(data)
+
+
+NOWHERE: Final = _Nowhere()
+"""What a record is written into where only its size, or whether it can be written, is asked for."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,16 @@ from typing import BinaryIO
 from multilearn.storage.own_files import FOLDER, is_folder
 from multilearn.storage.refusals import storing
 
-__all__ = ["make_folder", "replace", "sync_file", "sync_folder", "temporary", "write_atomically", "written"]
+__all__ = [
+    "make_folder",
+    "replace",
+    "replacing",
+    "sync_file",
+    "sync_folder",
+    "temporary",
+    "write_atomically",
+    "written",
+]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -19,8 +28,15 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises `StorageError` where the disk is full or does not take it, as all that is in this module does.
     """
-    with written(temporary(path)) as file:
+    with replacing(path) as file:
         file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file whose content becomes that of `path` at the end, as by `write_atomically`."""
+    with written(temporary(path)) as file:
+        yield file
     replace(temporary(path), path)
     sync_folder(path.parent)
 
@@ -94,6 +110,6 @@ def sync_folder(path: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    # on a disk that has become read-only it stays; what is to be told is why
+    # on a disk that has become read-only it stays; what is to be said is why
     with suppress(OSError):
         path.unlink(missing_ok=True)

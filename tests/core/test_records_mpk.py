@@ -8,42 +8,20 @@ import io
 import tracemalloc
 import zlib
 
-import hypothesis.extra.numpy as npst
 import msgpack
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from record_strategies import records, types
 
 from multilearn.checkpoint import HostTensor, MpkGzRecorder, nbytes
 from multilearn.errors import CheckpointError, RecordError
 from multilearn.records import gzip_stream as streams
 from multilearn.records import msgpack_reader as decoder
 from multilearn.records import msgpack_writer as encoder
-from multilearn.records.tensors import DTYPES
 
 LIMIT = 1 << 22
-
-tensors = st.sampled_from(sorted(DTYPES)).flatmap(
-    lambda name: st.builds(
-        HostTensor,
-        st.just(name),
-        npst.arrays(DTYPES[name], npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)),
-    )
-)
-plain = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**63), 2**64 - 1),
-    st.floats(allow_nan=False),
-    st.text(max_size=40),
-    st.binary(max_size=300),
-)
-keys = st.text(max_size=8)
-values = st.recursive(
-    plain | tensors, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4)
-)
-records = st.dictionaries(keys, values, max_size=4)
 
 
 def written(item, recorder=None, **metadata) -> bytes:
@@ -57,12 +35,6 @@ def read(data: bytes, limit: int = LIMIT):
     return MpkGzRecorder().read(io.BytesIO(data), limit)
 
 
-def types(value):
-    if isinstance(value, dict):
-        return {key: types(each) for key, each in value.items()}
-    return [types(each) for each in value] if isinstance(value, list) else type(value)
-
-
 @given(records, st.integers(1, 64))
 def test_what_is_written_is_read_bit_for_bit_whatever_the_size_of_chunks(item, chunk):
     found = read(written(item, MpkGzRecorder(chunk=chunk))).item
@@ -73,11 +45,6 @@ def test_what_is_written_is_read_bit_for_bit_whatever_the_size_of_chunks(item, c
 @given(records)
 def test_the_limit_of_a_record_like_it_suffices_to_read_it(item):
     assert read(written(item, epoch=3), nbytes(item)).item == item
-
-
-@pytest.mark.parametrize("number", [float("nan"), -0.0, float("-inf"), 5e-324])
-def test_floats_keep_their_bits(number):
-    assert np.float64(read(written({"a": number})).item["a"]).tobytes() == np.float64(number).tobytes()
 
 
 def test_the_file_is_one_msgpack_map_in_gzip_as_others_read_it():
@@ -125,56 +92,14 @@ def test_the_standard_library_does_what_isal_does(monkeypatch):
         read(usual[:-8] + bytes(8))
 
 
-def test_writing_does_not_copy_the_tensors():
-    item = {"a": HostTensor.of(np.zeros(16 << 20, np.uint8))}
-    tracemalloc.start()
-    try:
-        with open("/dev/null", "wb") as file:
-            MpkGzRecorder().write(file, item, {})
-        assert tracemalloc.get_traced_memory()[1] < 4 << 20
-    finally:
-        tracemalloc.stop()
-
-
-def test_reading_takes_little_more_memory_than_the_tensors():
-    data = written({"a": HostTensor.of(np.zeros(16 << 20, np.uint8))})
-    tracemalloc.start()
-    try:
-        read(data, 17 << 20)
-        assert tracemalloc.get_traced_memory()[1] < 20 << 20
-    finally:
-        tracemalloc.stop()
-
-
 @pytest.mark.parametrize(
     "item",
-    [
-        {"a": object},
-        {"a": np.complex64(1)},
-        {"a": np.zeros(2)},
-        {1: 2},
-        {"a": 2**64},
-        {"a": "\ud800"},
-        {"a": {"dtype": "F32", "shape": [1], "bytes": b"1234"}},
-        [1],
-    ],
+    [{"a": np.complex64(1)}, {"a": 2**64}, {"a": {"dtype": "F32", "shape": [1], "bytes": b"1234"}}],
     ids=repr,
 )
-def test_what_a_record_cannot_hold_is_refused(item):
+def test_what_msgpack_has_no_place_for_is_refused(item):
     with pytest.raises(CheckpointError):
         written(item)
-
-
-def test_a_record_that_holds_itself_is_refused():
-    item = {}
-    item["a"] = item
-    with pytest.raises(CheckpointError, match="nested"):
-        written(item)
-
-
-def test_metadata_cannot_pretend_another_format():
-    with pytest.raises(CheckpointError, match="version"):
-        written({}, version=2)
 
 
 # What is no record. Each of these is also what the fuzz test below starts from.

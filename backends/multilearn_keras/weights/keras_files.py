@@ -114,9 +114,8 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
     temporary = path.with_name(f"{path.stem}.tmp.keras")
     try:
         model.save(temporary)
-        with open(temporary, "r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        atomic.sync_file(temporary)
+        atomic.replace(temporary, path)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ConfigurationError(
             "Keras must be able to write the model.",
