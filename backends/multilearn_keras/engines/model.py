@@ -78,16 +78,12 @@ class OpenedModel:
         that is looked at whenever the task's code runs, and not where a graph or a program does.
         """
         if not training:
-            return self._stepped(batch, False)
+            return require_output(self._task.step(batch, False), self._task)
         with assigned_besides(self._recorded) as found:
-            output = self._stepped(batch, True)
+            output = require_output(self._task.step(batch, True), self._task)
         if found:
             self._require_recorded(found)
         return output
-
-    def _stepped(self, batch: Batch, training: bool) -> Output:
-        """The task's step: an engine may have another task for batches that it has changed."""
-        return require_output(self._task.step(batch, training), self._task)
 
     def _require_recorded(self, found: Sequence[Assigned]) -> None:
         """Raise `ConfigurationError` if anything in `found` is not recorded."""

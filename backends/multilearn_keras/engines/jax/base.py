@@ -1,8 +1,8 @@
-"""What training and evaluating share on JAX: compiled steps, batches filled up for them, copies to the host."""
+"""What training and evaluating share on JAX: compiled steps, and copies to the host."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,13 +10,11 @@ import jax
 import keras
 
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, HostOutput, Output, StepOutput
+from multilearn.protocols import Batch, HostOutput, StepOutput
 from multilearn_keras.engines.eager import EagerSteps, chain
-from multilearn_keras.engines.jax.padding import Filled, Filler, filler
 from multilearn_keras.engines.jax.programs import Programs, asks_for_value, fetched
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.packed import Measures
-from multilearn_keras.engines.signatures import signature
 from multilearn_keras.state.keys import variables
 from multilearn_keras.tasks import CompiledModel
 
@@ -26,9 +24,7 @@ Run = Callable[..., tuple[Any, Measures]]
 
 
 class OnJax(OpenedModel):
-    """Copies to the host, and a look at a batch that computes nothing. `_fillers`: for training or not."""
-
-    _fillers: Mapping[bool, Filler | None]
+    """Copies to the host, and a look at a batch that computes nothing."""
 
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
         return fetched(outputs)
@@ -38,24 +34,6 @@ class OnJax(OpenedModel):
         if not self._options.capture:
             return lambda _, *arguments: function(*arguments)
         return Programs(kind, function, self._eager, donated)
-
-    def _filler(self, example: Batch, metrics: Sequence[Metric], training: bool) -> Filler | None:
-        if not self._options.capture:
-            return None
-        return filler(self._task, example, metrics, self._output_shape, training)
-
-    def _ready(self, batch: Batch, training: bool) -> tuple[Hashable, Batch]:
-        """The key of a batch's program, and the batch as it takes it."""
-        batch, filler = self._prepared(batch), self._fillers[training]
-        batch = batch if filler is None else filler(batch)
-        return signature(batch), batch
-
-    def _stepped(self, batch: Batch, training: bool) -> Output:
-        filler = self._fillers[training] if isinstance(batch, Filled) else None
-        if filler is None:
-            return super()._stepped(batch, training)
-        output: Output = filler.task.step(tuple(batch), training)
-        return output
 
     @cached_property
     def _eager(self) -> EagerSteps:

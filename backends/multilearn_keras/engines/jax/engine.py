@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput, Subject
+from multilearn.protocols import Batch, Record, StepOutput
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.jax.base import OnJax
 from multilearn_keras.engines.jax.evaluation import JaxEvalEngine
 from multilearn_keras.engines.jax.live import Link, is_linked, linked, unlinked
 from multilearn_keras.engines.packed import Measures
+from multilearn_keras.engines.signatures import signature
 
 __all__ = ["JaxEngine", "JaxEvalEngine"]
 
@@ -43,14 +44,6 @@ class JaxEngine(OnJax, KerasEngine):
 
     _now: _State
 
-    def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
-        super().__init__(subject, examples, options)
-        splits = (options.train_metrics, options.eval_metrics)
-        found = zip(self._examples, splits, (True, False), strict=False)
-        self._fillers = {False: None} | {
-            training: self._filler(example.batch, metrics, training) for example, metrics, training in found
-        }
-
     def _set_up(self) -> None:
         self._rate_at = [id(variable) for variable in self._optimizer.variables].index(id(self._rate))
         self._statistics_at = {id(variable) for variable in self._statistics}
@@ -72,8 +65,8 @@ class JaxEngine(OnJax, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            key, batch = self._ready(batch, training=True)
-            self._now, measures = self._train(key, self._current(), batch, np.float32(lr))
+            batch = self._prepared(batch)
+            self._now, measures = self._train(signature(batch), self._current(), batch, np.float32(lr))
             self._share()
         if update and self._options.accumulate:
             self.apply(lr)
@@ -86,8 +79,8 @@ class JaxEngine(OnJax, KerasEngine):
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            now, (key, batch) = self._current(), self._ready(batch, training=False)
-            return StepOutput(self._eval(key, now.trained, now.kept, batch)[1])
+            now, batch = self._current(), self._prepared(batch)
+            return StepOutput(self._eval(signature(batch), now.trained, now.kept, batch)[1])
 
     def restore(self, record: Record) -> None:
         super().restore(record)
