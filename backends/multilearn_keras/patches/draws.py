@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from multilearn.errors import ConfigurationError
 from multilearn_keras.keras_internals import (
     backend_module,
     get_global_attribute,
@@ -27,7 +28,7 @@ from multilearn_keras.random.seeds import default_seed, is_chosen, unseeded_seed
 __all__ = ["CALLERS", "INSIDE", "MARK", "install"]
 
 _DRAWS = (
-    *("beta", "binomial", "categorical", "dropout", "gamma"),
+    *("beta", "categorical", "dropout", "gamma"),
     *("normal", "randint", "shuffle", "truncated_normal", "uniform"),
 )
 MARK = "multilearn_draws"
@@ -79,6 +80,7 @@ def _replace_draws(module: Any) -> Draws:
     for name in _DRAWS:
         draw = getattr(draws, name)
         setattr(module.random, name, draw if module.__name__.endswith(".tensorflow") else _drawing_in_pipelines(draw))
+    module.random.binomial = _refused_in_seeded_experiments(module.random.binomial)
     augmentation.replace_images(module, draws, is_chosen)
     module.random.make_default_seed = default_seed
     setattr(module.random, MARK, draws)
@@ -142,6 +144,20 @@ def _replacing(original: Callable[..., Any]) -> Callable[..., Any]:
         return found
 
     return attribute
+
+
+def _refused_in_seeded_experiments(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def binomial(*args: Any, **kwargs: Any) -> Any:
+        if is_chosen():
+            raise ConfigurationError(
+                "keras.random.binomial is not the same on every framework, so a seeded experiment cannot have it.",
+                received="a binomial draw after set_seed",
+                remedy="Add up comparisons of keras.random.uniform with the probability, or leave out set_seed.",
+            )
+        return original(*args, **kwargs)
+
+    return binomial
 
 
 def _drawing_in_pipelines(draw: Callable[..., Any]) -> Callable[..., Any]:

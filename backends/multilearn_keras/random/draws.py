@@ -11,7 +11,7 @@ import numpy as np
 
 from multilearn.errors import ConfigurationError
 from multilearn_keras.keras_internals import in_stateless_scope
-from multilearn_keras.random import binomial, gamma
+from multilearn_keras.random import gamma
 from multilearn_keras.random import initializers as initial
 from multilearn_keras.random.bits import WORD, Key, below, host_halves, shift_right, signed, traced_halves
 from multilearn_keras.random.mirrors import follow, mirror_of
@@ -152,17 +152,6 @@ class Draws(Source):
         alpha = self._positive("beta", "alpha", alpha, shape, dtype)
         beta = self._positive("beta", "beta", beta, shape, dtype)
         return self.backend.cast(gamma.beta(self, shape, key, alpha, beta, working(dtype)), dtype)
-
-    def binomial(self, shape: Any, counts: Any, probabilities: Any, dtype: str | None = None, seed: Any = None) -> Any:
-        """Numbers of successes: see `binomial`."""
-        shape, key, dtype = self.shape(shape), self.key(seed), dtype_of(dtype)
-        for name, value, bound in (("counts", counts, binomial.LARGEST), ("probabilities", probabilities, 1)):
-            if is_number(value) and not 0 <= value <= bound:
-                raise ConfigurationError(
-                    f"keras.random.binomial takes {name} from 0 to {bound}.", received=value, remedy="Pass such."
-                )
-        counts, probabilities = (self._parameter(value, shape, "float32") for value in (counts, probabilities))
-        return self.backend.cast(binomial.binomial(self, shape, key, counts, probabilities), dtype)
 
     def _positive(self, draw: str, name: str, value: Any, shape: tuple[Any, ...], dtype: str) -> Any:
         if is_number(value) and not value > 0:

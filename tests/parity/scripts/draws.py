@@ -58,8 +58,6 @@ def draw_everything():
         keep(f"near/normal/{step}", keras.random.normal((50,)))
         keep(f"near/truncated_normal/{step}", keras.random.truncated_normal((50,)))
     spread = np.geomspace(0.02, 3e4, 400).astype("float32")
-    keep("exact/binomial", keras.random.binomial((400,), spread * 20, spread[::-1] / 3e4))
-    keep("exact/binomial of numbers", keras.random.binomial((300,), 1000, 0.3, seed=keras.random.SeedGenerator(3)))
     keep("near/gamma", keras.random.gamma((400,), spread))
     keep("near/beta", keras.random.beta((400,), spread, spread[::-1]))
     images, labels = np.arange(96, dtype="float32").reshape(2, 4, 4, 3), np.eye(2, dtype="float32")

@@ -1,4 +1,4 @@
-"""Gamma, beta and binomial numbers: the right distributions, from tables whose bits are the same everywhere."""
+"""Gamma and beta numbers: the right distributions, from tables whose bits are the same everywhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras import ops
 from scipy import special, stats
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras.random import binomial, gamma, seeds, tables
+from multilearn_keras.random import gamma, seeds, tables
 
 BACKEND = keras.backend.backend()
 FRAMEWORK = import_module(f"keras.src.backend.{BACKEND}")
@@ -52,41 +52,6 @@ def test_beta_of_small_parameters_is_near_0_or_1_and_never_nan(small: float) -> 
         assert abs(share - expected) < 4.5 * np.sqrt(expected * (1 - expected) / MANY) + 1e-9
 
 
-@pytest.mark.parametrize(
-    ("count", "probability"),
-    [(1, 0.3), (7, 0.5), (19, 0.5), (100, 0.0999), (100, 0.1), (30, 0.9), (10**5, 1.05e-4), (10**6, 0.3), (2**24, 0.5)],
-)
-def test_binomial_numbers_are_distributed_so(count: int, probability: float) -> None:
-    drawn = numbers(keras.random.binomial((MANY,), count, probability, seed=keras.random.SeedGenerator(6)))
-    expected = stats.binom(count, float(np.float32(probability)))
-    assert np.all(drawn == np.floor(drawn))
-    cuts = np.unique(expected.ppf(np.arange(1, 20) / 20))
-    seen = np.histogram(drawn, np.concatenate([[-1], cuts + 0.5, [count + 1]]))[0]
-    shares = np.diff(np.concatenate([[0], expected.cdf(cuts), [1]]))
-    seen, shares = seen[shares > 0], shares[shares > 0]
-    assert stats.chisquare(seen, shares / shares.sum() * MANY).pvalue > 1e-4
-    assert abs(drawn.mean() - expected.mean()) < 4.5 * expected.std() / np.sqrt(MANY)
-
-
-def test_binomial_numbers_without_chance() -> None:
-    for count, probability, expected in ((0, 0.3, 0), (9, 0.0, 0), (9, 1.0, 9), (2**24, 1.0, 2**24), (2**24, 0.0, 0)):
-        assert np.all(numbers(keras.random.binomial((500,), count, probability, seed=1)) == expected)
-
-
-def test_the_proposals_of_binomial_numbers_are_as_many_as_they_must_be_everywhere() -> None:
-    # f(k) sqrt(2 pi V) (A / s**2 + 1) must not exceed exp(margin), or the most probable numbers would come too rarely
-    distance = np.concatenate([np.geomspace(2.0**-20, 0.5, 3000), np.linspace(1e-3, 0.5, 3000)])
-    for mean in (10, 10.2, 10.5, 11, 13, 17.6, 30, 100, 1e4, 1e6):
-        for p in (0.5, 0.4, 0.1, 0.01, 1e-4):
-            n = int(np.ceil(mean / p))
-            mean_of, variance = n * p, n * p * (1 - p)
-            reach = (2.7 * np.sqrt(variance) + 0.5) * (0.5 - distance) * (2 * 0.02 / distance + 1)
-            for signed in (reach, -reach):
-                k = np.floor(mean_of + 0.5 + signed)
-                known = stats.binom(n, p).logpmf(k) + 0.5 * np.log(2 * np.pi * variance)
-                assert np.max(known + np.log(0.02 / distance**2 + 1)) < binomial._MARGIN
-
-
 @pytest.mark.parametrize("traced", [False, True])
 def test_parameters_broadcast_to_the_shape(traced: bool) -> None:
     seed = ops.convert_to_tensor(np.array([7, 0], "int32")) if traced else 7
@@ -95,8 +60,6 @@ def test_parameters_broadcast_to_the_shape(traced: bool) -> None:
     assert np.abs(drawn.mean((0, 2)) / [0.5, 50.0] - 1).max() < 0.15
     drawn = numbers(keras.random.beta((400, 2, 3), ops.convert_to_tensor(alpha), beta, seed=seed))
     np.testing.assert_allclose(drawn.mean(0), alpha / (alpha + beta), atol=0.08)
-    drawn = numbers(keras.random.binomial((400, 2, 3), np.array([[4], [900]]), [0.1, 0.5, 0.9], seed=seed))
-    np.testing.assert_allclose(drawn.mean(0), np.array([[4], [900]]) * [0.1, 0.5, 0.9], rtol=0.15)
 
 
 def test_a_number_and_a_tensor_of_it_draw_the_same() -> None:
@@ -109,11 +72,7 @@ def test_a_number_and_a_tensor_of_it_draw_the_same() -> None:
 def test_every_float_type_is_one_rounding_of_the_same_numbers(dtype: str) -> None:
     held = "float32" if dtype == "float64" and BACKEND == "jax" else dtype
     rounding = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-6, "float64": 2e-6}[held]
-    for draw, values in (
-        (keras.random.gamma, (2.5,)),
-        (keras.random.beta, (0.6, 3.0)),
-        (keras.random.binomial, (20, 0.4)),
-    ):
+    for draw, values in ((keras.random.gamma, (2.5,)), (keras.random.beta, (0.6, 3.0))):
         drawn = draw((300,), *values, dtype=dtype, seed=3)
         assert keras.backend.standardize_dtype(drawn.dtype) == held
         np.testing.assert_allclose(numbers(drawn), numbers(draw((300,), *values, seed=3)), rounding, 1e-4)
@@ -128,9 +87,6 @@ def test_every_float_type_is_one_rounding_of_the_same_numbers(dtype: str) -> Non
         lambda: keras.random.gamma((2,), 0.0),
         lambda: keras.random.gamma((2,), float("nan")),
         lambda: keras.random.beta((2,), 1.0, -1.0),
-        lambda: keras.random.binomial((2,), -1, 0.5),
-        lambda: keras.random.binomial((2,), 2**24 + 1, 0.5),
-        lambda: keras.random.binomial((2,), 3, 1.5),
     ],
 )
 def test_parameters_that_no_distribution_has_are_refused(draw: Callable[[], Any]) -> None:
@@ -142,16 +98,11 @@ def test_and_are_nan_where_only_the_device_knows() -> None:
     values = ops.convert_to_tensor([-1.0, 0.0, float("nan"), 2.0])
     assert np.isnan(numbers(keras.random.gamma((4,), values))).tolist() == [True, True, True, False]
     assert np.isnan(numbers(keras.random.beta((4,), 1.0, values))).tolist() == [True, True, True, False]
-    assert np.isnan(numbers(keras.random.binomial((4,), 5, values))).tolist() == [True, False, True, True]
 
 
 REFERENCES: dict[str, tuple[tables.Table, Callable[[np.ndarray], np.ndarray], float, float]] = {
     "normal": (tables.NORMAL, lambda x: -special.ndtri(x * 2.0**-32), 1, 2.0**31),
     "waiting": (tables.WAITING, lambda x: -np.log(x * 2.0**-31), 1, 2.0**31),
-    "log": (binomial._LOG, np.log, 1, 2.0**24),
-    "rest": (binomial._REST, lambda x: special.gammaln(x + 1) - x * np.log(x) + x, 1, 2.0**24),
-    "none": (binomial._NONE, lambda x: np.exp(-x), 2.0**-20, 15),
-    "deviance": (binomial._DEVIANCE, lambda z: (special.xlogy(z, z) + 1 - z) / (z - 1) ** 2, 1e-5, 0.9),
     "refusal": (
         gamma._REFUSAL,
         lambda w: (3 * (w - 1) - 1.5 * (w - 1) ** 2 + (w - 1) ** 3 - 3 * np.log(w)) / (w - 1) ** 4 / 9,
