@@ -16,9 +16,8 @@ from multilearn.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.metadata import EntryPoint
-    from typing import Any
 
-    from multilearn.protocols import Asked, Backend
+    from multilearn.protocols import Backend
 
 __all__ = [
     "GROUP",
@@ -27,7 +26,6 @@ __all__ = [
     "VARIABLE",
     "Choice",
     "announce",
-    "asked_by",
     "check_name",
     "choice",
     "chosen",
@@ -198,11 +196,3 @@ def _entry_points() -> Mapping[str, EntryPoint]:
 def _loaded(name: str) -> Backend:
     loaded: Backend = _entry_points()[name].load()()
     return loaded
-
-
-def asked_by(model: Any) -> Asked:
-    """What a model itself asks of a run or of an evaluation."""
-    from multilearn.protocols import Asked, UnderstandsCompiled
-
-    backend = load()
-    return backend.asked_by(model) if isinstance(backend, UnderstandsCompiled) else Asked()

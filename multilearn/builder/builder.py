@@ -38,7 +38,7 @@ from multilearn.learner.step_trace import TracingLearner
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
-from multilearn.protocols import Compiler, Device, FindsDevices
+from multilearn.protocols import Compiler, Device
 from multilearn.records.formats import check_extension
 from multilearn.renderers import Renderer
 from multilearn.run import trace
@@ -223,10 +223,10 @@ class LearnerBuilder(AsData):
         refuse_contradictions(self._settings)
         backend = backends.load()
         subject = backend.adopt(model, optimizer, lr)
-        asked = backends.asked_by(model)
+        asked = backend.asked_by(model)
         settings = self._settings.following(asked)
         refuse_unmeasured(settings, subject.scheduler)
-        if settings.device is not None and isinstance(backend, FindsDevices):
+        if settings.device is not None:
             backend.find_device(settings.device)
         seed = seeds.current()
         subject = replace(subject, scheduler=own(subject.scheduler))

@@ -122,7 +122,7 @@ class Evaluator:
         path = placed(self._location)
         with reading(path):
             refuse_unwritable(path)
-        asked = backends.asked_by(model)
+        asked = backends.load().asked_by(model)
         measured = self._measured(asked.metrics)
         options = EngineOptions(
             eval_metrics=of_device(measured),

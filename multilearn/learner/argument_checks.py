@@ -13,7 +13,7 @@ from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
 from multilearn.plain import whole
-from multilearn.protocols import AdoptsMetrics, Compiler, Device
+from multilearn.protocols import Compiler, Device
 from multilearn.run.log import Installer
 from multilearn.storage.layout import file_name
 
@@ -104,8 +104,7 @@ def as_metric(metric: Any) -> Any:
     keras = sys.modules.get("keras")
     if not isinstance(metric, str) and (keras is None or not isinstance(metric, getattr(keras, "Metric", ()))):
         return metric
-    backend = backends.load()
-    return backend.adopt_metric(metric) if isinstance(backend, AdoptsMetrics) else metric
+    return backends.load().adopt_metric(metric)
 
 
 def require_metric(metric: AnyMetric, split: str, plotted: bool) -> None:

@@ -22,7 +22,7 @@ def experiment_of(start: Start, weights: Weights) -> Experiment:
         device=run.settings.device or str(run.backend.devices()[0]),
         machine=environment.machine(),
         threads=environment.threads(),
-        numerics=environment.numerics(run.backend),
+        numerics=run.backend.numerics(),
         **start.described,
         trained=False,
         resumed_from=None if source is None else {"directory": str(source), "position": str(start.found.position)},

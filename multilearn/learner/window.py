@@ -15,7 +15,7 @@ from multilearn.events import Reading, Split, SplitEnded, Stepped
 from multilearn.learner.listeners import Listeners
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.protocols import Engine, EvalEngine, HostOutput, Moment, StepOutput, Verifying
+from multilearn.protocols import Engine, EvalEngine, HostOutput, Moment, StepOutput
 from multilearn.run.training_state import Progress
 
 __all__ = ["NanPolicy", "Pending", "Reporter"]
@@ -66,7 +66,7 @@ class Reporter:
 
     def begin(self, split: Split) -> None:
         """The first batch of an epoch is next."""
-        self._verify()
+        self.engine.verify()
         self._window = []
         self._told = time.monotonic()
         self.store.begin(split)
@@ -102,12 +102,7 @@ class Reporter:
             self.listeners.tell(Stepped(split, epoch, batch, update, rate, shown(readings)))
             if bad:
                 self._judge(readings[Loss.name].value, epoch, pending)
-        self._verify()
-
-    def _verify(self) -> None:
-        """Raise for what listeners, rules and loaders have changed if the steps cannot follow."""
-        if isinstance(self.engine, Verifying):
-            self.engine.verify()
+        self.engine.verify()
 
     def end(self, split: Split, epoch: int) -> None:
         """The last batch of an epoch was added: tell what is left, and the values over the whole epoch."""

@@ -5,13 +5,8 @@ Who writes a backend begins with `Backend` and `Engine`.
 
 from multilearn.protocols.arrays import ArrayOps, Batch, Device, Record, Tensor
 from multilearn.protocols.backend import (
-    AdoptsMetrics,
     Asked,
     Backend,
-    FindsDevices,
-    SettlesNumerics,
-    TellsNumerics,
-    UnderstandsCompiled,
 )
 from multilearn.protocols.engine import (
     Compiler,
@@ -22,8 +17,6 @@ from multilearn.protocols.engine import (
     HostOutput,
     StepOutput,
     Subject,
-    Verifying,
-    Weighed,
 )
 from multilearn.protocols.loader import Fingerprinted, Loader, StatefulLoader
 from multilearn.protocols.metric import (
@@ -44,7 +37,6 @@ from multilearn.protocols.trace import Phase, Traced, Walker
 
 __all__ = [
     "UNAVAILABLE",
-    "AdoptsMetrics",
     "AnyMetric",
     "ArrayOps",
     "Asked",
@@ -57,7 +49,6 @@ __all__ = [
     "Entry",
     "EvalEngine",
     "Example",
-    "FindsDevices",
     "Fingerprinted",
     "HostMetric",
     "HostOutput",
@@ -70,19 +61,14 @@ __all__ = [
     "Output",
     "Phase",
     "Record",
-    "SettlesNumerics",
     "State",
     "StatefulLoader",
     "StepOutput",
     "Subject",
     "Task",
-    "TellsNumerics",
     "Tensor",
     "Traced",
-    "UnderstandsCompiled",
-    "Verifying",
     "Walker",
-    "Weighed",
     "entry_of",
     "of_device",
 ]

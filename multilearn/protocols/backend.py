@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
+from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols.arrays import Device
 from multilearn.protocols.engine import (
     Engine,
@@ -18,25 +19,32 @@ from multilearn.protocols.engine import (
 if TYPE_CHECKING:
     from multilearn.protocols.metric import Metric
 
-__all__ = [
-    "AdoptsMetrics",
-    "Asked",
-    "Backend",
-    "FindsDevices",
-    "SettlesNumerics",
-    "TellsNumerics",
-    "UnderstandsCompiled",
-]
+__all__ = ["Asked", "Backend"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model itself asks of a run: `metrics` to measure on both splits, to have its steps run `eagerly`.
+
+    `notes`: sentences for the log, on what it asks for and does not get.
+    """
+
+    metrics: tuple[Metric, ...] = ()
+    eagerly: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Backend(Protocol):
-    """One framework: found through the entry-point group `multilearn.backends`."""
+    """One framework: found through the entry-point group `multilearn.backends`.
+
+    A backend extends this class. What is below `eval_engine` has a default, for a framework that knows nothing of it.
+    """
 
     @property
     def name(self) -> str: ...
     def devices(self) -> Sequence[Device]: ...
     def seed(self, n: int) -> None:
-        """Start every random stream of the framework anew."""
+        """Start every random stream of the framework from `n`."""
         ...
 
     def versions(self) -> Mapping[str, str]: ...
@@ -55,62 +63,43 @@ class Backend(Protocol):
         """
         ...
 
-
-@runtime_checkable
-class TellsNumerics(Protocol):
-    """A backend that knows what its framework's settings do to roundings."""
-
-    def numerics(self) -> Mapping[str, str | bool | int]:
-        """For `experiment.json`: `tf32`, `onednn`, `deterministic`, numbers of threads by names that end so."""
-        ...
-
-
-@runtime_checkable
-class FindsDevices(Protocol):
-    """A backend that knows a device by several names, and which there are, before there is anything to train."""
-
     def find_device(self, name: str) -> Device:
-        """The device called `name`, such as `"cuda"`. Raises `ConfigurationError`, naming those that there are."""
-        ...
+        """The device called `name`, such as `"gpu:0"`. Raises `ConfigurationError`, naming those that there are."""
+        devices = self.devices()
+        for device in devices:
+            if name in (str(device), device.kind):
+                return device
+        raise ConfigurationError(
+            f"The device must be one that {self.name} sees here: {', '.join(map(str, devices))}.",
+            received=repr(name),
+            remedy="Leave .devices(...) out for the first of them.",
+        )
 
+    def asked_by(self, model: Any) -> Asked:
+        """What `model`, as `build` takes it, asks for: it may carry with it how it is to be trained.
 
-@runtime_checkable
-class SettlesNumerics(Protocol):
-    """A backend that can have its framework compute as a seeded experiment needs it."""
+        Raises `ConfigurationError` for what cannot be had.
+        """
+        return Asked()
+
+    def adopt_metric(self, metric: Any) -> Metric:
+        """The framework's metric, or the one that it knows by a name, as one of ours, or a refusal with the remedy."""
+        adopted: Metric = metric
+        return adopted
 
     def settle(self, deterministic: bool) -> None:
         """Have no factors rounded (TF32); on request, have the same computation give the same bits, also on a GPU.
 
-        Raises `BackendError`, with nothing changed, where it is too late for it.
+        Raises `BackendError`, with nothing changed, where it cannot be had, or not any more.
         """
-        ...
+        if deterministic:
+            raise BackendError(
+                f"The backend {self.name} does not say how to make it deterministic.",
+                received="set_seed(..., deterministic=True)",
+                remedy="Leave deterministic out.",
+            )
 
-
-@runtime_checkable
-class AdoptsMetrics(Protocol):
-    """A backend whose framework has metrics of its own."""
-
-    def adopt_metric(self, metric: Any) -> Metric:
-        """The framework's metric, or the one that it knows by a name, as one of ours, or a refusal with the remedy."""
-        ...
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a model itself asks of a run: `metrics` to measure on both splits, to have its steps run `eagerly`.
-
-    `notes`: sentences for the log, on what it asks for and does not get.
-    """
-
-    metrics: tuple[Metric, ...] = ()
-    eagerly: bool = False
-    notes: tuple[str, ...] = ()
-
-
-@runtime_checkable
-class UnderstandsCompiled(Protocol):
-    """A backend whose models may carry with them how they are to be trained."""
-
-    def asked_by(self, model: Any) -> Asked:
-        """What `model`, as `build` takes it, asks for. Raises `ConfigurationError` for what cannot be had."""
-        ...
+    def numerics(self) -> Mapping[str, str | bool | int]:
+        """What the framework's settings do to roundings, for `experiment.json`: `tf32`, `onednn`, `deterministic`,
+        numbers of threads by names that end so."""
+        return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from multilearn.protocols.arrays import Batch, Record
 from multilearn.protocols.scheduler import LRScheduler
@@ -23,8 +23,6 @@ __all__ = [
     "HostOutput",
     "StepOutput",
     "Subject",
-    "Verifying",
-    "Weighed",
 ]
 
 
@@ -78,6 +76,18 @@ class Engine(Protocol):
         """Take over a record. Everything is checked before anything is touched: raises `RecordMismatch`."""
         ...
 
+    def nbytes(self) -> int:
+        """How many uncompressed bytes reading a record for this engine may take: `checkpoint.nbytes(self.record())`,
+        without making the record if that is possible."""
+        ...
+
+    def verify(self) -> None:
+        """Raise `ConfigurationError` for what code beside the steps has changed and steps cannot follow.
+
+        Called after listeners, rules and loaders have had their turn. By default nothing is checked.
+        """
+        return
+
     def finish(self) -> None:
         """Training is over, and its last record made: averaged weights, where the optimizer keeps any, become the
         model's. No step follows."""
@@ -85,24 +95,6 @@ class Engine(Protocol):
 
     def release(self) -> None:
         """Put the state back into the model object; called once, however `fit` ends."""
-        ...
-
-
-@runtime_checkable
-class Weighed(Protocol):
-    """An engine that knows how large its records are without making one."""
-
-    def nbytes(self) -> int:
-        """How many uncompressed bytes reading a record for this engine may take: see `checkpoint.nbytes`."""
-        ...
-
-
-@runtime_checkable
-class Verifying(Protocol):
-    """An engine that notices what code beside the steps has changed and steps cannot follow."""
-
-    def verify(self) -> None:
-        """Raise `ConfigurationError` for it. Called after listeners, rules and loaders have had their turn."""
         ...
 
 
@@ -130,6 +122,10 @@ class EvalEngine(Protocol):
     def restore(self, model: Record) -> None:
         """Go on with the part `model` of a record, checked before anything is touched: raises `RecordMismatch`."""
         ...
+
+    def verify(self) -> None:
+        """As that of an `Engine`."""
+        return
 
     def release(self) -> None: ...
 

@@ -14,9 +14,9 @@ from typing import Any
 from zlib import crc32
 
 from multilearn.checkpoint import HostTensor
-from multilearn.protocols import Backend, TellsNumerics
+from multilearn.protocols import Backend
 
-__all__ = ["Weights", "fingerprint", "machine", "numerics", "threads", "versions"]
+__all__ = ["Weights", "fingerprint", "machine", "threads", "versions"]
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -72,11 +72,6 @@ def versions(backend: Backend) -> dict[str, str]:
 def threads() -> dict[str, str | None]:
     """The settings of the environment that change how sums are split over threads, and so their rounding."""
     return {name: os.environ.get(name) for name in _THREADS} | {"cpus": str(os.cpu_count())}
-
-
-def numerics(backend: Backend) -> dict[str, str | bool | int]:
-    """What the framework's settings do to roundings, where the backend tells: TF32, oneDNN, determinism, threads."""
-    return dict(backend.numerics()) if isinstance(backend, TellsNumerics) else {}
 
 
 def machine() -> dict[str, str]:

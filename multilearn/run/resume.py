@@ -13,13 +13,12 @@ from multilearn.checkpoint import (
     Contents,
     MpkGzRecorder,
     Recorder,
-    nbytes,
 )
 from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError
 from multilearn.events import START, Position, Split
 from multilearn.history import Monitor
-from multilearn.protocols import Engine, Record, Weighed
+from multilearn.protocols import Engine, Record
 from multilearn.records.journal import Journal
 from multilearn.run.attempt import holds_traces
 from multilearn.run.experiment import earlier
@@ -162,7 +161,7 @@ def locate(resume: Resume, path: Path, recorder: Recorder | None = None) -> Loca
 
 def limits_of(engine: Engine) -> dict[str, int]:
     """How many uncompressed bytes each part of a record for this engine may have."""
-    needed = engine.nbytes() if isinstance(engine, Weighed) else nbytes(engine.record())
+    needed = engine.nbytes()
     return {"model": needed, "optim": needed, "scheduler": max(needed, _SCHEDULE_LIMIT)}
 
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from multilearn.environment_variables import SEED as VARIABLE
 from multilearn.environment_variables import read
-from multilearn.errors import BackendError, ConfigurationError
+from multilearn.errors import ConfigurationError
 from multilearn.plain import whole
-from multilearn.protocols import Backend, SettlesNumerics
 
 __all__ = ["VARIABLE", "current", "drawn_again", "origin", "set_seed"]
 
@@ -25,7 +24,7 @@ def set_seed(n: int, deterministic: bool = False) -> None:
 
     Call it before the model is made: its weights are drawn there. It also seeds Python's and numpy's global
     generators, and has the framework multiply in full float32 (no TF32). The environment variable `MULTILEARN_SEED`
-    wins over `n`. Called again, it starts every stream anew.
+    wins over `n`. Called again, it restarts every stream.
 
     With `deterministic`, equal runs are equal bit for bit on GPUs too, where operations are slower then and some are
     refused by the framework; on CPUs they are without it. Call it before anything else of the framework then; for the
@@ -43,7 +42,7 @@ def set_seed(n: int, deterministic: bool = False) -> None:
             origin = f"{VARIABLE}, instead of the script's {asked}"
         asked = forced
     framework = backend.load()
-    _settle(framework, deterministic)
+    framework.settle(bool(deterministic))
     _current, _origin = asked, origin
     random.seed(asked)
     np.random.seed(asked & 0xFFFFFFFF)
@@ -71,17 +70,6 @@ def drawn_again() -> int:
 def origin() -> str:
     """Where the seed in force came from, for the log."""
     return _origin
-
-
-def _settle(framework: Backend, deterministic: bool) -> None:
-    if isinstance(framework, SettlesNumerics):
-        framework.settle(bool(deterministic))
-    elif deterministic:
-        raise BackendError(
-            f"The backend {framework.name} does not say how to make it deterministic.",
-            received="set_seed(..., deterministic=True)",
-            remedy="Leave deterministic out.",
-        )
 
 
 def _from_environment() -> int | None:

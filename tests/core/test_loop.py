@@ -24,7 +24,7 @@ from multilearn.learner.loop import Course, Loop
 from multilearn.learner.window import Reporter
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.protocols import HostOutput, Record, StepOutput
+from multilearn.protocols import Engine, HostOutput, Record, StepOutput
 from multilearn.renderers import SilentRenderer
 from multilearn.run.training_state import Plan, Progress
 
@@ -42,7 +42,7 @@ class OnDevice:
 
 
 @dataclass
-class ScriptedEngine:
+class ScriptedEngine(Engine):
     """A batch is `(loss, count)`: that is what comes out of it."""
 
     steps: list[tuple[float, bool]] = field(default_factory=list)

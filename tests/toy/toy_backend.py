@@ -9,11 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.checkpoint import HostTensor, require_match
+from multilearn.checkpoint import HostTensor, nbytes, require_match
 from multilearn.errors import ConfigurationError, DataError, RecordError
 from multilearn.metrics import NumpyOps
 from multilearn.outputs import ClassificationOutput
-from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, LRScheduler, Record, StepOutput, Subject
+from multilearn.protocols import (
+    Backend,
+    Batch,
+    Engine,
+    EngineOptions,
+    EvalEngine,
+    Example,
+    HostOutput,
+    LRScheduler,
+    Record,
+    StepOutput,
+    Subject,
+)
 from multilearn.schedulers import Constant
 
 __all__ = [
@@ -103,7 +115,7 @@ class ToyDevice:
         return f"{self.kind}:{self.index}"
 
 
-class ToyEngine:
+class ToyEngine(Engine):
     """See `Engine`: the model's own arrays are replaced by every update."""
 
     def __init__(self, subject: Subject, options: EngineOptions) -> None:
@@ -144,6 +156,9 @@ class ToyEngine:
         self._velocity, self._updates = _arrays(record["optim"]["velocity"]), record["optim"]["updates"]
         STREAM.seed, STREAM.drawn = record["random"]["seed"], record["random"]["drawn"]
 
+    def nbytes(self) -> int:
+        return nbytes(self.record())
+
     def finish(self) -> None:
         """No averages are kept."""
 
@@ -165,7 +180,7 @@ class ToyEngine:
         return {name: np.zeros_like(array) for name, array in self._model.weights.items()}
 
 
-class ToyEvalEngine:
+class ToyEvalEngine(EvalEngine):
     """See `EvalEngine`: a checkpoint's arrays are in a model of its own."""
 
     def __init__(self, task: Any, options: EngineOptions) -> None:
@@ -195,7 +210,7 @@ class ToyEvalEngine:
         """Nothing was changed."""
 
 
-class ToyBackend:
+class ToyBackend(Backend):
     """What the entry point names."""
 
     name = "toy"

@@ -115,7 +115,6 @@ class KerasEngine(OpenedModel, ABC):
             yield from traced_variables(self._task, Phase.UPDATE)
 
     def verify(self) -> None:
-        """See `multilearn.protocols.Verifying`."""
         self._fixed.verify()
 
     def nbytes(self) -> int:

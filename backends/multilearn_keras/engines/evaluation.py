@@ -83,6 +83,9 @@ class KerasEvalEngine(OpenedModel, ABC):
             self._derived = Derived(self._task, self._pairs(self._values))
             self._set_up()
 
+    def verify(self) -> None:
+        """Nothing is trained that could be changed."""
+
     def release(self) -> None:
         """Nothing was changed."""
 
