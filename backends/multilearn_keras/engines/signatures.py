@@ -17,7 +17,6 @@ __all__ = [
     "Pattern",
     "declared_open",
     "input_axes_open",
-    "merged",
     "patterned",
     "shapes",
     "signature",
@@ -80,14 +79,6 @@ def _opened(shape: tuple[int | None, ...], axes: frozenset[int]) -> tuple[int | 
     if not axes:
         return (None, *shape[1:]) if shape else shape
     return tuple(None if not axis or axis in axes else length for axis, length in enumerate(shape))
-
-
-def merged(patterns: Sequence[Pattern]) -> Pattern:
-    """The lengths that all of them have in common."""
-    return tuple(
-        tuple(lengths[0] if len(set(lengths)) == 1 else None for lengths in zip(*shapes, strict=True))
-        for shapes in zip(*patterns, strict=True)
-    )
 
 
 def input_axes_open(arrays: Sequence[Any], model: Any) -> list[frozenset[int]]:

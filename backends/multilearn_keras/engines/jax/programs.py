@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -13,13 +12,9 @@ import numpy as np
 from multilearn.protocols import HostOutput, StepOutput
 from multilearn_keras.engines.eager import EagerSteps
 from multilearn_keras.engines.packed import Layout, Measures, Packed, packed
+from multilearn_keras.engines.recent import RecentlyUsed
 
 __all__ = ["Programs", "asks_for_value", "fetched"]
-
-_log = logging.getLogger("multilearn")
-
-_KEPT = 64
-"""Programs of one kind of step that are kept: another one is compiled anew."""
 
 Program = Callable[..., Any]
 Function = Callable[..., tuple[Any, Measures]]
@@ -37,40 +32,23 @@ class Programs:
         self._function = function
         self._eager = eager
         self._donated = (0,) if donated else ()
-        self._programs: dict[Hashable, Program] = {}
-        self._told = False
+        self._programs = RecentlyUsed()
 
     def __call__(self, key: Hashable, *arguments: Any) -> tuple[Any, Measures]:
         """`key`: equal for arguments of equal structure, types and shapes."""
-        program = self._programs.pop(key, None)
+        program = self._programs.get(key)
         if program is None:
             program = self._compiled()
-            self._make_room()
-        # used last: the one that goes first is the one not used for longest
-        self._programs[key] = program
+            self._programs.put(key, program, self._kind)
         try:
-            found: tuple[Any, Measures] = program(*arguments)
+            returned: tuple[Any, Measures] = program(*arguments)
         except Exception as error:
             if program is self._function or not self._eager.accepts(self._kind, error):
                 raise
         else:
-            return found
-        self._programs[key] = self._function
+            return returned
+        self._programs.put(key, self._function, self._kind)
         return self._function(*arguments)
-
-    def _make_room(self) -> None:
-        if len(self._programs) < _KEPT:
-            return
-        del self._programs[next(iter(self._programs))]
-        if not self._told:
-            self._told = True
-            _log.warning(
-                "Steps of %s have had more than %d combinations of shapes, and JAX compiles a program for each: only "
-                "the last %d are kept. Pad the batches to a few lengths.",
-                self._kind,
-                _KEPT,
-                _KEPT,
-            )
 
     def _compiled(self) -> Program:
         layouts: list[Layout] = []

@@ -1,14 +1,14 @@
 """Steps as TensorFlow graphs: traced once for a class of batches, then called with nothing in between.
 
 A class of batches shares structure, types, and the lengths of all axes but the open ones: the first, and those that the
-model declares to be of any length. Where others vary, there is a graph for each of a few lengths, then one for all.
+model declares to be of any length.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,12 @@ from multilearn.data.aligned import is_lent
 from multilearn_keras.devices import has_gpu
 from multilearn_keras.engines.eager import EagerSteps
 from multilearn_keras.engines.packed import Measures, Packed, packed
-from multilearn_keras.engines.signatures import Open, Pattern, merged, patterned, structure
+from multilearn_keras.engines.recent import RecentlyUsed
+from multilearn_keras.engines.signatures import Open, Pattern, patterned, structure
 
 __all__ = ["Graphs", "Step", "left_as_it_is", "left_measured"]
 
 _log = logging.getLogger("multilearn")
-
-_LENGTHS = 16
-"""Graphs of one kind for lengths that nobody announced."""
 
 Graph = Callable[..., Any]
 Left = Callable[[Any], tuple[list[Any], Callable[[Sequence[Any]], Any]]]
@@ -45,16 +43,6 @@ class Step:
     left: Left
 
 
-@dataclass
-class _Family:
-    """Batches that differ in lengths alone."""
-
-    open: Open
-    known: list[Pattern] = field(default_factory=list)
-    wide: Pattern | None = None
-    narrow_only: bool = False
-
-
 class Graphs:
     """The graphs of one engine. `opened` says which axes a batch declares to be open.
 
@@ -64,8 +52,8 @@ class Graphs:
     def __init__(self, opened: Callable[[Any], Open], exact: frozenset[Pattern] = frozenset()) -> None:
         self._opened = opened
         self._exact = exact
-        self._families: dict[Hashable, _Family] = {}
-        self._graphs: dict[Hashable, Graph] = {}
+        self._open: dict[Hashable, Open] = {}
+        self._graphs = RecentlyUsed()
         self._eager = EagerSteps(_asks_for_value)
         # a GPU has to have a copy anyhow
         self._borrows = not has_gpu()
@@ -74,16 +62,16 @@ class Graphs:
         """What `step` makes of a batch and of 0-d tensors."""
         arrays = [self._tensor(leaf) for leaf in flat(batch)]
         of = step.kind, step.function, structure(batch)
-        family = self._families.get(of)
-        if family is None:
-            family = self._families[of] = _Family(self._opened(batch))
+        axes = self._open.get(of)
+        if axes is None:
+            axes = self._open[of] = self._opened(batch)
         lengths = tuple(tuple(array.shape) for array in arrays)
         compiled = lengths in self._exact
-        pattern = lengths if compiled else patterned(lengths, family.open)
+        pattern = lengths if compiled else patterned(lengths, axes)
         graph = self._graphs.get((of, pattern, compiled))
         if graph is None:
             made = _Making(step, mapped(_nothing, batch), arrays, scalars)
-            graph = self._compiled(of, pattern, made) if compiled else self._plain(of, family, pattern, made)
+            graph = self._compiled(of, pattern, made) if compiled else self._plain(of, pattern, made)
         return graph(arrays, *scalars)
 
     def _tensor(self, leaf: Any) -> tf.Tensor:
@@ -94,62 +82,31 @@ class Graphs:
 
     def _compiled(self, of: Hashable, pattern: Pattern, made: _Making) -> Graph:
         """By XLA; if it cannot, without."""
-        key = of, pattern, True
 
         def attempted(arrays: list[tf.Tensor], *scalars: tf.Tensor) -> Any:
             try:
                 graph = made.traced(pattern, compiled=True)
                 result = graph(arrays, *scalars)
             except (tf.errors.OpError, TypeError, ValueError, NotImplementedError, AttributeError) as error:
-                family = self._families[of]
-                graph = self._plain(of, family, patterned(pattern, family.open), made)
+                graph = self._plain(of, patterned(pattern, self._open[of]), made)
                 result = graph(arrays, *scalars)
                 # it is XLA's fault only if the step can do without
                 _log.warning("Steps of %s run without XLA, which refuses them: %s", made.step.kind, _line(error))
-            self._graphs[key] = graph
+            self._graphs.put((of, pattern, True), graph, made.step.kind)
             return result
 
         return attempted
 
-    def _plain(self, of: Hashable, family: _Family, pattern: Pattern, made: _Making) -> Graph:
-        if (of, pattern, False) in self._graphs:
-            return self._graphs[of, pattern, False]
-        if len(family.known) >= _LENGTHS and not family.narrow_only:
-            wide = self._wide(of, family, pattern, made)
-            if wide is not None:
-                return wide
-        graph: Graph | None = None
-        if any(family.open):
+    def _plain(self, of: Hashable, pattern: Pattern, made: _Making) -> Graph:
+        graph = self._graphs.get((of, pattern, False))
+        if graph is None and any(self._open[of]):
             graph = _without_error(lambda: made.traced(pattern))
             if graph is None:
                 # the step asks for a length: there is a graph for each
-                family.open = tuple(frozenset() for _ in family.open)
-                return self._plain(of, family, made.lengths(), made)
+                self._open[of] = tuple(frozenset() for _ in self._open[of])
+                return self._plain(of, patterned(made.lengths(), ()), made)
         graph = graph or self._traced_or_eager(made, pattern)
-        family.known.append(pattern)
-        self._graphs[of, pattern, False] = graph
-        if len(family.known) > _LENGTHS:
-            del self._graphs[of, family.known.pop(0), False]
-        return graph
-
-    def _wide(self, of: Hashable, family: _Family, pattern: Pattern, made: _Making) -> Graph | None:
-        """One graph for all further lengths; None if the step cannot be traced so."""
-        wide = merged([*family.known, pattern] if family.wide is None else [family.wide, pattern])
-        if wide == family.wide:
-            return self._graphs[of, wide, False]
-        graph = _without_error(lambda: made.traced(wide))
-        if graph is None:
-            family.narrow_only = True
-            return None
-        if family.wide is None:
-            _log.warning(
-                "Steps of %s have had %d combinations of lengths; one graph takes all further ones. A run that is "
-                "resumed may differ in the last digit: declare the axes that vary, by keras.Input((None, ...)).",
-                made.step.kind,
-                _LENGTHS,
-            )
-        family.wide = wide
-        self._graphs[of, wide, False] = graph
+        self._graphs.put((of, pattern, False), graph, made.step.kind)
         return graph
 
     def _traced_or_eager(self, made: _Making, pattern: Pattern) -> Graph:
@@ -171,7 +128,7 @@ class _Making:
     scalars: Sequence[tf.Tensor]
 
     def lengths(self) -> Pattern:
-        return patterned(tuple(tuple(array.shape) for array in self.arrays), ())
+        return tuple(tuple(array.shape) for array in self.arrays)
 
     def traced(self, pattern: Pattern, compiled: bool = False) -> Graph:
         rebuilt: list[Any] = []
