@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from multilearn.errors import BackendError
-from multilearn_keras.devices import available
+from multilearn_keras.devices import has_gpu
 
 __all__ = ["numerics", "settle"]
 
@@ -52,7 +52,7 @@ def _settle_jax(deterministic: bool) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if deterministic and _XLA not in flags.split():
         os.environ["XLA_FLAGS"] = f"{flags} {_XLA}".strip()
-        if xla_bridge.backends_are_initialized() and any(device.kind == "gpu" for device in available()):
+        if xla_bridge.backends_are_initialized() and has_gpu():
             os.environ["XLA_FLAGS"] = flags
             raise BackendError(
                 "JAX reads once what it does on a GPU, and has done so.",
@@ -78,7 +78,7 @@ def _torch_numerics() -> dict[str, str | bool | int]:
     import torch
 
     return {
-        "tf32": _has_gpu() and _torch_rounds(torch.backends),
+        "tf32": has_gpu() and _torch_rounds(torch.backends),
         "onednn": bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "intra_op_threads": torch.get_num_threads(),
@@ -99,7 +99,7 @@ def _tensorflow_numerics() -> dict[str, str | bool | int]:
     from tensorflow.python.framework import config
 
     return {
-        "tf32": _has_gpu() and tf.config.experimental.tensor_float_32_execution_enabled(),
+        "tf32": has_gpu() and tf.config.experimental.tensor_float_32_execution_enabled(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false"),
         "deterministic": bool(config.is_op_determinism_enabled()),
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
@@ -114,11 +114,7 @@ def _jax_numerics() -> dict[str, str | bool | int]:
     exact = {"highest", "float32", "bf16_bf16_f32_x6", "f32_f32_f32", "f64_f64_f64"}
     precision = jax.config.jax_default_matmul_precision
     return {
-        "tf32": _has_gpu() and str(precision).lower() not in exact,
+        "tf32": has_gpu() and str(precision).lower() not in exact,
         "onednn": any(flag in ("--xla_cpu_use_onednn", "--xla_cpu_use_onednn=true") for flag in flags),
         "deterministic": any(flag.startswith("--xla_gpu_deterministic_ops") and "false" not in flag for flag in flags),
     }
-
-
-def _has_gpu() -> bool:
-    return any(device.kind == "gpu" for device in available())

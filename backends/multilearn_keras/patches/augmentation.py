@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable
-from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
 from multilearn.errors import ConfigurationError
+from multilearn_keras.keras_internals import inside
+from multilearn_keras.patches.copies import on_a_copy
 from multilearn_keras.patches.elastic import elastic_transform
 from multilearn_keras.random.draws import Draws
 
@@ -44,9 +45,9 @@ def replace_images(module: Any, draws: Draws, chosen: Callable[[], bool]) -> Non
 
 def adjust_layers(chosen: Callable[[], bool]) -> None:
     """In the layers: nothing is written to, and AugMix chooses by draws of its own once `chosen` says so."""
-    brightness = resolve_name(f"keras.src.{_LAYERS}.random_brightness:RandomBrightness")
-    brightness.transform_images = _on_a_copy(brightness.transform_images)
-    mixing = resolve_name(f"keras.src.{_LAYERS}.aug_mix")
+    brightness = inside(f"{_LAYERS}.random_brightness:RandomBrightness")
+    brightness.transform_images = on_a_copy(brightness.transform_images, 1)
+    mixing = inside(f"{_LAYERS}.aug_mix")
     setattr(mixing.AugMix, _DRAWN, property(_DrawnLayer))
     mixing.py_random = SimpleNamespace(choice=lambda seq: _DRAWN if chosen() else random.choice(seq))
 
@@ -60,8 +61,8 @@ def _affine(original: Callable[..., Any], draws: Draws, chosen: Callable[[], boo
         transform: Any,
         interpolation: str = "bilinear",
         fill_mode: str = "constant",
-        fill_value: Any = 0,
-        data_format: str | None = None,
+        *rest: Any,
+        **more: Any,
     ) -> Any:
         if fill_mode == "wrap" and chosen():
             raise ConfigurationError(
@@ -71,19 +72,9 @@ def _affine(original: Callable[..., Any], draws: Draws, chosen: Callable[[], boo
                 remedy='Choose "reflect", "nearest" or "constant", or leave out set_seed.',
             )
         copy = draws.backend.numpy.copy(draws.backend.convert_to_tensor(transform))
-        return original(images, copy, interpolation, fill_mode, fill_value, data_format)
+        return original(images, copy, interpolation, fill_mode, *rest, **more)
 
     return affine
-
-
-def _on_a_copy(original: Callable[..., Any]) -> Callable[..., Any]:
-    """On PyTorch it adds to the images themselves, which are also somebody else's."""
-
-    @functools.wraps(original)
-    def transform(self: Any, images: Any, transformation: Any, training: bool = True) -> Any:
-        return original(self, self.backend.numpy.copy(images), transformation, training)
-
-    return transform
 
 
 class _DrawnLayer:

@@ -24,6 +24,7 @@ from keras import ops
 from multilearn_keras.devices import has_gpu
 from multilearn_keras.keras_internals import inside
 from multilearn_keras.patches import losses as loss_agreement
+from multilearn_keras.patches.copies import on_a_copy
 
 __all__ = ["INSIDE", "install"]
 
@@ -50,7 +51,7 @@ def install() -> None:
     if backend == "torch":
         nn, losses = inside("backend.torch.nn"), inside("losses.loss")
         nn.dot_product_attention = _without_unattending_queries(nn.dot_product_attention)
-        losses.apply_mask = _on_a_copy(losses.apply_mask)
+        losses.apply_mask = on_a_copy(losses.apply_mask, 0)
     if backend == "tensorflow":
         numpy = inside("backend.tensorflow.numpy")
         numpy.matmul, numpy.einsum = _rounded(numpy.matmul, 0), _rounded(numpy.einsum, 1)
@@ -81,14 +82,6 @@ def _without_unattending_queries(original: Callable[..., Any]) -> Callable[..., 
         return original(query, key, value, bias, mask, *rest, **options)
 
     return dot_product_attention
-
-
-def _on_a_copy(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def apply_mask(sample_weight: Any, *args: Any, **options: Any) -> Any:
-        return original(None if sample_weight is None else ops.copy(sample_weight), *args, **options)
-
-    return apply_mask
 
 
 def _rounded(original: Callable[..., Any], first: int) -> Callable[..., Any]:
