@@ -7,7 +7,6 @@ from pathlib import Path
 
 from multilearn.learner.settings import Settings
 from multilearn.run import grid_cell
-from multilearn.run.attempt import holds_run
 from multilearn.run.directory import begin, refuse_existing_run, refuse_unusable, rewind
 from multilearn.run.integrity import damages
 from multilearn.run.obstacles import refuse_obstacles
@@ -35,8 +34,7 @@ def _allowed(settings: Settings, path: Path, backend: str, seed: int) -> Resume 
     refuse_unusable(RunDirectory(path), saves=settings.recorder is not None, logs=settings.application_log is not None)
     if resume is not None and resume.directory is not None:
         refuse_obstacles(RunDirectory(resume.directory))
-    if holds_run(path):
-        resume = grid_cell.resumed(resume, settings.directory.written, path, backend, seed)
+    resume = grid_cell.resumed(resume, settings.directory.written, path, backend, seed)
     if resume is not None and resume.is_of(path):
         # also if it is named like another run's: what is resumed must never be overwritten
         return replace(resume, directory=None, written=None)

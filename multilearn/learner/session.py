@@ -34,8 +34,10 @@ def in_session(
         experiment.write(run.experiment)
 
     loop.on_first_batch = trained
+    if (of_grid := cell.current()) is not None:
+        experiment = experiment.with_facts(command=of_grid.command)
     experiment.write(run.experiment)
-    cell.began(run.path, loop.progress.position if experiment.sessions[-1].resumed_from else None)
+    cell.began(run.path)
     backend = experiment.sessions[-1].backend
     origin = seeds.origin() if experiment.seed == seeds.current() else "the run's own"
     _log.info("Training on %s, seed %s (%s), in %s.", backend, experiment.seed, origin, printable(str(run.path)))
@@ -53,6 +55,10 @@ def in_session(
     reason = None if loop.completed else loop.interrupter.reason
     outcome = "completed" if reason is None else "stopped"
     _log.info("The run is %s at %s%s.", outcome, loop.progress.position, f" ({printable(reason)})" if reason else "")
-    place = str(loop.progress.position)
-    experiment.ended(outcome=outcome, reason=reason, position=place, restored=restored()).write(run.experiment)
-    cell.ended(run.path, loop.progress.position, finished=reason is None or loop.by_rule)
+    experiment.ended(
+        outcome=outcome,
+        reason=reason,
+        position=str(loop.progress.position),
+        finished=reason is None or loop.by_rule,
+        restored=restored(),
+    ).write(run.experiment)

@@ -30,8 +30,10 @@ class Session:
     """One process at work on a run. `ended` is None while it is, and stays so if it is killed.
 
     `trained`: whether it trained a batch, None where an earlier version recorded nothing of it; `outcome`: `completed`,
-    `stopped` (for `reason`) or `failed` (with `error`); `position`: how far it came; `restored`: the epoch whose
-    weights `fit` returned, None where those were the last ones. What it ran on, and with which data: see `evidence`.
+    `stopped` (for `reason`) or `failed` (with `error`); `position`: how far it came; `finished`: whether there is
+    nothing left to train, None where it was not recorded; `restored`: the epoch whose weights `fit` returned, None
+    where those were the last ones; `command`: of a grid, which command started it. What it ran on, and with which data:
+    see `evidence`.
     `others`: what another version of this library wrote besides.
     """
 
@@ -51,7 +53,9 @@ class Session:
     reason: str | None = None
     error: str | None = None
     position: str | None = None
+    finished: bool | None = None
     restored: int | None = None
+    command: str | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -60,6 +64,11 @@ class Session:
         names = {each.name for each in fields(cls)} - {"others"}
         known = {name: value for name, value in entry.items() if name in names and _fits(name, value)}
         return cls(**known, others={name: value for name, value in entry.items() if name not in names})
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to train: all epochs are trained, or a rule of early stopping ended it."""
+        return self.outcome == "completed" or self.finished is True
 
     def to_entry(self) -> dict[str, Any]:
         """As it is written."""
@@ -155,4 +164,4 @@ def _fits(name: str, value: Any) -> bool:
     default = getattr(Session(), name)
     if isinstance(default, (str, dict)):
         return isinstance(value, type(default))
-    return value is None or isinstance(value, {"restored": int, "trained": bool}.get(name, str))
+    return value is None or isinstance(value, {"restored": int, "trained": bool, "finished": bool}.get(name, str))

@@ -1,7 +1,6 @@
-"""What a script does as one cell of a grid, `multilearn run --seeds`: it goes on by itself, and reports its runs.
+"""What a script does as one cell of a grid, `multilearn run --seeds`: its runs resume by themselves, and are reported.
 
-The grid names a file in an environment variable. To it this process appends a JSON line for each run that begins and
-that ends; what else is in it is the business of `multilearn.commands.grid.cells`.
+The grid says so in an environment variable. Each run adds a JSON line to the report: its directory, and its full path.
 """
 
 from __future__ import annotations
@@ -9,85 +8,90 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from multilearn.errors import DirectoryError
+from multilearn.run.attempt import holds_run
 from multilearn.run.experiment import read_document
 from multilearn.run.resume import Resume
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.location import readable
-from multilearn.storage.own_files import own_folder
 
-if TYPE_CHECKING:
-    from multilearn.events import Position
-
-__all__ = ["VARIABLE", "append", "began", "ended", "resumed"]
+__all__ = ["VARIABLE", "GridCell", "began", "current", "resumed"]
 
 VARIABLE = "MULTILEARN_CELL"
 
 _begun: set[Path] = set()
 
 
+@dataclass(frozen=True)
+class GridCell:
+    """`report`: where runs are reported; `command`: what tells the grid's script and arguments from any other;
+    `placeholders`: what must be in the directory of a run, for there are several of them."""
+
+    report: str
+    command: str
+    placeholders: tuple[str, ...] = ()
+
+    def environment(self) -> dict[str, str]:
+        """The variable that makes a process work on this cell."""
+        return {VARIABLE: json.dumps([self.report, self.command, *self.placeholders])}
+
+
+def current() -> GridCell | None:
+    """The cell that this process works on; None where it is not started by a grid."""
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return None
+    report, command, *placeholders = json.loads(text)
+    return GridCell(report, command, tuple(placeholders))
+
+
 def resumed(resume: Resume | None, declared: str, path: Path, backend: str, seed: int) -> Resume | None:
-    """What a run whose directory holds one already resumes: in a grid its latest checkpoint.
+    """What a run resumes: in a grid the latest checkpoint, where its directory holds a run already.
 
     `declared`: the directory as the script has it.
 
     What the script says of a checkpoint of this very directory stands, and so does all that it says of one in which
-    this process itself has begun a run. Raises `DirectoryError` where it is the run of another cell.
+    this process itself has begun a run. Raises `DirectoryError` for a directory that cells share, or that holds the
+    run of another cell.
     """
-    if not _of_grid() or path.resolve() in _begun:
+    cell = current()
+    if cell is None or path.resolve() in _begun:
         return resume
-    _refuse_another_cell(declared, path, backend, seed)
+    if lacking := [name for name in cell.placeholders if name not in declared]:
+        raise DirectoryError(
+            "Each cell of a grid needs its own directory.",
+            received=f"{declared!r}, without {' and '.join(lacking)}",
+            remedy=f'Write LearnerBuilder("{"-".join([declared, *lacking])}").',
+        )
+    if not holds_run(path):
+        return resume
+    _refuse_another_cell(path, backend, seed)
     return resume if resume is not None and resume.is_of(path) else Resume("latest")
 
 
-def began(path: Path, position: Position | None) -> None:
-    """Report that the run in `path` begins, or goes on from `position`."""
-    if _of_grid():
-        _begun.add(path.resolve())
-        _report(run={"directory": readable(path), "path": str(path.resolve()), "from": position and str(position)})
-
-
-def ended(path: Path, position: Position, finished: bool) -> None:
-    """Report that it came to its end at `position`; `finished`: there is nothing to go on with."""
-    if _of_grid():
-        _report(end={"path": str(path.resolve()), "position": str(position), "finished": finished})
-
-
-def append(file: Path, line: dict[str, Any]) -> None:
-    """One line at the end of a cell's file; it begins a new one also after a line that was cut off."""
-    with own_folder(file.parent, file.parent) as folder:
-        descriptor = folder.open(file.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    with open(descriptor, "ab") as opened:
-        opened.write(f"\n{json.dumps(line)}\n".encode())
-
-
-def _of_grid() -> bool:
-    return bool(os.environ.get(VARIABLE))
-
-
-def _report(**line: Any) -> None:
-    # what is not reported is run again: no reason to make a run fail
-    with suppress(OSError):
-        append(Path(os.environ[VARIABLE]), line)
-
-
-def _refuse_another_cell(declared: str, path: Path, backend: str, seed: int) -> None:
-    found = _owner(RunDirectory(path).experiment)
-    if found == ({backend}, seed):
+def began(path: Path) -> None:
+    """Report that the run in `path` begins, or is resumed."""
+    cell = current()
+    if cell is None:
         return
-    trained_on, of_seed = found
-    whose = f"the run of {'+'.join(sorted(trained_on)) or 'an unknown backend'} with seed {of_seed}"
-    lacking = [name for name, same in (("{backend}", trained_on == {backend}), ("{seed}", of_seed == seed)) if not same]
-    lacking = [name for name in lacking if name not in declared]
-    better = "-".join([declared, *lacking])
-    raise DirectoryError(
-        "Each cell of a grid needs a directory of its own.",
-        received=f"{path} for {backend} with seed {seed}, which holds {whose}",
-        remedy=f'Write LearnerBuilder("{better}").' if lacking else "Remove it, or use another.",
-    )
+    _begun.add(path.resolve())
+    # what is not reported is run again: no reason to make a run fail
+    with suppress(OSError), open(cell.report, "a", encoding="ascii") as report:
+        report.write(json.dumps([readable(path), str(path.resolve())]) + "\n")
+
+
+def _refuse_another_cell(path: Path, backend: str, seed: int) -> None:
+    backends, of_seed = _owner(RunDirectory(path).experiment)
+    if (backends, of_seed) != ({backend}, seed):
+        owner = f"{'+'.join(sorted(backends)) or 'an unknown backend'} with seed {of_seed}"
+        raise DirectoryError(
+            "Each cell of a grid needs its own directory.",
+            received=f"{path} for {backend} with seed {seed}, which holds the run of {owner}",
+            remedy="Have {backend} and {seed} in its name, remove it, or use another.",
+        )
 
 
 def _owner(file: Path) -> tuple[set[str], object]:

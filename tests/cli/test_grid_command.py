@@ -17,7 +17,7 @@ import pytest
 
 from multilearn import backend
 from multilearn.commands.grid import grid
-from multilearn.commands.grid.cells import Cell, CellFiles, seeds_of
+from multilearn.commands.grid.cells import Cell, GridIndex, seeds_of
 from multilearn.commands.grid.plan import Plan
 from multilearn.errors import DirectoryError
 from multilearn.run import grid_cell as cell
@@ -183,11 +183,11 @@ def test_an_interrupted_grid_leaves_the_rest_and_goes_on_inside_the_epoch(run: G
     path = script(at=KILLED.format(number="SIGINT", whom="getppid"))
     command = [sys.executable, "-m", "multilearn", "run", str(path), "--seeds", "2,3", "-b", "toy", "--json"]
     stopped = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    told = json.loads(stopped.stdout)
-    trained = told["cells"][0]["runs"][0]
-    assert (stopped.returncode, told["code"], told["cells"][0]["code"]) == (130, 130, 130)
+    document = json.loads(stopped.stdout)
+    trained = document["cells"][0]["runs"][0]
+    assert (stopped.returncode, document["code"], document["cells"][0]["code"]) == (130, 130, 130)
     assert trained["position"].startswith("3.") and not trained["finished"]
-    assert told["cells"][1] == {
+    assert document["cells"][1] == {
         "backend": "toy",
         "seed": 3,
         "code": None,
@@ -200,41 +200,50 @@ def test_an_interrupted_grid_leaves_the_rest_and_goes_on_inside_the_epoch(run: G
     assert started() == ["toy 2", "toy 2"]
 
 
-def test_a_directory_that_two_seeds_would_share_is_refused_to_the_second(
-    run: Grid, script: Write, capfd: pytest.CaptureFixture[str]
-) -> None:
-    outcome = run(script(directory="runs/x-{backend}"), "1,2", "toy")
-    assert (outcome.code, [row[3:] for row in table(outcome)]) == (1, [["finished at 3", "0"], ["failed", "1"]])
-    said = capfd.readouterr().err
-    assert "runs/x-toy for toy with seed 2, which holds the run of toy with seed 1." in said
-    assert 'Write LearnerBuilder("runs/x-{backend}-{seed}").' in said
-    assert json.loads(Path("runs/x-toy/experiment.json").read_text())["seed"] == 1
-    # 2 metrics in 2 splits of 3 epochs, 3 records of the last two, and the history
-    assert len(files("runs/x-toy")) == 2 * 2 * 3 + 3 * 2 + 1
-
-
 @pytest.mark.parametrize(
-    ("sessions", "seed", "declared", "remedy"),
+    ("directory", "seeds", "backends", "remedy"),
     [
-        (["toy"], 1, "runs/x-{seed}", 'Write LearnerBuilder("runs/x-{seed}-{backend}").'),
-        (["other", "toy"], 1, "runs/x-{backend}-{seed}", "Remove it, or use another."),
-        (["toy"], 2, "runs/x", 'Write LearnerBuilder("runs/x-{backend}-{seed}").'),
+        ("runs/x-{backend}", "1,2", "toy", "runs/x-{backend}-{seed}"),
+        ("runs/x-{seed}", "1", "toy,other", "runs/x-{seed}-{backend}"),
+        ("runs/x", "1,2", "toy,other", "runs/x-{backend}-{seed}"),
     ],
 )
-def test_a_cell_does_not_go_on_with_the_run_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[str], seed: int, declared: str, remedy: str
+def test_a_directory_that_cells_would_share_is_refused_to_the_first_of_them(
+    run: Grid, script: Write, capfd: pytest.CaptureFixture[str], directory: str, seeds: str, backends: str, remedy: str
 ) -> None:
-    told = {"seed": seed, "sessions": [{"backend": name} for name in sessions]}
-    (tmp_path / "experiment.json").write_text(json.dumps(told))
-    assert cell.resumed(None, declared, tmp_path, "other", 1) is None
-    monkeypatch.setenv(cell.VARIABLE, str(tmp_path / "cell.jsonl"))
-    with pytest.raises(DirectoryError, match=re.escape(remedy)):
-        cell.resumed(None, declared, tmp_path, "other", 1)
+    outcome = run(script(directory=directory), seeds, backends)
+    assert (outcome.code, {tuple(row[2:]) for row in table(outcome)}) == (1, {("-", "failed", "1")})
+    assert f'Write LearnerBuilder("{remedy}").' in capfd.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_two_calls_for_a_seed_each_do_not_share_a_directory(
+    run: Grid, script: Write, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = script(directory="runs/x")
+    assert run(path, "1", "toy").code == 0
+    assert run(path, "2", "toy").code == 1
+    assert "runs/x for toy with seed 2, which holds the run of toy with seed 1." in capfd.readouterr().err
+    assert json.loads(Path("runs/x/experiment.json").read_text())["seed"] == 1
+    # 2 metrics in 2 splits of 3 epochs, 3 records of the last two, and the history
+    assert len(files("runs/x")) == 2 * 2 * 3 + 3 * 2 + 1
+
+
+@pytest.mark.parametrize(("sessions", "seed"), [(["toy"], 1), (["other", "toy"], 1), (["other"], 2)])
+def test_a_cell_does_not_resume_the_run_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[str], seed: int
+) -> None:
+    document = {"seed": seed, "sessions": [{"backend": name} for name in sessions]}
+    (tmp_path / "experiment.json").write_text(json.dumps(document))
+    assert cell.resumed(None, "x", tmp_path, "other", 1) is None
+    monkeypatch.setenv(cell.VARIABLE, '["report", "train-1"]')
+    with pytest.raises(DirectoryError, match=re.escape("Have {backend} and {seed} in its name")):
+        cell.resumed(None, "x", tmp_path, "other", 1)
 
 
 def test_what_a_script_says_of_its_own_directory_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "experiment.json").write_text('{"seed": 1, "sessions": [{"backend": "toy"}]}')
-    monkeypatch.setenv(cell.VARIABLE, str(tmp_path / "cell.jsonl"))
+    monkeypatch.setenv(cell.VARIABLE, '["report", "train-1"]')
     for said, used in (
         (None, Resume("latest")),
         (Resume("3"), Resume("3")),
@@ -244,37 +253,42 @@ def test_what_a_script_says_of_its_own_directory_stands(tmp_path: Path, monkeypa
         assert cell.resumed(said, "x", tmp_path, "toy", 1) == used
 
 
-def test_what_was_begun_by_something_else_is_gone_on_with_and_it_is_said(run: Grid, script: Write) -> None:
+def test_what_was_begun_by_another_command_is_resumed_with_a_note(run: Grid, script: Write) -> None:
     run(script(epochs=2), "1", "toy")
     changed = run(script(epochs=4), "1", "toy")
     assert table(changed)[0][3] == "finished at 4, resumed from 2"
     (note,) = changed.ended[0].notes
-    assert note.startswith("toy 1: runs/x-toy-1 was begun before the script was changed, and gone on with from 2.")
+    assert note.startswith(
+        "toy 1: runs/x-toy-1 was begun by another command, or before the script was changed, and resumed from 2."
+    )
     assert f"multilearn: note: {note}" in changed.as_text().splitlines()
     skipped = run(Path("train.py"), "1", "toy").ended[0]
-    assert skipped.skipped and "before the script was changed" in skipped.notes[0]
+    assert skipped.skipped and skipped.notes == (note,)
     other = run(Path("train.py"), "1", "toy", arguments=("--lr", "1"))
     assert table(other)[0][3] == "was finished at 4"
-    assert "runs/x-toy-1 was begun by another command" in other.ended[0].notes[0]
+    assert len(other.ended[0].notes) == 1
 
 
-def test_a_directory_that_is_no_longer_what_it_was_is_not_skipped(run: Grid) -> None:
+def test_a_cell_is_finished_if_the_experiment_json_of_each_of_its_runs_says_so(run: Grid) -> None:
     script = Path("one.py")
     script.write_text("")
-    files, one = CellFiles.of(script, ()), Cell("toy", 1)
+    index, one = GridIndex.of(script, ()), Cell("toy", 1)
     folder = Path("runs/x").absolute()
     folder.mkdir(parents=True)
-    files.begin(one)
-    session = {"started": "2026-01-02T03:04:05Z", "backend": "toy", "versions": {}, "device": "cpu", "position": "3"}
-    run_line = {"directory": "runs/x", "path": str(folder), "from": None}
-    cell.append(files.file(one), {"run": run_line})
-    cell.append(files.file(one), {"end": {"path": str(folder), "position": "3", "finished": True}})
-    files.end(one, 0)
-    assert not files.attempts(one)[-1].finished
-    for position, finished in (("3", True), ("1", False), (None, False)):
-        sessions = [{**session, "position": position, "threads": {}}]
-        (folder / "experiment.json").write_text(json.dumps({"sessions": sessions}))
-        assert files.attempts(one)[-1].finished is finished
+    index.record(one, json.dumps(["runs/x", str(folder)]).encode())
+    session = {"started": "2026-01-02T03:04:05Z", "backend": "toy", "ended": "2026-01-02T03:04:06Z"}
+    for facts, finished in (
+        ({"outcome": "completed", "position": "3"}, True),
+        ({"outcome": "stopped", "position": "2", "finished": True}, True),
+        ({"outcome": "stopped", "position": "2", "finished": False}, False),
+        ({"outcome": "stopped", "position": "2"}, False),
+        ({"outcome": "failed", "position": "2"}, False),
+        ({"ended": None}, False),
+    ):
+        (folder / "experiment.json").write_text(json.dumps({"sessions": [{**session, **facts}]}))
+        assert index.runs(one)[0].finished is finished
+    shutil.rmtree(folder)
+    assert not index.runs(one)[0].finished
 
 
 TWO_RUNS = """
@@ -309,33 +323,26 @@ def test_a_script_without_runs_is_run_every_time(run: Grid) -> None:
     assert started() == ["once", "once"]
 
 
-def test_lines_that_were_cut_off_or_are_not_ours_count_as_not_written(script: Write) -> None:
-    files, one = CellFiles.of(script(), ()), Cell("toy", 1)
-    files.begin(one)
-    file = files.file(one)
-    for line in (
-        b'{"run": {"direc',
-        b"[]",
-        b'{"end": {"path": "x", "position": "3", "finished": true}}',
-        b"\xff",
-        b"7",
-    ):
-        with open(file, "ab") as opened:
-            opened.write(line + b"\n")
-    with open(file, "ab") as opened:
-        opened.write(b'{"exit"')
-    files.end(one, 3)
-    (attempt,) = files.attempts(one)
-    assert (attempt.code, attempt.runs, attempt.finished) == (3, {}, False)
+@pytest.mark.parametrize("line", [b'["runs/x", "run', b"[]", b"7", b'{"a": 1}', b"\xff", b'["x", 5]', b"[" * 9999])
+def test_of_a_damaged_index_nothing_is_known(script: Write, line: bytes) -> None:
+    index, one = GridIndex.of(script(), ()), Cell("toy", 1)
+    index.record(one, b'["runs/y", "/runs/y"]\n' + line)
+    assert index.runs(one) == ()
 
 
-def test_a_cell_that_another_process_is_at_is_left_to_it(run: Grid, script: Write) -> None:
-    path = script()
-    with CellFiles.of(path, ()).held(Cell("toy", 1)) as ours:
-        assert ours
-        outcome = run(path, "1", "toy")
-    assert (outcome.code, outcome.ended[0].notes) == (2, ("toy 1: another process is at work on it.",))
-    assert started() == []
+FAILS = """
+import multilearn as ml
+from toy_experiment import task, train_loader
+builder = ml.LearnerBuilder("runs/{backend}-{seed}").with_file_checkpointer()
+builder.renderer(ml.renderers.SilentRenderer()).build(task()).fit(train_loader())
+raise SystemExit(7)
+"""
+
+
+def test_a_script_that_fails_after_its_run_is_run_again(run: Grid) -> None:
+    Path("fails.py").write_text(FAILS)
+    assert table(run(Path("fails.py"), "5", "toy"))[0][3:] == ["finished at 1, then failed", "7"]
+    assert table(run(Path("fails.py"), "5", "toy"))[0][3:] == ["was finished at 1, then failed", "7"]
 
 
 @pytest.mark.parametrize(
@@ -376,7 +383,7 @@ def test_seeds_that_are_none_are_refused_before_anything_runs(
     monkeypatch.setattr(sys, "argv", ["multilearn", "run", str(script()), "-b", "toy", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    told = capsys.readouterr()
-    assert (ended.value.code, told.out) == (2, "")
-    assert said in told.err and "Traceback" not in told.err
+    output = capsys.readouterr()
+    assert (ended.value.code, output.out) == (2, "")
+    assert said in output.err and "Traceback" not in output.err
     assert not Path(".multilearn").exists() and started() == []

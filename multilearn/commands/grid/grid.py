@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
-from multilearn.commands.grid.cells import Attempt, Cell, CellFiles, Trained
+from multilearn.commands.grid.cells import Cell, CellRun, GridIndex, runs_in
 from multilearn.commands.grid.plan import Plan
 from multilearn.commands.process import Signals, run_process
 from multilearn.commands.text import aligned, document
 from multilearn.printable import printable
 
 __all__ = ["Ended", "Outcome", "run"]
-
-_UNUSABLE = 2
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Ended:
     cell: Cell
     code: int | None
     seconds: float = 0.0
-    runs: tuple[Trained, ...] = ()
+    runs: tuple[CellRun, ...] = ()
     skipped: bool = False
     notes: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ class Ended:
             yield [*name, run.directory, self._state(run), *ended]
             name, ended = ["", ""], ["", ""]
 
-    def _state(self, run: Trained) -> str:
+    def _state(self, run: CellRun) -> str:
         if self.skipped:
             return f"skipped, finished before at {run.position}"
         if run.finished and run.began == run.position:
@@ -72,7 +72,7 @@ class Outcome:
     @property
     def code(self) -> int:
         """The interrupted process's own exit code, if there was one; else the first that is not zero."""
-        codes = [each.code for each in self.ended if each.code is not None]
+        codes = [ended.code for ended in self.ended if ended.code is not None]
         if self.interrupted and codes and codes[-1]:
             return codes[-1]
         if self.interrupted and len(codes) < len(self.ended):
@@ -83,20 +83,20 @@ class Outcome:
         """A line for each cell, or each run of one; what there is to say."""
         if not self.grid:
             return "\n".join(
-                aligned([[f"multilearn: {each.row()[0]}", *each.row()[1:]] for each in self.ended], right=(2,))
+                aligned([[f"multilearn: {name}", *rest] for name, *rest in map(Ended.row, self.ended)], right=(2,))
             )
         rows = [
             ["backend", "seed", "directory", "state", "exit", "time"],
-            *(row for each in self.ended for row in each.rows()),
+            *(row for ended in self.ended for row in ended.rows()),
         ]
-        told = aligned([[f"multilearn: {first}", *rest] for first, *rest in rows], right=(1, 4, 5))
-        notes = (printable(note) for each in self.ended for note in each.notes)
-        return "\n".join([*told, *(f"multilearn: note: {note}" for note in notes)])
+        lines = aligned([[f"multilearn: {first}", *rest] for first, *rest in rows], right=(1, 4, 5))
+        notes = (printable(note) for ended in self.ended for note in ended.notes)
+        return "\n".join([*lines, *(f"multilearn: note: {note}" for note in notes)])
 
     def as_json(self) -> str:
         """The exit `code`; `cells`: `backend`, `seed`, exit `code` (null if it never began), `seconds`, `skipped`,
         `runs` (`directory`, where it `began` and its `position`, whether it is `finished`) and `notes` of each."""
-        return document({"code": self.code, "cells": [_plain(each) for each in self.ended]})
+        return document({"code": self.code, "cells": [_plain(ended) for ended in self.ended]})
 
 
 def run(plan: Plan, stdout: IO[bytes] | None = None) -> Outcome:
@@ -128,43 +128,54 @@ class _Process:
 
     def run(self) -> Ended:
         started = time.monotonic()
-        environment = self.plan.environment(self.cell)
-        code = run_process(self.plan.command(), environment, self.prefix, self.signals, self.stdout)
-        return Ended(self.cell, code, time.monotonic() - started)
+        return Ended(self.cell, self._run(), time.monotonic() - started)
 
-    def run_unless_finished(self, files: CellFiles) -> Ended:
-        earlier = files.attempts(self.cell)
-        if earlier and earlier[-1].finished and earlier[-1].script == files.script:
-            return self._with_runs(Ended(self.cell, 0, skipped=True), earlier[-1], files)
-        with files.held(self.cell) as ours:
-            if not ours:
-                return Ended(self.cell, _UNUSABLE, notes=(f"{self.cell}: another process is at work on it.",))
-            files.begin(self.cell)
-            ended = self.run()
-            assert ended.code is not None
-            files.end(self.cell, ended.code)
-        return self._with_runs(ended, files.attempts(self.cell)[-1], files)
+    def run_unless_finished(self, index: GridIndex) -> Ended:
+        """Skipped if its script ended well before, and all the runs that it made are finished."""
+        runs = index.runs(self.cell)
+        if runs and all(run.finished for run in runs):
+            return Ended(self.cell, 0, runs=runs, skipped=True, notes=self._notes(runs, index.command))
+        started = time.monotonic()
+        with TemporaryDirectory(prefix="multilearn-") as folder:
+            file = Path(folder) / "runs.jsonl"
+            file.touch()
+            code = self._run(str(file))
+            report = file.read_bytes()
+        if code == 0:
+            index.record(self.cell, report)
+        runs = runs_in(report)
+        return Ended(self.cell, code, time.monotonic() - started, runs, notes=self._notes(runs, index.command))
 
-    def _with_runs(self, ended: Ended, attempt: Attempt, files: CellFiles) -> Ended:
-        runs = tuple(attempt.runs.values())
-        attempts = files.attempts(self.cell)
-        notes = [f"{self.cell}: {note}" for run in runs if (note := _begun_otherwise(run, attempts, files.script))]
-        return replace(ended, runs=runs, notes=tuple(notes))
+    def _run(self, report: str = "") -> int:
+        environment = self.plan.environment(self.cell, report)
+        return run_process(self.plan.command(), environment, self.prefix, self.signals, self.stdout)
 
-
-def _begun_otherwise(run: Trained, attempts: Sequence[Attempt], script: str) -> str | None:
-    """What is to be said where a run went on that was not begun by this very script."""
-    beginnings = [each.script for each in attempts if run.path in each.runs and each.runs[run.path].began is None]
-    if run.began is None or (beginnings and beginnings[-1] == script):
-        return None
-    whose = "before the script was changed" if beginnings else "by another command"
-    return (
-        f"{run.directory} was begun {whose}, and gone on with from {run.began}. "
-        "To begin it anew, remove the directory and run this again."
-    )
+    def _notes(self, runs: tuple[CellRun, ...], command: str) -> tuple[str, ...]:
+        return tuple(
+            f"{self.cell}: {run.directory} was begun by another command, or before the script was changed, and resumed "
+            f"from {run.began}. To start from the beginning, remove the directory and run this again."
+            for run in runs
+            if run.began is not None and run.begun_by != command
+        )
 
 
 def _plain(ended: Ended) -> dict[str, object]:
-    plain = asdict(ended)
-    cell = plain.pop("cell")
-    return {**cell, **plain, "runs": [{**run, "path": str(run["path"])} for run in plain["runs"]]}
+    runs = [
+        {
+            "directory": run.directory,
+            "path": str(run.path),
+            "began": run.began,
+            "position": run.position,
+            "finished": run.finished,
+        }
+        for run in ended.runs
+    ]
+    return {
+        "backend": ended.cell.backend,
+        "seed": ended.cell.seed,
+        "code": ended.code,
+        "seconds": ended.seconds,
+        "runs": runs,
+        "skipped": ended.skipped,
+        "notes": ended.notes,
+    }

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn import backend
-from multilearn.commands.grid.cells import Cell, CellFiles, seeds_of
+from multilearn.commands.grid.cells import Cell, GridIndex, seeds_of
 from multilearn.errors import ConfigurationError
-from multilearn.run import grid_cell as cells
+from multilearn.run.grid_cell import GridCell
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
 
 __all__ = ["Plan", "names_of", "require_script"]
@@ -21,15 +21,15 @@ __all__ = ["Plan", "names_of", "require_script"]
 class Plan:
     """A script, its arguments, and the cells to run it in, in this order.
 
-    `seed` is for all of them, where they have none of their own. `grid`: goes on with what is unfinished, and leaves
-    out what is finished; else every cell is run as if the script were started by hand.
+    `seed` is for all of them, where they have none of their own. `grid`: resumes what is unfinished, and skips what is
+    finished; else every cell is run as if the script were started by hand.
     """
 
     script: Path
     arguments: tuple[str, ...]
     cells: tuple[Cell, ...]
     seed: int | None = None
-    grid: CellFiles | None = None
+    grid: GridIndex | None = None
 
     @classmethod
     def checked(
@@ -61,18 +61,24 @@ class Plan:
         if not seeds:
             return cls(script, tuple(arguments), tuple(map(Cell, names)), seed)
         grid = tuple(Cell(name, each) for each in of_grid for name in names)
-        return cls(script, tuple(arguments), grid, grid=CellFiles.of(script, arguments))
+        return cls(script, tuple(arguments), grid, grid=GridIndex.of(script, arguments))
 
     def command(self) -> list[str]:
         """The same interpreter, unbuffered, so that lines come as they are written."""
         return [sys.executable, "-u", str(self.script), *self.arguments]
 
-    def environment(self, cell: Cell) -> dict[str, str]:
-        """This process's environment, in which every way of choosing a backend says the cell's."""
+    def environment(self, cell: Cell, report: str = "") -> dict[str, str]:
+        """This process's environment, in which every way of choosing a backend says the cell's.
+
+        `report`: the file in which the runs of a cell of a grid are reported.
+        """
         seed = self.seed if cell.seed is None else cell.seed
         seeded = {} if seed is None else {SEED_VARIABLE: str(seed)}
-        reporting = {} if self.grid is None else {cells.VARIABLE: str(self.grid.file(cell))}
-        return {**backend.environment(cell.backend), **seeded, **reporting}
+        backends, seeds = {each.backend for each in self.cells}, {each.seed for each in self.cells}
+        several = (("{backend}", len(backends) > 1), ("{seed}", len(seeds) > 1))
+        placeholders = tuple(name for name, needed in several if needed)
+        of_grid = {} if self.grid is None else GridCell(report, self.grid.command, placeholders).environment()
+        return {**backend.environment(cell.backend), **seeded, **of_grid}
 
 
 def require_script(script: Path) -> None:
