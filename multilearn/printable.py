@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-__all__ = ["printable", "printable_message"]
+__all__ = ["aligned", "printable", "printable_message"]
 
 _UNPRINTABLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f"  # C0 and C1: among them ESC, CSI, BEL, CR
@@ -17,6 +18,7 @@ _UNPRINTABLE = re.compile(
     "|\\u200d(?![\\u2600-\\u27bf\\U0001f000-\\U0001faff])"
 )
 _BREAK = re.compile("\n(?=  )")
+_LONGEST = 1000
 
 
 def printable(text: str) -> str:
@@ -37,6 +39,28 @@ def printable_message(text: str) -> str:
     A line break that is not followed by them was in a name: it could pass for the beginning of another message.
     """
     return "\n".join(map(printable, _BREAK.split(text)))
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> list[str]:
+    """A line per row; columns two spaces apart, those whose index is in `right` flush right.
+
+    What is in a cell may come from any file: it is made `printable`, and cut after 1000 characters.
+
+    >>> aligned([["", "exit"], ["torch", "0"]], right=(1,))
+    ['       exit', 'torch     0']
+    """
+    cells = [[_shortened(printable(text[: _LONGEST + 1])) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        columns = enumerate(zip(row, widths, strict=True))
+        padded = (text.rjust(width) if at in right else text.ljust(width) for at, (text, width) in columns)
+        lines.append((indent + "  ".join(padded)).rstrip())
+    return lines
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _escape(found: re.Match[str]) -> str:

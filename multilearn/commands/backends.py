@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
 
 from multilearn import backend
-from multilearn.commands.text import aligned, document
+from multilearn.commands.text import document
 from multilearn.errors import BackendError
+from multilearn.printable import aligned
 
 __all__ = ["Found", "Installation", "look"]
 

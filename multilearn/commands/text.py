@@ -9,30 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from multilearn.printable import printable
+from multilearn.printable import aligned, printable
 
-__all__ = ["Block", "Sentences", "Table", "aligned", "as_markdown", "as_text", "document", "plural", "size"]
-
-_LONGEST = 1000
-
-
-def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> list[str]:
-    """A line per row; columns two spaces apart, those whose index is in `right` flush right.
-
-    What is in a cell may come from any file: it is made `printable`, and shortened to what somebody may want to read.
-    """
-    shown = [[_shortened(printable(text[: _LONGEST + 1])) for text in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    lines = []
-    for row in shown:
-        cells = zip(row, widths, strict=True)
-        padded = (text.rjust(width) if at in right else text.ljust(width) for at, (text, width) in enumerate(cells))
-        lines.append((indent + "  ".join(padded)).rstrip())
-    return lines
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+__all__ = ["Block", "Sentences", "Table", "as_markdown", "as_text", "document", "plural", "size"]
 
 
 def plural(count: int, noun: str) -> str:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.arguments import index, whole
 from multilearn.metrics.items import NOT_COUNTED, class_items
-from multilearn.metrics.matrix_text import DENSE, Matrix, parse, write, write_cells
 from multilearn.metrics.names import named
 from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["ConfusionMatrix"]
+__all__ = ["DENSE", "ConfusionMatrix", "Matrix", "parsed"]
+
+Matrix = np.ndarray[Any, Any]
+
+DENSE = 32
+"""Of more classes than this the value has only the cells that are not zero."""
 
 _MOST = 2**15
 _LONGEST = 80
-_NAME = re.compile(r"[^\s;:,>]([^\n;:,>]*[^\s;:,>])?")
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,12 @@ class ConfusionMatrix:
     `classes`: how many there are, or their names; None asks the task. Items of weight zero, and those whose target is
     `ignore_index`, are counted nowhere. Needs a `ClassificationOutput`; the first class wins ties.
 
-    The value is one line, rows between semicolons: `"5 1; 0 4"`, with names `"cat: 5 1; dog: 0 4"`; of more than 32
-    classes the cells that are not zero: `"1000 classes; 3>5 2; ..."`, which reads "2 of class 3 found to be of class
-    5". The summary of a run draws it as a table; `matrix` gives the numbers.
+    The value is JSON in one line: `{"counts": [[5, 1], [0, 4]]}`, with names `{"classes": ["cat", "dog"], "counts":
+    [[5, 1], [0, 4]]}`; of more than 32 classes the cells that are not zero: `{"classes": 1000, "cells": [[3, 5, 2],
+    ...]}`, which reads "2 of class 3 found to be of class 5". The summary of a run draws it as a table; `matrix` gives
+    the numbers.
 
-    >>> ConfusionMatrix.matrix("5 1; 0 4")
+    >>> ConfusionMatrix.matrix('{"counts": [[5, 1], [0, 4]]}')
     array([[5, 1],
            [0, 4]])
     >>> ConfusionMatrix().name, ConfusionMatrix(3).name
@@ -102,15 +106,20 @@ class ConfusionMatrix:
         return {"cells": cells, "counts": sums, "classes": int(measured["classes"])}
 
     def entry(self, state: State) -> Entry:
+        content: dict[str, Any] = {"classes": self._names} if self._names else {}
         if "matrix" in state:
-            return Entry(write(state["matrix"], self._names))
-        return Entry(write_cells(state["classes"], state["cells"], state["counts"]))
+            content["counts"] = state["matrix"].tolist()
+        else:
+            rows, columns = np.divmod(state["cells"], state["classes"])
+            cells = np.stack([rows, columns, state["counts"]], axis=-1).tolist()
+            content = {"classes": state["classes"], "cells": cells}
+        return Entry(json.dumps(content, ensure_ascii=False))
 
     @staticmethod
     def matrix(source: State | str) -> Matrix:
         """The counts, (classes, classes), int64, of a state, or of a value as logged: rows are targets."""
         if isinstance(source, str):
-            return parse(source)[0]
+            return parsed(source)[0]
         if "matrix" in source:
             return np.asarray(source["matrix"])
         matrix = np.zeros(source["classes"] ** 2, np.int64)
@@ -135,17 +144,47 @@ class ConfusionMatrix:
             )
 
 
+def parsed(text: str) -> tuple[Matrix, tuple[str, ...]]:
+    """The counts, (classes, classes), int64, and the names, if any, of a value. Raises `ConfigurationError`.
+
+    >>> parsed('{"classes": ["cat", "dog"], "counts": [[5, 1], [0, 4]]}')[1]
+    ('cat', 'dog')
+    """
+    try:
+        content = json.loads(text)
+        if "cells" in content:
+            return _dense(content["classes"], content["cells"]), ()
+        matrix, names = np.array(content["counts"], np.int64), tuple(content.get("classes", ()))
+        if matrix.shape != (len(matrix), len(matrix)) or (names and len(names) != len(matrix)):
+            raise ValueError(f"counts of shape {matrix.shape} for {len(names)} names")
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as fault:
+        raise ConfigurationError(
+            'The value of a ConfusionMatrix is JSON, such as {"counts": [[5, 1], [0, 4]]}.',
+            received=f"{text[:60]!r} ({fault})",
+            remedy="Give what this version logged.",
+        ) from fault
+    return matrix, names
+
+
+def _dense(classes: int, cells: Sequence[Sequence[int]]) -> Matrix:
+    if not 0 <= classes <= _MOST:
+        raise ValueError(f"{classes} classes")
+    matrix = np.zeros((classes, classes), np.int64)
+    for row, column, count in cells:
+        matrix[row, column] = count
+    return matrix
+
+
 def _names(classes: Sequence[str]) -> tuple[str, ...]:
     names = tuple(classes)
-    if not names or len(set(names)) != len(names) or not all(isinstance(n, str) and _NAME.fullmatch(n) for n in names):
+    if not names or len(set(names)) != len(names) or not all(isinstance(n, str) and n.strip() for n in names):
         raise _unfit_classes(classes)
     return names
 
 
 def _unfit_classes(classes: object) -> ConfigurationError:
     return ConfigurationError(
-        "The classes of ConfusionMatrix are a number, or names that differ, are not empty and have no ; : , or > in "
-        "them.",
+        "The classes of ConfusionMatrix are a number, or names that differ and are not empty.",
         received=repr(classes),
         remedy="Leave it out to have as many classes as the task.",
     )

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from multilearn.events import MetricInfo, Split
 from multilearn.history import History
-from multilearn.metrics.matrix_text import table
-from multilearn.printable import printable
+from multilearn.printable import aligned, printable
+from multilearn.renderers.matrix import drawn
 from multilearn.renderers.notation import shown
 from multilearn.renderers.sparkline import BLOCKS, blocks_for, sparkline
 from multilearn.renderers.stream import ForgivingStream
@@ -51,7 +51,8 @@ def summary(
     for split in Split:
         rows = [_row(info, history.values(split, info.name), blocks) for info in metrics.get(split, ()) if info.numeric]
         if rows:
-            lines += ["", *_aligned([[split.value, "first", "lowest", "highest", "last", ""], *rows])]
+            heads = [split.value, "first", "lowest", "highest", "last", ""]
+            lines += ["", *aligned([heads, *rows], right=range(1, 5), indent="  ")]
         for info in metrics.get(split, ()):
             if info.name in texts.get(split, {}):
                 lines += ["", *_text(split, info, texts[split][info.name])]
@@ -83,12 +84,12 @@ def _text(split: Split, info: MetricInfo, text: str) -> list[str]:
     if info.unit != "matrix":
         return [f"  {split.value}  {printable(info.name)}  {shown(text)}"]
     head = f"  {split.value}  {printable(info.name)}, last epoch: a row for each target, a column for each prediction"
-    return [head, *(f"    {printable(line)}" for line in table(text))]
+    return [head, *(f"    {line}" for line in drawn(text))]
 
 
 def _row(info: MetricInfo, values: Mapping[int, float], blocks: str) -> list[str]:
     if not values:
-        return [printable(info.name), "-", "-", "-", "-", ""]
+        return [info.name, "-", "-", "-", "-", ""]
     epochs = sorted(values)
     curve = sparkline([values[epoch] for epoch in epochs], _CURVE_WIDTH, blocks)
     numbers = [epoch for epoch in epochs if not math.isnan(values[epoch])]
@@ -96,7 +97,7 @@ def _row(info: MetricInfo, values: Mapping[int, float], blocks: str) -> list[str
         _at(info, values, pick(numbers, key=values.__getitem__)) if numbers else "NaN" for pick in (min, max)
     )
     return [
-        printable(info.name),
+        info.name,
         shown(values[epochs[0]], info.unit),
         lowest,
         highest,
@@ -107,12 +108,3 @@ def _row(info: MetricInfo, values: Mapping[int, float], blocks: str) -> list[str
 
 def _at(info: MetricInfo, values: Mapping[int, float], epoch: int) -> str:
     return f"{shown(values[epoch], info.unit)} @ {epoch}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Names to the left, values to the right, the curve as it is."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(["", row[0].ljust(widths[0]), *map(str.rjust, row[1:-1], widths[1:-1]), row[-1]]).rstrip()
-        for row in rows
-    ]

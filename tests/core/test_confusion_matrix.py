@@ -1,4 +1,4 @@
-"""The confusion matrix: numbers, one line of text, and a table for people."""
+"""The confusion matrix: numbers, one line of JSON, and a table for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import multilearn as ml
 from multilearn.errors import ConfigurationError
 from multilearn.loggers import read_metric_file
 from multilearn.metrics import ConfusionMatrix
-from multilearn.metrics.matrix_text import parse, table
+from multilearn.metrics.confusion_matrix import parsed
+from multilearn.renderers.matrix import drawn
 
 
 @pytest.mark.filterwarnings("ignore:A single label:UserWarning")
@@ -37,18 +38,20 @@ def test_it_is_that_of_scikit_learn_however_split(seed: int, items: int, classes
     assert metric.matrix(state).dtype == np.int64
 
 
-def test_the_value_is_one_line_with_the_names_that_were_given() -> None:
+def test_the_value_is_one_line_of_json_with_the_names_that_were_given() -> None:
     output = classified([[1, 0], [0, 1], [1, 0]], [0, 0, 1])
-    assert over(ConfusionMatrix(), [output]).value == "1 1; 1 0"
-    named = over(ConfusionMatrix(["cat", "wild dog"]), [output]).value
-    assert named == "cat: 1 1; wild dog: 1 0"
-    matrix, names = parse(str(named))
-    assert (matrix.tolist(), names) == ([[1, 1], [1, 0]], ("cat", "wild dog"))
+    assert over(ConfusionMatrix(), [output]).value == '{"counts": [[1, 1], [1, 0]]}'
+    named = over(ConfusionMatrix(["cat", "wild; dog"]), [output]).value
+    assert named == '{"classes": ["cat", "wild; dog"], "counts": [[1, 1], [1, 0]]}'
+    matrix, names = parsed(str(named))
+    assert (matrix.tolist(), names) == ([[1, 1], [1, 0]], ("cat", "wild; dog"))
 
 
 def test_nothing_counted_is_a_matrix_of_zeros() -> None:
-    assert over(ConfusionMatrix(), [classified([[1, 0]], [0], [0])]).value == "0 0; 0 0"
-    assert over(ConfusionMatrix(), [classified(np.zeros((1, 40)), [0], [0])]).value == "40 classes"
+    assert over(ConfusionMatrix(), [classified([[1, 0]], [0], [0])]).value == '{"counts": [[0, 0], [0, 0]]}'
+    of_many = over(ConfusionMatrix(), [classified(np.zeros((1, 40)), [0], [0])]).value
+    assert of_many == '{"classes": 40, "cells": []}'
+    assert ConfusionMatrix.matrix(of_many).shape == (40, 40)
 
 
 @pytest.mark.parametrize("classes", [3, 40])
@@ -58,12 +61,12 @@ def test_targets_that_are_no_class_fall_out(classes: int) -> None:
     assert ConfusionMatrix.matrix(str(text)).sum() == ConfusionMatrix.matrix(str(text))[1, 0] == 1
 
 
-def test_of_many_classes_the_text_has_the_cells_that_are_not_zero_and_the_table_the_worst() -> None:
+def test_of_many_classes_the_value_has_the_cells_that_are_not_zero_and_the_table_the_worst() -> None:
     targets, found = [3, 7, 7, 39, 39, 3, 39], [5, 7, 7, 0, 0, 5, 0]
     whole = classified(np.eye(40)[found], targets)
     text = str(over(ConfusionMatrix(), pieces(whole, {1, 3})).value)
-    assert text == "40 classes; 3>5 2; 7>7 2; 39>0 3"
-    assert table(text) == [
+    assert text == '{"classes": 40, "cells": [[3, 5, 2], [7, 7, 2], [39, 0, 3]]}'
+    assert drawn(text) == [
         "40 classes, 7 items, 5 taken for another class, most often:",
         "  39 for 0: 3",
         "  3 for 5: 2",
@@ -71,15 +74,28 @@ def test_of_many_classes_the_text_has_the_cells_that_are_not_zero_and_the_table_
     assert through_a_record(ConfusionMatrix(), pieces(whole, {1, 3}), 2).value == text
 
 
-@pytest.mark.parametrize("text", ["", "1 2", "1 2; 3", "a b; c d", "40 classes; 3>50 1", "40 classes; x", "0.5"])
-def test_a_text_that_is_no_matrix_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="5 1; 0 4"):
-        ConfusionMatrix.matrix(text)
-
-
 @pytest.mark.parametrize(
-    "classes", ["abc", 0, 2.5, True, [], ["a", "a"], ["a", ""], ["a", "b;c"], ["a: b", "c"], [1, 2]]
+    "text",
+    [
+        "",
+        "0.5",
+        "[]",
+        "5 1; 0 4",
+        '{"counts": [[1, 2]]}',
+        '{"counts": [["a", "b"], ["c", "d"]]}',
+        '{"classes": ["a"], "counts": [[1, 2], [3, 4]]}',
+        '{"classes": 40, "cells": [[3, 50, 1]]}',
+        '{"classes": 40, "cells": "x"}',
+        '{"classes": 999999999999, "cells": []}',
+    ],
 )
+def test_a_text_that_is_no_matrix_is_refused_and_shown_as_it_is(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="The value of a ConfusionMatrix is JSON"):
+        ConfusionMatrix.matrix(text)
+    assert drawn(text) == [text[:37] + "..." if len(text) > 40 else text]
+
+
+@pytest.mark.parametrize("classes", ["abc", 0, 2.5, True, [], ["a", "a"], ["a", ""], [1, 2]])
 def test_classes_that_cannot_be_are_refused(classes: Any) -> None:
     with pytest.raises(ConfigurationError, match="classes of ConfusionMatrix"):
         ConfusionMatrix(classes)

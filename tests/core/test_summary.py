@@ -63,7 +63,7 @@ def test_other_blocks_can_be_asked_for() -> None:
 
 def test_texts_have_their_last_value_and_a_matrix_is_a_table() -> None:
     infos = {Split.VALID: [MetricInfo("Cells", "matrix", False), MetricInfo("Words", "", False)]}
-    texts = {Split.VALID: {"Cells": "cat: 5 1; dog: 0 4", "Words": "two words"}}
+    texts = {Split.VALID: {"Cells": '{"classes": ["cat", "dog"], "counts": [[5, 1], [0, 4]]}', "Words": "two words"}}
     text = summary(History(), infos, directory=Path("r"), epochs=1, texts=texts)
     assert text.split("\n\n")[1:] == [
         "  valid  Cells, last epoch: a row for each target, a column for each prediction\n"

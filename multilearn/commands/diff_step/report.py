@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from multilearn.commands.diff_step.steps import Comparison, Difference, Part
-from multilearn.commands.text import aligned, document
-from multilearn.printable import printable
+from multilearn.commands.text import document
+from multilearn.printable import aligned, printable
 from multilearn.protocols import Phase
 
 __all__ = ["as_json", "as_text"]

@@ -12,8 +12,8 @@ from typing import IO
 from multilearn.commands.grid.cells import Cell, CellRun, GridIndex, runs_in
 from multilearn.commands.grid.plan import Plan
 from multilearn.commands.process import Signals, run_process
-from multilearn.commands.text import aligned, document
-from multilearn.printable import printable
+from multilearn.commands.text import document
+from multilearn.printable import aligned, printable
 
 __all__ = ["Ended", "Outcome", "run"]
 

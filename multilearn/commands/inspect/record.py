@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multilearn.commands.text import aligned, document, plural, size
+from multilearn.commands.text import document, plural, size
 from multilearn.errors import DirectoryError, RecordError
-from multilearn.printable import printable
+from multilearn.printable import aligned, printable
 from multilearn.records.formats import largest, recorder_of
 from multilearn.records.tensors import HostTensor
 from multilearn.storage.reading import opened

@@ -13,10 +13,10 @@ from multilearn.checkpoint.steady import steadily
 from multilearn.commands.compare.preconditions import preconditions
 from multilearn.commands.inspect.record import InspectedRecord, inspect_record
 from multilearn.commands.runs import Run, Session, open_run
-from multilearn.commands.text import aligned, document, plural, size
+from multilearn.commands.text import document, plural, size
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.events import Position
-from multilearn.printable import printable
+from multilearn.printable import aligned, printable
 from multilearn.records.formats import BUILT_IN
 from multilearn.run.recorded_history import history_problem
 from multilearn.storage.layout import RunDirectory
