@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from multilearn import backend as backends
+from multilearn.arguments import require, whole
 from multilearn.builder.as_data import AsData
 from multilearn.builder.to_toml import declared
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
@@ -17,11 +18,9 @@ from multilearn.events import Split
 from multilearn.history import Direction, Monitor
 from multilearn.learner.argument_checks import (
     as_metric,
-    at_least_one,
     one_compiler,
     one_device,
     one_policy,
-    require,
     require_installer,
     require_loggers,
     require_metric,
@@ -97,7 +96,7 @@ class LearnerBuilder(AsData):
 
     def num_epochs(self, epochs: int) -> LearnerBuilder:
         """Train until `epochs` epochs are done in total, those before a resume included. Default: 1."""
-        return self._with(epochs=at_least_one("num_epochs", epochs, "To train for one epoch, leave it out."))
+        return self._with(epochs=whole("num_epochs", epochs, 1, "To train for one epoch, leave it out."))
 
     def grads_accumulation(self, batches: int) -> LearnerBuilder:
         """Update once every so many batches, with the mean gradient over all their items, as if they were one batch.
@@ -105,7 +104,7 @@ class LearnerBuilder(AsData):
         What is left at the end of an epoch makes an update of its own. Default: 1.
         """
         remedy = "To update on every batch, leave it out."
-        return self._with(accumulation=at_least_one("grads_accumulation", batches, remedy))
+        return self._with(accumulation=whole("grads_accumulation", batches, 1, remedy))
 
     def with_file_checkpointer(self, recorder: Recorder | None = None) -> LearnerBuilder:
         """Save model, optimizer and scheduler into the directory after an epoch, as the strategy says.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from multilearn.arguments import number, settle, whole
 from multilearn.checkpoint import CheckpointFolder, CheckpointStrategy, CheckpointWriter
 from multilearn.checkpoint.counted_files import CountedFiles
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.history import History, Monitor
-from multilearn.plain import real, whole
 from multilearn.protocols import Record
 
 __all__ = ["BestInMemory", "Checkpointer", "FileCheckpointer", "NoCheckpointer", "SaveInterval", "Snapshot"]
@@ -35,14 +35,12 @@ class SaveInterval:
                 received="both" if self.batches is not None else "neither",
                 remedy="Write for instance checkpoint_every(batches=500).",
             )
+        remedy = "To save after epochs only, leave it out."
         if self.batches is not None:
-            batches = whole(self.batches)
-            _require("batches", self.batches, batches is not None and batches >= 1)
-            object.__setattr__(self, "batches", batches)
+            settle(self, batches=whole("The batches of checkpoint_every", self.batches, 1, remedy))
         if self.minutes is not None:
-            minutes = real(self.minutes)
-            _require("minutes", self.minutes, 0 < minutes < math.inf)
-            object.__setattr__(self, "minutes", minutes)
+            kind = "a finite number above 0"
+            number("The minutes of checkpoint_every", self.minutes, lambda n: 0 < n < math.inf, kind, remedy)
 
     def due(self, done: int, window: int, seconds: float) -> bool:
         """Whether to save where `done` batches of the epoch are, `window` of them since the last place where a
@@ -156,12 +154,3 @@ class FileCheckpointer:
     def _save(self, position: Position, snapshot: Snapshot, drop: Sequence[Position] = ()) -> None:
         first = None if self._counted is None else self._counted.up_to(position)
         self._writer.save(position, snapshot(), drop, first)
-
-
-def _require(name: str, value: Any, fits: bool) -> None:
-    if not fits:
-        raise ConfigurationError(
-            f"The {name} of checkpoint_every are a number above 0, batches a whole one.",
-            received=f"{name}={value!r}",
-            remedy="To save after epochs only, leave it out.",
-        )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, SupportsIndex, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from multilearn.arguments import settle, whole
 from multilearn.errors import ConfigurationError
 from multilearn.history import Direction, History, Monitor
-from multilearn.plain import whole
 
 __all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepEvery", "KeepLast", "best_of"]
+
+_NONE = "To keep no checkpoint, use no checkpointer."
 
 
 @runtime_checkable
@@ -33,7 +35,7 @@ class KeepLast:
     n: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", _count("KeepLast(n)", self.n))
+        settle(self, n=whole("The n of KeepLast", self.n, 1, _NONE))
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
         return frozenset(sorted(set(epochs))[-self.n :])
@@ -50,7 +52,7 @@ class KeepEvery:
     n: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n", _count("KeepEvery(n)", self.n))
+        settle(self, n=whole("The n of KeepEvery", self.n, 1, _NONE))
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
         return frozenset(epoch for epoch in epochs if epoch % self.n == 0)
@@ -69,7 +71,7 @@ class KeepBest:
     k: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "k", _count("KeepBest(k=...)", self.k))
+        settle(self, k=whole("The k of KeepBest", self.k, 1, _NONE))
         object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
@@ -117,17 +119,6 @@ def best_of(strategy: CheckpointStrategy) -> Iterator[KeepBest]:
     elif isinstance(strategy, AnyOf):
         for each in strategy.strategies:
             yield from best_of(each)
-
-
-def _count(what: str, number: SupportsIndex) -> int:
-    """`number` as a plain int of at least 1."""
-    if (count := whole(number)) is None or count < 1:
-        raise ConfigurationError(
-            f"The number in {what} is a whole one of at least 1.",
-            received=repr(number),
-            remedy="To keep no checkpoint, use no checkpointer.",
-        )
-    return count
 
 
 DEFAULT = AnyOf(KeepLast(2), KeepBest())

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from multilearn.arguments import whole
 from multilearn.data.collate import BatchMaker, Task
 from multilearn.data.prefetch import Crew
 from multilearn.data.source import Columns, source_of
 from multilearn.data.worker_pool import WorkerProcesses
 from multilearn.errors import ConfigurationError
-from multilearn.plain import whole
 from multilearn.protocols import Batch
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.order import permutation
@@ -70,8 +70,8 @@ class DataLoader:
         transform: Callable[..., Any] | None = None,
         prefetch: int | None = None,
     ) -> None:
-        self._batch_size = _whole_number(batch_size, "batch_size", 1, "Write for instance batch_size=64.")
-        self._workers = _whole_number(num_workers, "num_workers", 0, "Leave it out to load when a batch is asked for.")
+        self._batch_size = whole("batch_size", batch_size, 1, "Write for instance batch_size=64.")
+        self._workers = whole("num_workers", num_workers, 0, "Leave it out to load when a batch is asked for.")
         if workers not in ("process", "thread"):
             raise ConfigurationError(
                 'workers must be "process" or "thread".', received=repr(workers), remedy='Write workers="thread".'
@@ -82,7 +82,7 @@ class DataLoader:
             )
         least = 1 if self._workers else 0
         ahead = 2 * self._workers if prefetch is None else prefetch
-        self._ahead = _whole_number(ahead, "prefetch", least, "Workers make at least one batch ahead; 0 is for none.")
+        self._ahead = whole("prefetch", ahead, least, "Workers make at least one batch ahead; 0 is for none.")
         self.source = source_of(data)
         self._shuffle = shuffle
         self._drop_last = drop_last
@@ -171,11 +171,3 @@ class DataLoader:
     def _with_columns(self, task: Task) -> Task:
         # arrays are not sent to other processes as a whole: the items of a batch are
         return replace(task, columns=self._gathered(task)) if isinstance(self.source, Columns) else task
-
-
-def _whole_number(value: Any, name: str, least: int, remedy: str) -> int:
-    if (number := whole(value)) is None or number < least:
-        raise ConfigurationError(
-            f"{name} must be a whole number of at least {least}.", received=repr(value), remedy=remedy
-        )
-    return number

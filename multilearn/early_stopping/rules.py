@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, SupportsIndex, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from multilearn.arguments import as_real, number, settle, whole
 from multilearn.errors import ConfigurationError
 from multilearn.history import Direction, History, Monitor
-from multilearn.plain import real, whole
 
 __all__ = ["NoImprovement", "StoppingRule", "Threshold", "TimeLimit"]
 
@@ -46,17 +46,19 @@ class NoImprovement:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
-        epochs = _count("epochs", self.epochs, 1, "To stop as soon as one epoch is not better, write epochs=1.")
-        object.__setattr__(self, "epochs", epochs)
-        object.__setattr__(self, "warmup", _count("warmup", self.warmup, 0, "To have no warm-up, leave it out."))
-        min_delta = real(self.min_delta)
-        if not 0 <= min_delta < math.inf:
-            raise ConfigurationError(
-                "min_delta of NoImprovement must be a finite number, 0 or more.",
-                received=repr(self.min_delta),
-                remedy="It is what an improvement must be more than, in either direction.",
-            )
-        object.__setattr__(self, "min_delta", min_delta)
+        delta = "It is what an improvement must be more than, in either direction."
+        settle(
+            self,
+            epochs=whole("epochs of NoImprovement", self.epochs, 1, "To stop as soon as one is not better, write 1."),
+            warmup=whole("warmup of NoImprovement", self.warmup, 0, "To have no warm-up, leave it out."),
+            min_delta=number(
+                "min_delta of NoImprovement",
+                self.min_delta,
+                lambda n: 0 <= n < math.inf,
+                "a finite number, 0 or more",
+                delta,
+            ),
+        )
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
         values = history.values(self.split, self.metric)
@@ -77,17 +79,6 @@ class NoImprovement:
 
     def _improves(self, value: float, best: float) -> bool:
         return value + self.min_delta < best if self.direction == "lowest" else value - self.min_delta > best
-
-
-def _count(name: str, number: SupportsIndex, least: int, remedy: str) -> int:
-    """`number` as a plain int of at least `least`."""
-    if (count := whole(number)) is None or count < least:
-        raise ConfigurationError(
-            f"{name} of NoImprovement must be a whole number of at least {least}.",
-            received=repr(number),
-            remedy=remedy,
-        )
-    return count
 
 
 @runtime_checkable
@@ -122,14 +113,8 @@ class Threshold:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
-        value = real(self.value)
-        if not math.isfinite(value):
-            raise ConfigurationError(
-                "The value of a Threshold must be a finite number.",
-                received=repr(self.value),
-                remedy='Write for instance Threshold("Accuracy", direction="highest", value=0.98).',
-            )
-        object.__setattr__(self, "value", value)
+        remedy = 'Write for instance Threshold("Accuracy", direction="highest", value=0.98).'
+        settle(self, value=number("The value of a Threshold", self.value, math.isfinite, "a finite number", remedy))
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
         values = history.values(self.split, self.metric)
@@ -162,15 +147,14 @@ class TimeLimit:
     hours: float = 0.0
 
     def __post_init__(self) -> None:
-        parts = {name: real(getattr(self, name)) for name in ("seconds", "minutes", "hours")}
+        parts = {name: as_real(getattr(self, name)) for name in ("seconds", "minutes", "hours")}
         if not all(0 <= part < math.inf for part in parts.values()) or not any(parts.values()):
             raise ConfigurationError(
                 "A TimeLimit is a finite time of more than 0 seconds.",
                 received=repr(self),
                 remedy="Write for instance TimeLimit(hours=1, minutes=30).",
             )
-        for name, part in parts.items():
-            object.__setattr__(self, name, part)
+        settle(self, **parts)
 
     @property
     def total(self) -> float:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from multilearn import backend as backends
+from multilearn.arguments import require
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, length
 from multilearn.data.epoch_length import EpochLength
@@ -22,7 +23,6 @@ from multilearn.events import START, Evaluating, Event, Finished, MetricInfo, Sp
 from multilearn.learner.argument_checks import (
     as_metric,
     one_device,
-    require,
     require_loggers,
     require_metric,
     require_name,

@@ -7,23 +7,21 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from multilearn import backend as backends
+from multilearn.arguments import as_whole, choice, require
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
-from multilearn.plain import whole
 from multilearn.protocols import Compiler, Device
 from multilearn.run.log import Installer
 from multilearn.storage.layout import file_name
 
 __all__ = [
     "as_metric",
-    "at_least_one",
     "one_compiler",
     "one_device",
     "one_policy",
-    "require",
     "require_installer",
     "require_loggers",
     "require_metric",
@@ -34,28 +32,10 @@ __all__ = [
 _LONGEST = 200
 
 
-def at_least_one(name: str, value: Any, remedy: str) -> int:
-    """`value` as a whole number of at least 1, else `ConfigurationError`."""
-    if (number := whole(value)) is None or number < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1.", received=repr(value), remedy=remedy)
-    return number
-
-
-def require(thing: Any, protocol: type, rule: str) -> None:
-    """Raise `ConfigurationError` if `thing` is not an object of that kind; its class is none."""
-    if isinstance(thing, type) or not isinstance(thing, protocol):
-        hint = "Make an object of it, with parentheses." if isinstance(thing, type) else "See its documentation."
-        raise ConfigurationError(rule, received=repr(thing), remedy=hint)
-
-
 def one_policy(policy: NanPolicy) -> NanPolicy:
     """One of the NaN policies there are."""
-    if policy not in get_args(NanPolicy):
-        raise ConfigurationError(
-            'A NaN policy is one of "stop", "skip" and "ignore".',
-            received=repr(policy),
-            remedy='To be told at once that training diverged, leave it out: that is "stop".',
-        )
+    remedy = 'To stop at once when training diverged, leave it out: that is "stop".'
+    choice('A NaN policy is one of "stop", "skip" and "ignore"', policy, get_args(NanPolicy), remedy)
     return policy
 
 
@@ -160,7 +140,8 @@ def one_device(devices: Sequence[Device | str]) -> str:
 
 def which_checkpoint(which: int | str) -> str:
     """The name of a checkpoint as text: of an epoch, `"latest"`, `"best"`, or one inside an epoch."""
-    which = number if (number := whole(which)) is not None else which
+    if (epoch := as_whole(which)) is not None:
+        which = epoch
     if which in ("latest", "best"):
         return str(which)
     a_word = isinstance(which, str) and not which[:1].isdigit()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from multilearn.metrics.arguments import index, share, whole
+from multilearn.arguments import optional_whole, probability, settle, whole
 from multilearn.metrics.items import class_items, label_items, require_classes
 from multilearn.metrics.names import named
 from multilearn.protocols import Entry, Measured, State
@@ -36,7 +36,7 @@ class Accuracy:
     numeric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ignore_index", index("The ignore_index of Accuracy", self.ignore_index))
+        settle(self, ignore_index=optional_whole("The ignore_index of Accuracy", self.ignore_index))
 
     @property
     def name(self) -> str:
@@ -73,8 +73,8 @@ class TopKAccuracy:
     numeric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "k", whole("The k of TopKAccuracy", self.k, 1))
-        object.__setattr__(self, "ignore_index", index("The ignore_index of TopKAccuracy", self.ignore_index))
+        settle(self, k=whole("The k of TopKAccuracy", self.k, 1))
+        settle(self, ignore_index=optional_whole("The ignore_index of TopKAccuracy", self.ignore_index))
 
     @property
     def name(self) -> str:
@@ -118,8 +118,8 @@ class HammingScore:
     numeric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", share("The threshold of HammingScore", self.threshold))
-        object.__setattr__(self, "ignore_index", index("The ignore_index of HammingScore", self.ignore_index))
+        settle(self, threshold=probability("The threshold of HammingScore", self.threshold))
+        settle(self, ignore_index=optional_whole("The ignore_index of HammingScore", self.ignore_index))
 
     @property
     def name(self) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from multilearn.arguments import optional_whole, settle, whole
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.arguments import index, whole
 from multilearn.metrics.items import NOT_COUNTED, class_items
 from multilearn.metrics.names import named
 from multilearn.protocols import Entry, Measured, State
@@ -63,10 +63,10 @@ class ConfusionMatrix:
             raise _unfit_classes(self.classes)
         classes = self.classes
         if isinstance(classes, Sequence):
-            object.__setattr__(self, "classes", _names(classes))
+            settle(self, classes=_names(classes))
         elif classes is not None:
-            object.__setattr__(self, "classes", whole("The classes of ConfusionMatrix", classes, 1))
-        object.__setattr__(self, "ignore_index", index("The ignore_index of ConfusionMatrix", self.ignore_index))
+            settle(self, classes=whole("The classes of ConfusionMatrix", classes, 1))
+        settle(self, ignore_index=optional_whole("The ignore_index of ConfusionMatrix", self.ignore_index))
 
     @property
     def name(self) -> str:

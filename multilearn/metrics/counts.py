@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from multilearn.arguments import choice, optional_whole, probability, whole
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.arguments import choice, index, share, whole
 from multilearn.metrics.items import (
     NOT_COUNTED,
     ClassItems,
@@ -156,11 +156,13 @@ class CountsMetric(ABC):
                     received=repr(given[name]),
                     remedy="Leave it out.",
                 )
-        settings: dict[str, Any] = {"ignore_index": index(f"The ignore_index of {kind}", self.ignore_index)}
+        settings: dict[str, Any] = {"ignore_index": optional_whole(f"The ignore_index of {kind}", self.ignore_index)}
         if mode == "multiclass":
             settings["top_k"] = whole(f"The top_k of {kind}", 1 if self.top_k is None else self.top_k, 1)
         else:
-            settings["threshold"] = share(f"The threshold of {kind}", 0.5 if self.threshold is None else self.threshold)
+            settings["threshold"] = probability(
+                f"The threshold of {kind}", 0.5 if self.threshold is None else self.threshold
+            )
         if mode != "binary":
             average = "macro" if self.average is None else self.average
             settings["average"] = choice(f"{kind} has an average over classes", average, AVERAGES)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from multilearn.arguments import choice, optional_whole, settle
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.arguments import choice, index
 from multilearn.metrics.items import NOT_COUNTED, binary_items, class_items, label_items
 from multilearn.metrics.names import named
 from multilearn.protocols import Entry, Measured, State
@@ -82,10 +82,10 @@ class CurveMetric(ABC):
     def __post_init__(self) -> None:
         kind = type(self).__name__
         choice(f"{kind} has a mode", self.mode, _MODES)
-        object.__setattr__(self, "ignore_index", index(f"The ignore_index of {kind}", self.ignore_index))
+        settle(self, ignore_index=optional_whole(f"The ignore_index of {kind}", self.ignore_index))
         if self.mode != "binary":
             average = "macro" if self.average is None else self.average
-            object.__setattr__(self, "average", choice(f"{kind} has an average over classes", average, _AVERAGES))
+            settle(self, average=choice(f"{kind} has an average over classes", average, _AVERAGES))
         elif self.average is not None:
             raise ConfigurationError(
                 f"{kind} has no average where the mode is binary.", received=repr(self.average), remedy="Leave it out."

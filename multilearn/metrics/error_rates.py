@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from multilearn.arguments import optional_whole, settle
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.arguments import index
 from multilearn.metrics.items import class_items
 from multilearn.metrics.names import named
 from multilearn.protocols import Entry, Measured, State
@@ -117,7 +117,7 @@ class CharErrorRate:
     numeric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "padding", index("The padding of CharErrorRate", self.padding))
+        settle(self, padding=optional_whole("The padding of CharErrorRate", self.padding))
 
     @property
     def name(self) -> str:
@@ -155,7 +155,7 @@ class WordErrorRate:
 
     def __post_init__(self) -> None:
         for name in ("padding", "separator"):
-            object.__setattr__(self, name, index(f"The {name} of WordErrorRate", getattr(self, name)))
+            object.__setattr__(self, name, optional_whole(f"The {name} of WordErrorRate", getattr(self, name)))
 
     @property
     def name(self) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
-from multilearn.errors import ConfigurationError
+from multilearn.arguments import not_negative, settle
 from multilearn.metrics.counts import Array, Counts, CountsMetric, ratio
 from multilearn.metrics.names import setting
-from multilearn.plain import real
 
 __all__ = ["FBetaScore"]
 
@@ -29,14 +27,8 @@ class FBetaScore(CountsMetric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        beta = real(self.beta)
-        if not 0 <= beta < math.inf:
-            raise ConfigurationError(
-                "The beta of FBetaScore must be a number of at least 0.",
-                received=repr(self.beta),
-                remedy="1 weighs precision and recall alike, 2 counts recall twice as much.",
-            )
-        object.__setattr__(self, "beta", beta)
+        remedy = "1 weighs precision and recall alike, 2 counts recall twice as much."
+        settle(self, beta=not_negative("The beta of FBetaScore", self.beta, remedy))
 
     @classmethod
     def binary(cls, beta: float = 1.0, threshold: float = 0.5, *, ignore_index: int | None = None) -> Self:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from multilearn.metrics.arguments import whole
+from multilearn.arguments import settle, whole
 from multilearn.metrics.names import named
 from multilearn.protocols import UNAVAILABLE, Entry, Measured, Moment, State
 
@@ -142,7 +142,7 @@ class GpuUse(Sensor):
     unit: ClassVar[str] = "share"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "index", whole("The index of GpuUse", self.index, 0))
+        settle(self, index=whole("The index of GpuUse", self.index, 0))
 
     @property
     def name(self) -> str:
@@ -168,7 +168,7 @@ class GpuMemory(Sensor):
     unit: ClassVar[str] = "GiB"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "index", whole("The index of GpuMemory", self.index, 0))
+        settle(self, index=whole("The index of GpuMemory", self.index, 0))
 
     @property
     def name(self) -> str:

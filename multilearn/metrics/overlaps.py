@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from multilearn.errors import ConfigurationError
-from multilearn.metrics.arguments import choice, index, share
+from multilearn.arguments import choice, flag, optional_whole, probability, settle
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, top_ids
 from multilearn.metrics.items import class_items, label_items
 from multilearn.metrics.names import named
@@ -46,15 +45,10 @@ class OverlapMetric(ABC):
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
-        object.__setattr__(self, "threshold", share(f"The threshold of {kind}", self.threshold))
-        object.__setattr__(self, "ignore_index", index(f"The ignore_index of {kind}", self.ignore_index))
+        settle(self, threshold=probability(f"The threshold of {kind}", self.threshold))
+        settle(self, ignore_index=optional_whole(f"The ignore_index of {kind}", self.ignore_index))
         choice(f"{kind} has an average over classes", self.average, ("micro", "macro"))
-        if not isinstance(self.include_background, bool):
-            raise ConfigurationError(
-                f"The include_background of {kind} is True or False.",
-                received=repr(self.include_background),
-                remedy="Leave it out to count class 0 as any other.",
-            )
+        flag(f"The include_background of {kind}", self.include_background, "To count class 0 too, leave it out.")
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from multilearn.metrics.arguments import index
+from multilearn.arguments import optional_whole, settle
 from multilearn.metrics.items import class_items
 from multilearn.metrics.names import named
 from multilearn.protocols import Entry, Measured, State
@@ -39,7 +39,7 @@ class Perplexity:
     numeric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ignore_index", index("The ignore_index of Perplexity", self.ignore_index))
+        settle(self, ignore_index=optional_whole("The ignore_index of Perplexity", self.ignore_index))
 
     @property
     def name(self) -> str:

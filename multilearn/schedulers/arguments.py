@@ -5,89 +5,42 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from multilearn.arguments import not_negative, number, whole
 from multilearn.errors import ConfigurationError
-from multilearn.plain import real, whole
 
-__all__ = ["at_least", "horizon", "not_above", "not_negative", "positive", "progress", "rate", "settle", "share"]
-
-
-def settle(schedule: object, /, **values: Any) -> None:
-    """Set fields of a frozen schedule, from its `__post_init__`."""
-    for name, value in values.items():
-        object.__setattr__(schedule, name, value)
+__all__ = ["at_least", "horizon", "not_above", "positive", "progress", "rate", "share"]
 
 
 def rate(name: str, value: Any) -> float:
     """A learning rate, as a float."""
-    number = real(value)
-    if not 0 <= number < math.inf:
-        raise ConfigurationError(
-            "A learning rate must be a finite number, 0 or more.",
-            received=f"{name}={value!r}",
-            remedy="Write for instance 1e-3.",
-        )
-    return number
-
-
-def not_negative(name: str, value: Any) -> float:
-    """A finite number that is 0 or more, as a float."""
-    number = real(value)
-    if not 0 <= number < math.inf:
-        raise ConfigurationError(
-            f"{name} of a schedule must be a finite number, 0 or more.",
-            received=f"{name}={value!r}",
-            remedy="Leave it out for 0.",
-        )
-    return number
+    return not_negative("A learning rate", value, "Write for instance 1e-3.", received=f"{name}={value!r}")
 
 
 def positive(name: str, value: Any, most: float = math.inf) -> float:
     """A finite number above 0 and at most `most`, as a float."""
-    number = real(value)
-    if not 0 < number <= most or math.isinf(number):
-        limit = "" if math.isinf(most) else f" and at most {most:g}"
-        raise ConfigurationError(
-            f"{name} of a schedule must be a finite number above 0{limit}.",
-            received=f"{name}={value!r}",
-            remedy=f"Write for instance {name}=0.5.",
-        )
-    return number
+    kind = "a finite number above 0" + ("" if math.isinf(most) else f" and at most {most:g}")
+    remedy = f"Write for instance {name}=0.5."
+    return number(f"{name} of a schedule", value, lambda n: 0 < n <= most and n < math.inf, kind, remedy)
 
 
 def share(name: str, value: Any) -> float:
     """A number above 0 and below 1, as a float."""
-    number = real(value)
-    if not 0 < number < 1:
-        raise ConfigurationError(
-            f"{name} of a schedule must be a number between 0 and 1, neither of them included.",
-            received=f"{name}={value!r}",
-            remedy=f"Write for instance {name}=0.3.",
-        )
-    return number
+    kind, remedy = "a number between 0 and 1, neither of them included", f"Write for instance {name}=0.3."
+    return number(f"{name} of a schedule", value, lambda n: 0 < n < 1, kind, remedy)
 
 
 def at_least(least: int, name: str, value: Any, unit: str = "optimizer updates") -> int:
     """A whole number, as an int."""
-    if (number := whole(value)) is None or number < least:
-        raise ConfigurationError(
-            f"{name} of a schedule, in {unit}, must be a whole number of at least {least}.",
-            received=f"{name}={value!r}",
-            remedy=f"Write for instance {name}={max(least, 100)}.",
-        )
-    return number
+    remedy = f"Write for instance {name}={max(least, 100)}."
+    return whole(f"{name} of a schedule, in {unit},", value, least, remedy)
 
 
 def horizon(value: Any) -> int | None:
     """`updates` of a schedule that may be left to span the run."""
     if value is None:
         return None
-    if (number := whole(value)) is None or number < 1:
-        raise ConfigurationError(
-            "The horizon of a schedule, in optimizer updates, must be a whole number of at least 1.",
-            received=f"updates={value!r}",
-            remedy="To span the whole run, leave it out.",
-        )
-    return number
+    what, remedy = "The horizon of a schedule, in optimizer updates,", "To span the whole run, leave it out."
+    return whole(what, value, 1, remedy, received=f"updates={value!r}")
 
 
 def not_above(low: str, lower: float, high: str, higher: float, remedy: str) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
+from multilearn.arguments import as_real, settle
 from multilearn.errors import ConfigurationError
 from multilearn.history import History
-from multilearn.plain import real
 from multilearn.protocols import LRScheduler, Record
-from multilearn.schedulers.arguments import at_least, settle
+from multilearn.schedulers.arguments import at_least
 from multilearn.schedulers.decays import Constant
 from multilearn.schedulers.schedule import Observing, Spanning
 
@@ -47,8 +47,8 @@ class Composition(ABC):
 
 def part(owner: str, schedule: Any) -> LRScheduler:
     """A schedule as a part of another one; a number is a constant rate."""
-    if not math.isnan(number := real(schedule)):
-        return Constant(number)
+    if not math.isnan(rate := as_real(schedule)):
+        return Constant(rate)
     if isinstance(schedule, LRScheduler) and not isinstance(schedule, type):
         return schedule
     of_keras = type(schedule).__module__.partition(".")[0] == "keras" or hasattr(schedule, "get_config")

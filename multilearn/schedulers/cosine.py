@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, Self, get_args
 
+from multilearn.arguments import flag, settle
 from multilearn.errors import ConfigurationError
-from multilearn.schedulers.arguments import at_least, horizon, not_above, positive, progress, rate, settle, share
+from multilearn.schedulers.arguments import at_least, horizon, not_above, positive, progress, rate, share
 from multilearn.schedulers.schedule import Pure
 
 __all__ = ["Annealing", "Cosine", "OneCycle"]
@@ -131,12 +132,7 @@ class OneCycle(Pure):
                 received=repr(self.annealing),
                 remedy="Leave it out for a cosine.",
             )
-        if not isinstance(self.three_phases, bool):
-            raise ConfigurationError(
-                "three_phases of OneCycle is True or False.",
-                received=repr(self.three_phases),
-                remedy="Leave it out for two phases.",
-            )
+        flag("three_phases of OneCycle", self.three_phases, "Leave it out for two phases.")
         if self.three_phases and self.warmup >= 0.5:
             raise ConfigurationError(
                 "Rising and coming down again, of one length each, must leave something of the run.",

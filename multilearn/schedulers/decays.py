@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
 
+from multilearn.arguments import settle
 from multilearn.errors import ConfigurationError
-from multilearn.schedulers.arguments import at_least, horizon, positive, progress, rate, settle
+from multilearn.schedulers.arguments import at_least, horizon, positive, progress, rate
 from multilearn.schedulers.schedule import Pure
 
 __all__ = ["Constant", "Exponential", "Linear", "Noam", "Piecewise", "Polynomial", "Step"]

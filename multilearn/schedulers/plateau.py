@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from multilearn.arguments import not_negative, settle
 from multilearn.errors import RecordError
 from multilearn.history import Direction, History, Monitor
 from multilearn.protocols import Record
-from multilearn.schedulers.arguments import at_least, not_above, not_negative, rate, settle, share
+from multilearn.schedulers.arguments import at_least, not_above, rate, share
 
 __all__ = ["ReduceOnPlateau"]
 
@@ -58,7 +59,7 @@ class ReduceOnPlateau:
             split=str(Monitor(self.metric, self.split, self.direction).split),
             factor=share("factor", self.factor),
             patience=at_least(0, "patience", self.patience, unit="epochs"),
-            min_delta=not_negative("min_delta", self.min_delta),
+            min_delta=not_negative("min_delta of a schedule", self.min_delta, "Leave it out for 0."),
             cooldown=at_least(0, "cooldown", self.cooldown, unit="epochs"),
             minimum=rate("minimum", self.minimum),
         )

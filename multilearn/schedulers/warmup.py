@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from multilearn.arguments import settle
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import LRScheduler
-from multilearn.schedulers.arguments import at_least, rate, settle
+from multilearn.schedulers.arguments import at_least, rate
 from multilearn.schedulers.composition import Composition, horizon_of, part, spanned
 
 __all__ = ["Warmup"]

@@ -6,10 +6,10 @@ import random
 
 import numpy as np
 
+from multilearn.arguments import as_whole
 from multilearn.environment_variables import SEED as VARIABLE
 from multilearn.environment_variables import read
 from multilearn.errors import ConfigurationError
-from multilearn.plain import whole
 
 __all__ = ["VARIABLE", "current", "drawn_again", "origin", "set_seed"]
 
@@ -86,11 +86,11 @@ def _from_environment() -> int | None:
 
 
 def _checked(n: object, what: str) -> int:
-    number = whole(n)
-    if number is None or not 0 <= number < _LIMIT:
+    checked = as_whole(n)
+    if checked is None or not 0 <= checked < _LIMIT:
         raise ConfigurationError(
             f"{what} must be a whole number from 0 to 2**63 - 1.",
             received=repr(n),
             remedy="For another seed every time, leave set_seed out: one is drawn and recorded.",
         )
-    return number
+    return checked
