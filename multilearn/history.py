@@ -8,12 +8,13 @@ from collections.abc import Callable, Hashable, ItemsView, Iterable, Iterator, M
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, Protocol, TypeVar, cast, get_args, runtime_checkable
 
+from multilearn.arguments import settle
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 
-__all__ = ["Direction", "History", "Monitor", "Series"]
+__all__ = ["Direction", "History", "Monitor", "Series", "Watcher", "Watching", "watched_by"]
 
 Direction = Literal["lowest", "highest"]
 
@@ -83,10 +84,18 @@ class Monitor:
                 remedy='Losses are best when "lowest", accuracies when "highest".',
             )
 
+    @property
+    def sign(self) -> float:
+        """What a value is multiplied by to be the better the lower it is."""
+        return 1.0 if self.direction == "lowest" else -1.0
+
+    def values(self, history: History) -> Series:
+        """Epoch -> value, of the metric that is watched."""
+        return history.values(self.split, self.metric)
+
     def best(self, history: History, among: Iterable[int] | None = None) -> int | None:
         """The epoch with the best value: the earliest on ties, never one whose value is NaN, None if there is none."""
-        values = history.values(self.split, self.metric)
-        sign = 1.0 if self.direction == "lowest" else -1.0
+        values, sign = self.values(history), self.sign
 
         def better(best: tuple[float, int] | None, epoch: int, value: float) -> tuple[float, int] | None:
             if math.isnan(value) or (best is not None and best <= (sign * value, epoch)):
@@ -101,6 +110,46 @@ class Monitor:
                 if epoch in values:
                     best = better(best, epoch, values[epoch])
         return None if best is None else best[1]
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """What a stopping rule, a schedule or a checkpoint strategy may offer: then it is checked before the run that these
+    metrics are measured. One that consists of others passes on what they watch."""
+
+    def watched(self) -> Iterable[Monitor]:
+        """The metrics that it looks at. Of a strategy: those of which it keeps the best epoch."""
+        ...
+
+
+def watched_by(thing: object) -> Iterator[Monitor]:
+    """Every metric that a rule, a schedule or a strategy says it watches, with its split and direction.
+
+    >>> from multilearn.early_stopping import FirstOf, NoImprovement, TimeLimit
+    >>> [monitor.metric for monitor in watched_by(FirstOf(NoImprovement("Accuracy"), TimeLimit(hours=1)))]
+    ['Accuracy']
+    """
+    if isinstance(thing, Watching):
+        yield from thing.watched()
+
+
+class Watcher:
+    """A frozen dataclass that watches one metric, by its fields; `monitor` has them as one value."""
+
+    metric: str
+    split: str
+    direction: Direction
+
+    def __post_init__(self) -> None:
+        settle(self, split=str(self.monitor.split))
+
+    @property
+    def monitor(self) -> Monitor:
+        """Raises `ConfigurationError` where the fields name none."""
+        return Monitor(self.metric, self.split, self.direction)
+
+    def watched(self) -> Iterator[Monitor]:
+        yield self.monitor
 
 
 _State = TypeVar("_State")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol, runtime_checkable
 
 from multilearn.arguments import settle, whole
 from multilearn.errors import ConfigurationError
-from multilearn.history import Direction, History, Monitor
+from multilearn.history import Direction, History, Monitor, Watcher, watched_by
 
-__all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepEvery", "KeepLast", "best_of"]
+__all__ = ["DEFAULT", "AnyOf", "CheckpointStrategy", "KeepBest", "KeepEvery", "KeepLast"]
 
 _NONE = "To keep no checkpoint, use no checkpointer."
 
@@ -59,7 +60,7 @@ class KeepEvery:
 
 
 @dataclass(frozen=True)
-class KeepBest:
+class KeepBest(Watcher):
     """The `k` best epochs by the exact epoch value of a metric; `direction` says whether lower or higher is better.
 
     Of equal values the earlier epoch is better. An epoch without a value, or with NaN, is never kept by this.
@@ -71,14 +72,13 @@ class KeepBest:
     k: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         settle(self, k=whole("The k of KeepBest", self.k, 1, _NONE))
-        object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
 
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
-        monitor = Monitor(self.metric, self.split, self.direction)
         kept: set[int] = set()
         while len(kept) < self.k:
-            best = monitor.best(history, among=[epoch for epoch in epochs if epoch not in kept])
+            best = self.monitor.best(history, among=[epoch for epoch in epochs if epoch not in kept])
             if best is None:
                 break
             kept.add(best)
@@ -103,7 +103,7 @@ class AnyOf:
                 received=", ".join(map(repr, strategies)) or "none",
                 remedy="Write AnyOf(KeepLast(2), KeepBest()).",
             )
-        object.__setattr__(self, "strategies", strategies)
+        settle(self, strategies=strategies)
 
     def __repr__(self) -> str:
         return f"AnyOf({', '.join(map(repr, self.strategies))})"
@@ -111,14 +111,8 @@ class AnyOf:
     def keep(self, epochs: Sequence[int], history: History) -> frozenset[int]:
         return frozenset().union(*(each.keep(epochs, history) for each in self.strategies))
 
-
-def best_of(strategy: CheckpointStrategy) -> Iterator[KeepBest]:
-    """Every `KeepBest` that a strategy consists of."""
-    if isinstance(strategy, KeepBest):
-        yield strategy
-    elif isinstance(strategy, AnyOf):
-        for each in strategy.strategies:
-            yield from best_of(each)
+    def watched(self) -> Iterator[Monitor]:
+        return chain.from_iterable(map(watched_by, self.strategies))
 
 
 DEFAULT = AnyOf(KeepLast(2), KeepBest())

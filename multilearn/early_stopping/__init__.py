@@ -1,7 +1,8 @@
 """When to stop before the last epoch: pure functions of the recorded history and of the time spent."""
 
-from multilearn.early_stopping.combined import AllOf, FirstOf, asks_for_time, time_limit_of, watched_by
-from multilearn.early_stopping.rules import NoImprovement, StoppingRule, Threshold, TimeLimit
+from multilearn.early_stopping.combined import AllOf, FirstOf, asks_for_time, time_limit_of
+from multilearn.early_stopping.rules import NoImprovement, StoppingRule, Threshold, Timed, TimeLimit
+from multilearn.history import watched_by
 
 __all__ = [
     "AllOf",
@@ -10,6 +11,7 @@ __all__ = [
     "StoppingRule",
     "Threshold",
     "TimeLimit",
+    "Timed",
     "asks_for_time",
     "time_limit_of",
     "watched_by",

@@ -1,15 +1,17 @@
-"""Rules that consist of others, and what rules watch."""
+"""Rules that consist of others, and what they say of the time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
-from multilearn.early_stopping.rules import NoImprovement, StoppingRule, Threshold, TimeLimit
+from multilearn.arguments import settle
+from multilearn.early_stopping.rules import StoppingRule, Timed, TimeLimit
 from multilearn.errors import ConfigurationError
-from multilearn.history import History, Monitor
+from multilearn.history import History, Monitor, watched_by
 
-__all__ = ["AllOf", "FirstOf", "asks_for_time", "time_limit_of", "watched_by"]
+__all__ = ["AllOf", "FirstOf", "asks_for_time", "time_limit_of"]
 
 
 class _Several:
@@ -25,7 +27,17 @@ class _Several:
                 received=", ".join(map(repr, rules)) or "none",
                 remedy=f"Write {type(self).__name__}(NoImprovement(epochs=5), TimeLimit(hours=2)).",
             )
-        object.__setattr__(self, "rules", rules)
+        settle(self, rules=rules)
+
+    @property
+    def asks_for_time(self) -> bool:
+        return any(map(asks_for_time, self.rules))
+
+    def time_limit(self) -> TimeLimit | None:
+        return None
+
+    def watched(self) -> Iterator[Monitor]:
+        return chain.from_iterable(map(watched_by, self.rules))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.rules))})"
@@ -46,6 +58,10 @@ class FirstOf(_Several):
         reasons = (rule.reason(history, epoch, elapsed) for rule in self.rules)
         return next((reason for reason in reasons if reason is not None), None)
 
+    def time_limit(self) -> TimeLimit | None:
+        limits = [limit for limit in map(time_limit_of, self.rules) if limit is not None]
+        return min(limits, key=lambda limit: limit.total, default=None)
+
 
 @dataclass(frozen=True, init=False, repr=False)
 class AllOf(_Several):
@@ -63,36 +79,22 @@ class AllOf(_Several):
         return "; ".join(found) if len(found) == len(reasons) else None
 
 
-def watched_by(rule: StoppingRule) -> Iterator[Monitor]:
-    """Every metric that a rule watches, with its split and direction; a rule of one's own is not looked into."""
-    if isinstance(rule, (NoImprovement, Threshold)):
-        yield Monitor(rule.metric, rule.split, rule.direction)
-    elif isinstance(rule, (FirstOf, AllOf)):
-        for each in rule.rules:
-            yield from watched_by(each)
-
-
 def time_limit_of(rule: StoppingRule) -> TimeLimit | None:
-    """The time limit that is enough to stop the run, whatever else the rule watches: to be looked at inside epochs.
+    """The time limit that is enough to stop the run, whatever else the rule watches: it is looked at inside epochs.
 
+    >>> from multilearn.early_stopping import NoImprovement, Threshold
     >>> time_limit_of(FirstOf(NoImprovement(epochs=5), TimeLimit(90), TimeLimit(minutes=1)))
     TimeLimit(seconds=0.0, minutes=1.0, hours=0.0)
     >>> time_limit_of(AllOf(NoImprovement(epochs=5), TimeLimit(90)))
     """
-    if isinstance(rule, TimeLimit):
-        return rule
-    if isinstance(rule, FirstOf):
-        limits = [limit for limit in map(time_limit_of, rule.rules) if limit is not None]
-        return min(limits, key=lambda limit: limit.total, default=None)
-    return None
+    return rule.time_limit() if isinstance(rule, Timed) else None
 
 
 def asks_for_time(rule: StoppingRule) -> bool:
-    """Whether the time decides, too: not for rules that consist of `NoImprovement` and `Threshold` alone.
+    """Whether the time decides, too: so it is assumed of a rule that does not say.
 
+    >>> from multilearn.early_stopping import NoImprovement, Threshold
     >>> asks_for_time(FirstOf(NoImprovement(), Threshold(value=0.1)))
     False
     """
-    if isinstance(rule, (FirstOf, AllOf)):
-        return any(map(asks_for_time, rule.rules))
-    return not isinstance(rule, (NoImprovement, Threshold))
+    return rule.asks_for_time if isinstance(rule, Timed) else True

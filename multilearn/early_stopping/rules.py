@@ -8,16 +8,54 @@ from typing import Protocol, runtime_checkable
 
 from multilearn.arguments import as_real, number, settle, whole
 from multilearn.errors import ConfigurationError
-from multilearn.history import Direction, History, Monitor
+from multilearn.history import Direction, History, Watcher
 
-__all__ = ["NoImprovement", "StoppingRule", "Threshold", "TimeLimit"]
+__all__ = ["NoImprovement", "StoppingRule", "Threshold", "TimeLimit", "Timed"]
 
 _Waiting = tuple[int, float | None, int]
 """Epochs without improvement, the value of the last improvement, and its epoch."""
 
 
+@runtime_checkable
+class StoppingRule(Protocol):
+    """Asked after the validation of every epoch."""
+
+    def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
+        """Why training should end after `epoch`, or None to go on.
+
+        `history` holds the exact values of epochs 1 to `epoch`; `elapsed` is the time spent in `fit`, in seconds, over
+        all sessions of the run. It must depend on nothing else: so a resumed run decides as an uninterrupted one.
+        """
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """What a stopping rule may offer: a rule without it is asked after epochs only, with the time spent."""
+
+    @property
+    def asks_for_time(self) -> bool:
+        """Whether its reason depends on the time."""
+        ...
+
+    def time_limit(self) -> TimeLimit | None:
+        """The time limit that is enough to stop the run, whatever else is watched: it is looked at inside epochs."""
+        ...
+
+
+class _ByMetric(Watcher):
+    """A rule that knows no time."""
+
+    @property
+    def asks_for_time(self) -> bool:
+        return False
+
+    def time_limit(self) -> None:
+        return None
+
+
 @dataclass(frozen=True)
-class NoImprovement:
+class NoImprovement(_ByMetric):
     """Stop when `epochs` epochs in a row brought no improvement of the exact epoch value of a metric.
 
     The first value that is a number is an improvement, and after it every value that is lower (or higher, as
@@ -45,7 +83,7 @@ class NoImprovement:
     warmup: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
+        super().__post_init__()
         delta = "It is what an improvement must be more than, in either direction."
         settle(
             self,
@@ -61,7 +99,7 @@ class NoImprovement:
         )
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
-        values = history.values(self.split, self.metric)
+        values = self.monitor.values(history)
 
         def look(state: _Waiting, each: int, value: float) -> _Waiting:
             waited, best, at = state
@@ -81,21 +119,8 @@ class NoImprovement:
         return value + self.min_delta < best if self.direction == "lowest" else value - self.min_delta > best
 
 
-@runtime_checkable
-class StoppingRule(Protocol):
-    """Asked after the validation of every epoch."""
-
-    def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
-        """Why training should end after `epoch`, or None to go on.
-
-        `history` holds the exact values of epochs 1 to `epoch`; `elapsed` is the time spent in `fit`, in seconds, over
-        all sessions of the run. It must depend on nothing else: so a resumed run decides as an uninterrupted one.
-        """
-        ...
-
-
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(_ByMetric):
     """Stop once the exact epoch value of a metric is as low, or as high, as `value`, which must be given.
 
     With `direction="lowest"` that is at most `value`, with `"highest"` at least. NaN reaches nothing. Shares are
@@ -112,12 +137,12 @@ class Threshold:
     value: float = math.nan
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "split", str(Monitor(self.metric, self.split, self.direction).split))
+        super().__post_init__()
         remedy = 'Write for instance Threshold("Accuracy", direction="highest", value=0.98).'
         settle(self, value=number("The value of a Threshold", self.value, math.isfinite, "a finite number", remedy))
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
-        values = history.values(self.split, self.metric)
+        values = self.monitor.values(history)
 
         def first(reached: int | None, each: int, value: float) -> int | None:
             reaches = value <= self.value if self.direction == "lowest" else value >= self.value
@@ -165,3 +190,10 @@ class TimeLimit:
         if elapsed < self.total:
             return None
         return f"the time limit of {self.total:g} s is over: the run took {elapsed:.1f} s"
+
+    @property
+    def asks_for_time(self) -> bool:
+        return True
+
+    def time_limit(self) -> TimeLimit:
+        return self

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from multilearn.checkpoint import DEFAULT
-from multilearn.checkpoint.strategies import best_of
 from multilearn.data import Resting
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.history import Monitor
+from multilearn.history import Monitor, watched_by
 from multilearn.learner.inputs import Data
 from multilearn.learner.settings import Settings
 from multilearn.metrics import Loss
@@ -53,8 +52,8 @@ def refuse_contradictions(settings: Settings) -> None:
 
 def refuse_unmeasured(settings: Settings, scheduler: LRScheduler) -> None:
     """Raise `ConfigurationError` for what watches a metric that is not measured: a strategy, a rule, the schedule."""
-    for best in best_of(settings.strategy):
-        _require_measured("KeepBest", Monitor(best.metric, best.split, best.direction), settings)
+    for monitor in watched_by(settings.strategy):
+        _require_measured("KeepBest", monitor, settings)
     for what, monitor in settings.watched(scheduler):
         _require_measured(what, monitor, settings)
 
@@ -103,6 +102,6 @@ def without_effect(settings: Settings, data: Data) -> Iterator[str]:
         elif settings.accumulation >= batches:
             yield f"Nothing is saved inside an epoch: its {batches} batches are one update, and {asked}."
     if settings.strategy is not DEFAULT:
-        for best in best_of(settings.strategy):
+        for best in watched_by(settings.strategy):
             if best.split not in data.loaders:
                 yield f"KeepBest keeps nothing: there is no data of {best.split}, of which it watches {best.metric}."

@@ -32,13 +32,16 @@ class RuleWatch:
     stopped: bool = False
     _began: float = 0.0
 
+    def __post_init__(self) -> None:
+        self._limit = None if self.rule is None else time_limit_of(self.rule)
+
     def begin(self, completed: bool) -> None:
         """Start the clock. A run that is resumed and that the rule would have stopped stays stopped."""
         if self.rule is None:
             return
         self._began = time.monotonic() - (self.progress.seconds or 0.0)
         position = self.progress.position
-        rule = self.rule if position.batch is None else time_limit_of(self.rule)
+        rule = self.rule if position.batch is None else self._limit
         if rule is None or completed or position == START:
             return
         self._ask(rule, position.finished_epochs)
@@ -50,9 +53,8 @@ class RuleWatch:
         if self.rule is None or self.progress.seconds is None:
             return
         seconds = self.progress.seconds = time.monotonic() - self._began
-        limit = time_limit_of(self.rule)
-        if limit is not None and seconds >= limit.total:
-            self._ask(limit, self.progress.position.finished_epochs)
+        if self._limit is not None and seconds >= self._limit.total:
+            self._ask(self._limit, self.progress.position.finished_epochs)
 
     def epoch(self, epoch: int, completed: bool) -> None:
         """Ask for the stop when the rule has a reason after `epoch`, and it is not the last."""

@@ -8,11 +8,10 @@ from typing import Any
 
 from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, Recorder
 from multilearn.checkpoint.checkpointer import SaveInterval
-from multilearn.checkpoint.strategies import best_of
-from multilearn.early_stopping import StoppingRule, watched_by
+from multilearn.early_stopping import StoppingRule
 from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
-from multilearn.history import Monitor
+from multilearn.history import Monitor, watched_by
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
@@ -21,7 +20,6 @@ from multilearn.protocols import Asked, Compiler, LRScheduler
 from multilearn.renderers import Renderer
 from multilearn.run.log import Installer, file_log
 from multilearn.run.resume import Resume
-from multilearn.schedulers import watched_by as watched_by_schedule
 from multilearn.storage.location import Location
 
 __all__ = ["Registered", "Settings"]
@@ -94,20 +92,16 @@ class Settings:
     def kept(self) -> CheckpointStrategy:
         """The strategy, and what `.restore_best` needs besides."""
         monitor = self.restore_best
-        if monitor is None or any(_watches(best, monitor) for best in best_of(self.strategy)):
+        if monitor is None or monitor in watched_by(self.strategy):
             return self.strategy
         return AnyOf(self.strategy, KeepBest(monitor.metric, monitor.split, monitor.direction))
 
     def watched(self, scheduler: LRScheduler | None = None) -> Iterator[tuple[str, Monitor]]:
         """What decides about the run, by what asks for it."""
-        if scheduler is not None:
-            for monitor in watched_by_schedule(scheduler):
-                yield "ReduceOnPlateau", monitor
+        yield from (("ReduceOnPlateau", monitor) for monitor in watched_by(scheduler))
         if self.restore_best is not None:
             yield "restore_best", self.restore_best
-        if self.early_stopping is not None:
-            for monitor in watched_by(self.early_stopping):
-                yield "early_stopping", monitor
+        yield from (("early_stopping", monitor) for monitor in watched_by(self.early_stopping))
 
     def describe_metrics(self) -> tuple[Mapping[str, Any], ...]:
         """What readers of metric files need to know of each metric, for `experiment.json`."""
@@ -120,7 +114,3 @@ class Settings:
             entry["splits"].append(str(registered.split))
             entry["plotted"] = entry["plotted"] or info.plotted
         return tuple(described.values())
-
-
-def _watches(best: KeepBest, monitor: Monitor) -> bool:
-    return Monitor(best.metric, best.split, best.direction) == monitor

@@ -3,13 +3,13 @@
 Every unit of time is an optimizer update, unless it says epochs: with `grads_accumulation(n)` that is n batches.
 """
 
+from multilearn.history import watched_by
 from multilearn.schedulers.composition import Composed, Sequential
 from multilearn.schedulers.cosine import Cosine, OneCycle
 from multilearn.schedulers.decays import Constant, Exponential, Linear, Noam, Piecewise, Polynomial, Step
 from multilearn.schedulers.plateau import ReduceOnPlateau
 from multilearn.schedulers.schedule import Observing, Spanning
 from multilearn.schedulers.warmup import Warmup
-from multilearn.schedulers.watching import watched_by
 
 __all__ = [
     "Composed",

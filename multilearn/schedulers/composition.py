@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, Self, get_args
 
 from multilearn.arguments import as_real, settle
 from multilearn.errors import ConfigurationError
-from multilearn.history import History
+from multilearn.history import History, Monitor, watched_by
 from multilearn.protocols import LRScheduler, Record
 from multilearn.schedulers.arguments import at_least
 from multilearn.schedulers.decays import Constant
@@ -20,7 +21,7 @@ __all__ = ["Composed", "Composition", "Reduction", "Sequential", "Stage", "horiz
 
 
 class Composition(ABC):
-    """Passes on what its parts are to be told, and keeps what they have to remember."""
+    """Passes on to its parts what they observe, and saves what they have to remember."""
 
     @property
     @abstractmethod
@@ -31,6 +32,9 @@ class Composition(ABC):
         for each in self.parts:
             if isinstance(each, Observing):
                 each.observe(epoch, history)
+
+    def watched(self) -> Iterator[Monitor]:
+        return chain.from_iterable(map(watched_by, self.parts))
 
     def state(self) -> Record:
         states = {str(index): each.state() for index, each in enumerate(self.parts)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from multilearn.arguments import not_negative, settle
 from multilearn.errors import RecordError
-from multilearn.history import Direction, History, Monitor
+from multilearn.history import Direction, History, Watcher
 from multilearn.protocols import Record
 from multilearn.schedulers.arguments import at_least, not_above, rate, share
 
@@ -20,7 +20,7 @@ _Plateau = tuple[int, float, int, int]
 
 
 @dataclass(frozen=True)
-class ReduceOnPlateau:
+class ReduceOnPlateau(Watcher):
     """Begins at `initial`; multiplied by `factor` when a metric has not improved for more than `patience` epochs.
 
     lr = max(initial * factor ** k, minimum), where k is the number of such reductions so far
@@ -53,10 +53,10 @@ class ReduceOnPlateau:
     _reductions: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         settle(
             self,
             initial=rate("initial", self.initial),
-            split=str(Monitor(self.metric, self.split, self.direction).split),
             factor=share("factor", self.factor),
             patience=at_least(0, "patience", self.patience, unit="epochs"),
             min_delta=not_negative("min_delta of a schedule", self.min_delta, "Leave it out for 0."),
@@ -71,7 +71,7 @@ class ReduceOnPlateau:
 
     def observe(self, epoch: int, history: History) -> None:
         """Work out the rate after `epoch` from the values of all epochs so far."""
-        sign = 1.0 if self.direction == "lowest" else -1.0
+        sign = self.monitor.sign
 
         def look(state: _Plateau, _epoch: int, value: float) -> _Plateau:
             reductions, best, waited, resting = state
@@ -86,8 +86,7 @@ class ReduceOnPlateau:
             return reductions, best, waited, resting
 
         key = (ReduceOnPlateau, sign, self.min_delta, self.patience, self.cooldown)
-        values = history.values(self.split, self.metric)
-        reductions, *_ = values.fold(key, look, (0, math.inf, 0, 0), epoch)
+        reductions, *_ = self.monitor.values(history).fold(key, look, (0, math.inf, 0, 0), epoch)
         settle(self, _reductions=reductions)
 
     def state(self) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from multilearn.early_stopping import (
     StoppingRule,
     Threshold,
     TimeLimit,
+    asks_for_time,
     time_limit_of,
     watched_by,
 )
@@ -229,6 +231,32 @@ def test_a_rule_of_ones_own_takes_part() -> None:
 def test_what_is_watched_is_listed_at_every_depth() -> None:
     rule = FirstOf(NoImprovement(), AllOf(Threshold("Accuracy", "train", "highest", 0.9), TimeLimit(1)), Own())
     assert list(watched_by(rule)) == [Monitor("Loss", "valid", "lowest"), Monitor("Accuracy", "train", "highest")]
+
+
+class Later:
+    """A composite of a user: another rule, after a number of epochs."""
+
+    def __init__(self, rule: StoppingRule, epochs: int) -> None:
+        self.rule, self.epochs = rule, epochs
+        self.asks_for_time = asks_for_time(rule)
+
+    def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
+        return self.rule.reason(history, epoch, elapsed) if epoch > self.epochs else None
+
+    def watched(self) -> Iterator[Monitor]:
+        return watched_by(self.rule)
+
+    def time_limit(self) -> TimeLimit | None:
+        return time_limit_of(self.rule)
+
+
+def test_a_composite_of_a_user_says_what_its_parts_watch() -> None:
+    assert asks_for_time(Own()) and asks_for_time(FirstOf(NoImprovement(), Own()))
+    later = FirstOf(Later(NoImprovement("Accuracy"), 5))
+    assert list(watched_by(later)) == [Monitor("Accuracy")]
+    assert (asks_for_time(later), time_limit_of(later)) == (False, None)
+    later = FirstOf(Later(TimeLimit(60), 5), TimeLimit(hours=1))
+    assert (asks_for_time(later), time_limit_of(later)) == (True, TimeLimit(60))
 
 
 def test_the_time_limit_is_the_shortest_that_stops_the_run_by_itself() -> None:
