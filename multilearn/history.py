@@ -123,12 +123,7 @@ class Watching(Protocol):
 
 
 def watched_by(thing: object) -> Iterator[Monitor]:
-    """Every metric that a rule, a schedule or a strategy says it watches, with its split and direction.
-
-    >>> from multilearn.early_stopping import FirstOf, NoImprovement, TimeLimit
-    >>> [monitor.metric for monitor in watched_by(FirstOf(NoImprovement("Accuracy"), TimeLimit(hours=1)))]
-    ['Accuracy']
-    """
+    """Every metric that a rule, a schedule or a strategy says it watches, with its split and direction."""
     if isinstance(thing, Watching):
         yield from thing.watched()
 
@@ -145,7 +140,6 @@ class Watcher:
 
     @property
     def monitor(self) -> Monitor:
-        """Raises `ConfigurationError` where the fields name none."""
         return Monitor(self.metric, self.split, self.direction)
 
     def watched(self) -> Iterator[Monitor]:

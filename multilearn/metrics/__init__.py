@@ -38,10 +38,8 @@ It is registered like any other, `.metrics(Certainty())`. `NumpyOps` tries it wi
 
 from multilearn.metrics.accuracy import Accuracy, HammingScore, TopKAccuracy
 from multilearn.metrics.confusion_matrix import ConfusionMatrix
-from multilearn.metrics.counts import Precision, Recall, Specificity
 from multilearn.metrics.curves import AUROC, AveragePrecision
 from multilearn.metrics.error_rates import CharErrorRate, WordErrorRate
-from multilearn.metrics.f_beta_score import FBetaScore
 from multilearn.metrics.loop_metrics import IterationSpeed, LearningRate
 from multilearn.metrics.machine import CpuMemory, CpuUse, GpuMemory, GpuUse
 from multilearn.metrics.mean import Loss, Mean
@@ -49,6 +47,7 @@ from multilearn.metrics.numpy_ops import NumpyOps
 from multilearn.metrics.of_output import OfOutput
 from multilearn.metrics.overlaps import Dice, MeanIoU
 from multilearn.metrics.perplexity import Perplexity
+from multilearn.metrics.precision_recall import FBetaScore, Precision, Recall, Specificity
 from multilearn.metrics.r2 import R2
 from multilearn.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
 from multilearn.protocols import UNAVAILABLE, AnyMetric, Entry, HostMetric, Metric, Moment
