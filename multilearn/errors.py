@@ -19,6 +19,8 @@ may come from anybody.
 
 from __future__ import annotations
 
+from typing import Self
+
 from multilearn.printable import printable_message
 
 __all__ = [
@@ -56,6 +58,11 @@ class ConfigurationError(MultilearnError, ValueError):
 class DirectoryError(ConfigurationError):
     """The directory of the run cannot be used for what was asked."""
 
+    @classmethod
+    def unreadable(cls, path: object, error: Exception) -> Self:
+        """A file of a run that cannot be read."""
+        return cls(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.")
+
 
 class UnknownArgument(ConfigurationError, TypeError):
     """An argument that a function does not have, such as one of Keras' `fit`."""
@@ -79,6 +86,11 @@ class CheckpointNotFound(CheckpointError, LookupError):
 
 class RecordError(CheckpointError, ValueError):
     """The file is not a record, or no longer an intact one."""
+
+    @classmethod
+    def unusable(cls, rule: str, received: object) -> Self:
+        """A record from which a run cannot resume."""
+        return cls(rule, received=received, remedy="Resume from another checkpoint.")
 
 
 class RecordMismatch(CheckpointError, ValueError):

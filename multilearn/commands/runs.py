@@ -177,4 +177,4 @@ def _read(split: Split, path: Path, root: Path) -> tuple[tuple[Split, str], Meas
     except FileNotFoundError:
         raise
     except (OSError, UnicodeError) as error:
-        raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
+        raise DirectoryError.unreadable(path, error) from error

@@ -183,8 +183,7 @@ def _going_on(metric: AnyMetric) -> Iterator[None]:
         with np.errstate(all="ignore"):
             yield
     except Exception as error:
-        raise RecordError(
-            f"The metric {metric.name} must be able to go on from what it was.",
+        raise RecordError.unusable(
+            f"The metric {metric.name} must be able to resume from its state.",
             received=f"a checkpoint from which it cannot ({type(error).__name__}: {str(error)[:200]})",
-            remedy="Go on from another checkpoint.",
         ) from error

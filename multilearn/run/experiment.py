@@ -123,7 +123,7 @@ def read_document(path: Path) -> dict[str, Any]:
     try:
         document = parsed(read_whole(path, _LIMIT, path.parent), file_names=True)
     except (OSError, ValueError, MemoryError) as error:
-        raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
+        raise DirectoryError.unreadable(path, error) from error
     if not isinstance(document, dict):
         raise DirectoryError(f"{path} must hold an object.", received=type(document).__name__)
     return document

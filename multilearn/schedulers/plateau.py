@@ -96,9 +96,7 @@ class ReduceOnPlateau(Watcher):
         # the record of another kind of schedule knows of none: then the next epoch's end works it out
         reductions = at_least(0, "reductions", state.get("reductions", 0), unit="epochs")
         if reductions > _MOST:
-            raise RecordError(
-                f"A plateau has lowered its rate at most once an epoch, and {_MOST} times in all.",
-                received=reductions,
-                remedy="Go on from another checkpoint.",
+            raise RecordError.unusable(
+                f"A plateau has lowered its rate at most once an epoch, and {_MOST} times in all.", received=reductions
             )
         settle(self, _reductions=reductions)

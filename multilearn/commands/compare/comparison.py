@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from multilearn.arguments import number
 from multilearn.commands.compare.preconditions import first_difference, preconditions
 from multilearn.commands.compare.values import Column, Comparison, Key, Row, judged
 from multilearn.commands.runs import Measured, Run, open_run
@@ -28,8 +29,7 @@ def compare(directories: Sequence[Path], tolerance: float = 1e-4, prefix: bool =
 
 def opened(directories: Sequence[Path], tolerance: float) -> tuple[Run, ...]:
     """The runs of a comparison. Raises as `compare` does."""
-    if not tolerance >= 0:
-        raise ConfigurationError("The tolerance must be 0 or more.", received=tolerance)
+    number("The tolerance", tolerance, lambda n: n >= 0, "0 or more", "Leave it out for 1e-4.")
     runs = tuple(open_run(path) for path in directories)
     _check(directories)
     return runs

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import combinations
 
+from multilearn.commands.compare.statistics import relative
 from multilearn.commands.runs import Run
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
@@ -25,9 +25,9 @@ def first_batch_apart(runs: Sequence[Run], tolerance: float) -> str | None:
     for split, epoch in _logged_by_all(runs):
         files = [_losses(run, split, epoch) for run in runs]
         for number, values in enumerate(zip(*(file.values for file in files), strict=False), start=1):
-            if any(_relative(a, b) > tolerance for a, b in combinations(values, 2)):
-                told = " / ".join(str(value) for value in values)
-                return f"The {_KINDS[split]} loss first differs in batch {number} of epoch {epoch}: {told}"
+            if any(relative(a, b) > tolerance for a, b in combinations(values, 2)):
+                losses = " / ".join(str(value) for value in values)
+                return f"The {_KINDS[split]} loss first differs in batch {number} of epoch {epoch}: {losses}"
         counts = [len(file.values) for file in files]
         if len(set(counts)) > 1 and all(file.final is not None for file in files):
             return (
@@ -54,13 +54,4 @@ def _losses(run: Run, split: Split, epoch: int) -> MetricFile:
     try:
         return read_metric_file(path, run.path)
     except (OSError, UnicodeDecodeError) as error:
-        raise DirectoryError(f"{path} cannot be read: {error}.", remedy="Restore it, or run again.") from error
-
-
-def _relative(a: float | str, b: float | str) -> float:
-    """|a - b| / max(|a|, |b|); 0 for equal values and NaN twice, infinite where one of them is not finite."""
-    if a == b or (a != a and b != b):
-        return 0.0
-    if isinstance(a, str) or isinstance(b, str) or not (math.isfinite(a) and math.isfinite(b)):
-        return math.inf
-    return abs(a - b) / max(abs(a), abs(b))
+        raise DirectoryError.unreadable(path, error) from error

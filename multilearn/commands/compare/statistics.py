@@ -1,4 +1,4 @@
-"""Numbers over several seeds: their mean, how far they spread, and where the true mean is likely to be."""
+"""How far two numbers are apart, and of numbers over several seeds where the true mean is likely to be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["CONFIDENCE", "EXTRA", "Spread", "quantile", "spread"]
+__all__ = ["CONFIDENCE", "EXTRA", "Spread", "absolute", "quantile", "relative", "spread"]
 
 CONFIDENCE = 0.95
 EXTRA = "multilearn[stats]"
@@ -55,3 +55,22 @@ def quantile(freedom: int) -> float | None:
     except ImportError:
         return None
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+
+
+def absolute(a: float | str, b: float | str) -> float:
+    """|a - b|; 0 for equal values and NaN twice, infinite for other texts and where one of them is not finite."""
+    if a == b or (a != a and b != b):
+        return 0.0
+    if isinstance(a, str) or isinstance(b, str) or not (math.isfinite(a) and math.isfinite(b)):
+        return math.inf
+    return abs(a - b)
+
+
+def relative(a: float | str, b: float | str) -> float:
+    """|a - b| / max(|a|, |b|); 0 and infinite where `absolute` is.
+
+    >>> relative(1.0, 2.0), relative(0.0, 0.0), relative(math.nan, 1.0)
+    (0.5, 0.0, inf)
+    """
+    difference = absolute(a, b)
+    return difference if difference in (0.0, math.inf) else difference / max(abs(float(a)), abs(float(b)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from multilearn.commands.compare.preconditions import Precondition
+from multilearn.commands.compare.statistics import absolute, relative
 from multilearn.events import Split
 
 __all__ = ["Column", "Comparison", "Key", "Pair", "Row", "furthest", "judged"]
@@ -130,23 +131,8 @@ def furthest(rows: Sequence[Row], tolerance: float) -> Row:
 
 def judged(row: Row, values: tuple[float | str, ...], tolerance: float) -> Row:
     """The row with other values."""
-    absolute = max(_absolute(a, b) for a, b in combinations(values, 2))
-    relative = max(_relative(a, b) for a, b in combinations(values, 2))
+    furthest_apart = max(absolute(a, b) for a, b in combinations(values, 2))
+    largest = max(relative(a, b) for a, b in combinations(values, 2))
     # the slack is for the rounding of the two quotients, far less than an item
-    within = relative <= tolerance if row.items is None else absolute <= (1 + 1e-6) / row.items
-    return replace(row, values=values, absolute=absolute, relative=relative, within=within)
-
-
-def _absolute(a: float | str, b: float | str) -> float:
-    if a == b or (a != a and b != b):
-        return 0.0
-    if isinstance(a, str) or isinstance(b, str) or not (math.isfinite(a) and math.isfinite(b)):
-        return math.inf
-    return abs(a - b)
-
-
-def _relative(a: float | str, b: float | str) -> float:
-    absolute = _absolute(a, b)
-    if absolute in (0.0, math.inf):
-        return absolute
-    return absolute / max(abs(float(a)), abs(float(b)))
+    within = largest <= tolerance if row.items is None else furthest_apart <= (1 + 1e-6) / row.items
+    return replace(row, values=values, absolute=furthest_apart, relative=largest, within=within)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from multilearn import backend
+from multilearn.arguments import number
 from multilearn.commands.grid.plan import names_of, require_script
 from multilearn.commands.process import captured
 from multilearn.errors import ConfigurationError
@@ -110,8 +111,7 @@ def diff_step(
             received=", ".join(names) or "none",
             remedy="For instance: --backend torch --backend tensorflow.",
         )
-    if not tolerance >= 0:
-        raise ConfigurationError("The tolerance must be 0 or more.", received=tolerance)
+    number("The tolerance", tolerance, lambda n: n >= 0, "0 or more", "Leave it out for 1e-4.")
     with tempfile.TemporaryDirectory(prefix="multilearn-") as folder:
         traces = {name: _traced(script, name, arguments, seed, Path(folder, name)) for name in names}
     first, *others = names
