@@ -13,7 +13,7 @@ import numpy as np
 from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
 from multilearn.history import History
-from multilearn.metrics.folding import Folding, Merging, folding
+from multilearn.metrics.folding import Folding
 from multilearn.protocols import AnyMetric, HostMetric, HostOutput, Measured, Moment, Record, State, entry_of
 from multilearn.records.journal import Journal
 from multilearn.records.object_state import from_record, to_record
@@ -66,7 +66,7 @@ class MetricStore:
 
     def begin(self, split: Split) -> None:
         """A new epoch of the split: nothing has been counted."""
-        self._foldings[split] = {name: folding(metric) for name, metric in self._named[split]}
+        self._foldings[split] = {name: Folding(metric) for name, metric in self._named[split]}
         self._brought.pop(split, None)
         self._restored = {(of, name) for of, name in self._restored if of != split}
         self._observing(split)
@@ -139,7 +139,7 @@ class MetricStore:
         self._foldings = {}
         for split, states in self._brought.items():
             named = self._named.get(split, ())
-            self._foldings[split] = {name: folding(metric, states.get(name)) for name, metric in named}
+            self._foldings[split] = {name: Folding(metric, states.get(name)) for name, metric in named}
             for name, metric in named:
                 if name in states:
                     with _going_on(metric):
@@ -157,8 +157,8 @@ class MetricStore:
         with _going_on(metric):
             merged = metric.merge(self._foldings[split][name].state, measured)
             entry_of(metric, merged)
-        self._foldings[split][name] = folding(metric, merged)
-        return Reading(of_batch.value, of_batch.count, Merging(metric, merged).running(of_batch))
+        folding = self._foldings[split][name] = Folding(metric, merged)
+        return Reading(of_batch.value, of_batch.count, folding.running(of_batch))
 
     def _observing(self, split: Split) -> Mapping[str, Callable[[Moment], Measured]]:
         """What looks at the machine while the split goes on: made once in a run, as it begins or goes on."""

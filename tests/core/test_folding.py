@@ -1,4 +1,4 @@
-"""Means and shares as plain sums are what their metrics' own methods make of the same batches, bit for bit."""
+"""A metric over the epoch: how often it is asked, and what a record keeps of it."""
 
 from __future__ import annotations
 
@@ -6,70 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from multilearn import metrics as m
-from multilearn.events import Reading, Split
-from multilearn.metrics.folding import Folding, Merging, folding
+from multilearn.events import Split
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import HostOutput, Moment
-
-FLOATS = st.floats(width=32)
-COUNTS = st.one_of(st.floats(0, 1e6, width=32), st.integers(0, 100).map(float), st.just(float("nan")))
-SUMS = st.fixed_dictionaries({"correct": st.integers(0, 2**31 - 1), "count": st.integers(0, 2**31 - 1)})
-BATCHES = {
-    m.Loss(): st.fixed_dictionaries({"loss": FLOATS, "count": COUNTS}),
-    m.Mean("reconstruction"): st.fixed_dictionaries({"value": FLOATS, "count": COUNTS}),
-    m.Accuracy(): SUMS,
-    m.TopKAccuracy(3): SUMS,
-    m.HammingScore(): SUMS,
-    m.OfOutput("left", m.Accuracy()): SUMS,
-}
-
-
-def bits(value: object) -> object:
-    return value if isinstance(value, (str, int)) or value is None else (type(value), np.float64(value).tobytes())
-
-
-def seen(reading: Reading) -> list[object]:
-    return [bits(reading.value), bits(reading.count), bits(reading.running)]
-
-
-def held(folded: Folding) -> object:
-    return None if folded.state is None else {name: bits(value) for name, value in folded.state.items()}
-
-
-def on_host(measured: dict[str, Any]) -> dict[str, Any]:
-    return {name: np.array(each, np.int32 if type(each) is int else np.float32) for name, each in measured.items()}
-
-
-@given(st.data())
-@pytest.mark.parametrize("metric", BATCHES, ids=lambda metric: metric.name)
-def test_plain_sums_are_what_merge_and_entry_make(metric: Any, data: st.DataObject) -> None:
-    batches = data.draw(st.lists(st.tuples(BATCHES[metric], st.booleans()), max_size=6))
-    plain, own = folding(metric), Merging(metric)
-    assert not isinstance(plain, Merging)
-    for measured, counted in batches:
-        with np.errstate(all="ignore"):
-            assert seen(plain.add(on_host(measured), counted)) == seen(own.add(on_host(measured), counted))
-        assert held(plain) == held(own)
-        plain = folding(metric, plain.state)  # and from there on, as after a restart
-
-
-class Halved(m.Accuracy):
-    def entry(self, state: Any) -> m.Entry:
-        return m.Entry(super().entry(state).value / 2)
-
-
-def test_a_metric_that_overrides_one_half_is_asked_itself() -> None:
-    reading = folding(Halved()).add({"correct": np.int32(3), "count": np.int32(4)})
-    assert reading == Reading(0.375, None, 0.375)
-
-
-@pytest.mark.parametrize("state", [{"correct": np.int64(3), "count": 4}, {"correct": 1.0, "count": 4}, {"total": 1}])
-def test_a_state_that_is_of_another_kind_is_left_to_the_metric(state: Any) -> None:
-    assert isinstance(folding(m.Accuracy(), state), Merging)
 
 
 class Counting:
