@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from multilearn.environment_variables import GRID as VARIABLE
 from multilearn.errors import DirectoryError
 from multilearn.run.attempt import holds_run
 from multilearn.run.experiment import read_document
@@ -20,7 +21,6 @@ from multilearn.storage.location import readable
 
 __all__ = ["VARIABLE", "GridCell", "began", "current", "resumed"]
 
-VARIABLE = "MULTILEARN_CELL"
 
 _begun: set[Path] = set()
 
