@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.environments import unchosen
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -44,9 +45,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (installed / "entry_points.txt").write_text(
         "[multilearn.backends]\nalpha = toy_backends:alpha\nbeta = toy_backends:beta\n"
     )
-    settings = {"MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED", "PYTHONUNBUFFERED", "FORCE_COLOR"}
-    kept = {name: value for name, value in os.environ.items() if name not in settings}
-    return {**kept, "PYTHONPATH": os.pathsep.join([str(toys), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    paths = [str(toys), *filter(None, [os.environ.get("PYTHONPATH")])]
+    chosen = unchosen(PYTHONPATH=os.pathsep.join(paths))
+    return {name: value for name, value in chosen.items() if name not in ("PYTHONUNBUFFERED", "FORCE_COLOR")}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.environments import CHOICES, with_support
 
 from multilearn import backend
 from multilearn.commands.grid import grid
@@ -27,9 +28,6 @@ Grid = Callable[..., grid.Outcome]
 Write = Callable[..., Path]
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals as POSIX has them")
-
-TESTS = Path(__file__).parents[1]
-TOYS = [TESTS / "toy", TESTS / "core"]
 
 SECOND = """
 from toy_backend import ToyBackend
@@ -47,7 +45,7 @@ with open("started.txt", "a") as file:
     print(os.environ["MULTILEARN_BACKEND"], os.environ["MULTILEARN_SEED"], file=file)
 
 import multilearn as ml
-from toy_experiment import Watched, task, train_loader, valid_loader
+from support.toy_experiment import Watched, task, train_loader, valid_loader
 
 def at(epoch, batch):
     {at}
@@ -83,10 +81,9 @@ def two_toy_backends(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: other-backend\nVersion: 1.0\n")
     (installed / "entry_points.txt").write_text("[multilearn.backends]\nother = other_backend:Other\n")
-    for path in (folder, *TOYS):
-        monkeypatch.syspath_prepend(path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (folder, *TOYS, os.environ.get("PYTHONPATH", "")))))
-    for name in ("MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED", "MULTILEARN_CELL"):
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", with_support(folder)["PYTHONPATH"])
+    for name in (*CHOICES, "MULTILEARN_CELL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path_factory.mktemp("work"))
     # another test of this process may have asked which there are
@@ -293,7 +290,7 @@ def test_a_cell_is_finished_if_the_experiment_json_of_each_of_its_runs_says_so(r
 
 TWO_RUNS = """
 import multilearn as ml
-from toy_experiment import task, train_loader
+from support.toy_experiment import task, train_loader
 open("started.txt", "a").write("once\\n")
 ml.set_seed(42)
 rule = ml.early_stopping.Threshold("Loss", split="train", value=1e9)
@@ -332,7 +329,7 @@ def test_of_a_damaged_index_nothing_is_known(script: Write, line: bytes) -> None
 
 FAILS = """
 import multilearn as ml
-from toy_experiment import task, train_loader
+from support.toy_experiment import task, train_loader
 builder = ml.LearnerBuilder("runs/{backend}-{seed}").with_file_checkpointer()
 builder.renderer(ml.renderers.SilentRenderer()).build(task()).fit(train_loader())
 raise SystemExit(7)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from training import assert_close, assert_equal, chunks, engine_of, ids, learner, numbers, state, train, twins
+from support.training import assert_close, assert_equal, chunks, engine_of, ids, learner, numbers, state, train, twins
 
 from multilearn import DataLoader, LearnerBuilder
 from multilearn.errors import ConfigurationError

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import engine_of, evaluate, numbers, train, twins
+from support.training import engine_of, evaluate, numbers, train, twins
 
 from multilearn_keras import Regression
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training import BACKEND
+from support.training import BACKEND
 
 from multilearn.metrics import NumpyOps
 from multilearn_keras import KerasOps

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import BACKEND, engine_of, learner, numbers, state
+from support.training import BACKEND, engine_of, learner, numbers, state
 
 import multilearn as ml
 from multilearn.checkpoint import MpkGzRecorder, SafetensorsRecorder

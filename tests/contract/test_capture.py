@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, optimizers
-from training import assert_close, engine_of, evaluate, ids, numbers, train, twins
+from support.training import assert_close, engine_of, evaluate, ids, numbers, train, twins
 
 from multilearn_keras import Classification
 

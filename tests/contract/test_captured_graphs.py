@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training import BACKEND
+from support.training import BACKEND
 
 if BACKEND != "torch":
     pytest.skip(f"{BACKEND} has graphs of its own", allow_module_level=True)

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops, optimizers
-from keyed_models import MODELS
-from training import BACKEND, engine_of, ids, numbers, twins
+from support.keyed_models import MODELS
+from support.training import BACKEND, engine_of, ids, numbers, twins
 
 from multilearn.metrics import Accuracy, Loss
 from multilearn_keras import Classification

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import BACKEND, ids, learner, numbers, twins
+from support.training import BACKEND, ids, learner, numbers, twins
 
 import multilearn as ml
 from multilearn import DataLoader

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
 import keras
 import numpy as np
 import pytest
-from training import BACKEND, assert_equal, ids, learner, numbers, twins
+from support.libraries import needs
+from support.training import BACKEND, assert_equal, ids, learner, numbers, twins
 
 from multilearn.data import as_loader, go_to, length, place_of
 from multilearn.errors import ConfigurationError, DataError
@@ -21,13 +21,6 @@ from multilearn.seeding.order import derived_seed
 
 ITEMS, SIZE = 22, 4
 X, Y = numbers(ITEMS, 3), np.arange(ITEMS, dtype="int32")
-
-
-def needs(library: str) -> Any:
-    """The library, where it is installed. A framework that does not train is imported after the one that does."""
-    if find_spec(library) is None:
-        pytest.skip(f"{library} is not installed")
-    return importlib.import_module(library)
 
 
 class Sequence(keras.utils.PyDataset):

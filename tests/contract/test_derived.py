@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import engine_of, learner, numbers
+from support.training import engine_of, learner, numbers
 
 import multilearn as ml
 from multilearn.checkpoint import MpkGzRecorder, SafetensorsRecorder

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import learner, numbers
+from support.training import learner, numbers
 
 from multilearn.errors import DataError
 from multilearn.protocols import Output

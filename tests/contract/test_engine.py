@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers, regularizers
-from training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, state, train, twins
+from support.training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, state, train, twins
 
 from multilearn_keras import Classification, Regression
 from multilearn_keras.state.keys import flatten

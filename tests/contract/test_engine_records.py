@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from training import assert_equal, chunks, engine_of, ids, learner, numbers, train, twins
+from support.training import assert_equal, chunks, engine_of, ids, learner, numbers, train, twins
 
 from multilearn import DataLoader, Interrupter, schedulers
 from multilearn.checkpoint import HostTensor

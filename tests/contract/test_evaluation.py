@@ -9,7 +9,19 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from training import BACKEND, assert_equal, chunks, engine_of, evaluate, ids, learner, numbers, state, train, twins
+from support.training import (
+    BACKEND,
+    assert_equal,
+    chunks,
+    engine_of,
+    evaluate,
+    ids,
+    learner,
+    numbers,
+    state,
+    train,
+    twins,
+)
 
 from multilearn import DataLoader
 from multilearn_keras import Classification

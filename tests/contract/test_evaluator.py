@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from training import BACKEND, assert_equal, ids, learner, numbers, state, twins
+from support.training import BACKEND, assert_equal, ids, learner, numbers, state, twins
 
 import multilearn as ml
 from multilearn.errors import ConfigurationError, DataError, RecordMismatch

@@ -13,8 +13,8 @@ import multilearn as ml  # isort: skip  (chooses the backend before Keras is loa
 import keras
 import numpy as np
 import pytest
-from test_data_adaptors import needs
-from training import BACKEND
+from support.libraries import needs
+from support.training import BACKEND
 
 from multilearn import backend
 from multilearn.commands.compare.preconditions import first_difference, preconditions

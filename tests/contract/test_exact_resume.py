@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from resumed import Kind, Place, assert_interrupted_is_whole
+from support.resumed import Kind, Place, assert_interrupted_is_whole
 
 
 def test_a_run_that_is_stopped_twice_in_one_epoch_is_the_whole_one(tmp_path: Path) -> None:

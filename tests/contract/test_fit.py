@@ -8,7 +8,19 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from training import BACKEND, assert_close, assert_equal, chunks, engine_of, ids, learner, numbers, state, train, twins
+from support.training import (
+    BACKEND,
+    assert_close,
+    assert_equal,
+    chunks,
+    engine_of,
+    ids,
+    learner,
+    numbers,
+    state,
+    train,
+    twins,
+)
 
 from multilearn import DataLoader
 from multilearn.errors import ConfigurationError, NonFiniteLoss

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import BACKEND, engine_of, learner, numbers
+from support.training import BACKEND, engine_of, learner, numbers
 
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Output

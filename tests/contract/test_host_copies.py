@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from training import ids, learner, numbers
+from support.training import ids, learner, numbers
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as reference
 from keras import layers, ops
-from training import chunks, engine_of, ids, learner, numbers, twins
+from support.training import chunks, engine_of, ids, learner, numbers, twins
 
 from multilearn import metrics as m
 from multilearn.errors import ConfigurationError

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from training import assert_close, chunks, engine_of, evaluate, ids, numbers, state, train, twins
+from support.training import assert_close, chunks, engine_of, evaluate, ids, numbers, state, train, twins
 
 from multilearn import backend
 from multilearn.data import mapped

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from training import engine_of, ids, learner, numbers, train, twins
+from support.training import engine_of, ids, learner, numbers, train, twins
 
 from multilearn import DataLoader
 from multilearn.errors import ConfigurationError, DataError

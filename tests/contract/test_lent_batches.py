@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from training import engine_of, evaluate, losses, numbers, train, twins
+from support.training import engine_of, evaluate, losses, numbers, train, twins
 
 import multilearn as ml
 from multilearn.data.aligned import copied, is_lent

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops, optimizers
-from training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, train, twins
+from support.training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, train, twins
 
 BATCH, UPDATES = 4, 5
 ITEMS = BATCH * UPDATES

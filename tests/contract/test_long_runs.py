@@ -8,7 +8,7 @@ import multilearn as ml  # isort: skip  (chooses the backend before Keras is loa
 import keras
 import numpy as np
 import pytest
-from training import twins
+from support.training import twins
 
 from multilearn import DataLoader, LearnerBuilder
 from multilearn.checkpoint import CheckpointFolder, KeepLast

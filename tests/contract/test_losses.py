@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import chunks, engine_of, evaluate, ids, learner, numbers, train, twins
+from support.training import chunks, engine_of, evaluate, ids, learner, numbers, train, twins
 
 from multilearn.errors import ConfigurationError
 from multilearn_keras import Classification, MultiLabelClassification, Regression

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 from keras import layers
-from training import BACKEND, ids, learner, numbers, twins
+from support.training import BACKEND, ids, learner, numbers, twins
 
 import multilearn as ml
 from multilearn.events import EpochEnded, Event

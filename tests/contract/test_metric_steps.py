@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops, optimizers
-from training import engine_of, learner, twins
+from support.training import engine_of, learner, twins
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import (

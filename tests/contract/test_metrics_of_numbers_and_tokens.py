@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import chunks, engine_of, ids, learner, numbers
+from support.training import chunks, engine_of, ids, learner, numbers
 
 from multilearn import metrics as m
 from multilearn.outputs import ClassificationOutput, RegressionOutput

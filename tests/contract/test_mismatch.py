@@ -10,7 +10,7 @@ import multilearn as ml  # isort: skip  (chooses the backend before Keras is loa
 import keras
 import pytest
 from keras import layers, optimizers
-from training import learner, numbers
+from support.training import learner, numbers
 
 from multilearn.errors import RecordMismatch
 from multilearn_keras import Regression, load_weights

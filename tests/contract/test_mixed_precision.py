@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from training import assert_equal, engine_of, ids, learner, numbers, state, train, twins
+from support.training import assert_equal, engine_of, ids, learner, numbers, state, train, twins
 
 import multilearn as ml
 from multilearn_keras import Classification

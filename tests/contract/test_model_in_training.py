@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops, optimizers
-from training import assert_close, assert_equal, engine_of, learner, numbers, train, twins
+from support.training import assert_close, assert_equal, engine_of, learner, numbers, train, twins
 
 import multilearn as ml
 from multilearn import events

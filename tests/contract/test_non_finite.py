@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops, optimizers
-from training import engine_of, ids, numbers, train, twins
+from support.training import engine_of, ids, numbers, train, twins
 
 from multilearn.metrics import Loss
 from multilearn.outputs import RegressionOutput

@@ -10,7 +10,7 @@ import multilearn as ml  # isort: skip  (chooses the backend before Keras is loa
 import keras
 import numpy as np
 import pytest
-from training import numbers
+from support.training import numbers
 
 from multilearn.plain import as_number
 from multilearn_keras import Regression

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from keyed_models import OPTIMIZERS
-from training import assert_close, chunks, engine_of, learner, numbers, train, twins
+from support.keyed_models import OPTIMIZERS
+from support.training import assert_close, chunks, engine_of, learner, numbers, train, twins
 
 from multilearn import DataLoader, schedulers
 from multilearn.errors import ConfigurationError

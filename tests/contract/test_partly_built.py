@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import BACKEND, learner, numbers, state
+from support.training import BACKEND, learner, numbers, state
 
 from multilearn_keras import Regression
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, losses, ops
-from training import BACKEND, assert_equal, learner, twins
+from support.training import BACKEND, assert_equal, learner, twins
 
 from multilearn.data.fingerprint import data_facts
 from multilearn.errors import DataError

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import learner
+from support.training import learner
 
 from multilearn.errors import DataError
 from multilearn.metrics import Loss

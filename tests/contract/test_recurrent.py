@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import engine_of, numbers, train
+from support.training import engine_of, numbers, train
 
 from multilearn_keras import Regression
 from multilearn_keras.patches.install import install

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from training import BACKEND, assert_equal, learner, numbers, twins
+from support.training import BACKEND, assert_equal, learner, numbers, twins
 
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.protocols import Output

@@ -10,7 +10,7 @@ from typing import Any
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
 import keras
 import numpy as np
-from training import BACKEND, learner, numbers, state
+from support.training import BACKEND, learner, numbers, state
 
 from multilearn.data.aligned import empty
 from multilearn_keras import Regression

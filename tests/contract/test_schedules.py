@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from keras.optimizers import schedules as theirs
-from training import learner, numbers
+from support.training import learner, numbers
 
 from multilearn import DataLoader, Interrupter
 from multilearn.errors import ConfigurationError

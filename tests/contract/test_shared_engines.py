@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops, optimizers
-from training import numbers, state
+from support.training import numbers, state
 
 from multilearn import backend
 from multilearn.metrics import Loss

@@ -13,7 +13,7 @@ import multilearn as ml  # isort: skip  (chooses the backend before Keras is loa
 import keras
 import numpy as np
 import pytest
-from training import BACKEND, assert_equal, learner, numbers
+from support.training import BACKEND, assert_equal, learner, numbers
 
 from multilearn.data import as_loader
 

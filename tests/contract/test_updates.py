@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from training import assert_close, assert_equal, chunks, engine_of, learner, numbers, state, train, twins
+from support.training import assert_close, assert_equal, chunks, engine_of, learner, numbers, state, train, twins
 
 import multilearn as ml
 from multilearn_keras import Regression

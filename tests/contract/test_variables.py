@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
-from keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
+from support.keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
 
 from multilearn.errors import ConfigurationError, RecordMismatch
 from multilearn.records.tensors import HostTensor

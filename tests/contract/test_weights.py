@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from training import BACKEND, assert_equal, ids, learner, numbers, state, twins
+from support.training import BACKEND, assert_equal, ids, learner, numbers, state, twins
 
 from multilearn.checkpoint import HostTensor, KeepLast, MpkGzRecorder, MpkRecorder, SafetensorsRecorder, convert
 from multilearn.errors import CheckpointNotFound, ConfigurationError, MultilearnError, RecordError, RecordMismatch

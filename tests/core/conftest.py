@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 import pytest
-
-TOY = Path(__file__).parents[1] / "toy"
-VARIABLES = ("KERAS_BACKEND", "MULTILEARN_BACKEND", "MULTILEARN_SEED")
-
-sys.path.insert(0, str(TOY))
+from support.environments import CHOICES, with_support
 
 
 @pytest.fixture(autouse=True)
 def on_the_toy_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     """No choice of the caller's reaches a test."""
-    for name in VARIABLES:
+    for name in CHOICES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MULTILEARN_BACKEND", "toy")
 
 
 @pytest.fixture(scope="session")
 def clean_environment() -> dict[str, str]:
-    """For a process of its own: no choice made, the toy backend and the modules of this folder within reach."""
-    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    paths = [str(TOY), str(Path(__file__).parent), *filter(None, [kept.get("PYTHONPATH")])]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    """For a process of its own: no choice made, the toy backend and `support` within reach."""
+    return with_support(PYTHONUNBUFFERED="1")
 
 
 @pytest.fixture

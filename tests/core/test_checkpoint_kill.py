@@ -11,12 +11,12 @@ from itertools import count
 
 import numpy as np
 import pytest
+from support.tripwire import CALLS, Tripwire, kill, killed
 
 from multilearn.checkpoint import CheckpointFolder, HostTensor, MpkGzRecorder
 from multilearn.events import Position
 
 P = Position.parse
-CALLS = ("fsync", "replace", "unlink")
 
 
 def state(number):
@@ -32,30 +32,6 @@ def prepared(tmp_path_factory):
         folder.save(P(name), state(number))
     folder.withdraw(after=P("3.5"))
     return lambda path: CheckpointFolder(shutil.copytree(folder.path, path), MpkGzRecorder())
-
-
-class Tripwire:
-    """Has `act` happen before (or right after) the n-th call of a function that changes the disk durably."""
-
-    def __init__(self, n, after, act):
-        self.left, self.after, self.act = n, after, act
-
-    def around(self, function):
-        def tripped(*args, **kwargs):
-            self.left -= 1
-            if self.left == 0 and not self.after:
-                self.act()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                if self.left == 0 and self.after:
-                    self.act()
-
-        return tripped
-
-    def install(self, patch):
-        for name in CALLS:
-            patch.setattr(os, name, self.around(getattr(os, name)))
 
 
 def expect_sound(folder, durable, new, number):
@@ -85,22 +61,6 @@ def expect_sound(folder, durable, new, number):
 
 
 DURABLE = {P("1"): 1, P("2"): 2, P("3.5"): 4}
-
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def killed(wire, save):
-    """Save in a child process with a wire that kills it; True if it was."""
-    child = os.fork()
-    if child == 0:
-        try:
-            wire.install(pytest.MonkeyPatch())
-            save()
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_experiment as toy
 from hypothesis import given
 from hypothesis import strategies as st
+from support import toy_experiment as toy
 
 from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, KeepEvery, KeepLast
 from multilearn.errors import ConfigurationError

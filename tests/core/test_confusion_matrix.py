@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_experiment as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metric_epochs import OPS, classified, measured, over, pieces, through_a_record
 from sklearn.metrics import confusion_matrix
+from support import toy_experiment as toy
+from support.metric_epochs import OPS, classified, measured, over, pieces, through_a_record
 
 import multilearn as ml
 from multilearn.errors import ConfigurationError

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metric_epochs import OPS, classified, labelled, measured, over, pieces, through_a_record, value
 from sklearn import metrics as sk
+from support.metric_epochs import OPS, classified, labelled, measured, over, pieces, through_a_record, value
 
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import (

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metric_epochs import MOMENT, classified, labelled, measured, over, pieces, through_a_record, value
 from sklearn import metrics as sk
 from sklearn.preprocessing import label_binarize
+from support.metric_epochs import MOMENT, classified, labelled, measured, over, pieces, through_a_record, value
 
 from multilearn.events import Split
 from multilearn.metrics import AUROC, AveragePrecision, OfOutput

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, MpkRecorder, SafetensorsRecorder

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loaded_data import FailingAt, Squares, Troubled, Witness, jittered
+from support.loaded_data import FailingAt, Squares, Troubled, Witness, jittered
 
 import multilearn as ml
 from multilearn.data import permutation

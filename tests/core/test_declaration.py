@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-import toy_experiment as toy
 from hypothesis import given
 from hypothesis import strategies as st
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import checkpoint as ck

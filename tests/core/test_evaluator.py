@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.toy_experiment import CLASSES, FEATURES, Recorded, arrays, builder, fit, task, weights
 from toy_backend import STREAM, SoftmaxModel
-from toy_experiment import CLASSES, FEATURES, Recorded, arrays, builder, fit, task, weights
 
 import multilearn as ml
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DataError, RecordMismatch

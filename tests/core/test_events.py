@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import events

@@ -11,10 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_experiment as toy
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from resumed_runs import LOADERS, RECORDERS, RULES, SCHEDULES, STRATEGIES, Case, Stop, fitted, interrupted, outcome
+from support import toy_experiment as toy
+from support.resumed_runs import (
+    LOADERS,
+    RECORDERS,
+    RULES,
+    SCHEDULES,
+    STRATEGIES,
+    Case,
+    Stop,
+    fitted,
+    interrupted,
+    outcome,
+)
 
 import multilearn as ml
 from multilearn.errors import ConfigurationError

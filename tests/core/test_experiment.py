@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_experiment as toy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.errors import DirectoryError

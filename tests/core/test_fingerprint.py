@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.data import as_loader

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 from toy_backend import Momentum, SoftmaxRegression
 
 import multilearn as ml
@@ -99,7 +99,7 @@ def test_a_kill_before_the_first_batch_leaves_no_run_and_one_after_it_does(
 ) -> None:
     script = """
 import os, signal, sys
-import toy_experiment as toy
+from support import toy_experiment as toy
 class Killing:
     looked = False
     def iterate(self, seed, epoch, start=0):
@@ -173,7 +173,7 @@ def test_a_second_process_does_not_take_a_directory_whose_first_batch_is_being_t
 ) -> None:
     script = """
 import sys
-import toy_experiment as toy
+from support import toy_experiment as toy
 def at(epoch, number):
     if at.looked and number == 0:
         print("waiting", flush=True)

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from test_checkpoint_kill import Tripwire, kill, killed
+from support.tripwire import Tripwire, kill, killed
 
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.counted_files import CountedFiles

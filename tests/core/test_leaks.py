@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.errors import NonFiniteLoss
@@ -245,7 +245,7 @@ def test_the_users_own_warnings_still_appear_on_stderr(tmp_path: Path, environme
     script = f"""
 import gc
 import logging
-import toy_experiment as toy
+from support import toy_experiment as toy
 train = toy.Watched(toy.train_loader(), lambda *at: at == (1, 2) and logging.warning("mind the gap"))
 toy.fit(toy.builder({str(tmp_path / "run")!r}, 1), train)
 logging.warning("after")

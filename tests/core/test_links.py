@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.data import Batches

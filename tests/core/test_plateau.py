@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_experiment as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import toy_experiment as toy
 
 from multilearn import Interrupter
 from multilearn.errors import ConfigurationError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import AnyOf, CheckpointFolder, KeepEvery, MpkRecorder, read_file

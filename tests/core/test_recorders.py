@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_experiment as toy
-from earlier_records import HalfRecorder
+from support import toy_experiment as toy
+from support.earlier_records import HalfRecorder
 
 import multilearn as ml
 from multilearn.checkpoint import (

@@ -12,10 +12,10 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
-from earlier_records import HalfRecorder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_strategies import records, types
+from support.earlier_records import HalfRecorder
+from support.record_strategies import records, types
 
 from multilearn.checkpoint import (
     CheckpointFolder,

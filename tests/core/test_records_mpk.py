@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from record_strategies import records, types
+from support.record_strategies import records, types
 
 from multilearn.checkpoint import HostTensor, MpkGzRecorder, nbytes
 from multilearn.errors import CheckpointError, RecordError

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 from toy_backend import Momentum
 
 import multilearn as ml

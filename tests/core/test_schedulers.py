@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_experiment as toy
 from hypothesis import given
 from hypothesis import strategies as st
+from support import toy_experiment as toy
 
 from multilearn.errors import ConfigurationError
 from multilearn.events import Stepped

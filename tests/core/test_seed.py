@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 from toy_backend import STREAM, ToyBackend
 
 import multilearn as ml
@@ -169,7 +169,7 @@ def test_what_cannot_be_deterministic_is_refused_and_the_seed_in_force_stays(mon
 
 SCRIPT = """
 import multilearn as ml
-import toy_experiment as toy
+from support import toy_experiment as toy
 from multilearn.seeding import seed
 learner = toy.builder("{seed}", 1).build(toy.task())
 learner.fit(toy.train_loader())

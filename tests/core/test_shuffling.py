@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 

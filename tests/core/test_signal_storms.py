@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc/self/fd")
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="look
 SCRIPT = """
 import gc, json, os, random, signal, sys, threading, time
 import multilearn as ml
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 base, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 
@@ -27,7 +27,7 @@ EPOCHS = 6
 SCRIPT = f"""
 import sys, time
 import multilearn as ml
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 directory, mode, *resume = sys.argv[1:]
 

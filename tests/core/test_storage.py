@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.storage import refusals as storage
@@ -47,7 +47,7 @@ def test_what_the_operating_system_refuses_is_told_with_a_rule_the_path_its_word
 
 LIMITED = """
 import resource, sys
-import toy_experiment as toy
+from support import toy_experiment as toy
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 toy.fit(toy.builder(sys.argv[1]))
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.renderers.stream import ForgivingStream

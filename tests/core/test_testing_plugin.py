@@ -11,7 +11,7 @@ import pytest
 
 SUITE = '''
 
-import toy_experiment as toy
+from support import toy_experiment as toy
 
 
 def train(builder):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loaded_data import Words
+from support.loaded_data import Words
 
 import multilearn as ml
 from multilearn.data import as_loader, batches_of

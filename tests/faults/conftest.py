@@ -10,11 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from running import Calls, Order, Warm, Whole, calls_of
-from wire import Fault
+from support.running import Calls, Order, Warm, Whole, calls_of
+from support.wire import Fault
 
 # not modules but scripts, for processes of their own
 collect_ignore = ["scripts"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from checking import expect_equal_runs, expect_nothing_lost, expect_sound_logs, files
-from running import Ended, Warm, Whole
+from support.checking import expect_equal_runs, expect_nothing_lost, expect_sound_logs, files
+from support.running import Ended, Warm, Whole
 
 from multilearn.checkpoint import CheckpointFolder
 

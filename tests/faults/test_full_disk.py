@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checking import expect_equal_runs, expect_nothing_lost
-from running import Order, Warm, Whole
+from support.checking import expect_equal_runs, expect_nothing_lost
+from support.running import Order, Warm, Whole
 
 PAGE, SIZE = 1 << 12, 1 << 21
 

@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from checking import expect_equal_runs, expect_nothing_lost
-from running import Calls, Order, Warm, Whole, drawn
+from support.checking import expect_equal_runs, expect_nothing_lost
+from support.running import Calls, Order, Warm, Whole, drawn
 
 IN_A_ROW = 5
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checking import expect_equal_runs, expect_nothing_lost, files
-from running import Ended, Order, Warm, Whole
-from wire import Fault
+from support.checking import expect_equal_runs, expect_nothing_lost, files
+from support.running import Ended, Order, Warm, Whole
+from support.wire import Fault
 
 from multilearn.checkpoint import CheckpointFolder
 

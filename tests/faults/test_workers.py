@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from checking import expect_equal_runs
-from running import Order, Warm
-from wire import Fault
+from support.checking import expect_equal_runs
+from support.running import Order, Warm
+from support.wire import Fault
 
 
 def test_the_worker_processes_of_a_loader_end_with_the_run_that_is_killed(warm: Warm, tmp_path: Path) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "parity"))
-
-from processes import BACKENDS, Warm, on_each, warmed
+from support.processes import BACKENDS, Warm, on_each, warmed
 
 # not modules but scripts, for processes of their own
 collect_ignore = ["scripts"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import BACKENDS
+from support.processes import BACKENDS
 
 from multilearn.checkpoint import read_file
 from multilearn.loggers.metric_file import MetricFile, read_metric_file

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "parity"))
-
-from matrix import SCRIPT, Matrix, made
-from processes import BACKENDS, compiled_in, environment
+from support.environments import compiled_in
+from support.matrix import SCRIPT, Matrix, made
+from support.processes import BACKENDS, environment
 
 
 @pytest.fixture(scope="session")

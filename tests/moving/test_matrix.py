@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 import pytest
-from matrix import PAIRS, Matrix, largest
-from processes import BACKENDS
+from support.matrix import PAIRS, Matrix, largest
+from support.processes import BACKENDS
 
 
 def test_every_cell_runs(matrix: Matrix) -> None:

@@ -7,18 +7,12 @@ pass, always the same ones.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import hypothesis
 import pytest
-
-HERE = Path(__file__).parent
-FOLDERS = [str(HERE), str(HERE.parent / "toy"), str(HERE.parent / "core")]
-sys.path[:0] = [folder for folder in FOLDERS if folder not in sys.path]
-
-from harness import Readers  # noqa: E402  (found where the line above says)
+from support.environments import with_support
+from support.harness import Readers
 
 hypothesis.settings.register_profile(
     "mutations",
@@ -31,9 +25,6 @@ hypothesis.settings.register_profile(
 
 @pytest.fixture(scope="session")
 def readers() -> Iterator[Readers]:
-    chosen = ("KERAS_BACKEND", "MULTILEARN_BACKEND", "MULTILEARN_SEED")
-    kept = {name: value for name, value in os.environ.items() if name not in chosen}
-    paths = [*FOLDERS, *filter(None, [kept.get("PYTHONPATH")])]
-    working = Readers({**kept, "MULTILEARN_BACKEND": "toy", "PYTHONPATH": os.pathsep.join(paths)})
+    working = Readers(with_support(MULTILEARN_BACKEND="toy"))
     yield working
     working.end()

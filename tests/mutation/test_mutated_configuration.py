@@ -8,9 +8,9 @@ from typing import Any
 import hypothesis
 import pytest
 import tomli_w
-from harness import Readers, share
 from hypothesis import example, given, settings
-from mutations import bytes_of, trees
+from support.harness import Readers, share
+from support.mutations import bytes_of, trees
 
 hypothesis.settings.load_profile("mutations")
 

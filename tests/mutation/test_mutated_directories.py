@@ -14,11 +14,11 @@ from typing import Any
 
 import hypothesis
 import pytest
-import toy_experiment as toy
-from harness import Readers, few, share
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mutations import NAMES, bytes_of, nested, trees
+from support import toy_experiment as toy
+from support.harness import Readers, few, share
+from support.mutations import NAMES, bytes_of, nested, trees
 
 hypothesis.settings.load_profile("mutations")
 

@@ -19,11 +19,11 @@ import hypothesis
 import msgpack
 import numpy as np
 import pytest
-from earlier_records import HalfRecorder
-from harness import Readers, few, share
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mutations import NAMES, bytes_of, trees
+from support.earlier_records import HalfRecorder
+from support.harness import Readers, few, share
+from support.mutations import NAMES, bytes_of, trees
 
 from multilearn.checkpoint import HostTensor, MpkGzRecorder, MpkRecorder, Recorder, SafetensorsRecorder
 

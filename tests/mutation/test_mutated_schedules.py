@@ -9,11 +9,11 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
-import toy_experiment as toy
-from harness import Readers, few, share
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutations import trees
+from support import toy_experiment as toy
+from support.harness import Readers, few, share
+from support.mutations import trees
 
 from multilearn.checkpoint import CheckpointFolder, HostTensor
 from multilearn.errors import CheckpointError

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from processes import BACKENDS, DIGITS, Warm, environment, on_each, warmed
+from support.processes import BACKENDS, DIGITS, Warm, environment, on_each, warmed
 
 EPOCHS = 4
 

@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from processes import BACKENDS, environment
+from support.processes import BACKENDS, environment
 
 # What a script sees that forgot to import multilearn before keras: refused, unless it asks for nothing else.
 LATE = """

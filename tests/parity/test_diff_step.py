@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from processes import BACKENDS, SCRIPTS, Warm, environment, on_each
+from support.processes import BACKENDS, SCRIPTS, Warm, environment, on_each
 
 from multilearn.commands.diff_step.report import sentences
 from multilearn.commands.diff_step.steps import Comparison, compare

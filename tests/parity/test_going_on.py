@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import (
+from support.processes import (
     BACKENDS,
     DIGITS,
     SCRIPTS,

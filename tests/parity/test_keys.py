@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
-from processes import BACKENDS, Warm, on_each
+from support.environments import TESTS
+from support.processes import BACKENDS, Warm, on_each
 
-DESCRIBE = Path(__file__).parents[1] / "contract" / "keyed_models.py"
+DESCRIBE = TESTS / "support" / "keyed_models.py"
 
 
 @pytest.fixture(scope="module")

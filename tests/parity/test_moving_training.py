@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from matrix import PAIRS, SCRIPT, Matrix, largest, made
-from processes import Warm, on_each
+from support.matrix import PAIRS, SCRIPT, Matrix, largest, made
+from support.processes import Warm, on_each
 
 CELLS = (
     "mlp, SGD momentum, mixed_float16",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from processes import BACKENDS, SCRIPTS, Warm, on_each
+from support.processes import BACKENDS, SCRIPTS, Warm, on_each
 
 SCRIPT = SCRIPTS / "moved_weights.py"
 

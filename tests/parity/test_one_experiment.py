@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import BACKENDS, SCRIPTS, Warm, environment, epoch_values, files, metric_files, on_each
+from support.processes import BACKENDS, SCRIPTS, Warm, environment, epoch_values, files, metric_files, on_each
 
 from multilearn.commands.compare.preconditions import first_difference, preconditions
 from multilearn.commands.runs import open_run

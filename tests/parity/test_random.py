@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from processes import BACKENDS, SCRIPTS, Warm, on_each
+from support.processes import BACKENDS, SCRIPTS, Warm, on_each
 
 PAIRS = list(itertools.combinations(BACKENDS, 2))
 

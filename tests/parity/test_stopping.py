@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import (
+from support.processes import (
     BACKENDS,
     DIGITS,
     SCRIPTS,

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from resumed import BATCHES, MODELS, OPTIMIZERS, Kind, Place, assert_interrupted_is_whole
+from support.resumed import BATCHES, MODELS, OPTIMIZERS, Kind, Place, assert_interrupted_is_whole
 
 PAIRS = list(itertools.product(MODELS, OPTIMIZERS))
 

@@ -12,7 +12,7 @@ import multilearn as ml  # isort: skip  (chooses the backend before Keras is loa
 import keras
 import numpy as np
 import pytest
-from families import BATCH, ENCODER, IMAGE, MODELS, TEXT, TOKENS, VISION, hub, learned, made
+from support.families import BATCH, ENCODER, IMAGE, MODELS, TEXT, TOKENS, VISION, hub, learned, made
 
 from multilearn_keras.state.keys import variables_of
 

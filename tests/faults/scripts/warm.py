@@ -23,7 +23,7 @@ else:
     # Keras imports every framework that is installed when it first puts something into words
     keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
 
-import victim
+from support import victim
 
 ADOPTS_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
 CAPABILITIES = 0x20080522  # their version 3

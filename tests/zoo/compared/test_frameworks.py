@@ -11,10 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "parity"))
-
-from processes import BACKENDS, environment
+from support.processes import BACKENDS, environment
 
 # Of the loss. The larger updates of the ViT amplify rounding: Keras' own fit of it differs by 1.3e-5 between torch and
 # TensorFlow, of the same images.

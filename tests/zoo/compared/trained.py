@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from families import COMPARED, learned
+from support.families import COMPARED, learned
 
 directory = Path(sys.argv[1])
 losses = {}

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wire import HOW, Fault
+from support.environments import TESTS, compiled_in, with_support
+from support.wire import HOW, Fault
 
-SCRIPTS = Path(__file__).parent / "scripts"
-TOY = Path(__file__).parents[1] / "toy"
+SCRIPTS = TESTS / "faults" / "scripts"
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,11 @@ class Warm:
         self.backend = backend
         self._folder = folder
         self._runs = 0
-        choices = {"MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED", "PYTHONPATH"}
-        kept = {name: value for name, value in os.environ.items() if name not in choices}
-        own = {
-            "MULTILEARN_BACKEND": backend,
-            "OMP_NUM_THREADS": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "PYTHONPATH": os.pathsep.join(map(str, [SCRIPTS, SCRIPTS.parent, TOY])),
-            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-        }
+        alone = {"MULTILEARN_BACKEND": backend, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, str(SCRIPTS / "warm.py")]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self._process = subprocess.Popen(command, env={**kept, **own}, text=True, **pipes)
+        environment = with_support(**alone, **compiled_in(folder / "compiled"))
+        self._process = subprocess.Popen(command, env=environment, text=True, **pipes)
 
     def train(self, directory: Path, order: Order = Order()) -> Ended:
         """A run in `directory` that goes on from its latest checkpoint, if there is one."""

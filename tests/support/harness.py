@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 __all__ = ["Readers", "few", "share"]
 
 T = TypeVar("T")
-HERE = Path(__file__).parent
 ALL = 10_000
 """How many examples the full session has."""
 
@@ -87,7 +86,7 @@ class Readers:
         return line
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, str(HERE / "reading.py"), str(MEBIBYTES)]
+        command = [sys.executable, "-m", "support.reading", str(MEBIBYTES)]
         self._pending = b""
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self._environment

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from processes import BACKENDS, SCRIPTS
+from support.processes import BACKENDS, SCRIPTS
 
 SCRIPT = SCRIPTS / "moving.py"
 PAIRS = list(itertools.product(BACKENDS, repeat=2))

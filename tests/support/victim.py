@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from wire import Fault, Wire, install
 
 import multilearn as ml
 from multilearn import backend
@@ -21,6 +20,7 @@ from multilearn.checkpoint import AnyOf, KeepBest, KeepLast
 from multilearn.early_stopping import NoImprovement
 from multilearn.events import Event, Saved
 from multilearn.loggers import metric_writer as open_files
+from support.wire import Fault, Wire, install
 
 EPOCHS, BATCHES, SEED = 4, 6, 11
 

@@ -1,4 +1,4 @@
-"""What each reader makes of a path, in a process of its own with little memory: `python reading.py MEBIBYTES`.
+"""What each reader makes of a path, in a process of its own with little memory: `python -m support.reading MEBIBYTES`.
 
 Reads requests, answers with what came out: one line of JSON each.
 """
@@ -18,14 +18,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import toy_experiment as toy
-
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, HostTensor, read_file
 from multilearn.commands.compare.comparison import compare, opened
 from multilearn.commands.inspect.run import inspect
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.loggers.metric_file import read_epoch_value, read_metric_file
+from support import toy_experiment as toy
 
 LIMIT = 1 << 22
 CONTROL = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]")

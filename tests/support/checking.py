@@ -8,10 +8,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from running import Ended
-
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.events import Position
+from support.running import Ended
 
 TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z (INFO|WARNING|ERROR) ")
 

@@ -13,13 +13,13 @@ import multilearn as ml  # isort: skip  (chooses the backend before Keras is loa
 import keras
 import numpy as np
 from keras import layers, optimizers
-from training import numbers, state
 
 from multilearn import metrics, schedulers
 from multilearn.checkpoint import KeepLast
 from multilearn.early_stopping import NoImprovement
 from multilearn.seeding.streams import GlobalStreams
 from multilearn_keras import Classification
+from support.training import numbers, state
 
 # no batch of another size: each would be compiled by itself
 ITEMS, SIZE, VALID = 20, 4, 4

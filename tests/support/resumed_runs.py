@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import toy_experiment as toy
 from toy_backend import Momentum
 
 import multilearn as ml
@@ -24,6 +23,7 @@ from multilearn.errors import NonFiniteLoss
 from multilearn.protocols import Entry
 from multilearn.renderers.summary import summary
 from multilearn.seeding.streams import GlobalStreams
+from support import toy_experiment as toy
 
 
 class Killed(Exception):

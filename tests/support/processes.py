@@ -17,28 +17,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from support.environments import EXAMPLES, TESTS, compiled_in, unchosen
+
 BACKENDS = [name for name in ("torch", "tensorflow", "jax") if find_spec(name)]
-SCRIPTS = Path(__file__).parent / "scripts"
-DIGITS = Path(__file__).parents[2] / "examples" / "digits.py"
+SCRIPTS = TESTS / "parity" / "scripts"
+DIGITS = EXAMPLES / "digits.py"
 LIMIT = 120.0  # seconds that nothing here takes
 
 T = TypeVar("T")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's, without any choice of a backend or seed in it."""
-    choices = {"MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED"}
-    kept = {name: value for name, value in os.environ.items() if name not in choices}
-    return {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **kept, **variables}
-
-
-def compiled_in(folder: Path) -> dict[str, str]:
-    """The variables by which what JAX compiles is kept in a folder, for the next process."""
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(folder),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-    }
+    """This process', with nothing chosen and a single thread for each process."""
+    return {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **unchosen(**variables)}
 
 
 def on_each(work: Callable[[str], T]) -> dict[str, T]:

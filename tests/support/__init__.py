@@ -1,0 +1,1 @@
+"""What tests of several files share: experiments, processes, damage. Found by `pythonpath` in pyproject.toml."""
