@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -91,7 +92,8 @@ def backend(session: nox.Session, framework: str) -> None:
     install(session, "test", framework, extra="keras")
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
     paths = session.posargs or ["tests/contract"]
-    session.run("pytest", "--isolated", *BY_FILE, *paths, env={**ENVIRONMENT, **chosen})
+    with compiled_once() as kept:
+        session.run("pytest", "--isolated", *BY_FILE, *paths, env={**ENVIRONMENT, **chosen, **kept})
     if framework == BACKENDS[0] and not session.posargs:
         session.run("pytest", "-rP", "tests/faults/test_kills.py", "--kills", "10", env={**ENVIRONMENT, **chosen})
 
@@ -145,7 +147,8 @@ def resume(session: nox.Session, framework: str) -> None:
 def parity(session: nox.Session) -> None:
     """The backends against each other, all in one environment and each in its own process."""
     install(session, "test", *BACKENDS, extra="keras")
-    session.run("pytest", *(session.posargs or ["tests/parity"]), env=ENVIRONMENT)
+    with compiled_once() as kept:
+        session.run("pytest", *(session.posargs or ["tests/parity"]), env={**ENVIRONMENT, **kept})
 
 
 @nox.session(default=False)
@@ -171,7 +174,7 @@ def keras_versions(session: nox.Session, keras: str) -> None:
     session.install("--upgrade", f"keras~={keras}.0" if keras else "keras")
     session.run("python", "-c", "import keras; print('Keras', keras.__version__)", env={"KERAS_BACKEND": framework})
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    files = ("random", "streams_of_bits", "fit", "script")
+    files = ("random", "streams_of_bits", "fit", "examples")
     session.run("pytest", *(f"tests/contract/test_{part}.py" for part in files), env={**ENVIRONMENT, **chosen})
 
 
@@ -206,6 +209,17 @@ def package(session: nox.Session) -> None:
             session.run("pytest", "--isolated", *BY_FILE, *files, env=ENVIRONMENT)
             session.run("multilearn", "--help", silent=True, env=ENVIRONMENT)
             session.run("multilearn", "backends", env=ENVIRONMENT)
+
+
+@contextmanager
+def compiled_once() -> Iterator[dict[str, str]]:
+    """The variables by which JAX compiles what several tests and their processes run a single time, for a session."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield {
+            "JAX_COMPILATION_CACHE_DIR": folder,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+        }
 
 
 def install(session: nox.Session, *groups: str, extra: str | None = None) -> None:
