@@ -9,9 +9,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from support.training import assert_equal, chunks, engine_of, ids, learner, numbers, train, twins
+from support.training import assert_equal, chunks, engine_of, ids, numbers, train, twins
 
-from multilearn import DataLoader, Interrupter, schedulers
 from multilearn.checkpoint import HostTensor
 from multilearn.errors import RecordMismatch
 from multilearn_keras import Classification
@@ -130,62 +129,3 @@ def test_a_step_count_too_large_for_the_framework_changes_nothing() -> None:
         with pytest.raises(RecordMismatch, match="int32"):
             ours.restore(record)
         assert contents(ours.record()) == before
-
-
-def go(directory: Any, trained: Any, loader: Any = None, **settings: Any) -> Any:
-    run = learner(
-        directory,
-        Classification(trained),
-        optimizers.Adam(),
-        schedulers.Cosine(0.01, updates=9),
-        with_file_checkpointer=(),
-        grads_accumulation=2,
-        **settings,
-    )
-    run.fit(loader or DataLoader(DATA, 8, shuffle=True), DataLoader(DATA, 20))
-    return run
-
-
-def test_one_epoch_and_two_more_are_three_bit_for_bit(tmp_path: Any) -> None:
-    whole, first = twins(model)
-    expected = go(tmp_path / "whole", whole, num_epochs=3)
-    go(tmp_path / "parts", first, num_epochs=1)
-    rest = model()
-    run = go(tmp_path / "parts", rest, num_epochs=3, checkpoint="latest")
-    assert_equal(rest, whole)
-    assert run.history == expected.history
-    third = model()
-    run = go(tmp_path / "elsewhere", third, num_epochs=3, checkpoint=(2, tmp_path / "parts"))
-    assert_equal(third, whole)
-    assert run.history == expected.history
-    for name in ("train/epoch-3/Loss.log", "valid/epoch-2/Loss.log", "train/epoch-1/Loss.log"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
-class Stopped(DataLoader):
-    """Asks for the stop while a batch is on its way."""
-
-    def __init__(self, interrupter: Interrupter, at: tuple[int, int]) -> None:
-        super().__init__(DATA, 8, shuffle=True)
-        self.interrupter, self.at = interrupter, at
-
-    def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
-        for number, batch in enumerate(super().iterate(seed, epoch, start), start + 1):
-            if (epoch, number) == self.at:
-                self.interrupter.stop("enough")
-            yield batch
-
-
-def test_stopped_in_the_middle_of_an_epoch_and_gone_on_from_is_the_whole_bit_for_bit(tmp_path: Any) -> None:
-    whole, parts = twins(model)
-    expected = go(tmp_path / "whole", whole, num_epochs=3)
-    trained, resume = parts, {}
-    for at in ((1, 3), (2, 4), (3, 2)):
-        interrupter = Interrupter()
-        loader = Stopped(interrupter, at)
-        run = go(tmp_path / "parts", trained, num_epochs=3, loader=loader, with_interrupter=interrupter, **resume)
-        assert run.stopped_by == "enough"
-        trained, resume = model(), {"checkpoint": "latest"}
-    last = go(tmp_path / "parts", trained, num_epochs=3, checkpoint="latest")
-    assert_equal(trained, whole)
-    assert last.history == expected.history
