@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -233,26 +231,3 @@ def test_another_number_of_threads_is_named(base: Run, tmp_path: Path) -> None:
         torch.set_num_threads(before)
     told = first_difference([base, other], 1e-3)
     assert told == f"The threads differ in torch intra_op_threads: {before} / {before + 1}."
-
-
-SILENTLY = """
-import sys
-import multilearn as ml, keras
-from multilearn import backend
-from multilearn_keras import Classification
-
-L = keras.layers
-dense = L.Dense(4, kernel_regularizer=keras.regularizers.L2())
-model = keras.Sequential([dense, L.LSTM(2), L.Dropout(0.5), L.Dense(3)])
-framework, optimizer = backend.load(), keras.optimizers.Adam()
-before = {name for name in ("torch", "tensorflow", "jax") if name in sys.modules}
-framework.adopt(Classification(model), optimizer, 0.1)
-framework.numerics()
-print({name for name in ("torch", "tensorflow", "jax") if name in sys.modules} - before)
-"""
-
-
-def test_describing_a_model_imports_no_other_framework() -> None:
-    """As Keras' own serialization does."""
-    done = subprocess.run([sys.executable, "-c", SILENTLY], capture_output=True, text=True, timeout=240)
-    assert (done.returncode, done.stdout.strip()) == (0, "set()"), done.stderr

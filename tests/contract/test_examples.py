@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from support.environments import EXAMPLES, unchosen
 
 from multilearn import backend
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-VARIABLES = ("MULTILEARN_BACKEND", "KERAS_BACKEND", "MULTILEARN_SEED")
 ALONE = len([name for name in ("torch", "tensorflow", "jax") if find_spec(name)]) == 1
 WITH_A_LEARNER = ("configured", "custom_metric", "custom_task", "language_model", "tabular_regression")
-ELSEWHERE = {"digits": "test_script.py", "resume_elsewhere": "a test of its own"}
 
 # Each as a script of its own, but in one process: importing a framework is what takes time.
 ONE_AFTER_THE_OTHER = r"""
@@ -36,10 +33,9 @@ for words in sys.stdin.read().splitlines():
 
 def run(folder: Path, *command: str, stdin: str = "") -> str:
     """The output, with nothing set where only one framework is installed."""
-    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     chosen = {} if ALONE else {"MULTILEARN_BACKEND": backend.chosen() or ""}
     ended = subprocess.run(
-        [sys.executable, *command], cwd=folder, env={**kept, **chosen}, input=stdin, capture_output=True, text=True
+        [sys.executable, *command], cwd=folder, env=unchosen(**chosen), input=stdin, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
@@ -53,11 +49,16 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
     runs = [f"{EXAMPLES / name}.py --quick --directory {name}" for name in WITH_A_LEARNER]
     loop = f"{EXAMPLES / 'custom_loop'}.py --quick --directory"
     runs += [f"{loop} game", f"{loop} halves --epochs 2", f"{loop} halves --resume"]
+    # without --directory: by the last option, which differs
+    digits = EXAMPLES / "digits.py"
+    runs += [f"{digits} --quick", f"{digits} --quick --checkpoint latest --epochs 3"]
     printed = run(folder, "-c", ONE_AFTER_THE_OTHER, stdin="\n".join(runs))
-    parts = dict.fromkeys(("game", "halves", *WITH_A_LEARNER), "")
+    parts: dict[str, str] = {}
     for part in printed.split("\x1e")[1:]:
         words, text = part.split("\n", 1)
-        parts[words.split()[words.split().index("--directory") + 1]] += text
+        options = words.split()
+        name = options[options.index("--directory") + 1] if "--directory" in options else options[-1]
+        parts[name] = parts.get(name, "") + text
     return folder, parts
 
 
@@ -68,7 +69,9 @@ def values(directory: Path, split: str, metric: str) -> list[float]:
 
 
 def test_every_example_is_run() -> None:
-    assert {file.stem for file in EXAMPLES.glob("*.py")} >= {*WITH_A_LEARNER, "custom_loop", *ELSEWHERE}
+    # the last one by tests/parity, for it takes two frameworks
+    here = {*WITH_A_LEARNER, "custom_loop", "digits", "resume_elsewhere"}
+    assert {file.stem for file in EXAMPLES.glob("*.py")} == here
 
 
 @pytest.mark.parametrize("name", WITH_A_LEARNER)
@@ -113,9 +116,32 @@ def test_the_custom_loop_goes_on_exactly_where_it_was_stopped(outputs: tuple[Pat
         assert (folder / "game" / player / "model-4.mpk.gz").exists()
 
 
-def test_a_run_goes_on_on_another_framework_as_if_it_had_stayed(tmp_path: Path) -> None:
-    """On the same one where no other is installed."""
-    printed = run(tmp_path, str(EXAMPLES / "resume_elsewhere.py"), "--quick", "--directory", "moved")
-    assert "same: 8 values within the tolerance" in printed
-    sessions = json.loads((tmp_path / "moved" / "moved" / "experiment.json").read_text())["sessions"]
-    assert sessions[-1]["resumed_from"]["position"] == "1"
+@pytest.fixture(scope="module")
+def digits(outputs: tuple[Path, dict[str, str]]) -> tuple[Path, str, str]:
+    """The directory of two epochs of the digits and one more, and what was printed each time."""
+    folder, printed = outputs
+    return folder / "runs" / f"digits-{backend.chosen()}", printed["--quick"], printed["3"]
+
+
+def test_the_digits_are_trained_on_and_told_of_in_calm_lines(digits: tuple[Path, str, str]) -> None:
+    directory, first, _ = digits
+    lines = first.splitlines()
+    assert lines[0] == f"training for 2 epochs, in runs/{directory.name}"
+    assert [line.split()[:2] for line in lines[1:3]] == [["epoch", "1/2"], ["epoch", "2/2"]]
+    assert lines[3].startswith("completed 2 epochs in ")
+    assert lines[4] == "summary"
+    assert not any(character in first for character in "\r\x1b")
+
+
+def test_the_digits_go_on_from_the_latest_checkpoint(digits: tuple[Path, str, str]) -> None:
+    directory, _, second = digits
+    assert second.startswith(f"going on with epoch 3 of 3, in runs/{directory.name}\nepoch 3/3 ")
+    assert sorted(folder.name for folder in (directory / "train").iterdir()) == ["epoch-1", "epoch-2", "epoch-3"]
+    sessions = json.loads((directory / "experiment.json").read_text())["sessions"]
+    assert [session["backend"] for session in sessions] == [backend.chosen()] * 2
+    assert [session["position"] for session in sessions] == ["2", "3"]
+
+
+def test_the_summary_of_the_digits_shows_what_the_files_hold(digits: tuple[Path, str, str]) -> None:
+    directory, _, second = digits
+    assert f"{values(directory, 'valid', 'Loss')[-1]:.4f}" in second.split("summary")[1]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from support.processes import BACKENDS, DIGITS, Warm, environment, on_each, warmed
+from support.processes import Warm, on_each, warmed
 
 EPOCHS = 4
 
@@ -25,17 +23,14 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Warm
 
 @pytest.fixture(scope="session")
 def runs(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `digits-B` by `multilearn run`, and `seven-B` with seed 7 and one epoch, of each framework B."""
+    """A folder with `digits-B`, and `seven-B` with seed 7 and one epoch, of each framework B."""
     folder = tmp_path_factory.mktemp("runs")
-    named = [option for backend in BACKENDS for option in ("--backend", backend)]
-    command = [sys.executable, "-m", "multilearn", "run", str(DIGITS), *named]
-    options = ["--", "--epochs", str(EPOCHS), "--directory", "digits-{backend}"]
-    process = subprocess.Popen(
-        [*command, *options], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    on_each(lambda backend: warm[backend].train(folder / f"seven-{backend}", "--epochs", 1, MULTILEARN_SEED="7"))
-    said, _ = process.communicate()
-    assert process.returncode == 0, said
+
+    def train(backend: str) -> None:
+        warm[backend].train(folder / "digits-{backend}", "--epochs", EPOCHS)
+        warm[backend].train(folder / f"seven-{backend}", "--epochs", 1, MULTILEARN_SEED="7")
+
+    on_each(train)
     return folder
 
 
