@@ -17,30 +17,6 @@ from multilearn.events import Position
 Damage = Callable[[Path], object]
 
 
-@pytest.fixture(scope="module")
-def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a run that has done two epochs of three."""
-    path = tmp_path_factory.mktemp("half") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MULTILEARN_BACKEND", "toy")
-        toy.fit(toy.builder(path, 2))
-    return path
-
-
-@pytest.fixture
-def run(half: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(half, tmp_path / "run")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MULTILEARN_BACKEND", "toy")
-        toy.fit(toy.builder(path))
-    return path
-
-
 def contents(path: Path) -> dict[str, bytes]:
     return {**toy.metric_files(path), **toy.checkpoint_files(path)}
 

@@ -54,15 +54,13 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
     interrupter = ml.Interrupter()
     described = toy.builder(directory).metrics(Text()).renderer(Screen()).checkpoint("latest")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MULTILEARN_BACKEND", "toy")
-        stops = toy.Watched(toy.train_loader(), lambda *at: at == (2, 2) and toy.stop(interrupter, "enough"))
-        toy.fit(described.with_interrupter(interrupter), stops)
-        with pytest.raises(OSError, match="went away"):
-            toy.fit(described, toy.Watched(toy.train_loader(), fail))
-        toy.fit(described)
-        toy.fit(described)
-        ml.Evaluator(directory, [Text()], renderer=Screen()).evaluate(toy.task(), toy.valid_loader(), checkpoint=3)
+    stops = toy.Watched(toy.train_loader(), lambda *at: at == (2, 2) and toy.stop(interrupter, "enough"))
+    toy.fit(described.with_interrupter(interrupter), stops)
+    with pytest.raises(OSError, match="went away"):
+        toy.fit(described, toy.Watched(toy.train_loader(), fail))
+    toy.fit(described)
+    toy.fit(described)
+    ml.Evaluator(directory, [Text()], renderer=Screen()).evaluate(toy.task(), toy.valid_loader(), checkpoint=3)
     return everything
 
 

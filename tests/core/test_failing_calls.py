@@ -34,15 +34,6 @@ CALLS: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MULTILEARN_BACKEND", "toy")
-        toy.fit(toy.builder(path, 2))
-    return path
-
-
 def failing(call: Callable[..., Any], at: int | None, number: int) -> tuple[Callable[..., Any], list[int]]:
     """The same, which fails the `at`-th time; and how often it was called."""
     count = [0]
@@ -94,7 +85,7 @@ def test_a_directory_that_cannot_be_looked_at_is_our_error(
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_that_fails_is_our_error_and_loses_nothing(
-    tmp_path: Path, whole: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, half: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, attribute = CALLS[name]
     original = getattr(module, attribute)
@@ -114,5 +105,5 @@ def test_a_call_that_fails_is_our_error_and_loses_nothing(
         folder = CheckpointFolder(directory / "checkpoint")
         assert [folder.problem(each) for each in folder.positions()] in ([], [None])
         toy.fit(toy.builder(directory, 2).checkpoint("latest"))
-        assert toy.checkpoint_files(directory) == toy.checkpoint_files(whole)
-        assert toy.metric_files(directory) == toy.metric_files(whole)
+        assert toy.checkpoint_files(directory) == toy.checkpoint_files(half)
+        assert toy.metric_files(directory) == toy.metric_files(half)

@@ -29,9 +29,7 @@ def described(path: Path, epochs: int = 3) -> ml.LearnerBuilder:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MULTILEARN_BACKEND", "toy")
-        toy.fit(described(path))
+    toy.fit(described(path))
     return path
 
 

@@ -56,11 +56,6 @@ def model_files(directory: Path) -> set[str]:
     return {path.name for path in (directory / "checkpoint").glob("model-*")}
 
 
-@pytest.fixture(autouse=True)
-def backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MULTILEARN_BACKEND", "toy")
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -79,9 +79,7 @@ class Process:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of the run that nobody interrupted."""
     directory = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MULTILEARN_BACKEND", "toy")
-        toy.fit(toy.builder(directory, EPOCHS))
+    toy.fit(toy.builder(directory, EPOCHS))
     return contents(directory)
 
 

@@ -36,21 +36,6 @@ from multilearn.run.resume import Resume, locate
 from multilearn.storage.lock import locked
 
 
-@pytest.fixture(scope="module")
-def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a run that has done two epochs."""
-    path = tmp_path_factory.mktemp("half") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MULTILEARN_BACKEND", "toy")
-        toy.fit(toy.builder(path, 2))
-    return path
-
-
-@pytest.fixture
-def run(half: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(half, tmp_path / "run")
-
-
 def packed(content: bytes) -> bytes:
     """A record whose only value is this msgpack."""
     MpkGzRecorder().write(file := io.BytesIO(), {"only": 1}, {})
@@ -236,7 +221,6 @@ def test_a_file_that_cannot_be_closed_is_named(tmp_path: Path, what: str, monkey
     with pytest.raises(StorageError, match=what.removesuffix(".tmp").replace(".", r"\.")):
         toy.fit(toy.builder(tmp_path / "run", 1))
     monkeypatch.undo()
-    monkeypatch.setenv("MULTILEARN_BACKEND", "toy")
     saved = CheckpointFolder(tmp_path / "run/checkpoint").positions()
     assert saved == ([] if what.endswith(".tmp") else saved)
     toy.fit(toy.builder(tmp_path / "run", 2).checkpoint("latest"))
