@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -99,12 +99,11 @@ class CheckpointFolder:
                 received=f"checkpoint {position} in {self.path}: {problem}",
                 remedy='Choose another one; "latest" takes the newest that is intact.',
             )
-        recorders = {name: recorder_of(name, self.recorder) for name in wanted}
         found = {}
         for name, facts in wanted.items():
             part = name.partition("-")[0]
             limit = (limits or {}).get(part, min(facts.uncompressed, largest(facts.size)))
-            found[part] = read_part(self.path / name, recorders[name], limit)
+            found[part] = read_part(self.path / name, recorder_of(name, self.recorder), limit)
         return found
 
     def save(self, position: Position, parts: Mapping[str, Record], drop: Collection[Position] = ()) -> None:
@@ -116,13 +115,15 @@ class CheckpointFolder:
         be written equally, and replaced otherwise.
         """
         _check(position, parts, drop)
-        self._create()
+        with storing(self.path):
+            atomic.make_folder(self.path)
         self.clean()
         manifest = self._file.load()
         leftover = tuple(name for name in manifest.removing if os.path.lexists(self.path / name))
         manifest = replace(manifest, writing=position, removing=leftover)
         self._file.save(manifest)
-        checkpoint = self._write(position, parts)
+        with self._tidied():
+            checkpoint = self._written(position, parts)
         before = manifest.find(position)
         if before == checkpoint and self.problem(position) is None:
             leftovers.remove_temporary(self.path, self.recorder)
@@ -130,12 +131,13 @@ class CheckpointFolder:
             if before is not None:
                 manifest = manifest.without({position})
                 self._file.save(manifest)
-            self._rename(checkpoint)
+            with self._tidied():
+                for name in checkpoint.files:
+                    atomic.replace(atomic.temporary(self.path / name), self.path / name)
+            atomic.sync_folder(self.path)
         stops = {stop for stop in self.positions() if stop.batch is not None and stop < position}
-        manifest = manifest.without({*drop, *stops}).with_checkpoint(checkpoint)
-        self._file.save(manifest)
-        for name in manifest.removing:
-            leftovers.remove(self.path / name)
+        self._file.save(manifest.without({*drop, *stops}).with_checkpoint(checkpoint))
+        self.sweep()
 
     def withdraw(self, after: Position) -> list[Position]:
         """Checkpoints later than `after` cease to exist at once; returns them. Their files go after the next `save`."""
@@ -147,13 +149,11 @@ class CheckpointFolder:
 
     def remove(self, positions: Collection[Position]) -> None:
         """These checkpoints cease to exist, and their files go."""
-        manifest = self._file.load().without(set(positions))
-        self._file.save(manifest)
-        for name in manifest.removing:
-            leftovers.remove(self.path / name)
+        self._file.save(self._file.load().without(set(positions)))
+        self.sweep()
 
     def sweep(self) -> None:
-        """Remove the files of checkpoints that have ceased to exist: for a run that saves no more."""
+        """Remove the files of checkpoints that have ceased to exist."""
         for name in self._file.load().removing:
             leftovers.remove(self.path / name)
 
@@ -199,31 +199,23 @@ class CheckpointFolder:
     def _manifest(self) -> Manifest:
         return self._file.load() if self._found is None else self._found
 
-    def _create(self) -> None:
-        with storing(self.path):
-            atomic.make_folder(self.path)
-
-    def _write(self, position: Position, parts: Mapping[str, Record]) -> Checkpoint:
-        """All parts into temporary files; none is left on an error."""
+    def _written(self, position: Position, parts: Mapping[str, Record]) -> Checkpoint:
+        """All parts, in temporary files."""
         files = {}
-        try:
-            for part, record in parts.items():
-                name = file_name(part, position, self.recorder.extension)
-                metadata = {"part": part, "checkpoint": str(position)}
-                files[name] = write_part(atomic.temporary(self.path / name), self.recorder, record, metadata)
-        except BaseException:
-            leftovers.remove_temporary(self.path, self.recorder)
-            raise
+        for part, record in parts.items():
+            name = file_name(part, position, self.recorder.extension)
+            metadata = {"part": part, "checkpoint": str(position)}
+            files[name] = write_part(atomic.temporary(self.path / name), self.recorder, record, metadata)
         return Checkpoint(position, files)
 
-    def _rename(self, checkpoint: Checkpoint) -> None:
+    @contextmanager
+    def _tidied(self) -> Iterator[None]:
+        """On an error, temporary files are removed."""
         try:
-            for name in checkpoint.files:
-                atomic.replace(atomic.temporary(self.path / name), self.path / name)
+            yield
         except BaseException:
             leftovers.remove_temporary(self.path, self.recorder)
             raise
-        atomic.sync_folder(self.path)
 
     def _find(self, position: Position) -> Checkpoint:
         manifest = self._manifest()

@@ -171,7 +171,7 @@ def _broken(path: Path, what: str) -> RecordError:
     return RecordError(
         f"{path} must be a valid manifest of version {_VERSION}.",
         received=what if len(what) <= _SAID else f"{what[:_SAID]}...",
-        remedy=f"Restore it from a copy, or move {path.parent} away and start anew.",
+        remedy=f"Restore it from a copy, or move {path.parent} away and start again.",
     )
 
 

@@ -18,7 +18,7 @@ from multilearn.records.tensors import HostTensor
 
 __all__ = ["from_record", "require_savable", "to_record"]
 
-# A map in a record that has one of these as its only key, which nobody chooses, is something else than a map.
+# A map in a record that has one of these as its only key is something else than a map.
 _TUPLE, _SCALAR, _TENSOR = "(tuple)", "(scalar)", "(tensor)"
 _TEXTS: Final[Mapping[str, tuple[type, Callable[[str], Any]]]] = {
     "(int)": (int, int),

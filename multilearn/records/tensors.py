@@ -45,7 +45,7 @@ class HostTensor:
     """A tensor on the host: `array` is C-contiguous and little-endian, `dtype` one of `DTYPES`.
 
     Two are equal if dtype, shape and every byte are: NaN equals the same NaN, -0.0 is not 0.0.
-    The array is shared with whoever made it, and not to be changed.
+    The array is shared with its maker, and not to be changed.
     """
 
     dtype: str

@@ -1,4 +1,4 @@
-"""experiment.log: what the library, and whoever warns, said during a run."""
+"""experiment.log: what the library logged during a run, and what others warned of."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _LogFile:
     def write(self, record: logging.LogRecord) -> None:
         text = _entry(record).encode(errors="backslashreplace")
         data = b"\n" + text if self._torn else text
-        # a full disk, or a log closed meanwhile by another thread, must not fail somebody's call of a logger
+        # a full disk, or a log closed meanwhile by another thread, must not fail a call of a logger
         with contextlib.suppress(OSError, ValueError):
             written = self._file.write(data)
             if written:
@@ -150,7 +150,7 @@ class _Tap:
     def _uninstall(self) -> None:
         factory, self._factory = self._factory, None
         if factory is not None:
-            factory.tap = None  # somebody may have wrapped it meanwhile, and then it stays, without effect
+            factory.tap = None  # it may have been wrapped meanwhile, and then it stays, without effect
             if logging.getLogRecordFactory() is factory:
                 logging.setLogRecordFactory(factory.wrapped)
         tree = logging.getLogger(_TREE)

@@ -28,8 +28,8 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`. It is the operating system's lock: a killed process holds nothing.
 
     Raises `DirectoryError` if another process holds it or the disk will not lock it, `OSError` where the file cannot be
-    made. On a file system that knows no locks nobody holds anything, and that is said. The file is removed at the end,
-    unless it is another by then: that of a process which came after somebody had removed this one.
+    made. On a file system without locks nothing is held, and that is logged. The file is removed at the end,
+    unless it is another by then: that of a process which came after this one was removed.
     """
     descriptor = _acquire(path)
     with closing(path, lambda: _release(descriptor, path)):
@@ -38,7 +38,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def _release(descriptor: int, path: Path) -> None:
     try:
-        # removed before it is unlocked: whoever waits for this one finds out that it is gone
+        # removed before it is unlocked: a process that waits for this one finds out that it is gone
         with suppress(OSError), own_folder(path.parent, path.parent) as folder:
             if _is_at(descriptor, path):
                 folder.remove(path.name)

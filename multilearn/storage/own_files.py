@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-__all__ = ["FOLDER", "OwnFolder", "is_folder", "kind_of", "own_folder"]
+__all__ = ["FOLDER", "OwnFolder", "is_folder", "kind_of", "own_folder", "require_file"]
 
 _HOLDS = {os.open, os.mkdir, os.rmdir, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
 """Whether the system knows files relative to an open folder; Windows does not."""
@@ -45,6 +45,13 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
         return False
+
+
+def require_file(path: str | os.PathLike[str], mode: int) -> None:
+    """Raise `OSError` unless that is the mode of a regular file."""
+    if not stat.S_ISREG(mode):
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ELOOP if stat.S_ISLNK(mode) else errno.ENXIO
+        raise OSError(number, f"{_kind(mode).capitalize()} where a file must be", os.fspath(path))
 
 
 class OwnFolder:
@@ -85,12 +92,12 @@ class OwnFolder:
 
         A file that has another name besides (a hard link) is not opened for writing.
         """
-        self._require_file(name, self._mode(name, stat.S_IFREG))  # before: to open a device alone can change it
+        require_file(self.path / name, self._mode(name, stat.S_IFREG))  # before: to open a device alone can change it
         opening = flags & ~os.O_TRUNC | _FILE
         descriptor = os.open(self._at(name), opening, 0o666, dir_fd=self._descriptor)
         try:
             facts = os.fstat(descriptor)
-            self._require_file(name, facts.st_mode)
+            require_file(self.path / name, facts.st_mode)
             if flags & _WRITING and facts.st_nlink > 1:
                 raise OSError(errno.EMLINK, "A file with another name besides, a hard link", str(self.path / name))
             if flags & os.O_TRUNC:
@@ -127,11 +134,6 @@ class OwnFolder:
                 raise
             return False
         return True
-
-    def _require_file(self, name: str, mode: int) -> None:
-        if not stat.S_ISREG(mode):
-            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.ELOOP if stat.S_ISLNK(mode) else errno.ENXIO
-            raise OSError(number, f"{_kind(mode).capitalize()} where a file must be", str(self.path / name))
 
     def _at(self, name: str) -> str:
         return name if self._descriptor is not None else os.path.join(self.path, name)

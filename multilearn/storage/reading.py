@@ -1,16 +1,15 @@
-"""Files opened for reading, where they are files: a pipe that nobody writes into would be waited for without end."""
+"""Files opened for reading, where they are files: a pipe without a writer would be waited for without end."""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from multilearn.storage.own_files import own_folder
+from multilearn.storage.own_files import own_folder, require_file
 
 __all__ = ["opened", "read_whole"]
 
@@ -30,12 +29,12 @@ def opened(path: str | os.PathLike[str], inside: Path | None = None) -> Iterator
             yield file
         return
     try:
-        _require_file(path, os.stat(path).st_mode)  # before it is opened, which alone can change a device
+        require_file(path, os.stat(path).st_mode)  # before it is opened, which alone can change a device
         descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
     except ValueError as error:  # a zero byte, or half of a surrogate pair
         raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)} ({error})", repr(os.fspath(path))) from error
     with open(descriptor, "rb") as file:
-        _require_file(path, os.fstat(descriptor).st_mode)
+        require_file(path, os.fstat(descriptor).st_mode)
         yield file
 
 
@@ -47,10 +46,3 @@ def read_whole(path: str | os.PathLike[str], largest: int, inside: Path | None =
     if len(found) > largest:
         raise OSError(errno.EFBIG, f"More than {largest} bytes", str(path))
     return found
-
-
-def _require_file(path: str | os.PathLike[str], mode: int) -> None:
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
