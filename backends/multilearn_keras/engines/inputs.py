@@ -1,4 +1,4 @@
-"""Batches from the host, in the types that a model takes on every framework."""
+"""Batches from the host, in the types that a model takes on every framework, and symbols in their place."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 from multilearn.data.aligned import copied
 from multilearn.data.arrays import host_array as as_numpy
 from multilearn.data.arrays import require_numbers
-from multilearn.data.nested import flat, leaves
+from multilearn.data.nested import flat, leaves, mapped
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
+from multilearn_keras.engines.signatures import input_axes_open
 
-__all__ = ["host_array", "require_items", "require_numeric"]
+__all__ = ["host_array", "refuse_complex", "require_items", "require_numeric", "symbolic"]
 
 _INT32 = np.iinfo(np.int32)
 
@@ -73,3 +74,28 @@ def require_numeric(batch: Batch, part: Any = None) -> None:
     for path, leaf in leaves(batch, "batch"):
         if looked_at is None or id(leaf) in looked_at:
             require_numbers(as_numpy(leaf, path), path)
+
+
+def refuse_complex(x: Any, model: keras.Model) -> None:
+    """Raise `DataError` for complex inputs of a model of real ones: Keras would leave out the imaginary parts."""
+    declared = [str(getattr(each, "dtype", "")) for each in getattr(model, "inputs", None) or ()]
+    for path, leaf in leaves(x, "x"):
+        if "complex" in str(leaf.dtype) and declared and not any("complex" in dtype for dtype in declared):
+            raise DataError(
+                "The inputs of this model are real numbers.",
+                received=f"{path} of type {leaf.dtype}",
+                remedy="Give real and imaginary parts as two channels: numpy.stack([x.real, x.imag], axis=-1).",
+            )
+
+
+def symbolic(x: Any, model: keras.Model) -> Any:
+    """What stands for the inputs; an axis that the model declares to be of any length is not that of this batch."""
+    arrays = keras.tree.flatten(x)
+    found = {id(array): axes for array, axes in zip(arrays, input_axes_open(arrays, model), strict=True)}
+
+    def symbol(array: Any) -> keras.KerasTensor:
+        axes = found.get(id(array), frozenset())
+        shape = tuple(None if axis in axes else length for axis, length in enumerate(array.shape))
+        return keras.KerasTensor(shape, keras.backend.standardize_dtype(array.dtype))
+
+    return mapped(symbol, x)

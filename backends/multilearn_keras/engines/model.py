@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 import keras
 from keras import ops
 
-from multilearn.data import leaves, mapped
+from multilearn.data import mapped
 from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Output, StepOutput
 from multilearn_keras.devices import check_lives_on, resolve
-from multilearn_keras.engines.inputs import host_array, require_items, require_numeric
+from multilearn_keras.engines.inputs import host_array, refuse_complex, require_items, require_numeric, symbolic
 from multilearn_keras.engines.preprocessing import preprocessing_of
 from multilearn_keras.engines.returned import require_output
-from multilearn_keras.engines.signatures import input_axes_open, signature
+from multilearn_keras.engines.signatures import signature
 from multilearn_keras.metrics.array_ops import KerasOps
 from multilearn_keras.state.assignments import Assigned, assigned_besides
 
@@ -152,10 +152,10 @@ class OpenedModel:
         return (None,)
 
     def _build_on(self, x: Any) -> Any:
-        _refuse_complex(x, self._model)
-        symbolic = _symbolic(x, self._model)
+        refuse_complex(x, self._model)
+        inputs = symbolic(x, self._model)
         try:
-            output = self._model(symbolic, training=False)
+            output = self._model(inputs, training=False)
         except Exception:
             # a model that cannot be called symbolically says in its own words what is wrong with the batch
             output = self._try_model(x)
@@ -227,28 +227,3 @@ def _said(error: Exception) -> str:
 def is_built(model: keras.Model) -> bool:
     """Whether it has all its variables: Keras calls a model built whose layers are not, after `model.build(shape)`."""
     return all(layer.built for layer in model._flatten_layers())
-
-
-def _refuse_complex(x: Any, model: keras.Model) -> None:
-    """Raise `DataError` for complex inputs of a model of real ones: Keras would leave out the imaginary parts."""
-    declared = [str(getattr(each, "dtype", "")) for each in getattr(model, "inputs", None) or ()]
-    for path, leaf in leaves(x, "x"):
-        if "complex" in str(leaf.dtype) and declared and not any("complex" in dtype for dtype in declared):
-            raise DataError(
-                "The inputs of this model are real numbers.",
-                received=f"{path} of type {leaf.dtype}",
-                remedy="Give real and imaginary parts as two channels: numpy.stack([x.real, x.imag], axis=-1).",
-            )
-
-
-def _symbolic(x: Any, model: keras.Model) -> Any:
-    """What stands for the inputs; an axis that the model declares to be of any length is not that of this batch."""
-    arrays = keras.tree.flatten(x)
-    found = {id(array): axes for array, axes in zip(arrays, input_axes_open(arrays, model), strict=True)}
-
-    def symbol(array: Any) -> keras.KerasTensor:
-        axes = found.get(id(array), frozenset())
-        shape = tuple(None if axis in axes else length for axis, length in enumerate(array.shape))
-        return keras.KerasTensor(shape, keras.backend.standardize_dtype(array.dtype))
-
-    return mapped(symbol, x)

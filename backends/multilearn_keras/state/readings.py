@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from multilearn_keras.state.rebound import is_entered, is_own, names_of_keras
+from multilearn_keras.state.places import is_entered, is_own, names_of_keras
 
 __all__ = ["Readings", "alike", "contents"]
 

@@ -11,10 +11,7 @@ read if the same step, taken once more, leaves other ones.
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable
 from numbers import Number
 from typing import Any
 
@@ -23,40 +20,13 @@ import numpy as np
 from keras import ops
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras.state.holders import is_helper
+from multilearn_keras.state.places import MISSING, Path, Places, places
 
-__all__ = ["Bindings", "is_entered", "is_own", "names_of_keras"]
+__all__ = ["Bindings"]
 
 _log = logging.getLogger("multilearn")
 
-_OTHERS = frozenset({"keras", "keras_hub", "multilearn", "multilearn_keras", "tensorflow", "torch", "jax"})
-_STORES = frozenset({"_buffers", "_layers", "_modules", "_parameters"})
-_LARGEST = 1000
-_LEAVES = (keras.Variable, keras.random.SeedGenerator)
-_STORED = frozenset((name,) for name in _STORES)
-_MISSING = object()
-
-_Path = tuple[Any, ...]
-_Values = dict[_Path, Any]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """`store[name]`: an entry of a container, or of the `__dict__` of an object. `called`: in words."""
-
-    store: Any
-    name: Any
-    called: str
-    value: Any
-
-    def put(self, value: Any) -> None:
-        if value is not _MISSING:
-            self.store[self.name] = value
-        elif isinstance(self.store, dict):
-            del self.store[self.name]
-
-
-_Places = dict[_Path, _Place]
+_Values = dict[Path, Any]
 
 
 class Bindings:
@@ -96,17 +66,17 @@ class Bindings:
                 ", ".join(names),
             )
 
-    def _read(self, step: Callable[[], Any], loss: Any, starts: _Values, second: _Places) -> set[_Path]:
+    def _read(self, step: Callable[[], Any], loss: Any, starts: _Values, second: Places) -> set[Path]:
         """Which of the tensors in `starts` a step reads that has left `second`."""
         floats = {path for path, value in starts.items() if all(map(_is_float, _tensors(value)))}
         whole = starts.keys() - floats
-        read: set[_Path] = set()
+        read: set[Path] = set()
 
-        def taken(values: _Values) -> tuple[Any, _Places]:
+        def taken(values: _Values) -> tuple[Any, Places]:
             self._put({**starts, **values})
             return step(), self._now()
 
-        def spoiled(poisoned: set[_Path]) -> bool:
+        def spoiled(poisoned: set[Path]) -> bool:
             loss, now = taken({path: _poison(starts[path]) for path in poisoned})
             return _has_nan([loss, *(now[path].value for path in floats if path in now)])
 
@@ -122,11 +92,11 @@ class Bindings:
                     read.add(path)
         return read
 
-    def _now(self) -> _Places:
-        return {path: place for path, place in _places(self._task)}
+    def _now(self) -> Places:
+        return {path: place for path, place in places(self._task)}
 
-    def _was(self, path: _Path) -> Any:
-        return self._before[path].value if path in self._before else _MISSING
+    def _was(self, path: Path) -> Any:
+        return self._before[path].value if path in self._before else MISSING
 
     def _put(self, values: _Values) -> None:
         now = self._now() if values else {}
@@ -144,7 +114,7 @@ def _refusal(names: list[str]) -> ConfigurationError:
     )
 
 
-def _rebound(before: _Places, after: _Places) -> set[_Path]:
+def _rebound(before: Places, after: Places) -> set[Path]:
     """Where there is another tensor now, or one for the first time."""
     return {
         path
@@ -154,7 +124,7 @@ def _rebound(before: _Places, after: _Places) -> set[_Path]:
     }
 
 
-def _renumbered(before: _Places, after: _Places) -> set[_Path]:
+def _renumbered(before: Places, after: Places) -> set[Path]:
     return {
         path
         for path, place in after.items()
@@ -162,58 +132,9 @@ def _renumbered(before: _Places, after: _Places) -> set[_Path]:
     }
 
 
-def _start(path: _Path, started: _Places, second: _Places) -> Any:
+def _start(path: Path, started: Places, second: Places) -> Any:
     """What a step is to find there: a tensor, be it the one of the step before."""
     return started[path].value if path in started and _tensors(started[path].value) else second[path].value
-
-
-def _places(task: Any) -> Iterator[tuple[_Path, _Place]]:
-    """All attributes and entries, by their paths."""
-    seen: dict[int, Any] = {}
-
-    def through(thing: Any, path: _Path, called: str, own: bool) -> Iterator[tuple[_Path, _Place]]:
-        if id(thing) in seen:
-            return
-        seen[id(thing)] = thing
-        if isinstance(thing, (dict, list, tuple, deque)):
-            if len(thing) > _LARGEST:
-                return
-            store, entries = thing, list(thing.items() if isinstance(thing, dict) else enumerate(thing))
-        else:
-            own, called = is_own(thing), type(thing).__name__
-            store = getattr(thing, "__dict__", {})
-            entries = [(name, value) for name, value in store.items() if name not in names_of_keras(thing)]
-        of_object = store is not thing or path[-1:] in _STORED
-        for name, value in entries:
-            said = called if (name,) in _STORED else f"{called}.{name}" if of_object else f"{called}[{name!r}]"
-            if own and not isinstance(store, tuple):
-                yield (*path, name), _Place(store, name, said, value)
-            if is_entered(value):
-                yield from through(value, (*path, name), said, own)
-
-    yield from through(task, (), "", False)
-
-
-def is_entered(value: Any) -> bool:
-    """Whether what it holds is looked at: of containers, layers and plain objects."""
-    if isinstance(value, (dict, list, tuple, deque, keras.layers.Layer)):
-        return True
-    return is_helper(value) and not (ops.is_tensor(value) or isinstance(value, _LEAVES))
-
-
-def is_own(thing: Any) -> bool:
-    """Whether its class is the user's."""
-    return type(thing).__module__.partition(".")[0] not in _OTHERS
-
-
-def names_of_keras(thing: Any) -> frozenset[str]:
-    """The attributes that Keras keeps on every layer, if it is one."""
-    return _kept_by_every_layer() if isinstance(thing, keras.layers.Layer) else frozenset()
-
-
-@cache
-def _kept_by_every_layer() -> frozenset[str]:
-    return frozenset({*vars(keras.layers.Layer()), *vars(keras.Model())}) - _STORES
 
 
 def _tensors(value: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Keras' own files: weights out of `.keras` and `.weights.h5`, and a trained model into `.keras`.
+"""Weights out of Keras' own files, `.keras` and `.weights.h5`.
 
 Of a file only arrays are read: no configuration is interpreted and no code is run.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import lzma
 import math
-import os
 import shutil
 import struct
 import warnings
@@ -22,16 +21,15 @@ from typing import Any
 import h5py
 import keras
 
-from multilearn.errors import ConfigurationError, RecordError, RecordMismatch
+from multilearn.errors import RecordError, RecordMismatch
 from multilearn.printable import printable
-from multilearn.storage import atomic
 from multilearn.storage import reading as regular
 from multilearn_keras.state.beside import require_alike
 from multilearn_keras.state.derived import derive
 from multilearn_keras.state.transfer import assign, to_host
 from multilearn_keras.weights.keras_archives import differences_beside
 
-__all__ = ["KERAS_FILES", "load_keras_file", "mismatch", "save_model"]
+__all__ = ["KERAS_FILES", "load_keras_file", "mismatch"]
 
 KERAS_FILES = (".keras", ".weights.h5")
 
@@ -86,45 +84,6 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
         if lines := _differences(expected, _datasets(copy, path)):
             raise mismatch(path, lines)
         _load(model, copy, path)
-
-
-def save_model(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write a model, or a task's, into a `.keras` file, which plain Keras loads on any backend.
-
-    It is what `model.save` writes: architecture and weights, and of a compiled model also how it is compiled and the
-    state of its optimizer. The file is durable on return; if anything fails it is as it was. Classes of your own need
-    `keras.saving.register_keras_serializable` or `custom_objects` where the file is loaded.
-
-    Raises `ConfigurationError` for what is no built model, and for one that Keras cannot write.
-    """
-    path = Path(path).expanduser()
-    model = model if isinstance(model, keras.Model) else getattr(model, "model", model)
-    if not isinstance(model, keras.Model) or not model.built:
-        raise ConfigurationError(
-            "A model that has its weights can be saved.",
-            received="a model that is not built" if isinstance(model, keras.Model) else type(model).__name__,
-            remedy="Call the model on a batch before, or train it.",
-        )
-    if path.suffix != ".keras":
-        raise ConfigurationError(
-            "The file of a model ends in .keras.",
-            received=path.name,
-            remedy="To keep the weights in another format, save a run and convert its records.",
-        )
-    temporary = path.with_name(f"{path.stem}.tmp.keras")
-    try:
-        model.save(temporary)
-        atomic.sync_file(temporary)
-        atomic.replace(temporary, path)
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            "Keras must be able to write the model.",
-            received=f"{type(error).__name__}: {error}",
-            remedy="Give each layer of your own a get_config.",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    atomic.sync_folder(path.absolute().parent)
 
 
 def mismatch(path: Path, lines: list[str], remedy: str | None = None) -> RecordMismatch:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from multilearn.data import mapped
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, Example, HostOutput, Output, StepOutput
+from multilearn.protocols import Batch, Output, StepOutput
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
-from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.model import OpenedModel
-from multilearn_keras.engines.packed import Measures, Packed
-from multilearn_keras.engines.signatures import declared_open, shapes
-from multilearn_keras.engines.tensorflow.graphs import Graphs, Step, left_as_it_is, left_measured
+from multilearn_keras.engines.packed import Measures
+from multilearn_keras.engines.tensorflow.base import OnTensorFlow
+from multilearn_keras.engines.tensorflow.evaluation import TensorFlowEvalEngine
 from multilearn_keras.engines.tensorflow.update import by_kernels
 from multilearn_keras.engines.tensorflow.writes import resources_written
 from multilearn_keras.keras_internals import backend_module
@@ -29,34 +25,7 @@ from multilearn_keras.state.keys import variables
 __all__ = ["TensorFlowEngine", "TensorFlowEvalEngine"]
 
 
-class _InGraphs(OpenedModel):
-    """Steps are traced with an unknown batch size from the start: a ragged batch retraces nothing,
-    and a resumed run runs the same graphs as the one it goes on from."""
-
-    _graphs: Graphs
-    _examples: Sequence[Example]
-
-    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
-        return [HostOutput(_on_host(output.measures)) for output in outputs]
-
-    def _set_up_graphs(self) -> None:
-        """Forget the graphs. XLA takes batches just like the first ones of a run, so that the choice is the same in
-        one that is resumed."""
-        asked = self._options.compile == "xla"
-        exact = frozenset(shapes(example.batch) for example in self._examples) if asked else frozenset()
-        self._graphs = Graphs(lambda batch: declared_open(batch, self._model, self._output_shape), exact)
-
-    def _measure(self, kind: str, function: Callable[..., Measures], batch: Batch, *scalars: tf.Tensor) -> StepOutput:
-        """What `function` measures of a batch of the host."""
-        return StepOutput(self._run(Step(kind, function, left_measured), self._prepared(batch), *scalars))
-
-    def _run(self, step: Step, batch: Batch, *scalars: tf.Tensor) -> Any:
-        if not self._options.capture or tf.config.functions_run_eagerly():
-            return step.function(mapped(tf.convert_to_tensor, batch), *scalars)
-        return self._graphs(step, batch, scalars)
-
-
-class TensorFlowEngine(_InGraphs, KerasEngine):
+class TensorFlowEngine(OnTensorFlow, KerasEngine):
     """Updates are assignments to the Keras variables, in the graph."""
 
     def _set_up(self) -> None:
@@ -183,28 +152,6 @@ class TensorFlowEngine(_InGraphs, KerasEngine):
             _keep_unless(usable, touched, before)
 
 
-class TensorFlowEvalEngine(_InGraphs, KerasEvalEngine):
-    """The values are captured by the graphs, so other values ask for other graphs."""
-
-    def _set_up(self) -> None:
-        self._set_up_graphs()
-
-    def eval_step(self, batch: Batch) -> StepOutput:
-        with self._on_device():
-            return self._measure("evaluation", self._evaluate, batch)
-
-    def predict_step(self, batch: Batch) -> Any:
-        with self._on_device():
-            step = Step("prediction", self._predict, left_as_it_is)
-            return self._run(step, self._prepared_inputs(batch))
-
-    def _evaluate(self, batch: Batch) -> Measures:
-        return self._evaluated(batch, self._options.eval_metrics, self._pairs(self._values))
-
-    def _predict(self, inputs: Any) -> Any:
-        return self._predicted(inputs, self._pairs(self._values))
-
-
 @contextmanager
 def _signs_without_gradient() -> Iterator[None]:
     """Meanwhile `keras.ops.sign` has none, as on JAX: TensorFlow has zeros for it, which any loss may have once."""
@@ -225,14 +172,3 @@ def _keep_unless(usable: Any, variables: Sequence[keras.Variable], before: Seque
     """Put `before` back into the variables unless `usable`."""
     for variable, old in zip(variables, before, strict=True):
         variable.assign(tf.where(usable, tf.convert_to_tensor(variable.value), old))
-
-
-def _on_host(measures: Measures) -> Any:
-    if isinstance(measures, Packed):
-        return measures.on_host(_array)
-    return mapped(ops.convert_to_numpy, measures)
-
-
-def _array(tensor: tf.Tensor) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = tensor.numpy()
-    return found

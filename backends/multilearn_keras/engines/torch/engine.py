@@ -2,88 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import torch
 
-from multilearn.data import flat, mapped
+from multilearn.data import flat
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, HostOutput, Record, StepOutput
+from multilearn.protocols import Batch, Record, StepOutput
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
-from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.model import OpenedModel
-from multilearn_keras.engines.torch.arrays import borrowed, on_host, owned
-from multilearn_keras.engines.torch.capture.captured import Captured, Step
+from multilearn_keras.engines.torch.base import OnTorch
 from multilearn_keras.engines.torch.capture.comparing import Snapshot
 from multilearn_keras.engines.torch.capture.writes import Writes
+from multilearn_keras.engines.torch.evaluation import TorchEvalEngine
 from multilearn_keras.engines.torch.gradients import leads_to
-from multilearn_keras.engines.torch.modules import ModuleValues
 from multilearn_keras.engines.torch.update import fused_update
-from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.keys import variables
 
 __all__ = ["TorchEngine", "TorchEvalEngine"]
 
 
-class _OnTorch(OpenedModel):
-    """Copies to the device and back, and steps that are captured.
-
-    `_mapping`: variables with the values that evaluating gives them; `_eval`: what measures a prepared batch with them.
-    """
-
-    _mapping: Sequence[tuple[keras.Variable, torch.Tensor]]
-    _eval: Callable[[Batch], dict[str, dict[str, Any]]]
-
-    def eval_step(self, batch: Batch) -> StepOutput:
-        batch = self._prepared(batch)
-        with self._on_device():
-            return StepOutput(self._eval(batch))
-
-    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
-        measures = [measured for output in outputs for measured in output.measures.values()]
-        arrays = iter(on_host([leaf for measured in measures for leaf in measured.values()]))
-        return [
-            HostOutput({name: {leaf: next(arrays) for leaf in measured} for name, measured in output.measures.items()})
-            for output in outputs
-        ]
-
-    def _captured(self, name: str, run: Any, state: Any = tuple, first_only: bool = False, refuse: Any = None) -> Any:
-        """`run(batch)`, of a prepared batch, as a graph where that is asked for."""
-        device = self._device_name()
-        if not self._options.capture:
-            return lambda batch: run(mapped(lambda leaf: owned(leaf, device), batch))
-        return Captured(
-            Step(
-                name,
-                run,
-                state,
-                own=lambda leaf: owned(leaf, device),
-                borrowed=lambda leaf: borrowed(leaf, device),
-                passes=self._options.passes,
-                compiler=self._options.compile if self._options.compile == "inductor" else None,
-                refuse=refuse,
-            ),
-            first_only,
-        )
-
-    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
-        with torch.no_grad():
-            return self._evaluated(batch, self._options.eval_metrics, self._mapping)
-
-    def _device_name(self) -> str:
-        with self._on_device():
-            return str(backend_module("core").get_device())
-
-    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
-        with torch.no_grad():
-            return super()._probe(batch, metrics, training)
-
-
-class TorchEngine(_OnTorch, KerasEngine):
+class TorchEngine(OnTorch, KerasEngine):
     """Gradients by `torch.autograd.grad`, not through `.grad`; a variable the loss does not reach has zeros.
 
     The update is made outside of the graph: what is a number in Python, such as how many updates there were, would
@@ -223,29 +166,6 @@ class TorchEngine(_OnTorch, KerasEngine):
         if usable is not None:
             with self._rate_guard.opened():
                 _keep_unless(usable, touched, before)
-
-
-class TorchEvalEngine(_OnTorch, KerasEvalEngine):
-    """Steps without gradients."""
-
-    def _set_up(self) -> None:
-        self._mapping = self._pairs(self._values)
-        self._modules = ModuleValues(self._task, self._mapping)
-        self._eval = self._captured("evaluation", self._measured_of)
-        self._predict = self._captured("prediction", self._predicted_of)
-
-    def predict_step(self, batch: Batch) -> Any:
-        inputs = self._prepared_inputs(batch)
-        with self._on_device():
-            return self._predict(inputs)
-
-    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
-        with self._modules.in_place():
-            return super()._measured_of(batch)
-
-    def _predicted_of(self, inputs: Any) -> Any:
-        with torch.no_grad(), self._modules.in_place():
-            return self._predicted(inputs, self._mapping)
 
 
 def _copies(variables: Sequence[keras.Variable]) -> list[torch.Tensor]:
