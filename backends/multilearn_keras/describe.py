@@ -37,13 +37,13 @@ def described(thing: Any) -> str:
     >>> described(keras.layers.Dropout(0.5, name="d"))
     'Dropout(trainable=True, dtype=float32, rate=0.5)'
     """
-    told = _call(thing)
-    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}... {hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    call = _call(thing)
+    return call if len(call) <= _LONGEST else f"{call[:_LONGEST]}... {hashlib.sha256(call.encode()).hexdigest()[:12]}"
 
 
 def _call(thing: Any) -> str:
-    told = [f"{name}={_word(value)}" for name, value in _arguments(thing) if value is not None]
-    return f"{type(thing).__name__}({', '.join(told)})"
+    arguments = [f"{name}={_word(value)}" for name, value in _arguments(thing) if value is not None]
+    return f"{type(thing).__name__}({', '.join(arguments)})"
 
 
 def _arguments(thing: Any) -> Iterator[tuple[str, Any]]:

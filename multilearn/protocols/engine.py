@@ -149,7 +149,7 @@ class EngineOptions:
     `capture`: False runs the steps eagerly, as they are written, for debugging. `compile`: a compiler besides, where it
     is one of this framework; others leave it aside. `passes`: whether captured graphs may be rearranged.
     `shared`: other engines train parts of the same models, in turn with this one: every step leaves what it did in the
-    model objects and begins with what is there. For loops of one's own.
+    model objects and begins with what is there. For custom loops.
     """
 
     train_metrics: Sequence[Metric] = ()

@@ -27,7 +27,7 @@ class Fingerprinted(Loader, Protocol):
     """A loader that says itself which data it has, for `experiment.json`. Others are known by their first batch."""
 
     def fingerprint(self) -> str:
-        """The same text for the same data, such as a hash or a version; it must not load them anew, nor draw."""
+        """The same text for the same data, such as a hash or a version; it must not load them again, nor draw."""
         ...
 
 

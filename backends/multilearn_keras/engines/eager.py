@@ -15,7 +15,7 @@ class EagerSteps:
 
     def __init__(self, asks_for_value: Callable[[BaseException], bool]) -> None:
         self._asks_for_value = asks_for_value
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def accepts(self, kind: str, error: BaseException) -> bool:
         """Whether the step that raised this while it was traced is to run eagerly; then the log says so.
@@ -25,8 +25,8 @@ class EagerSteps:
         reason = next((each for each in chain(error) if self._asks_for_value(each)), None)
         if reason is None:
             return False
-        if kind not in self._told:
-            self._told.add(kind)
+        if kind not in self._warned:
+            self._warned.add(kind)
             _log.warning(
                 "Steps of %s run eagerly, which is right but slower: task or model look at a value while the step is "
                 "traced (%s: %s). To have them compiled, write keras.ops.where or keras.ops.cond in place of if.",

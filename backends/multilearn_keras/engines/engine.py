@@ -231,7 +231,7 @@ class KerasEngine(OpenedModel, ABC):
     def _usable(self, loss: Any, gradients: Sequence[Any]) -> Any:
         """Whether a batch is not to be skipped, 0-d, on the device: loss and gradients are finite.
 
-        Where the optimizer scales the loss by itself, gradients that overflow are its own affair: the loss alone tells.
+        Where the optimizer scales the loss by itself, it handles gradients that overflow: the loss alone decides.
         """
         looked_at = [loss] if scales_loss_dynamically(self._optimizer) else [loss, *gradients]
         return ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in looked_at]))

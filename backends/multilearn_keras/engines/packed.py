@@ -54,7 +54,7 @@ class Layout:
 
 
 class Packed(Mapping[str, Mapping[str, Any]]):
-    """The measures of a step on the device: an engine's `fetch` unpacks them, as does whoever looks into them."""
+    """The measures of a step on the device: an engine's `fetch` unpacks them, as does looking into them."""
 
     __slots__ = ("layout", "tensors")
 

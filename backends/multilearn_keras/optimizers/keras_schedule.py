@@ -66,7 +66,7 @@ class KerasSchedule(Pure):
         try:
             return type(self._schedule), self._schedule.get_config()
         except NotImplementedError:
-            # of one's own, and without get_config
+            # a custom one, without get_config
             return type(self._schedule), ""
 
 
@@ -105,5 +105,5 @@ def _tensorflow(schedule: Any) -> Any:
     return tf.function(lambda steps: tf.map_fn(schedule, steps, fn_output_signature=floats), autograph=False)
 
 
-# uncompiled, one rate takes 0.6 to 2 ms on TensorFlow, and up to 250 ms on JAX, which compiles each `cond` anew
+# uncompiled, one rate takes 0.6 to 2 ms on TensorFlow, and up to 250 ms on JAX, which compiles each `cond` again
 _COMPILED: Mapping[str, Callable[[Any], Any]] = {"jax": _jax, "tensorflow": _tensorflow}

@@ -29,7 +29,7 @@ def seed_native(n: int) -> None:
 
 
 def streams() -> dict[str, Any]:
-    """Their state, as plain data and tensors for a record. TensorFlow and JAX let nobody read a stream of their own."""
+    """Their state, as plain data and tensors for a record. A stream of TensorFlow's or JAX's own cannot be read."""
     unseeded = unseeded_state()
     framework = keras.backend.backend()
     return {

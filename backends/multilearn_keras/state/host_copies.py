@@ -21,19 +21,19 @@ _WORTHWHILE = 1 << 14
 
 @dataclass(frozen=True)
 class _Lent:
-    """Memory, and the array over it that was handed out: dead when nobody holds that or a view of it any more."""
+    """Memory, and the array over it that was handed out: dead when neither that nor a view of it is held any more."""
 
     memory: Array
     array: weakref.ref[Array]
 
 
 class HostCopies:
-    """Copies of arrays, by key, in memory of their own that nobody else holds: neither the source nor an earlier copy
+    """Copies of arrays, by key, in memory of their own that nothing else holds: neither the source nor an earlier copy
     that is still in use.
 
-    What is handed out is watched by weak references. As long as somebody holds a copy, or any view of it, its memory is
+    What is handed out is watched by weak references. As long as a copy, or any view of it, is held, its memory is
     left alone and the next copy gets new memory: a checkpoint that is still being written is never written over, and
-    whoever keeps a record has it for good. Memory is kept from the second round of copies on, so that a state that is
+    a record that is kept stays as it is. Memory is kept from the second round of copies on, so that a state that is
     copied once leaves nothing behind; at most one copy of each array is kept.
     """
 

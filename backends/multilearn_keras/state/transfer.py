@@ -57,7 +57,7 @@ def record_of(
 ) -> dict[str, Any]:
     """Nested maps of copies. `values` has, under the same keys, what is kept outside of the variables.
 
-    `copies`: whose memory they are made in; it is used again for the same variables when nobody holds the record.
+    `copies`: whose memory they are made in; it is used again for the same variables once the record is freed.
     """
     made = HostCopies() if copies is None else copies
     made.begin()
@@ -166,7 +166,7 @@ def _seen_on_tensorflow(tensor: Any) -> Array:
 
 
 def _tensor(array: Array, variable: keras.Variable) -> Any:
-    """`array` as a tensor of the framework; it must be nobody else's."""
+    """`array` as a tensor of the framework; it must not be used elsewhere."""
     backend = keras.backend.backend()
     if backend == "torch":
         import torch

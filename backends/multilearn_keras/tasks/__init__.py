@@ -1,6 +1,6 @@
 """What is trained: a Keras model, and what a batch means to it.
 
-A task of one's own is any object with a `model` and a `step`, which returns an `Output`: the loss, what it is a mean
+A custom task is any object with a `model` and a `step`, which returns an `Output`: the loss, what it is a mean
 over, and whatever metrics are to measure. An autoencoder with two losses:
 
     @dataclass(frozen=True)

@@ -49,7 +49,7 @@ _BROKEN = (
     ),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
 )
-"""What the libraries raise that read archives and HDF5, when they come upon what nobody has written."""
+"""What the libraries raise that read archives and HDF5, when they come upon what no writer has written."""
 _SLACK = 1 << 26
 _LARGEST_CHUNK = 1 << 24
 

@@ -188,8 +188,8 @@ def _without_error(attempt: Callable[[], Graph]) -> Graph | None:
 
 def _asks_for_value(error: BaseException) -> bool:
     """Whether it comes of a tensor without a value being asked for it."""
-    told = ("SymbolicTensor", "symbolic tf.Tensor", "only available when eager execution is enabled")
-    return isinstance(error, tf.errors.OperatorNotAllowedInGraphError) or any(word in str(error) for word in told)
+    messages = ("SymbolicTensor", "symbolic tf.Tensor", "only available when eager execution is enabled")
+    return isinstance(error, tf.errors.OperatorNotAllowedInGraphError) or any(word in str(error) for word in messages)
 
 
 def _nothing(leaf: Any) -> str:

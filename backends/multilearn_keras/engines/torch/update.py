@@ -30,7 +30,7 @@ COMPARED_BYTES = 64 << 20
 def fused_update(optimizer: Any, trained: Sequence[keras.Variable]) -> FusedUpdate | None:
     """For Adam, AdamW and SGD on parameters in single or double precision; None where Keras' own update is made.
 
-    What of an optimizer is about the gradients' scale, and subclasses of one's own, is left to Keras.
+    What of an optimizer is about the gradients' scale, and custom subclasses, is left to Keras.
     """
     kind = _KINDS.get(type(optimizer))
     if kind is None or optimizer.loss_scale_factor is not None:
@@ -127,8 +127,8 @@ class FusedUpdate(ABC):
         off = max(distance(mine, its, largest(old)) for mine, its, old in pairs)
         before.put_back()
         if off > 1:
-            told = "The update of %s is Keras' own: torch's kernel is %.1f times as far off as allowed."
-            _log.warning(told, type(self._optimizer).__name__, off)
+            message = "The update of %s is Keras' own: torch's kernel is %.1f times as far off as allowed."
+            _log.warning(message, type(self._optimizer).__name__, off)
         return off <= 1
 
     def _compared(self) -> list[int]:

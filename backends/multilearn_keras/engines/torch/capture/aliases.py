@@ -73,7 +73,7 @@ def is_pure(node: Node) -> bool:
 
 
 def is_needed(node: Node) -> bool:
-    """Whether it does something also where nobody uses its result."""
+    """Whether it does something also where its result is not used."""
     return node.op in ("placeholder", "output") or (node.op == "call_function" and not is_pure(node))
 
 

@@ -49,7 +49,7 @@ _log = logging.getLogger("multilearn")
 @dataclass(frozen=True)
 class Step:
     """`run(batch)` takes tensors nested like a batch and returns nested tensors. It may change `state()`; `refuse`
-    raises for what else it changes. `own` makes a tensor of a leaf that nobody else has, `borrowed` one that may be the
+    raises for what else it changes. `own` makes a tensor of a leaf for it alone, `borrowed` one that may be the
     leaf's memory.
 
     `passes`: whether graphs may be rearranged. `compiler`: `"inductor"` or None.
@@ -207,9 +207,9 @@ class Captured:
     def _take_back(self, kind: _Kind, off: float) -> None:
         """After a batch for which the graph was not right."""
         way = self._step_down(kind)
-        told = "The %s step is not run as meant (%s), and is %s: it would be %.1f times as far off as allowed."
+        message = "The %s step is not run as meant (%s), and is %s: it would be %.1f times as far off as allowed."
         level = logging.WARNING if kind.way == EAGER else logging.INFO
-        _log.log(level, told, self.step.name, way, kind.way, off)
+        _log.log(level, message, self.step.name, way, kind.way, off)
 
     def _give_up(self, kind: _Kind, error: Exception) -> None:
         """After a batch for which there is no graph, or none that runs."""
@@ -219,8 +219,8 @@ class Captured:
             _log.warning("The %s step is run eagerly, and cannot be a graph: %s.", self.step.name, error)
             return
         way = self._step_down(kind)
-        told = "The %s step cannot be run as meant (%s), and is %s: %s: %s"
-        _log.warning(told, self.step.name, way, kind.way, type(error).__name__, str(error)[:300])
+        message = "The %s step cannot be run as meant (%s), and is %s: %s: %s"
+        _log.warning(message, self.step.name, way, kind.way, type(error).__name__, str(error)[:300])
 
     def _step_down(self, kind: _Kind) -> str:
         """Have the next way tried. Returns the one that was not right."""

@@ -1,4 +1,4 @@
-"""Results that take the memory of an argument nobody needs any more: fresh memory costs more than the sum in it."""
+"""Results that take the memory of an argument that is used no more: fresh memory costs more than the sum in it."""
 
 from __future__ import annotations
 

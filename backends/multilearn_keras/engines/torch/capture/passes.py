@@ -14,7 +14,7 @@ __all__ = ["relayout", "simplify"]
 
 _aten = torch.ops.aten
 _FOLDED_BYTES = 4 << 20
-"""Larger constants are cheaper to make anew than to keep."""
+"""Larger constants are cheaper to make again than to keep."""
 _UNINITIALISED = frozenset({_aten.empty.memory_format, _aten.empty_like.default, _aten.empty_strided.default})
 _LAYOUT_DEPENDENT = frozenset(
     {_aten.as_strided.default, _aten.as_strided_.default, _aten.set_.source_Storage, _aten.view.dtype}
@@ -22,7 +22,7 @@ _LAYOUT_DEPENDENT = frozenset(
 
 
 def simplify(module: GraphModule) -> None:
-    """Leave out what changes no bit: aliases, constants that are made anew in each step, what is computed twice."""
+    """Leave out what changes no bit: aliases, constants that are made again in each step, what is computed twice."""
     for rearrange in (_without_detaching, _folded, _once, _permuted_once):
         rearrange(module)
         module.graph.eliminate_dead_code(is_needed)
@@ -32,7 +32,7 @@ def relayout(module: GraphModule) -> bool:
     """Drop the copies that only change the layout of a tensor. Whether there were any.
 
     Operations are functions of values, whatever the strides, so that dropping a copy changes no result beyond the order
-    in which a kernel adds, if nobody writes into the copy or what it is a copy of, and nothing asks for strides. What
+    in which a kernel adds, if nothing writes into the copy or what it is a copy of, and nothing asks for strides. What
     follows may not be viewable any more, therefore `view` becomes `reshape`.
     """
     if any(node.target in _LAYOUT_DEPENDENT for node in module.graph.nodes):
@@ -87,7 +87,7 @@ def _folded(module: GraphModule) -> None:
 
 
 def _once(module: GraphModule) -> None:
-    """The same operation on the same tensors, which nobody writes to, gives the same."""
+    """The same operation on the same tensors, which nothing writes to, gives the same."""
     aliases = Aliases(module.graph)
     seen: dict[Any, Node] = {}
     for node in list(module.graph.nodes):

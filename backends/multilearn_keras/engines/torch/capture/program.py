@@ -37,7 +37,7 @@ class Program:
 
     `compiler`: one of `torch.compile`, which is asked at the first call; by default, operations are called one by one.
 
-    `writes`: whether it writes into any of its arguments. Results are nobody else's memory: neither an argument nor
+    `writes`: whether it writes into any of its arguments. Results are in memory of their own: neither an argument nor
     anything captured.
     """
 
