@@ -131,6 +131,31 @@ def function():
     assert sorted(imports(ast.parse(source))) == list("adehijlm")
 
 
+def test_what_keras_has_inside_is_named_where_it_is_allowed() -> None:
+    spec = find_spec("multilearn_keras")
+    assert spec is not None and spec.origin is not None
+    package = Path(spec.origin).parent
+
+    def names_it(source: Path) -> bool:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    named = [alias.name for alias in names]
+                case ast.ImportFrom(module=str(module)) | ast.Constant(value=str(module)):
+                    named = [module]
+                case _:
+                    continue
+            if any(name.startswith("keras.src") for name in named):
+                return True
+        return False
+
+    naming = {source.relative_to(package).as_posix() for source in package.rglob("*.py") if names_it(source)}
+    assert {name for name in naming if not name.startswith("patches/")} == {
+        "keras_internals.py",
+        "engines/torch/update.py",
+    }
+
+
 @pytest.mark.usefixtures("isolated")
 def test_no_framework_is_installed_where_the_core_is_tested() -> None:
     assert [name for name in ("torch", "tensorflow", "jax", "keras") if find_spec(name)] == []
