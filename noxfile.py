@@ -95,7 +95,7 @@ def backend(session: nox.Session, framework: str) -> None:
     with compiled_once() as kept:
         session.run("pytest", "--isolated", *BY_FILE, *paths, env={**ENVIRONMENT, **chosen, **kept})
     if framework == BACKENDS[0] and not session.posargs:
-        session.run("pytest", "-rP", "tests/faults/test_kills.py", "--kills", "10", env={**ENVIRONMENT, **chosen})
+        session.run("pytest", "-rP", "tests/long/kills/test_kills.py", "--kills", "10", env={**ENVIRONMENT, **chosen})
 
 
 @nox.session(default=False)
@@ -104,7 +104,7 @@ def faults(session: nox.Session) -> None:
     install(session, "test", *BACKENDS, extra="keras")
     for name in ("toy", *BACKENDS):
         chosen = {**ENVIRONMENT, "MULTILEARN_BACKEND": name}
-        session.run("pytest", "-rP", "tests/faults", "--kills", "50", *FOR_HOURS, *session.posargs, env=chosen)
+        session.run("pytest", "-rP", "tests/long/kills", "--kills", "50", *FOR_HOURS, *session.posargs, env=chosen)
 
 
 @nox.session(default=False)
@@ -114,10 +114,10 @@ def zoo(session: nox.Session, frameworks: Sequence[str]) -> None:
     install(session, "test", "zoo", *frameworks, extra="keras")
     session.install("--no-deps", *requirements("zoo-alone"))
     if len(frameworks) > 1:
-        chosen, paths = {}, ["tests/zoo/compared"]
+        chosen, paths = {}, ["tests/long/zoo/compared"]
     else:
         chosen = {"MULTILEARN_BACKEND": frameworks[0], "KERAS_BACKEND": frameworks[0]}
-        paths = ["tests/zoo", "--ignore", "tests/zoo/compared"]
+        paths = ["tests/long/zoo", "--ignore", "tests/long/zoo/compared"]
     session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or paths), env={**ENVIRONMENT, **chosen})
 
 
@@ -127,9 +127,9 @@ def mutation(session: nox.Session) -> None:
     framework = BACKENDS[0]
     install(session, "test", framework, extra="keras")
     many = {**ENVIRONMENT, "MULTILEARN_MUTATIONS": "10000"}
-    session.run("pytest", *BY_FILE, *FOR_HOURS, *(session.posargs or ["tests/mutation"]), env=many)
+    session.run("pytest", *BY_FILE, *FOR_HOURS, *(session.posargs or ["tests/long/mutation"]), env=many)
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", *FOR_HOURS, "tests/contract/test_damaged_weights.py", env={**many, **chosen})
+    session.run("pytest", *FOR_HOURS, "tests/contract/weights/test_damaged_weights.py", env={**many, **chosen})
 
 
 @nox.session(default=False)
@@ -138,9 +138,9 @@ def resume(session: nox.Session, framework: str) -> None:
     """Many kinds of runs, interrupted at many places, on one framework and on the toy: minutes, not in `tests`."""
     install(session, "test", framework, extra="keras")
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", *FOR_HOURS, *(session.posargs or ["tests/resume"]), env={**ENVIRONMENT, **chosen})
+    session.run("pytest", *FOR_HOURS, *(session.posargs or ["tests/long/resume"]), env={**ENVIRONMENT, **chosen})
     more = {"MULTILEARN_RESUME_EXAMPLES": "500"}
-    session.run("pytest", *FOR_HOURS, "tests/core/test_exact_resume.py", env={**ENVIRONMENT, **more})
+    session.run("pytest", *FOR_HOURS, "tests/core/run/test_exact_resume.py", env={**ENVIRONMENT, **more})
 
 
 @nox.session(default=False)
@@ -155,14 +155,14 @@ def parity(session: nox.Session) -> None:
 def moving(session: nox.Session) -> None:
     """Models under all optimizers, trained on each framework and on with on each: half an hour of one core."""
     install(session, "test", *BACKENDS, extra="keras")
-    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/moving"]), env=ENVIRONMENT)
+    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/long/moves"]), env=ENVIRONMENT)
 
 
 @nox.session(default=False)
 def gates(session: nox.Session) -> None:
     """How long the frameworks stay together, over 200 and 2,000 updates of models of all kinds: hours."""
     install(session, "test", *BACKENDS, extra="keras")
-    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/gates"]), env=ENVIRONMENT)
+    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/long/gates"]), env=ENVIRONMENT)
 
 
 @nox.session(default=False)
@@ -174,15 +174,15 @@ def keras_versions(session: nox.Session, keras: str) -> None:
     session.install("--upgrade", f"keras~={keras}.0" if keras else "keras")
     session.run("python", "-c", "import keras; print('Keras', keras.__version__)", env={"KERAS_BACKEND": framework})
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    files = ("random", "streams_of_bits", "fit", "examples")
-    session.run("pytest", *(f"tests/contract/test_{part}.py" for part in files), env={**ENVIRONMENT, **chosen})
+    files = ("random/test_random", "random/test_streams_of_bits", "engines/test_fit", "test_examples")
+    session.run("pytest", *(f"tests/contract/{file}.py" for file in files), env={**ENVIRONMENT, **chosen})
 
 
 @nox.session(default=False)
 def randomness(session: nox.Session) -> None:
     """TestU01's SmallCrush over the random bits; writes docs/randomness_report.md. Needs Debian's libtestu01-0."""
     install(session, "jax", extra="keras")
-    session.run("python", "tests/quality/small_crush.py", *session.posargs, env={**ENVIRONMENT, "KERAS_BACKEND": "jax"})
+    session.run("python", "tools/small_crush.py", *session.posargs, env={**ENVIRONMENT, "KERAS_BACKEND": "jax"})
 
 
 @nox.session(default=False)
@@ -205,8 +205,9 @@ def package(session: nox.Session) -> None:
         for source in ("multilearn", "backends"):
             shutil.rmtree(unpacked / source)
         with session.chdir(unpacked):
-            files = [f"tests/core/test_{part}.py" for part in ("house", "backend", "learner", "declaration")]
-            session.run("pytest", "--isolated", *BY_FILE, *files, env=ENVIRONMENT)
+            files = ("test_house", "test_backend", "learner/test_learner", "builder/test_declaration")
+            paths = [f"tests/core/{file}.py" for file in files]
+            session.run("pytest", "--isolated", *BY_FILE, *paths, env=ENVIRONMENT)
             session.run("multilearn", "--help", silent=True, env=ENVIRONMENT)
             session.run("multilearn", "backends", env=ENVIRONMENT)
 

@@ -18,7 +18,7 @@ from typing import Any
 from support.environments import TESTS, compiled_in, with_support
 from support.wire import HOW, Fault
 
-SCRIPTS = TESTS / "faults" / "scripts"
+SCRIPTS = TESTS / "long" / "kills" / "scripts"
 
 
 @dataclass(frozen=True)

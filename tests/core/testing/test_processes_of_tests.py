@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.environments import TESTS
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends the signals of POSIX")
-
-TESTS = Path(__file__).parents[1]
 
 SUITE = """
 import os, signal, subprocess, sys

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from streams import REVERSED, STREAMS, blocks, check, reverse
 
-REPORT = Path(__file__).parents[2] / "docs" / "randomness_report.md"
+REPORT = Path(__file__).parents[1] / "docs" / "randomness_report.md"
 LIBRARIES = ("testu01mylib", "testu01probdist", "testu01")
 MISSING = """TestU01 is not installed. On Debian and Ubuntu, from the non-free (multiverse) component:
     apt-get install libtestu01-0
@@ -34,7 +34,7 @@ Statistic = tuple[str, float]
 
 HEADING = """# What TestU01 says of the random bits
 
-`nox -s randomness` writes this page: SmallCrush ({version}) over the streams of `tests/quality/streams.py`,
+`nox -s randomness` writes this page: SmallCrush ({version}) over the streams of `tools/streams.py`,
 with numpy {numpy} on Python {python}, {date}. A statistic fails with a p-value outside [1e-10, 1 - 1e-10], and
 is suspicious outside [1e-4, 1 - 1e-4]: of the {count} statistics here, {expected:.2f} would be of truly random bits.
 

@@ -1,4 +1,4 @@
-"""Runs whose files were damaged between two processes, in small; `tests/faults` does it at large."""
+"""Runs whose files were damaged between two processes, in small; `tests/long/kills` does it at large."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Going on from any batch is, to the last bit, not having stopped: weights, records, metric files and history.
 
-Many more kinds of runs, and places to stop them at, are in `tests/resume`.
+Many more kinds of runs, and places to stop them at, are in `tests/long/resume`.
 """
 
 from __future__ import annotations
