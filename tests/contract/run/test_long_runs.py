@@ -1,4 +1,4 @@
-"""What long runs need of a framework: the best weights back at the end, and going on from inside an epoch."""
+"""What long runs need of a framework: the best weights back at the end."""
 
 from __future__ import annotations
 
@@ -64,35 +64,3 @@ def test_the_best_weights_are_returned_and_the_last_ones_stay_on_disk(tmp_path: 
         last = (saved_weights(tmp_path / run, 4) for run in ("run", "whole"))
         for mine, weight in zip(*last, strict=True):
             np.testing.assert_array_equal(mine, weight)
-
-
-class Dying(DataLoader):
-    """Fails when the fifth batch of the second epoch is asked for."""
-
-    def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
-        for number, batch in enumerate(super().iterate(seed, epoch, start), start):
-            if (epoch, number) == (2, 5):
-                raise ConnectionError
-            yield batch
-
-
-def test_a_killed_run_goes_on_from_inside_an_epoch_bit_for_bit(tmp_path: Any) -> None:
-    whole, parts = twins(model)
-    settings: dict[str, Any] = {
-        "with_file_checkpointer": (),
-        "checkpoint_every": {"batches": 1},
-        "grads_accumulation": (2,),
-        "num_epochs": (2,),
-    }
-    data = DataLoader((X, Y), 4, shuffle=True)
-    expected = learner(tmp_path / "whole", whole, **settings)
-    expected.fit(data)
-    with pytest.raises(ConnectionError):
-        learner(tmp_path / "run", parts, **settings).fit(Dying((X, Y), 4, shuffle=True))
-    assert CheckpointFolder(tmp_path / "run/checkpoint").positions()[-1] == Position(2, 4)
-    rest = model()
-    found = learner(tmp_path / "run", rest, checkpoint=("latest",), **settings)
-    found.fit(data)
-    for mine, weight in zip(rest.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, weight)
-    assert found.history == expected.history
