@@ -189,10 +189,6 @@ def _summary(key: str, wanted: Any) -> Iterator[Call]:
         yield Call("summary")
 
 
-def _devices(key: str, names: Any) -> Iterator[Call]:
-    yield Call(key, (_listed(names, key),))
-
-
 def _value(key: str, value: Any) -> Iterator[Call]:
     yield Call(key, (value,))
 
@@ -221,7 +217,7 @@ _METHODS: Final[Mapping[str, _Reader]] = {
     "checkpoint": _arguments("which", "directory"),
     "checkpoint_every": _arguments("batches", "minutes"),
     "checkpointing_strategy": _thing(STRATEGIES, "with_checkpointing_strategy"),
-    "devices": _devices,
+    "devices": lambda key, names: iter([Call(key, (_listed(names, key),))]),
     "early_stopping": _thing(RULES),
     "engine": _arguments("capture", "compile", "passes"),
     "file_checkpointer": _thing(RECORDERS, "with_file_checkpointer"),
