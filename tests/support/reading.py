@@ -102,7 +102,7 @@ def resumed(path: Path) -> Any:
     files = {each: each.read_bytes() for each in (path / "checkpoint").glob("*") if each.is_file()}
     try:
         learner.fit(toy.train_loader(), toy.valid_loader())
-    except DirectoryError:  # the lock is taken when all has been read
+    except (DirectoryError, StorageError):  # the lock is taken, and files are written, when all has been read
         raise
     except MultilearnError as error:
         if str(error).startswith("The metric "):  # what only a first batch can show

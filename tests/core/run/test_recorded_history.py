@@ -113,7 +113,6 @@ def test_overwriting_removes_the_file(run: Path) -> None:
 
 DAMAGES: dict[str, Damage] = {
     "emptied": lambda path: path.write_bytes(b""),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
     "deleted": Path.unlink,
     "a digit in the first line": lambda path: path.write_bytes(path.read_bytes().replace(b'"Loss":', b'"Loss":1', 1)),
 }
