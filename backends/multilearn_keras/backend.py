@@ -10,7 +10,7 @@ from typing import Any, cast
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn.protocols import Asked, Engine, EngineOptions, EvalEngine, Example, Subject, Traced
+from multilearn.protocols import Asked, Backend, Engine, EngineOptions, EvalEngine, Example, Subject, Traced
 from multilearn_keras.describe import described, layers_described
 from multilearn_keras.determinism import numerics, settle
 from multilearn_keras.devices import KerasDevice, available, resolve
@@ -29,7 +29,7 @@ __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
 _ENGINES = {"torch": "Torch", "tensorflow": "TensorFlow", "jax": "Jax"}
 
 
-class KerasBackend:
+class KerasBackend(Backend):
     """Keras 3 on one of its frameworks."""
 
     def __init__(self, name: str) -> None:

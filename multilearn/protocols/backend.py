@@ -40,8 +40,8 @@ class Backend(Protocol):
     A backend extends this class. What is below `eval_engine` has a default, for a framework that knows nothing of it.
     """
 
-    @property
-    def name(self) -> str: ...
+    name: str
+
     def devices(self) -> Sequence[Device]: ...
     def seed(self, n: int) -> None:
         """Start every random stream of the framework from `n`."""
