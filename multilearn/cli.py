@@ -96,7 +96,7 @@ def run(
     again, it goes on with what is unfinished and leaves out what is finished. The script needs no change for it.
     """
     from multilearn.commands.grid import grid
-    from multilearn.commands.grid.plan import Plan
+    from multilearn.commands.grid.plan import GridPlan
 
     if seeds and arguments and "--" not in sys.argv:
         raise ConfigurationError(
@@ -104,7 +104,7 @@ def run(
             received=" ".join(arguments),
             remedy="Seeds are separated by commas: --seeds 1,2,3.",
         )
-    plan = Plan.checked(script, arguments or (), backend or (), seed, seeds or ())
+    plan = GridPlan.checked(script, arguments or (), backend or (), seed, seeds or ())
     outcome = grid.run(plan, sys.stderr.buffer if as_json else None)
     if as_json:
         print(outcome.as_json())

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from multilearn.data import flat, mapped
 
-__all__ = ["LARGEST", "CannotCapture", "TooLarge", "Traced", "tensors_of", "trace"]
+__all__ = ["LARGEST", "CannotCapture", "TooLarge", "TracedGraph", "tensors_of", "trace"]
 
 
 LARGEST = 12_000
@@ -32,7 +32,7 @@ class TooLarge(CannotCapture):
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedGraph:
     """The graph takes a list of tensors and returns one; `returned` is what the function did, with tensors replaced by
     their places in that list."""
 
@@ -40,7 +40,7 @@ class Traced:
     returned: Any
 
 
-def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[torch.Tensor]) -> Traced:
+def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[torch.Tensor]) -> TracedGraph:
     """Run `function` once, as a real step that changes what it changes, and write down what it does.
 
     What it reads besides its arguments is captured by reference: a parameter that is updated in place is seen.
@@ -71,7 +71,7 @@ def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[t
     for node in module.graph.nodes:
         if _has_shape_of_values(node):
             raise CannotCapture(f"the values of a tensor decide the shape of another one ({node.target})")
-    return Traced(module, template[0])
+    return TracedGraph(module, template[0])
 
 
 def tensors_of(nested: Any) -> list[torch.Tensor]:

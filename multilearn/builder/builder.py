@@ -32,7 +32,7 @@ from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.learner import Learner
 from multilearn.learner.place import placed
 from multilearn.learner.settings import Registered
-from multilearn.learner.start import Run
+from multilearn.learner.start import BuiltRun
 from multilearn.learner.step_trace import TracingLearner
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
@@ -232,9 +232,9 @@ class LearnerBuilder(AsData):
         if (file := trace.asked()) is not None:
             # nothing is written into the directory
             path = settings.directory.path(backend.name, seed)
-            return TracingLearner(Run(settings, path, backend, subject, seed, declared(settings)), file)
+            return TracingLearner(BuiltRun(settings, path, backend, subject, seed, declared(settings)), file)
         settings, path = placed(settings, backend.name, seed)
-        return Learner(Run(settings, path, backend, subject, seed, declared(settings), asked.notes))
+        return Learner(BuiltRun(settings, path, backend, subject, seed, declared(settings), asked.notes))
 
     def _with_metric(self, split: Split, metric: AnyMetric | str, plotted: bool) -> LearnerBuilder:
         found: AnyMetric = as_metric(metric)

@@ -15,7 +15,7 @@ from multilearn.commands.text import document
 from multilearn.errors import BackendError
 from multilearn.printable import aligned
 
-__all__ = ["Found", "Installation", "look"]
+__all__ = ["BackendStatus", "Installation", "look"]
 
 _SECONDS = 120
 _ASK = """
@@ -29,7 +29,7 @@ print(json.dumps(devices))
 
 
 @dataclass(frozen=True)
-class Found:
+class BackendStatus:
     """One known backend. `devices` is None where it is not installed or could not be asked; `problem` says why."""
 
     name: str
@@ -43,13 +43,13 @@ class Found:
 class Installation:
     """All known backends; which would be used (None if there is none), for what reason, and why it would be refused."""
 
-    backends: tuple[Found, ...]
+    backends: tuple[BackendStatus, ...]
     used: str | None
     reason: str
     refusal: str | None
 
     def as_json(self) -> str:
-        """`used`, `reason`, `refusal`, and `backends` with the fields of `Found`; null where there is none."""
+        """`used`, `reason`, `refusal`, and `backends` with the fields of `BackendStatus`; null where there is none."""
         return document(asdict(self))
 
     def as_text(self) -> str:
@@ -80,11 +80,11 @@ def _refusal() -> str | None:
     return None
 
 
-def _found(name: str) -> Found:
+def _found(name: str) -> BackendStatus:
     if not backend.installed(name):
-        return Found(name, False, {}, None, f"pip install 'multilearn[{name}]'")
+        return BackendStatus(name, False, {}, None, f"pip install 'multilearn[{name}]'")
     devices, problem = _devices(name)
-    return Found(name, True, _versions(name), devices, problem)
+    return BackendStatus(name, True, _versions(name), devices, problem)
 
 
 def _versions(name: str) -> dict[str, str]:

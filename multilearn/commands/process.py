@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO
 
-__all__ = ["Signals", "captured", "run_process"]
+__all__ = ["ForwardedSignals", "captured", "run_process"]
 
 _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM)
 _PASSED_ON = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -23,7 +23,7 @@ def run_process(
     command: Sequence[str],
     environment: Mapping[str, str],
     prefix: str,
-    signals: Signals,
+    signals: ForwardedSignals,
     stdout: IO[bytes] | None = None,
 ) -> int:
     """Run it to its end, every line of its output with `prefix`. Returns its exit code, 128 + n where signal n killed
@@ -63,7 +63,7 @@ def captured(command: Sequence[str], environment: Mapping[str, str]) -> tuple[in
 
 
 @dataclass
-class Signals:
+class ForwardedSignals:
     """Passes every signal on once: at once to the running process, or to the one that is just being started."""
 
     first: int | None = None

@@ -19,7 +19,7 @@ from multilearn.storage.layout import RunDirectory, metric_name
 from multilearn.storage.own_files import own_folder
 from multilearn.storage.refusals import reading
 
-__all__ = ["Measured", "Run", "Session", "open_run"]
+__all__ = ["Measured", "RunOnDisk", "RunSession", "open_run"]
 
 _TRIES = 10
 _SPLITS = (Split.TRAIN, Split.VALID)
@@ -30,7 +30,7 @@ Measured = EpochValue
 
 
 @dataclass(frozen=True)
-class Session:
+class RunSession:
     """One process that worked on the run, as `experiment.json` has it."""
 
     declared: Mapping[str, Any]
@@ -56,7 +56,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunOnDisk:
     """One run directory. Files are read when asked for; what was declared is checked by `open_run`."""
 
     directory: RunDirectory
@@ -77,8 +77,8 @@ class Run:
         return Weights.read(self.declared).sha256
 
     @cached_property
-    def sessions(self) -> tuple[Session, ...]:
-        return tuple(Session(each) for each in self.declared["sessions"])
+    def sessions(self) -> tuple[RunSession, ...]:
+        return tuple(RunSession(each) for each in self.declared["sessions"])
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -132,14 +132,14 @@ class Run:
             yield _read(split, folder / name, self.path)
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: Path) -> RunOnDisk:
     """The run in `path`, or the one whose checkpoint folder `path` is. Raises `DirectoryError` if there is none."""
     path = Path(os.path.expanduser(path))
     with reading(path):
         return _opened(path)
 
 
-def _opened(path: Path) -> Run:
+def _opened(path: Path) -> RunOnDisk:
     directory = RunDirectory(path)
     if not os.path.isfile(directory.experiment) and path.absolute().name == directory.checkpoints.name:
         directory = RunDirectory(path.absolute().parent)
@@ -151,7 +151,7 @@ def _opened(path: Path) -> Run:
             remedy="Name the directory given to LearnerBuilder, with {backend} and {seed} filled in.",
         )
     refuse_obstacles(directory)
-    return Run(directory, _declared(directory.experiment))
+    return RunOnDisk(directory, _declared(directory.experiment))
 
 
 def _declared(path: Path) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from multilearn.printable import aligned, printable
 
-__all__ = ["Block", "Sentences", "Table", "as_markdown", "as_text", "document", "plural", "size"]
+__all__ = ["Block", "Sentences", "TextTable", "as_markdown", "as_text", "document", "plural", "size"]
 
 
 def plural(count: int, noun: str) -> str:
@@ -47,7 +47,7 @@ def _strict(content: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """The first row has the heads; columns whose index is in `right` are flush right."""
 
     title: str
@@ -63,7 +63,7 @@ class Sentences:
     title: str = ""
 
 
-Block = Table | Sentences
+Block = TextTable | Sentences
 
 _MARKS = re.compile(r"[\\`*_\[\]<|~&!#$@]|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 """What Markdown would read as something else than itself."""
@@ -73,7 +73,9 @@ def as_text(blocks: Sequence[Block]) -> str:
     """With an empty line between the blocks; one without content is left out."""
     told = []
     for block in blocks:
-        lines = aligned(block.rows, right=block.right) if isinstance(block, Table) else [*map(printable, block.lines)]
+        lines = (
+            aligned(block.rows, right=block.right) if isinstance(block, TextTable) else [*map(printable, block.lines)]
+        )
         if lines:
             told.append("\n".join([*filter(None, [printable(block.title)]), *lines]))
     return "\n\n".join(told)
@@ -84,7 +86,7 @@ def as_markdown(blocks: Sequence[Block]) -> str:
     told = []
     for block in blocks:
         title = [f"### {_escaped(block.title)}", ""] if block.title else []
-        if isinstance(block, Table):
+        if isinstance(block, TextTable):
             told.append("\n".join([*title, *_piped(block)]))
         elif block.lines:
             told.append("\n".join([*title, *(f"- {_escaped(line)}" for line in block.lines)]))
@@ -93,7 +95,7 @@ def as_markdown(blocks: Sequence[Block]) -> str:
     return f"{rest}\n\n**{last}**" if rest else text
 
 
-def _piped(table: Table) -> list[str]:
+def _piped(table: TextTable) -> list[str]:
     head, *rows = [[_escaped(cell) for cell in row] for row in table.rows]
     ruler = ["---:" if at in table.right else "---" for at in range(len(head))]
     return [f"| {' | '.join(row)} |" for row in (head, ruler, *rows)]

@@ -15,11 +15,11 @@ from multilearn.errors import DataError
 from multilearn.protocols import Batch
 from multilearn.seeding.order import item_stream
 
-__all__ = ["BatchMaker", "Task", "takes_rng"]
+__all__ = ["BatchJob", "BatchMaker", "takes_rng"]
 
 
 @dataclass(frozen=True)
-class Task:
+class BatchJob:
     """One batch to be made: its number in the epoch, the indices of its items, and these where they are arrays."""
 
     seed: int
@@ -46,7 +46,7 @@ class BatchMaker:
     dataset: Any
     transform: Callable[..., Any] | None
 
-    def __call__(self, task: Task) -> Batch:
+    def __call__(self, task: BatchJob) -> Batch:
         indices = task.indices
         if self.dataset is None:
             items: Iterable[Any] = rows(task.columns, len(indices))
@@ -58,7 +58,7 @@ class BatchMaker:
             items = (self._transformed(task, index, item) for index, item in zip(indices, items, strict=True))
         return collated(items, indices)
 
-    def _at_once(self, task: Task, indices: list[int]) -> Iterator[Any]:
+    def _at_once(self, task: BatchJob, indices: list[int]) -> Iterator[Any]:
         count = 0
         try:
             for item in self.dataset.__getitems__(indices):
@@ -73,13 +73,13 @@ class BatchMaker:
                 remedy="Return them in a list, in the order of the indices.",
             )
 
-    def _loaded(self, task: Task, index: int) -> Any:
+    def _loaded(self, task: BatchJob, index: int) -> Any:
         try:
             return self.dataset[index]
         except Exception as error:
             raise _failed("load", f"item {index}, in batch {task.number}", error) from error
 
-    def _transformed(self, task: Task, index: int, item: Any) -> Any:
+    def _transformed(self, task: BatchJob, index: int, item: Any) -> Any:
         assert self.transform is not None
         try:
             if takes_rng(self.transform):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from multilearn.arguments import whole
-from multilearn.data.collate import BatchMaker, Task
+from multilearn.data.collate import BatchJob, BatchMaker
 from multilearn.data.prefetch import Crew
 from multilearn.data.source import Columns, source_of
 from multilearn.data.worker_pool import WorkerProcesses
@@ -148,13 +148,13 @@ class DataLoader:
         """All items as one batch, not copied, to check their labels; None where that would mean to load them."""
         return self.source.whole() if self._gathers and isinstance(self.source, Columns) else None
 
-    def _tasks(self, seed: int, epoch: int, start: int) -> Iterator[Task]:
+    def _tasks(self, seed: int, epoch: int, start: int) -> Iterator[BatchJob]:
         count = len(self.source)
         order = permutation(count, seed, epoch) if self._shuffle else None
         for number in range(start, len(self)):
             first = number * self._batch_size
             items = slice(first, min(first + self._batch_size, count))
-            yield Task(seed, epoch, number, items if order is None else order[items])
+            yield BatchJob(seed, epoch, number, items if order is None else order[items])
 
     def _new_crew(self) -> Crew:
         threads = max(self._workers, 1)
@@ -164,10 +164,10 @@ class DataLoader:
         make = processes or self._maker
         return Crew(lambda task: make(self._with_columns(task)), threads, processes)
 
-    def _gathered(self, task: Task) -> Batch:
+    def _gathered(self, task: BatchJob) -> Batch:
         assert isinstance(self.source, Columns)
         return self.source.gathered(task.items)
 
-    def _with_columns(self, task: Task) -> Task:
+    def _with_columns(self, task: BatchJob) -> BatchJob:
         # arrays are not sent to other processes as a whole: the items of a batch are
         return replace(task, columns=self._gathered(task)) if isinstance(self.source, Columns) else task

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn.data.collate import BatchMaker, Task
+from multilearn.data.collate import BatchJob, BatchMaker
 from multilearn.data.worker import Failure, Setup, inside_worker
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.protocols import Batch
@@ -51,7 +51,7 @@ class WorkerProcesses:
             self._all.append(_Process(setup))
             self._idle.put(self._all[-1])
 
-    def __call__(self, task: Task) -> Batch:
+    def __call__(self, task: BatchJob) -> Batch:
         process = self._idle.get()
         try:
             return process.made(task)
@@ -81,7 +81,7 @@ class _Process:
         )
         self._setup: Setup | None = setup
 
-    def made(self, task: Task) -> Batch:
+    def made(self, task: BatchJob) -> Batch:
         requests, replies = self.popen.stdin, self.popen.stdout
         assert requests is not None and replies is not None
         try:
@@ -108,7 +108,7 @@ class _Process:
                 if pipe is not None:
                     pipe.close()
 
-    def _died(self, task: Task) -> DataError:
+    def _died(self, task: BatchJob) -> DataError:
         with suppress(subprocess.TimeoutExpired):
             self.popen.wait(_PATIENCE)
         code = self.popen.returncode

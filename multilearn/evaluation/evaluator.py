@@ -17,7 +17,7 @@ from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, length
 from multilearn.data.epoch_length import EpochLength
 from multilearn.errors import ConfigurationError
-from multilearn.evaluation.model import Source, Trained, opened, placed
+from multilearn.evaluation.model import Trained, WeightsSource, opened, placed
 from multilearn.evaluation.predict import predict
 from multilearn.events import START, Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
 from multilearn.learner.argument_checks import (
@@ -132,7 +132,7 @@ class Evaluator:
         result = _Result()
         loggers = (FileMetricLogger(),) if self.metric_loggers is None else tuple(self.metric_loggers)
         with ExitStack() as stack:
-            trained = stack.enter_context(opened(model, data, options, Source(path, which, self.recorder)))
+            trained = stack.enter_context(opened(model, data, options, WeightsSource(path, which, self.recorder)))
             listeners = Listeners((result, *loggers), renderer)
             stack.callback(listeners.close)
             try:

@@ -22,11 +22,11 @@ from multilearn.seeding import seed as seeds
 from multilearn.storage.location import Location
 from multilearn.storage.refusals import reading
 
-__all__ = ["Source", "Trained", "opened", "placed"]
+__all__ = ["Trained", "WeightsSource", "opened", "placed"]
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """The run whose checkpoint gives the weights, or, where `which` is None, that has none to give."""
 
     directory: Path
@@ -52,7 +52,7 @@ def placed(directory: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def opened(model: Any, data: Any, options: EngineOptions, source: Source | None) -> Iterator[Trained]:
+def opened(model: Any, data: Any, options: EngineOptions, source: WeightsSource | None) -> Iterator[Trained]:
     """The model on its device, with the weights of the checkpoint if `source` names one. Nothing is written.
 
     Raises `DataError` where there is no batch, or one that does not fit, `CheckpointNotFound`, `RecordError` or
@@ -70,7 +70,7 @@ def opened(model: Any, data: Any, options: EngineOptions, source: Source | None)
         engine.release()
 
 
-def _restored(engine: EvalEngine, source: Source, resume: Resume) -> Position:
+def _restored(engine: EvalEngine, source: WeightsSource, resume: Resume) -> Position:
     folder = folder_of(resume, source.directory, source.recorder).path
     with reading(source.directory):
         position, weights = steadily(folder, lambda: _weights(engine, source, resume))
@@ -78,7 +78,7 @@ def _restored(engine: EvalEngine, source: Source, resume: Resume) -> Position:
     return position
 
 
-def _weights(engine: EvalEngine, source: Source, resume: Resume) -> tuple[Position, Record]:
+def _weights(engine: EvalEngine, source: WeightsSource, resume: Resume) -> tuple[Position, Record]:
     located = locate(resume, source.directory, source.recorder)
     if located.position is None:
         problems = "; ".join(located.notes) or "nothing was saved"

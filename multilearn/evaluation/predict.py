@@ -11,7 +11,7 @@ from typing import Any
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, out_of_order
 from multilearn.errors import ConfigurationError
-from multilearn.evaluation.model import Source, Trained, opened, placed
+from multilearn.evaluation.model import Trained, WeightsSource, opened, placed
 from multilearn.learner.argument_checks import one_device, which_checkpoint
 from multilearn.learner.foreign_words import PREDICT, refusing
 from multilearn.protocols import Device, EngineOptions
@@ -49,7 +49,7 @@ def predict(
             "A checkpoint is one of a run.", received=f"checkpoint={checkpoint!r}", remedy="Add directory=..."
         )
     which = None if checkpoint is None else which_checkpoint(checkpoint)
-    source = None if directory is None else Source(placed(directory), which, recorder)
+    source = None if directory is None else WeightsSource(placed(directory), which, recorder)
     options = EngineOptions(device=None if device is None else one_device([device]), capture=capture)
     with ExitStack() as stack:
         trained = stack.enter_context(opened(model, data, options, source))

@@ -23,7 +23,7 @@ from multilearn.learner.place import prepare
 from multilearn.learner.record_of_run import experiment_of, initial_weights
 from multilearn.learner.saving import checkpointer_of
 from multilearn.learner.session import in_session
-from multilearn.learner.start import Run, Start
+from multilearn.learner.start import BuiltRun, Start
 from multilearn.learner.window import Reporter
 from multilearn.loggers import FileMetricLogger
 from multilearn.metrics import AnyMetric, Loss
@@ -44,7 +44,7 @@ _log = logging.getLogger("multilearn")
 class Learner:
     """One model, to be trained once. Made by `LearnerBuilder.build`."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: BuiltRun) -> None:
         self._run = run
         self._settings = run.settings
         self._metrics = {

@@ -17,7 +17,7 @@ from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.rule_watch import RuleWatch
 from multilearn.learner.window import Pending, Reporter
 from multilearn.protocols import Engine, Loader, LRScheduler, Record
-from multilearn.run.training_state import Plan, Progress, put_back_afterwards, schedule_record
+from multilearn.run.training_state import Progress, TrainingPlan, put_back_afterwards, schedule_record
 from multilearn.schedulers import Observing
 
 __all__ = ["Course", "Loop"]
@@ -47,7 +47,7 @@ class Loop:
     reporter: Reporter
     checkpointer: Checkpointer
     interrupter: Interrupter
-    plan: Plan
+    plan: TrainingPlan
     course: Course
     progress: Progress
     resting: Resting = field(default_factory=lambda: Resting(None))

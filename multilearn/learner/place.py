@@ -10,7 +10,7 @@ from multilearn.run import grid_cell
 from multilearn.run.directory import begin, refuse_existing_run, refuse_unusable, rewind
 from multilearn.run.integrity import damages
 from multilearn.run.obstacles import refuse_obstacles
-from multilearn.run.resume import Found, Resume, folder_of
+from multilearn.run.resume import Resume, ResumePoint, folder_of
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.refusals import reading, storing
 
@@ -43,7 +43,7 @@ def _allowed(settings: Settings, path: Path, backend: str, seed: int) -> Resume 
     return resume
 
 
-def prepare(run: RunDirectory, settings: Settings, found: Found) -> list[str]:
+def prepare(run: RunDirectory, settings: Settings, found: ResumePoint) -> list[str]:
     """Bring the directory to the state from which the run begins. Returns sentences for the log."""
     resume = settings.resume
     with storing(run.path):

@@ -29,17 +29,17 @@ from multilearn.protocols import (
 )
 from multilearn.records.object_state import require_savable, to_record
 from multilearn.run.continuity import changes
-from multilearn.run.resume import Found, find
-from multilearn.run.training_state import Plan, Progress, progress_of, put_back_on_error, restore_schedule
+from multilearn.run.resume import ResumePoint, find
+from multilearn.run.training_state import Progress, TrainingPlan, progress_of, put_back_on_error, restore_schedule
 from multilearn.run.training_state_check import check_schedule
 from multilearn.schedulers.schedule import spanned
 from multilearn.storage.refusals import reading
 
-__all__ = ["Run", "Start"]
+__all__ = ["BuiltRun", "Start"]
 
 
 @dataclass(frozen=True)
-class Run:
+class BuiltRun:
     """What `build` made of a description: all that a run is, before it has data.
 
     `declared`: the builder as a table, and in words what of it is not data. `notes` is for the log.
@@ -59,12 +59,12 @@ class Start:
     """Where and with what the loop begins. `notes`: sentences for the log; `described`: what experiment.json says of
     the data."""
 
-    run: Run
+    run: BuiltRun
     engine: Engine
-    found: Found
+    found: ResumePoint
     scheduler: LRScheduler
     store: MetricStore
-    plan: Plan
+    plan: TrainingPlan
     progress: Progress
     resting: Resting
     notes: tuple[str, ...]
@@ -72,7 +72,12 @@ class Start:
 
     @classmethod
     def of(
-        cls, run: Run, data: Data, measured: Mapping[Split, Sequence[AnyMetric]], store: MetricStore, stack: ExitStack
+        cls,
+        run: BuiltRun,
+        data: Data,
+        measured: Mapping[Split, Sequence[AnyMetric]],
+        store: MetricStore,
+        stack: ExitStack,
     ) -> Start:
         """Make the engine, which `stack` releases, and bring everything to the checkpoint that was asked for."""
         settings = run.settings
@@ -93,7 +98,7 @@ class Start:
             found=found,
             scheduler=scheduler,
             store=store,
-            plan=Plan(run.seed, settings.accumulation, data.batches[Split.TRAIN], horizon),
+            plan=TrainingPlan(run.seed, settings.accumulation, data.batches[Split.TRAIN], horizon),
             progress=Progress(seconds=0.0 if timed else None),
             resting=resting,
             notes=tuple(notes),

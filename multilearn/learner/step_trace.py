@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from multilearn.events import Split
 from multilearn.learner.inputs import examine
 from multilearn.learner.learner import Learner
-from multilearn.learner.start import Run
+from multilearn.learner.start import BuiltRun
 from multilearn.run import trace
 from multilearn.schedulers.schedule import spanned
 
@@ -20,7 +20,7 @@ __all__ = ["TracingLearner"]
 class TracingLearner(Learner):
     """`fit` writes what the backend sees on the way of the first batch to the file `path`; see `run.trace`."""
 
-    def __init__(self, run: Run, path: Path) -> None:
+    def __init__(self, run: BuiltRun, path: Path) -> None:
         super().__init__(run)
         self._path = path
 

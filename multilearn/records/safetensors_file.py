@@ -17,14 +17,14 @@ from multilearn.records.msgpack_writer import impossible
 from multilearn.records.outline import as_json, from_json, utf8
 from multilearn.records.tensors import AXES, DTYPES, HostTensor
 
-__all__ = ["Layout", "read_tensors", "write_tensors"]
+__all__ = ["FileLayout", "read_tensors", "write_tensors"]
 
 _METADATA = "__metadata__"
 _LONGEST = 100_000_000  # what the format's own library reads
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """A tensor in the file: where its bytes are, counted from the end of the header."""
 
     dtype: str
@@ -68,7 +68,7 @@ def read_tensors(source: Reader) -> tuple[dict[str, HostTensor], dict[str, str]]
     return tensors, metadata
 
 
-def _header(source: Reader) -> tuple[dict[str, Layout], dict[str, str]]:
+def _header(source: Reader) -> tuple[dict[str, FileLayout], dict[str, str]]:
     length = int.from_bytes(source.read(8), "little")
     if length > _LONGEST:
         raise damaged(f"The header of a safetensors file has at most {_LONGEST} bytes.", f"{length} bytes")
@@ -91,7 +91,7 @@ def _header(source: Reader) -> tuple[dict[str, Layout], dict[str, str]]:
     return layouts, metadata
 
 
-def _layout(name: str, entry: object) -> Layout:
+def _layout(name: str, entry: object) -> FileLayout:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise damaged("A tensor has a dtype, a shape and data_offsets.", f"{str(entry)[:100]} as {name[:100]!r}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -106,12 +106,12 @@ def _layout(name: str, entry: object) -> Layout:
     if end - begin != math.prod(shape) * DTYPES[dtype].itemsize:
         received = f"{dtype} {str(shape)[:100]} in {end - begin} bytes as {name[:100]!r}"
         raise damaged("A tensor must have the bytes of its shape.", received)
-    return Layout(dtype, tuple(shape), begin, end)
+    return FileLayout(dtype, tuple(shape), begin, end)
 
 
 def _sizes(value: object) -> bool:
     return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
 
 
-def _place(named: tuple[str, Layout]) -> tuple[int, int]:
+def _place(named: tuple[str, FileLayout]) -> tuple[int, int]:
     return named[1].begin, named[1].end

@@ -18,7 +18,7 @@ from multilearn.events import Event, Finished, MetricInfo, Split, Started
 from multilearn.renderers.grid import BOLD, CYAN, DIM, PLAIN, Bar, Cell, Column, Grid
 from multilearn.renderers.notation import abridged, duration, rate, shown
 from multilearn.renderers.phrases import beginning, ending
-from multilearn.renderers.run_state import Progress
+from multilearn.renderers.run_state import RunState
 from multilearn.renderers.sparkline import blocks_for, sparkline
 from multilearn.renderers.stream import ForgivingStream
 
@@ -43,7 +43,7 @@ class LiveBlock:
     def __init__(self, stream: TextIO, started: Started, now: float) -> None:
         self._terminal = ForgivingStream(stream)
         self._blocks = blocks_for(self._terminal.encoding)
-        self._progress = Progress(started, now)
+        self._progress = RunState(started, now)
         self._curves: dict[tuple[Split, str], tuple[tuple[int, int] | None, str]] = {}
         self._now = self._due = now
         self._console = Console(

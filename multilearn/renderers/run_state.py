@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from multilearn.events import EpochEnded, Event, Finished, Position, Reading, Saved, Split, SplitEnded, Started, Stepped
 
-__all__ = ["Pace", "Progress"]
+__all__ = ["Pace", "RunState"]
 
 _MEMORY_SECONDS = 30.0
 _BURST_SECONDS = 0.05
@@ -41,7 +41,7 @@ class Pace:
         return self._time / self._batches if self._time > 0 else None
 
 
-class Progress:
+class RunState:
     """What there is to show of a run, folded from its events. Times are in seconds on any steady clock."""
 
     def __init__(self, started: Started, now: float) -> None:

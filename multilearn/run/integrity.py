@@ -16,14 +16,14 @@ from multilearn.storage.layout import RunDirectory, file_name
 from multilearn.storage.reading import opened
 
 if TYPE_CHECKING:
-    from multilearn.run.resume import Found
+    from multilearn.run.resume import ResumePoint
 
 __all__ = ["damages"]
 
 _TAIL = 1 << 12
 
 
-def damages(run: RunDirectory, folder: CheckpointFolder, found: Found) -> list[str]:
+def damages(run: RunDirectory, folder: CheckpointFolder, found: ResumePoint) -> list[str]:
     """A line for each thing that is not as it was left, in the run that resumes from `found`: it stays as it is."""
     return [
         *_of_experiment(run.experiment),
@@ -49,7 +49,7 @@ def _of_earlier_checkpoints(folder: CheckpointFolder, position: Position) -> Ite
             yield f"Checkpoint {each} is damaged: {problem}."
 
 
-def _of_metric_files(run: RunDirectory, found: Found) -> Iterator[str]:
+def _of_metric_files(run: RunDirectory, found: ResumePoint) -> Iterator[str]:
     """Of finished epochs: files that are missing, or have another end than they had."""
     logged = _logged(run)
     for split in (Split.TRAIN, Split.VALID):

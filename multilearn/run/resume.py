@@ -27,9 +27,9 @@ from multilearn.run.recorded_history import journal_of, newest_with_history
 from multilearn.storage.layout import RunDirectory
 
 __all__ = [
-    "Found",
     "Located",
     "Resume",
+    "ResumePoint",
     "find",
     "folder_of",
     "in_half_precision",
@@ -59,7 +59,7 @@ class Resume:
 
 
 @dataclass(frozen=True)
-class Found:
+class ResumePoint:
     """Where a run begins: at the start, or at `position` with its `parts` and its `journal`.
 
     `notes` is what is to be said.
@@ -100,24 +100,24 @@ def folder_of(resume: Resume, path: Path, recorder: Recorder | None = None) -> C
     return CheckpointFolder(RunDirectory(source).checkpoints, recorder or MpkGzRecorder())
 
 
-def find(resume: Resume | None, path: Path, recorder: Recorder | None, epochs: int, engine: Engine) -> Found:
+def find(resume: Resume | None, path: Path, recorder: Recorder | None, epochs: int, engine: Engine) -> ResumePoint:
     """The checkpoint that `.checkpoint(...)` asked for, read; `epochs` is the number of them in total.
 
     Raises `CheckpointNotFound` (naming those that exist), `RecordError` for a damaged one, `ConfigurationError` if the
     run has already gone on further than `num_epochs`.
     """
     if resume is None:
-        return Found()
+        return ResumePoint()
     folder = folder_of(resume, path, recorder).path
     return steadily(folder, partial(_found, resume, path, recorder, epochs, engine))
 
 
-def _found(resume: Resume, path: Path, recorder: Recorder | None, epochs: int, engine: Engine) -> Found:
+def _found(resume: Resume, path: Path, recorder: Recorder | None, epochs: int, engine: Engine) -> ResumePoint:
     located = locate(resume, path, recorder)
     position, source = located.position, located.source
     if position is None:
         nothing = "No checkpoint is intact" if located.notes else "Nothing was saved"
-        return Found(notes=(*located.notes, f"{nothing} in {source}: starting at epoch 1."))
+        return ResumePoint(notes=(*located.notes, f"{nothing} in {source}: starting at epoch 1."))
     if position > Position(epochs):
         raise ConfigurationError(
             "num_epochs is the total number of epochs, and more than that are already done.",
@@ -141,7 +141,7 @@ def _found(resume: Resume, path: Path, recorder: Recorder | None, epochs: int, e
     notes = [*skipped, f"Going on from checkpoint {position} of {source}."]
     if in_half_precision(found):
         notes.append("Its weights were stored in half precision: the rest will differ from an uninterrupted run.")
-    return Found(position, items(found), journal, source, tuple(notes))
+    return ResumePoint(position, items(found), journal, source, tuple(notes))
 
 
 def locate(resume: Resume, path: Path, recorder: Recorder | None = None) -> Located:

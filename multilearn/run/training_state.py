@@ -17,8 +17,8 @@ from multilearn.seeding import seed as seeds
 from multilearn.seeding.streams import GlobalStreams
 
 __all__ = [
-    "Plan",
     "Progress",
+    "TrainingPlan",
     "progress_of",
     "put_back_afterwards",
     "put_back_on_error",
@@ -30,7 +30,7 @@ _PARTS = frozenset({"metrics", "progress", "random", "scheduler", "seed", "strea
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What a resumed run has in common with the one it goes on from, or should have."""
 
     seed: int
@@ -56,7 +56,7 @@ class Progress:
 
 
 def schedule_record(
-    plan: Plan,
+    plan: TrainingPlan,
     progress: Progress,
     scheduler: LRScheduler,
     store: MetricStore,
@@ -86,7 +86,7 @@ def schedule_record(
 
 
 def restore_schedule(
-    record: Record, journal: Journal, plan: Plan, scheduler: LRScheduler, store: MetricStore
+    record: Record, journal: Journal, plan: TrainingPlan, scheduler: LRScheduler, store: MetricStore
 ) -> tuple[int, list[str]]:
     """Put scheduler, store (with `journal`) and global streams back. Returns the seed of the run and what differs.
 
@@ -140,7 +140,7 @@ def progress_of(record: Record, position: Position = START, timed: bool = False)
     return Progress(position, int(found["update"]), seconds, int(found.get("skipped", 0)), trained)
 
 
-def _differences(record: Record, plan: Plan) -> list[str]:
+def _differences(record: Record, plan: TrainingPlan) -> list[str]:
     found = []
     seed, horizon = record["seed"], record["scheduler"]["horizon"]
     if seed != plan.seed and seeds.origin() != "drawn":

@@ -361,14 +361,14 @@ def test_preconditions_are_stated_and_the_first_difference_only_of_different_run
     items=st.none() | st.integers(1, 100),
 )
 def test_the_pairs_agree_with_the_whole(values: list[tuple[float, ...]], tolerance: float, items: int | None) -> None:
-    from multilearn.commands.compare.values import Column, judged
+    from multilearn.commands.compare.values import ComparedRun, judged
     from multilearn.events import Split
 
     rows = tuple(
         judged(Row(Split.TRAIN, "Loss", "", epoch, each, 0.0, 0.0, items, True), each, tolerance)
         for epoch, each in enumerate(values, start=1)
     )
-    column = Column("x", "x", (), None, ())
+    column = ComparedRun("x", "x", (), None, ())
     pairs = Comparison((column,) * 3, rows, tolerance, (), ()).pairs()
     assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
     for at, row in enumerate(rows):

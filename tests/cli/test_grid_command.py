@@ -19,7 +19,7 @@ from support.environments import CHOICES, with_support
 from multilearn import backend
 from multilearn.commands.grid import grid
 from multilearn.commands.grid.cells import Cell, GridIndex, seeds_of
-from multilearn.commands.grid.plan import Plan
+from multilearn.commands.grid.plan import GridPlan
 from multilearn.errors import DirectoryError
 from multilearn.run import grid_cell as cell
 from multilearn.run.resume import Resume
@@ -106,7 +106,7 @@ def script() -> Write:
 @pytest.fixture
 def run() -> Grid:
     def run(script: Path, seeds: str = "1,2", backends: str = "toy,other", arguments: tuple[str, ...] = ()) -> object:
-        return grid.run(Plan.checked(script, arguments, [backends], None, [seeds]), io.BytesIO())
+        return grid.run(GridPlan.checked(script, arguments, [backends], None, [seeds]), io.BytesIO())
 
     return run
 

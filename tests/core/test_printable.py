@@ -14,7 +14,7 @@ from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import cli
-from multilearn.commands.text import Sentences, Table, as_markdown, as_text
+from multilearn.commands.text import Sentences, TextTable, as_markdown, as_text
 from multilearn.errors import MultilearnError
 from multilearn.printable import printable, printable_message
 from multilearn.renderers.notation import abridged, shown
@@ -67,7 +67,7 @@ def test_no_line_of_the_log_can_be_forged(tmp_path: Path) -> None:
 
 def test_markdown_has_no_links_images_html_or_cells_from_names() -> None:
     name = "![x](http://a.b) <img src=x> `a` a|b www.a.b x@a.b &lt; #1 $x$ ~~a~~ \x1b[2J"
-    told = as_markdown([Table(name, [[name, "b"], ["1e-05", "-0.5"]]), Sentences([name])])
+    told = as_markdown([TextTable(name, [[name, "b"], ["1e-05", "-0.5"]]), Sentences([name])])
     escaped = r"\!\[x\](http\://a.b) \<img src=x> \`a\` a\|b www\.a.b x\@a.b \&lt; \#1 \$x\$ \~\~a\~\~ \\x1b\[2J"
     head = told.splitlines()
     assert head[0] == f"### {escaped}"
@@ -76,7 +76,7 @@ def test_markdown_has_no_links_images_html_or_cells_from_names() -> None:
 
 
 def test_text_reports_escape_titles_cells_and_sentences() -> None:
-    told = as_text([Table(STEERING, [[STEERING, "b"]]), Sentences([STEERING])])
+    told = as_text([TextTable(STEERING, [[STEERING, "b"]]), Sentences([STEERING])])
     assert told.isascii() and all(line.isprintable() for line in told.split("\n"))
     assert len(told.split("\n")) == 4
 

@@ -12,7 +12,7 @@ import pytest
 from support.processes import BACKENDS, SCRIPTS, Warm, environment, on_each
 
 from multilearn.commands.diff_step.report import sentences
-from multilearn.commands.diff_step.steps import Comparison, compare
+from multilearn.commands.diff_step.steps import StepComparison, compare
 from multilearn.run.trace import read
 
 FAULTY = SCRIPTS / "faulty.py"
@@ -32,7 +32,7 @@ def sound(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) ->
     return on_each(trace)
 
 
-def compared(sound: Mapping[str, Path], backend: str, path: Path) -> Comparison:
+def compared(sound: Mapping[str, Path], backend: str, path: Path) -> StepComparison:
     return compare((SOUND, backend), (read(sound[SOUND]), read(path)), 1e-4)
 
 

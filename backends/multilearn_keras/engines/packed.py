@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-__all__ = ["Layout", "Measures", "Packed", "packed"]
+__all__ = ["Measures", "Packed", "PackedLayout", "packed"]
 
 Measures = Mapping[str, Mapping[str, Any]]
 
@@ -34,7 +34,7 @@ class _Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class PackedLayout:
     """How `packed` arranged the measures of a step, found out when it is traced."""
 
     metrics: tuple[str, ...]
@@ -58,7 +58,7 @@ class Packed(Mapping[str, Mapping[str, Any]]):
 
     __slots__ = ("layout", "tensors")
 
-    def __init__(self, tensors: Sequence[Any], layout: Layout) -> None:
+    def __init__(self, tensors: Sequence[Any], layout: PackedLayout) -> None:
         self.tensors = tensors
         self.layout = layout
 
@@ -75,7 +75,7 @@ class Packed(Mapping[str, Mapping[str, Any]]):
         return len(self.layout.metrics)
 
 
-def packed(measures: Measures, bits: Callable[[Any], Any]) -> tuple[list[Any], Layout]:
+def packed(measures: Measures, bits: Callable[[Any], Any]) -> tuple[list[Any], PackedLayout]:
     """The tensors to return from a step, the shared one first, and where in them the measures are.
 
     `bits`: float32 as the int32 with the same bits.
@@ -97,7 +97,7 @@ def packed(measures: Measures, bits: Callable[[Any], Any]) -> tuple[list[Any], L
     floats, ints = (_joined(groups[dtype]) for dtype in _SHARING)
     parts = ([] if floats is None else [bits(floats)]) + ([] if ints is None else [ints])
     shared = ops.concatenate(parts) if len(parts) > 1 else parts[0] if parts else ops.zeros((0,), "int32")
-    return [shared, *own], Layout(tuple(measures), tuple(_moved(leaf, sizes["float32"]) for leaf in leaves))
+    return [shared, *own], PackedLayout(tuple(measures), tuple(_moved(leaf, sizes["float32"]) for leaf in leaves))
 
 
 def _moved(leaf: _Leaf, by: int) -> _Leaf:

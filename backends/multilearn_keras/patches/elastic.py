@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras.random.source import Source
+from multilearn_keras.random.source import DrawSource
 
 __all__ = ["FILLS", "elastic_transform"]
 
@@ -20,7 +20,7 @@ _SAMPLINGS = ("bilinear", "nearest")
 
 
 def elastic_transform(
-    source: Source,
+    source: DrawSource,
     normal: Any,
     images: Any,
     alpha: Any = 20.0,
@@ -82,7 +82,7 @@ def _gaussian(ops: Any, size: int, sigma: Any) -> Any:
 class _Sampling:
     """Images (batch, height, width, channels), to be looked at between their pixels and beyond their edges."""
 
-    def __init__(self, source: Source, pixels: Any, fill_mode: str, fill_value: Any) -> None:
+    def __init__(self, source: DrawSource, pixels: Any, fill_mode: str, fill_value: Any) -> None:
         self._ops, self._cast = source.backend.numpy, source.backend.cast
         self._batch, self._height, self._width, self._channels = source.shape(source.backend.shape(pixels))
         self._flat = self._ops.reshape(pixels, (-1, self._channels))

@@ -15,14 +15,14 @@ from multilearn_keras.random import gamma
 from multilearn_keras.random import initializers as initial
 from multilearn_keras.random.bits import WORD, Key, below, host_halves, shift_right, signed, traced_halves
 from multilearn_keras.random.mirrors import follow, mirror_of
-from multilearn_keras.random.source import Source, dtype_of, is_number, on_host, working
+from multilearn_keras.random.source import DrawSource, dtype_of, is_number, on_host, working
 
 __all__ = ["Draws", "advance"]
 
 _COARSE = 2.0**-5  # 16 bits of a probability are within 0.025 % of it and of its complement
 
 
-class Draws(Source):
+class Draws(DrawSource):
     """The draws over one backend module of Keras, with the signatures that the module's own have.
 
     An integer seed is drawn from on the host; any other seed (a `SeedGenerator`, a (2,) tensor, None for the generator

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from multilearn_keras.random.source import Source
-from multilearn_keras.random.tables import BITS, NORMAL, WAITING, Table, Tables, reciprocal, root
+from multilearn_keras.random.source import DrawSource
+from multilearn_keras.random.tables import BITS, NORMAL, WAITING, FunctionTable, Tables, reciprocal, root
 
 __all__ = ["beta", "gamma"]
 
@@ -37,11 +37,11 @@ def _refusal(w: np.ndarray) -> np.ndarray:
     return np.where(near, series, exact)
 
 
-_REFUSAL = Table(lambda w: _refusal(w) / 9, -24, 3)
+_REFUSAL = FunctionTable(lambda w: _refusal(w) / 9, -24, 3)
 """R(w) / 9."""
 
 
-def gamma(source: Source, shape: tuple[Any, ...], key: Any, alpha: Any, dtype: str) -> Any:
+def gamma(source: DrawSource, shape: tuple[Any, ...], key: Any, alpha: Any, dtype: str) -> Any:
     """Gamma numbers of shape parameter alpha (0 < alpha, else NaN), float32 or float64."""
     ops = source.backend.numpy
     size, waiting = _parts(source, shape, key, alpha, dtype, lane=0)
@@ -50,7 +50,7 @@ def gamma(source: Source, shape: tuple[Any, ...], key: Any, alpha: Any, dtype: s
     return _where(source, alpha > 0, drawn)
 
 
-def beta(source: Source, shape: tuple[Any, ...], key: Any, alpha: Any, beta: Any, dtype: str) -> Any:
+def beta(source: DrawSource, shape: tuple[Any, ...], key: Any, alpha: Any, beta: Any, dtype: str) -> Any:
     """Beta numbers (0 < alpha, beta, else NaN), float32 or float64: the share of one gamma number in the sum of two."""
     ops = source.backend.numpy
     one, one_waiting = _parts(source, shape, key, alpha, dtype, lane=0)
@@ -61,7 +61,9 @@ def beta(source: Source, shape: tuple[Any, ...], key: Any, alpha: Any, beta: Any
     return _where(source, ops.logical_and(alpha > 0, beta > 0), drawn)
 
 
-def _parts(source: Source, shape: tuple[Any, ...], key: Any, alpha: Any, dtype: str, *, lane: int) -> tuple[Any, Any]:
+def _parts(
+    source: DrawSource, shape: tuple[Any, ...], key: Any, alpha: Any, dtype: str, *, lane: int
+) -> tuple[Any, Any]:
     """(size, waiting) of gamma numbers size * exp(-waiting)."""
     backend, ops, tables = source.backend, source.backend.numpy, Tables(source.backend)
     low = ops.clip(backend.cast(alpha, "float32"), 1.0 / _FAR, _FAR)
@@ -95,11 +97,11 @@ def _parts(source: Source, shape: tuple[Any, ...], key: Any, alpha: Any, dtype: 
     return d * w * w * w, waiting
 
 
-def _widened(source: Source, x: Any, shape: tuple[Any, ...], key: Any, lane: int) -> Any:
+def _widened(source: DrawSource, x: Any, shape: tuple[Any, ...], key: Any, lane: int) -> Any:
     """The float32 x with 24 digits more, which decide nothing."""
     more = source.backend.cast(source.unit(shape, key, lane, "float32"), "float64")
     return source.backend.cast(x, "float64") * (1.0 + (more - 0.5) * 2.0**-23)
 
 
-def _where(source: Source, legal: Any, drawn: Any) -> Any:
+def _where(source: DrawSource, legal: Any, drawn: Any) -> Any:
     return source.backend.numpy.where(legal, drawn, 0.0 * drawn + float("nan"))

@@ -13,10 +13,10 @@ import numpy as np
 from multilearn_keras.random.bits import host_bits, key_of, shift_right, signed, traced_bits
 from multilearn_keras.random.mirrors import on_backend
 
-__all__ = ["Source", "dtype_of", "is_number", "on_host", "working"]
+__all__ = ["DrawSource", "dtype_of", "is_number", "on_host", "working"]
 
 
-class Source:
+class DrawSource:
     """Random bits over one backend module of Keras.
 
     The key of an integer seed is known on the host; any other seed (a `SeedGenerator`, a (2,) tensor, None for the

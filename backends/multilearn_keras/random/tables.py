@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BITS", "Table", "Tables", "reciprocal", "root"]
+__all__ = ["BITS", "FunctionTable", "Tables", "reciprocal", "root"]
 
 BITS = 31
 """Bits of the uniform numbers that `NORMAL` and `WAITING` take."""
@@ -28,7 +28,7 @@ _LARGE = 2.0**100
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class FunctionTable:
     """`function`, of float64 arrays, on [2**lowest, 2**highest): beyond it stands still, to within a cell."""
 
     function: Callable[[np.ndarray], np.ndarray]
@@ -53,7 +53,7 @@ class Tables:
         self._backend, self._ops = backend, backend.numpy
         self._bits, self._float = _bitcasts(backend.__name__.rpartition(".")[2])
 
-    def value(self, table: Table, x: Any) -> Any:
+    def value(self, table: FunctionTable, x: Any) -> Any:
         """The function of a positive float32 tensor of any shape."""
         bits = self._bits(x)
         index = (self._ops.right_shift(bits, 16)) - (_ONE + table.lowest * _CELLS)
@@ -62,7 +62,7 @@ class Tables:
         value, slope, bend = (self._gathered(row, index) for row in table.rows)
         return sealed(self._ops, (sealed(self._ops, bend * within) + slope) * within) + value
 
-    def scaled(self, table: Table, x: Any, powers: np.ndarray) -> Any:
+    def scaled(self, table: FunctionTable, x: Any, powers: np.ndarray) -> Any:
         """The function of the significand of x, which is in [1, 2), times that one of 255 powers x's exponent names."""
         bits = self._bits(x)
         significand = self._float((bits & 0x7FFFFF) | 0x3F800000)
@@ -114,11 +114,11 @@ def _normal(x: np.ndarray) -> np.ndarray:
     return np.array([-quantile(min(value * 2.0**-32, 0.5)) for value in x.tolist()])
 
 
-NORMAL = Table(_normal, 0, BITS + 1)
+NORMAL = FunctionTable(_normal, 0, BITS + 1)
 """The size of a normal number, of a uniform one of 31 bits (1 to 2**31, which is 0): the sign is to be drawn."""
 
-WAITING = Table(lambda x: np.maximum(BITS * math.log(2) - np.log(x), 0.0), 0, BITS + 1)
+WAITING = FunctionTable(lambda x: np.maximum(BITS * math.log(2) - np.log(x), 0.0), 0, BITS + 1)
 """An exponential number, of a uniform one of 31 bits (1 to 2**31)."""
 
-_RECIPROCAL = Table(lambda x: 1 / x, 0, 1)
-_ROOT = Table(lambda x: 1 / np.sqrt(x), 0, 1)
+_RECIPROCAL = FunctionTable(lambda x: 1 / x, 0, 1)
+_ROOT = FunctionTable(lambda x: 1 / np.sqrt(x), 0, 1)

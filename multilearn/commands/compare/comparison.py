@@ -9,8 +9,8 @@ from pathlib import Path
 
 from multilearn.arguments import number
 from multilearn.commands.compare.preconditions import first_difference, preconditions
-from multilearn.commands.compare.values import Column, Comparison, Key, Row, judged
-from multilearn.commands.runs import Measured, Run, open_run
+from multilearn.commands.compare.values import ComparedRun, Comparison, Key, Row, judged
+from multilearn.commands.runs import Measured, RunOnDisk, open_run
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
 
@@ -27,7 +27,7 @@ def compare(directories: Sequence[Path], tolerance: float = 1e-4, prefix: bool =
     return compare_runs(opened(directories, tolerance), tolerance, prefix)
 
 
-def opened(directories: Sequence[Path], tolerance: float) -> tuple[Run, ...]:
+def opened(directories: Sequence[Path], tolerance: float) -> tuple[RunOnDisk, ...]:
     """The runs of a comparison. Raises as `compare` does."""
     number("The tolerance", tolerance, lambda n: n >= 0, "0 or more", "Leave it out for 1e-4.")
     runs = tuple(open_run(path) for path in directories)
@@ -35,7 +35,7 @@ def opened(directories: Sequence[Path], tolerance: float) -> tuple[Run, ...]:
     return runs
 
 
-def compare_runs(runs: Sequence[Run], tolerance: float, prefix: bool) -> Comparison:
+def compare_runs(runs: Sequence[RunOnDisk], tolerance: float, prefix: bool) -> Comparison:
     """The same for runs that are open."""
     epochs = sorted(set.intersection(*(set(run.epochs) for run in runs)))
     if not epochs:
@@ -66,7 +66,7 @@ def _check(directories: Sequence[Path]) -> None:
         raise ConfigurationError("A run is not compared with itself.", received=", ".join(twice))
 
 
-def _rows(runs: Sequence[Run], epochs: Sequence[int], tolerance: float) -> tuple[tuple[Row, ...], list[str]]:
+def _rows(runs: Sequence[RunOnDisk], epochs: Sequence[int], tolerance: float) -> tuple[tuple[Row, ...], list[str]]:
     rows, missing = [], []
     unlike = _of_the_machine(runs)
     found = (key for run in runs for epoch in epochs for key in run.epochs[epoch])
@@ -100,19 +100,19 @@ def _first_value_past(comparison: Comparison) -> str | None:
     return f"The {row.split} {row.metric} of epoch {row.epoch} differs: {', '.join(map(str, row.values))}."
 
 
-def _uneven(runs: Sequence[Run], common: Sequence[int]) -> list[str]:
+def _uneven(runs: Sequence[RunOnDisk], common: Sequence[int]) -> list[str]:
     if all(list(run.epochs) == common for run in runs):
         return []
     told = ", ".join(f"{run.path} {len(run.epochs)}" for run in runs)
     return [f"different numbers of finished epochs ({told}): compared in {spelled(tuple(common))} only"]
 
 
-def _differences(runs: Sequence[Run]) -> list[str]:
+def _differences(runs: Sequence[RunOnDisk]) -> list[str]:
     """What explains differences: declared otherwise, though not compared."""
     notes = []
     if unlike := _of_the_machine(runs):
         notes.append(f"not compared, since they tell of the machine: {', '.join(sorted(unlike))}")
-    sought: Sequence[tuple[str, Callable[[Run], Hashable]]] = (
+    sought: Sequence[tuple[str, Callable[[RunOnDisk], Hashable]]] = (
         ("the seeds differ", lambda run: run.seed),
         ("the initial weights differ", lambda run: run.weights and run.weights[:12]),
         ("the Keras versions differ", lambda run: run.sessions[-1].versions.get("keras") if run.sessions else None),
@@ -124,16 +124,16 @@ def _differences(runs: Sequence[Run]) -> list[str]:
     return notes
 
 
-def _of_the_machine(runs: Sequence[Run]) -> set[str]:
+def _of_the_machine(runs: Sequence[RunOnDisk]) -> set[str]:
     return {name for run in runs for name in run.metrics if not run.repeatable(name)}
 
 
-def _columns(runs: Sequence[Run]) -> tuple[Column, ...]:
+def _columns(runs: Sequence[RunOnDisk]) -> tuple[ComparedRun, ...]:
     heads = shortened([Path(os.path.abspath(run.path)) for run in runs])
     columns = []
     for head, run in zip(heads, runs, strict=True):
         trained_on = "+".join(run.backends) or "unknown"
-        columns.append(Column(f"{head} ({trained_on})", str(run.path), run.backends, run.seed, tuple(run.epochs)))
+        columns.append(ComparedRun(f"{head} ({trained_on})", str(run.path), run.backends, run.seed, tuple(run.epochs)))
     return tuple(columns)
 
 

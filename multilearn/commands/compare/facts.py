@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from multilearn.commands.runs import Run
+from multilearn.commands.runs import RunOnDisk
 from multilearn.events import Split
 from multilearn.run.environment import Weights
 
@@ -57,12 +57,12 @@ _SETTINGS = ("grads_accumulation", "nan_policy", "engine", "early_stopping")
 """Of a builder. Others change where and how long a run goes on, and not what a batch of it does."""
 
 
-def seed(run: Run) -> Facts:
+def seed(run: RunOnDisk) -> Facts:
     """What everything random is a function of."""
     return {} if run.seed is None else {"": str(run.seed)}
 
 
-def configuration(run: Run) -> Facts:
+def configuration(run: RunOnDisk) -> Facts:
     """What was declared, as far as it changes what a batch does, and not what things are called."""
     declared = run.declared
     model = _table(declared.get("model"))
@@ -79,44 +79,44 @@ def configuration(run: Run) -> Facts:
     return {**told, **kinds, **layers, **settings, **asked, **divided}
 
 
-def data(run: Run) -> Facts:
+def data(run: RunOnDisk) -> Facts:
     """Of each split and array, what is said of which items; where runs know other items, these are not compared."""
     recorded = [table for session in run.sessions if (table := _table(session.declared.get("data")))]
     return _joined([dict(chain.from_iterable(_of_split(table, split) for split in _SPLITS)) for table in recorded])
 
 
-def weights(run: Run) -> Facts:
+def weights(run: RunOnDisk) -> Facts:
     """The hash of each variable, by its path, and last that of all of them."""
     found = Weights.read(run.declared)
     return {**dict(_flat(found.crc32)), **({} if found.sha256 is None else {"": _word(found.sha256)})}
 
 
-def versions(run: Run) -> Facts:
+def versions(run: RunOnDisk) -> Facts:
     """Of Python, Keras, and what else both runs stand on."""
     return _over_sessions(run, "versions")
 
 
-def threads(run: Run) -> Facts:
+def threads(run: RunOnDisk) -> Facts:
     """What the environment says of them, and what each framework does."""
     return {**_over_sessions(run, "threads"), **_numerics(run, "thread", of_framework=True)}
 
 
-def tf32(run: Run) -> Facts:
+def tf32(run: RunOnDisk) -> Facts:
     """Whether products of matrices may be rounded to it."""
     return {key.removeprefix("tf32"): value for key, value in _numerics(run, "tf32").items()}
 
 
-def onednn(run: Run) -> Facts:
+def onednn(run: RunOnDisk) -> Facts:
     """Whether its kernels are used on the CPU."""
     return _numerics(run, "onednn", of_framework=True)
 
 
-def determinism(run: Run) -> Facts:
+def determinism(run: RunOnDisk) -> Facts:
     """Whether the framework was asked to repeat itself bit for bit."""
     return _numerics(run, "determin", of_framework=True)
 
 
-def machine(run: Run) -> Facts:
+def machine(run: RunOnDisk) -> Facts:
     """The system, the processor, and the device that was trained on."""
     devices = [{"device": str(each.declared["device"])} for each in run.sessions if each.declared.get("device")]
     return {**_over_sessions(run, "machine"), **_joined(devices)}
@@ -193,11 +193,11 @@ def _of_split(table: Mapping[str, Any], split: str) -> Iterator[tuple[str, str]]
                 yield f"{split} {array} ({of}), {name}", _word(value)
 
 
-def _over_sessions(run: Run, part: str) -> Facts:
+def _over_sessions(run: RunOnDisk, part: str) -> Facts:
     return _joined([dict(_flat(_table(session.declared.get(part)))) for session in run.sessions])
 
 
-def _numerics(run: Run, word: str, *, of_framework: bool = False) -> Facts:
+def _numerics(run: RunOnDisk, word: str, *, of_framework: bool = False) -> Facts:
     tables = []
     for session in run.sessions:
         found = dict(_flat(_table(session.declared.get("numerics"))))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from multilearn.commands.compare.statistics import relative
-from multilearn.commands.runs import Run
+from multilearn.commands.runs import RunOnDisk
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.loggers.metric_file import MetricFile, read_metric_file
@@ -16,7 +16,7 @@ __all__ = ["first_batch_apart"]
 _KINDS = {Split.TRAIN: "training", Split.VALID: "validation"}
 
 
-def first_batch_apart(runs: Sequence[Run], tolerance: float) -> str | None:
+def first_batch_apart(runs: Sequence[RunOnDisk], tolerance: float) -> str | None:
     """The first batch whose loss is further apart than `tolerance` (relative), in words without a full stop.
 
     Epoch by epoch, of each the training batches before those of validation; None where no batch is, as far as all runs
@@ -36,7 +36,7 @@ def first_batch_apart(runs: Sequence[Run], tolerance: float) -> str | None:
     return None
 
 
-def _logged_by_all(runs: Sequence[Run]) -> list[tuple[Split, int]]:
+def _logged_by_all(runs: Sequence[RunOnDisk]) -> list[tuple[Split, int]]:
     found = [
         {
             (epoch, split is Split.VALID, split)
@@ -49,7 +49,7 @@ def _logged_by_all(runs: Sequence[Run]) -> list[tuple[Split, int]]:
     return [(split, epoch) for epoch, _, split in sorted(set.intersection(*found))]
 
 
-def _losses(run: Run, split: Split, epoch: int) -> MetricFile:
+def _losses(run: RunOnDisk, split: Split, epoch: int) -> MetricFile:
     path = run.directory.metric(split, epoch, "Loss")
     try:
         return read_metric_file(path, run.path)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from multilearn.commands.runs import Run
+from multilearn.commands.runs import RunOnDisk
 from multilearn.errors import ConfigurationError
 
 __all__ = ["Grouping", "grouped"]
@@ -18,14 +18,14 @@ class Grouping:
 
     seeds: tuple[int | None, ...]
     names: tuple[str, ...]
-    cells: Mapping[tuple[int | None, str], Run]
+    cells: Mapping[tuple[int | None, str], RunOnDisk]
 
-    def of(self, seed: int | None) -> dict[str, Run]:
+    def of(self, seed: int | None) -> dict[str, RunOnDisk]:
         """The runs of a seed, by name."""
         return {name: self.cells[seed, name] for name in self.names if (seed, name) in self.cells}
 
 
-def grouped(runs: Sequence[Run]) -> Grouping | None:
+def grouped(runs: Sequence[RunOnDisk]) -> Grouping | None:
     """The runs by seed and backend; None where no backend has several seeds, so that there is nothing to group.
 
     Runs of several experiments, by the directory that was given to their builder, are told apart by that. Raises
@@ -34,7 +34,7 @@ def grouped(runs: Sequence[Run]) -> Grouping | None:
     names = _names(runs)
     if not _repeated(runs, names):
         return None
-    cells: dict[tuple[int | None, str], Run] = {}
+    cells: dict[tuple[int | None, str], RunOnDisk] = {}
     for run, name in zip(runs, names, strict=True):
         if (twin := cells.setdefault((run.seed, name), run)) is not run:
             raise ConfigurationError(
@@ -46,17 +46,17 @@ def grouped(runs: Sequence[Run]) -> Grouping | None:
     return Grouping(tuple(seeds), tuple(dict.fromkeys(names)), cells)
 
 
-def trained_on(run: Run) -> str:
+def trained_on(run: RunOnDisk) -> str:
     """The backends of a run, as they are shown."""
     return "+".join(run.backends) or "unknown"
 
 
-def _repeated(runs: Sequence[Run], names: Sequence[str]) -> bool:
+def _repeated(runs: Sequence[RunOnDisk], names: Sequence[str]) -> bool:
     """Whether one of the names has several seeds."""
     return len({(run.seed, name) for run, name in zip(runs, names, strict=True)}) > len(set(names))
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def _names(runs: Sequence[RunOnDisk]) -> list[str]:
     """What each was trained on, and its experiment where several of a seed were trained on the same."""
     backends = [trained_on(run) for run in runs]
     cells = {(run.seed, name) for run, name in zip(runs, backends, strict=True)}
@@ -66,7 +66,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return backends if enough else told_apart
 
 
-def _declared_directory(run: Run) -> str | None:
+def _declared_directory(run: RunOnDisk) -> str | None:
     builder: Any = run.declared.get("builder")
     found = builder.get("directory") if isinstance(builder, dict) else None
     return found if isinstance(found, str) else None

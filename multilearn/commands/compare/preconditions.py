@@ -9,7 +9,7 @@ from itertools import chain
 from multilearn.commands.compare import facts
 from multilearn.commands.compare.facts import Facts
 from multilearn.commands.compare.first_batch import first_batch_apart
-from multilearn.commands.runs import Run
+from multilearn.commands.runs import RunOnDisk
 
 __all__ = ["Precondition", "first_difference", "preconditions"]
 
@@ -32,11 +32,11 @@ class _Sought:
     """`cause`: equal experiments have it in common; else it is a circumstance, which may change roundings."""
 
     name: str
-    of: Callable[[Run], Facts]
+    of: Callable[[RunOnDisk], Facts]
     said: Callable[[Facts], str]
     cause: bool = False
 
-    def found(self, runs: Sequence[Run]) -> list[Facts]:
+    def found(self, runs: Sequence[RunOnDisk]) -> list[Facts]:
         return facts.settled([self.of(run) for run in runs])
 
 
@@ -54,12 +54,12 @@ _SOUGHT = (
 )
 
 
-def preconditions(runs: Sequence[Run]) -> tuple[Precondition, ...]:
+def preconditions(runs: Sequence[RunOnDisk]) -> tuple[Precondition, ...]:
     """What the runs have in common and what not, in the order in which one thing is the cause of the next."""
     return tuple(_judged(sought, sought.found(runs)) for sought in _SOUGHT)
 
 
-def first_difference(runs: Sequence[Run], tolerance: float) -> str | None:
+def first_difference(runs: Sequence[RunOnDisk], tolerance: float) -> str | None:
     """The first thing that differs, as a sentence; None where nothing does that was recorded.
 
     In the order of causes: seed, configuration, data, weights at start; then, as circumstances, what the runs ran on;

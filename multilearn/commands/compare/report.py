@@ -9,7 +9,7 @@ from typing import Any
 
 from multilearn.commands.compare.preconditions import Precondition
 from multilearn.commands.compare.values import Comparison, Pair, Row
-from multilearn.commands.text import Block, Sentences, Table, plural
+from multilearn.commands.text import Block, Sentences, TextTable, plural
 
 __all__ = ["blocks", "distance", "judgement", "plain", "states", "verdict"]
 
@@ -106,16 +106,16 @@ def _common(precondition: Precondition) -> str:
     return precondition.name if values or len(value) > _SHOWN else f"{precondition.name} ({value})"
 
 
-def _values(comparison: Comparison) -> Table:
+def _values(comparison: Comparison) -> TextTable:
     heads = [column.head for column in comparison.columns]
     table = [["split", "metric", "epoch", *heads, "absolute", "relative", ""]]
     for row in comparison.rows:
         values = [_value(value, row.unit) for value in row.values]
         table.append([row.split, row.metric, str(row.epoch), *values, *_distances(row), "" if row.within else "past"])
-    return Table("", table, right=range(2, len(heads) + 5))
+    return TextTable("", table, right=range(2, len(heads) + 5))
 
 
-def _largest(comparison: Comparison) -> Table:
+def _largest(comparison: Comparison) -> TextTable:
     first = {(row.split, row.metric): row.epoch for row in reversed(comparison.rows) if not row.within}
     table = [["split", "metric", "epoch", "absolute", "relative", "allowed", *(["first past"] if first else []), ""]]
     for row in comparison.largest():
@@ -123,10 +123,10 @@ def _largest(comparison: Comparison) -> Table:
         since = [str(first.get((row.split, row.metric), ""))] if first else []
         past = "" if row.within else "past"
         table.append([row.split, row.metric, str(row.epoch), *_distances(row), allowed, *since, past])
-    return Table("largest differences", table, right=range(2, 7 if first else 6))
+    return TextTable("largest differences", table, right=range(2, 7 if first else 6))
 
 
-def _pairs(comparison: Comparison) -> Table:
+def _pairs(comparison: Comparison) -> TextTable:
     pairs = comparison.pairs()
     heads = [column.head for column in comparison.columns]
     table = [["epoch", *(f"{heads[pair.first]} / {heads[pair.second]}" for pair in pairs)]]
@@ -134,7 +134,7 @@ def _pairs(comparison: Comparison) -> Table:
         cells = [_furthest(pair.epochs[at]) for pair in pairs]
         table.append([str(row.epoch), *cells])
     first = [f"epoch {pair.first_past}" if pair.first_past else "-" for pair in pairs]
-    return Table("largest difference of each pair", [*table, ["first past", *first]], right=(0,))
+    return TextTable("largest difference of each pair", [*table, ["first past", *first]], right=(0,))
 
 
 def _furthest(row: Row) -> str:

@@ -12,11 +12,11 @@ from multilearn.commands.compare.comparison import compare_runs, opened
 from multilearn.commands.compare.grouping import Grouping, grouped
 from multilearn.commands.compare.statistics import EXTRA, Spread, quantile, spread
 from multilearn.commands.compare.values import Comparison, Key, Row, furthest
-from multilearn.commands.runs import Run
+from multilearn.commands.runs import RunOnDisk
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 
-__all__ = ["Difference", "Epoch", "Final", "OfSeed", "Study", "compare_grouped"]
+__all__ = ["Epoch", "Final", "OfSeed", "PairedDifference", "Study", "compare_grouped"]
 
 _LARGEST = 1e150  # whose square is still finite
 
@@ -52,7 +52,7 @@ class Final:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """A metric at the end of the runs: `second` minus `first`, paired by seed.
 
     `relative`: the size of its mean, relative to the larger mean of the two.
@@ -74,7 +74,7 @@ class Study:
     names: tuple[str, ...]
     groups: tuple[OfSeed, ...]
     finals: tuple[Final, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[PairedDifference, ...]
     tolerance: float
     notes: tuple[str, ...]
     obstacles: tuple[str, ...]
@@ -155,7 +155,7 @@ def compare_grouped(
 
 
 def _compared(
-    seed: int | None, runs: Sequence[Run], tolerance: float, prefix: bool
+    seed: int | None, runs: Sequence[RunOnDisk], tolerance: float, prefix: bool
 ) -> tuple[Comparison | None, list[str]]:
     if len(runs) < 2:
         return None, [f"{run.path} has no finished epoch" for run in runs if not run.epochs]
@@ -199,7 +199,7 @@ def _finals(grouping: Grouping, groups: Sequence[OfSeed]) -> tuple[dict[Key, Val
     return dict(sorted(found.items(), key=lambda item: list(Split).index(item[0][0]))), notes
 
 
-def _last(group: OfSeed, run: Run) -> int:
+def _last(group: OfSeed, run: RunOnDisk) -> int:
     return max(run.epochs if group.comparison is None else (row.epoch for row in group.comparison.rows))
 
 
@@ -208,14 +208,14 @@ def _final(grouping: Grouping, key: Key, values: Values) -> Final:
     return Final(*key, _unit(grouping, key), spreads)
 
 
-def _differences(grouping: Grouping, key: Key, values: Values) -> Iterator[Difference]:
+def _differences(grouping: Grouping, key: Key, values: Values) -> Iterator[PairedDifference]:
     for first, second in combinations([name for name in grouping.names if name in values], 2):
         both = [seed for seed in values[first] if seed in values[second]]
         if both:
             paired = spread([values[second][seed] - values[first][seed] for seed in both])
             larger = max(abs(fmean(values[name][seed] for seed in both)) for name in (first, second))
             relative = abs(paired.mean) / larger if larger else 0.0
-            yield Difference(*key, _unit(grouping, key), first, second, paired, relative)
+            yield PairedDifference(*key, _unit(grouping, key), first, second, paired, relative)
 
 
 def _unit(grouping: Grouping, key: Key) -> str:

@@ -10,7 +10,7 @@ from multilearn.commands.compare import report as comparison_report
 from multilearn.commands.compare.report import distance, judgement, states
 from multilearn.commands.compare.statistics import Spread
 from multilearn.commands.compare.study import Study
-from multilearn.commands.text import Block, Sentences, Table, plural
+from multilearn.commands.text import Block, Sentences, TextTable, plural
 
 __all__ = ["blocks", "plain", "verdict"]
 
@@ -93,7 +93,7 @@ def _rule(study: Study) -> str:
     return judgement(study.tolerance)
 
 
-def _seeds(study: Study) -> Table:
+def _seeds(study: Study) -> TextTable:
     table = [["seed", "pair", "epochs", "largest difference", "first past"]]
     for group, comparison in study.compared:
         for pair in comparison.pairs():
@@ -102,10 +102,10 @@ def _seeds(study: Study) -> Table:
             past = f"epoch {pair.first_past}" if pair.first_past else "-"
             names = f"{group.names[pair.first]} / {group.names[pair.second]}"
             table.append([str(group.seed), names, str(len(pair.epochs)), where, past])
-    return Table("for each seed", table, right=(0, 2))
+    return TextTable("for each seed", table, right=(0, 2))
 
 
-def _epochs(study: Study) -> Table:
+def _epochs(study: Study) -> TextTable:
     found = {(each.first, each.second, each.row.epoch): each for each in study.epochs()}
     pairs = [pair for pair in combinations(study.names, 2) if any(key[:2] == pair for key in found)]
     table = [["epoch", *(" / ".join(pair) for pair in pairs)]]
@@ -117,10 +117,10 @@ def _epochs(study: Study) -> Table:
             told = "" if each is None else f"{each.row.split} {each.row.metric}, seed {each.seed}{past}"
             cells.append("-" if each is None else f"{distance(each.row)} {told}")
         table.append([str(epoch), *cells])
-    return Table("largest difference over the seeds", table, right=(0,))
+    return TextTable("largest difference over the seeds", table, right=(0,))
 
 
-def _finals(study: Study) -> Table:
+def _finals(study: Study) -> TextTable:
     count = max((spread.count for final in study.finals for spread in final.spreads.values()), default=0)
     table = [["split", "metric", *study.names]]
     for final in study.finals:
@@ -128,17 +128,17 @@ def _finals(study: Study) -> Table:
             _mean(final.spreads[name], final.unit, count) if name in final.spreads else "-" for name in study.names
         ]
         table.append([final.split, final.metric, *cells])
-    return Table(f"in the end, mean ± standard deviation over {plural(count, 'seed')}", table)
+    return TextTable(f"in the end, mean ± standard deviation over {plural(count, 'seed')}", table)
 
 
-def _differences(study: Study) -> Table:
+def _differences(study: Study) -> TextTable:
     table = [["split", "metric", "difference", "mean", "from", "to", "seeds"]]
     for each in study.differences:
         found = each.spread
         numbers = [_signed(number, each.unit) for number in (found.mean, found.low, found.high)]
         table.append([each.split, each.metric, f"{each.second} - {each.first}", *numbers, str(found.count)])
     title = "differences in the end, paired by seed, with the 95 % interval of their mean"
-    return Table(title, table, right=(3, 4, 5, 6))
+    return TextTable(title, table, right=(3, 4, 5, 6))
 
 
 def _preconditions(study: Study) -> Sentences:

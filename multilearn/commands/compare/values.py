@@ -11,13 +11,13 @@ from multilearn.commands.compare.preconditions import Precondition
 from multilearn.commands.compare.statistics import absolute, relative
 from multilearn.events import Split
 
-__all__ = ["Column", "Comparison", "Key", "Pair", "Row", "furthest", "judged"]
+__all__ = ["ComparedRun", "Comparison", "Key", "Pair", "Row", "furthest", "judged"]
 
 Key = tuple[Split, str]
 
 
 @dataclass(frozen=True)
-class Column:
+class ComparedRun:
     """One run: its head in the table, where it is, and what it was trained on."""
 
     head: str
@@ -84,7 +84,7 @@ class Comparison:
     thing that differs, None where nothing does that was recorded.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[ComparedRun, ...]
     rows: tuple[Row, ...]
     tolerance: float
     notes: tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from multilearn.commands.diff_step.steps import Comparison, Difference, Part
+from multilearn.commands.diff_step.steps import Part, StepComparison, StepDifference
 from multilearn.commands.text import document
 from multilearn.printable import aligned, printable
 from multilearn.protocols import Phase
@@ -15,19 +15,19 @@ __all__ = ["as_json", "as_text"]
 _SHOWN = 5
 
 
-def as_text(comparisons: Sequence[Comparison]) -> str:
+def as_text(comparisons: Sequence[StepComparison]) -> str:
     """For people."""
     return "\n\n".join("\n".join(map(printable, _lines(comparison))) for comparison in comparisons)
 
 
-def as_json(comparisons: Sequence[Comparison]) -> str:
+def as_json(comparisons: Sequence[StepComparison]) -> str:
     """For programs: every place that was compared."""
     return document(
         {"same": all(each.same for each in comparisons), "comparisons": [_plain(each) for each in comparisons]}
     )
 
 
-def _lines(comparison: Comparison) -> Iterator[str]:
+def _lines(comparison: StepComparison) -> Iterator[str]:
     one, other = comparison.backends
     yield f"the first step on {one} and on {other}"
     yield ""
@@ -48,7 +48,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield from _verdict(comparison)
 
 
-def _judged(comparison: Comparison, part: Part) -> str:
+def _judged(comparison: StepComparison, part: Part) -> str:
     if part.first is None:
         return "same"
     told = f"differs, first at {_named(part.first)}: {part.first.relative:.2g}"
@@ -56,7 +56,7 @@ def _judged(comparison: Comparison, part: Part) -> str:
     return told if felt else f"{told}, which no variable feels"
 
 
-def _verdict(comparison: Comparison) -> Iterator[str]:
+def _verdict(comparison: StepComparison) -> Iterator[str]:
     within = f"within {comparison.tolerance:.2g} of the largest value"
     if comparison.same:
         yield f"same: every part of the step is {within}"
@@ -66,7 +66,7 @@ def _verdict(comparison: Comparison) -> Iterator[str]:
     yield f"all before that is {within}"
 
 
-def sentences(comparison: Comparison) -> Iterator[str]:
+def sentences(comparison: StepComparison) -> Iterator[str]:
     """Where the two part, in causal order; of what only follows from it, the first variable with another gradient."""
     for phase in (Phase.BATCH, Phase.WEIGHTS):
         part = comparison.part(phase)
@@ -108,14 +108,14 @@ def _beyond(part: Part) -> str:
     return ": look at the loss" if before is None else f": look at how {_named(before)} passes it on"
 
 
-def _named(difference: Difference) -> str:
+def _named(difference: StepDifference) -> str:
     if difference.phase in (Phase.GRADIENTS, Phase.UPDATE, Phase.WEIGHTS, Phase.BATCH, Phase.LOSS):
         return difference.key
     call = f", call {difference.call + 1}" if difference.call else ""
     return f"{difference.key or 'the model'} ({difference.kind}{call})"
 
 
-def _plain(comparison: Comparison) -> dict[str, Any]:
+def _plain(comparison: StepComparison) -> dict[str, Any]:
     return {
         "backends": comparison.backends,
         "tolerance": comparison.tolerance,

@@ -21,7 +21,7 @@ from multilearn.protocols import Phase, Traced
 from multilearn.run import trace as walking
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
 
-__all__ = ["Comparison", "Difference", "Part", "compare", "diff_step"]
+__all__ = ["Part", "StepComparison", "StepDifference", "compare", "diff_step"]
 
 Place = tuple[str, int]
 
@@ -35,7 +35,7 @@ _OF_UPDATES = 100.0  # an adaptive optimizer also enlarges the small ones among 
 
 
 @dataclass(frozen=True)
-class Difference:
+class StepDifference:
     """How far two frameworks are apart at one place: `relative` is max |a - b| over the largest value there.
 
     What counts as the largest value is said in `compare`. Whole numbers are equal or infinitely far apart, and so are
@@ -55,16 +55,16 @@ class Part:
     """One phase of the step, in the order in which things happen in it. `alone`: places that one framework has only."""
 
     phase: Phase
-    differences: tuple[Difference, ...]
+    differences: tuple[StepDifference, ...]
     alone: tuple[str, ...] = ()
 
     @property
-    def first(self) -> Difference | None:
+    def first(self) -> StepDifference | None:
         """The first that is not within the tolerance."""
         return next((each for each in self.differences if not each.within), None)
 
     @property
-    def before_first(self) -> Difference | None:
+    def before_first(self) -> StepDifference | None:
         """The last that is within the tolerance before the first that is not."""
         first = self.first
         at = 0 if first is None else self.differences.index(first)
@@ -76,7 +76,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StepComparison:
     """The first step on two backends. `tolerance` is the one applied: never below what the model's types can hold."""
 
     backends: tuple[str, str]
@@ -98,7 +98,7 @@ class Comparison:
 
 def diff_step(
     script: Path, backends: Sequence[str], arguments: Sequence[str], tolerance: float, seed: int | None
-) -> tuple[Comparison, ...]:
+) -> tuple[StepComparison, ...]:
     """Run the script up to its first batch on each backend, and compare each with the first of them.
 
     Raises `ConfigurationError` for what cannot be run, and where the script does not come to `fit`.
@@ -133,7 +133,7 @@ def _traced(script: Path, name: str, arguments: Sequence[str], seed: int | None,
 
 def compare(
     backends: tuple[str, str], traces: tuple[Sequence[Traced], Sequence[Traced]], tolerance: float
-) -> Comparison:
+) -> StepComparison:
     """Lay two traces of a step side by side.
 
     An output, a variable or the loss is compared with its own largest value. A gradient too, but with no less than a
@@ -153,7 +153,7 @@ def compare(
         if phase is Phase.GRADIENTS and epsilon > _HALF:
             limit = max(limit, _OF_HALF)
         differences = tuple(
-            Difference(phase, place[0], a[place].kind, place[1], relative, relative <= limit)
+            StepDifference(phase, place[0], a[place].kind, place[1], relative, relative <= limit)
             for place, relative in measured
         )
         alone = [
@@ -162,7 +162,7 @@ def compare(
             for key in _only(here, there)
         ]
         parts.append(Part(phase, differences, tuple(alone)))
-    return Comparison(backends, tolerance, tuple(parts))
+    return StepComparison(backends, tolerance, tuple(parts))
 
 
 def _by_phase(trace: Iterable[Traced]) -> Mapping[Phase, Mapping[Place, Traced]]:

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from multilearn.commands.grid.cells import Cell, CellRun, GridIndex, runs_in
-from multilearn.commands.grid.plan import Plan
-from multilearn.commands.process import Signals, run_process
+from multilearn.commands.grid.plan import GridPlan
+from multilearn.commands.process import ForwardedSignals, run_process
 from multilearn.commands.text import document
 from multilearn.printable import aligned, printable
 
@@ -99,14 +99,14 @@ class Outcome:
         return document({"code": self.code, "cells": [_plain(ended) for ended in self.ended]})
 
 
-def run(plan: Plan, stdout: IO[bytes] | None = None) -> Outcome:
+def run(plan: GridPlan, stdout: IO[bytes] | None = None) -> Outcome:
     """Run it in every cell; a failure does not stop the others.
 
     SIGINT, SIGTERM and SIGHUP are passed on to the running process, once for each that arrives, and nothing is started
     after the first. `stdout`: where the script's standard output goes instead of to ours.
     """
     width = max(len(str(cell)) for cell in plan.cells)
-    signals = Signals()
+    signals = ForwardedSignals()
     ended = []
     with signals.taken():
         for cell in plan.cells:
@@ -120,10 +120,10 @@ def run(plan: Plan, stdout: IO[bytes] | None = None) -> Outcome:
 
 @dataclass(frozen=True)
 class _Process:
-    plan: Plan
+    plan: GridPlan
     cell: Cell
     prefix: str
-    signals: Signals
+    signals: ForwardedSignals
     stdout: IO[bytes] | None
 
     def run(self) -> Ended:

@@ -14,11 +14,11 @@ from multilearn.errors import ConfigurationError
 from multilearn.run.grid_cell import GridCell
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
 
-__all__ = ["Plan", "names_of", "require_script"]
+__all__ = ["GridPlan", "names_of", "require_script"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class GridPlan:
     """A script, its arguments, and the cells to run it in, in this order.
 
     `seed` is for all of them, where they have none of their own. `grid`: resumes what is unfinished, and skips what is
@@ -39,7 +39,7 @@ class Plan:
         backends: Sequence[str] = (),
         seed: int | None = None,
         seeds: Sequence[str] = (),
-    ) -> Plan:
+    ) -> GridPlan:
         """Raises `ConfigurationError` for what could not be run.
 
         `backends` may hold lists, `"torch,jax"`; none of them means the one that this process would use. `seeds`, such

@@ -14,13 +14,13 @@ from multilearn.records.formats import largest, recorder_of
 from multilearn.records.tensors import HostTensor
 from multilearn.storage.reading import opened
 
-__all__ = ["Entry", "InspectedRecord", "inspect_record"]
+__all__ = ["InspectedRecord", "RecordEntry", "inspect_record"]
 
 _LONGEST = 200  # characters of a key
 
 
 @dataclass(frozen=True)
-class Entry:
+class RecordEntry:
     """One leaf of a record. A tensor has dtype, shape and bytes; of anything else `value` is what it is, shortened."""
 
     key: str
@@ -37,7 +37,7 @@ class InspectedRecord:
     path: Path
     size: int
     metadata: Mapping[str, Any]
-    entries: tuple[Entry, ...]
+    entries: tuple[RecordEntry, ...]
     problem: str | None
 
     @property
@@ -45,7 +45,7 @@ class InspectedRecord:
         return self.problem is None
 
     @property
-    def tensors(self) -> tuple[Entry, ...]:
+    def tensors(self) -> tuple[RecordEntry, ...]:
         return tuple(entry for entry in self.entries if entry.dtype is not None)
 
     @property
@@ -107,9 +107,9 @@ def inspect_record(path: Path) -> InspectedRecord:
     return InspectedRecord(path, length, contents.metadata, tuple(_entries(contents.item, "")), None)
 
 
-def _entries(value: object, key: str) -> Iterator[Entry]:
+def _entries(value: object, key: str) -> Iterator[RecordEntry]:
     if isinstance(value, HostTensor):
-        yield Entry(key, value.dtype, value.shape, value.nbytes)
+        yield RecordEntry(key, value.dtype, value.shape, value.nbytes)
     elif isinstance(value, Mapping) and value:
         for inner, each in value.items():
             yield from _entries(each, _clipped(f"{key}/{inner}" if key else inner))
@@ -117,7 +117,7 @@ def _entries(value: object, key: str) -> Iterator[Entry]:
         for at, each in enumerate(value):
             yield from _entries(each, _clipped(f"{key}/{at}"))
     else:
-        yield Entry(key, value=_shortened(value))
+        yield RecordEntry(key, value=_shortened(value))
 
 
 def _clipped(key: str) -> str:

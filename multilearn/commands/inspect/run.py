@@ -12,7 +12,7 @@ from multilearn.checkpoint.manifest import Manifest
 from multilearn.checkpoint.steady import steadily
 from multilearn.commands.compare.preconditions import preconditions
 from multilearn.commands.inspect.record import InspectedRecord, inspect_record
-from multilearn.commands.runs import Run, Session, open_run
+from multilearn.commands.runs import RunOnDisk, RunSession, open_run
 from multilearn.commands.text import document, plural, size
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.events import Position
@@ -37,7 +37,7 @@ class InspectedCheckpoint:
 class InspectedRun:
     """A run. `problems` are what is wrong apart from its checkpoints; with its metric files, then `epochs` is None."""
 
-    run: Run
+    run: RunOnDisk
     epochs: tuple[int, ...] | None
     checkpoints: tuple[InspectedCheckpoint, ...]
     problems: tuple[str, ...]
@@ -152,7 +152,7 @@ def _splits(metric: object) -> str:
     return ", ".join(map(str, splits)) if isinstance(splits, list) else "splits unknown"
 
 
-def _told(session: Session) -> list[str]:
+def _told(session: RunSession) -> list[str]:
     origin = session.declared.get("resumed_from")
     came = (
         f"from {origin.get('position')} of {origin.get('directory')}" if isinstance(origin, dict) else "from the start"

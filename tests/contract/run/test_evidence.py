@@ -16,7 +16,7 @@ from support.training import BACKEND
 
 from multilearn import backend
 from multilearn.commands.compare.preconditions import first_difference, preconditions
-from multilearn.commands.runs import Run, open_run
+from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.data import as_loader
 from multilearn.data.fingerprint import data_facts
 from multilearn_keras import Classification
@@ -30,7 +30,7 @@ def layers(rate: float = 0.5, kernel: Any = "glorot_uniform") -> keras.Model:
     return keras.Sequential([L.Dense(5, kernel_initializer=kernel), L.Dropout(rate), L.Dense(3)])
 
 
-def run(directory: Path, make: Callable[[], keras.Model] = layers) -> Run:
+def run(directory: Path, make: Callable[[], keras.Model] = layers) -> RunOnDisk:
     ml.set_seed(5)
     described = ml.LearnerBuilder(directory).metrics(ml.metrics.Loss()).renderer(ml.renderers.SilentRenderer())
     learner = described.build(Classification(make()), "adam", 0.01)
@@ -44,11 +44,11 @@ def declared(make: Callable[[], keras.Model] = layers, optimizer: Any = "adam", 
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def base(tmp_path_factory: pytest.TempPathFactory) -> RunOnDisk:
     return run(tmp_path_factory.mktemp("base") / "run")
 
 
-def test_a_second_model_in_the_process_is_the_same_experiment(base: Run, tmp_path: Path) -> None:
+def test_a_second_model_in_the_process_is_the_same_experiment(base: RunOnDisk, tmp_path: Path) -> None:
     again = run(tmp_path / "again")
     assert base.declared["model"]["name"] != again.declared["model"]["name"]
     assert {each.name: each.held for each in preconditions([base, again]) if not each.held} == {}
@@ -82,12 +82,12 @@ def test_a_second_model_in_the_process_is_the_same_experiment(base: Run, tmp_pat
     ],
     ids=["dropout", "initializer", "loss", "layers", "optimizer", "its parameter"],
 )
-def test_what_is_configured_otherwise_is_named(base: Run, changes: dict[str, Any], said: str) -> None:
+def test_what_is_configured_otherwise_is_named(base: RunOnDisk, changes: dict[str, Any], said: str) -> None:
     other = declared(**changes)
     assert first_difference([base, replace(base, declared={**base.declared, **other})], 1e-5) == said
 
 
-def test_one_value_of_the_initial_weights_is_found(base: Run, tmp_path: Path) -> None:
+def test_one_value_of_the_initial_weights_is_found(base: RunOnDisk, tmp_path: Path) -> None:
     def moved() -> keras.Model:
         model = layers()
         model.build((None, 4))
@@ -135,7 +135,7 @@ def test_statistics_are_described_by_value() -> None:
     assert "mean=20 in ~[190 " in declared(lambda: wide)["model"]["layers"]["layers/normalization.0"]
 
 
-def test_other_statistics_are_a_difference_and_roundings_are_none(base: Run) -> None:
+def test_other_statistics_are_a_difference_and_roundings_are_none(base: RunOnDisk) -> None:
     exact, rounded, other = (
         replace(base, declared={**base.declared, **declared(lambda data=data: adapted(data))})
         for data in (STATISTICS, STATISTICS * np.float32(1 + 2e-6), STATISTICS + 1)
@@ -210,7 +210,7 @@ def test_of_a_tensor_dataset_of_torch_all_items_are_known() -> None:
     assert torch.get_rng_state().numpy().tobytes() == before
 
 
-def test_the_framework_tells_its_settings(base: Run) -> None:
+def test_the_framework_tells_its_settings(base: RunOnDisk) -> None:
     told = base.declared["sessions"][0]["numerics"]
     assert told == dict(backend.load().numerics())
     assert {type(told[name]) for name in ("tf32", "onednn", "deterministic")} == {bool}
@@ -220,7 +220,7 @@ def test_the_framework_tells_its_settings(base: Run) -> None:
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="the number of threads can be changed at any time on torch only")
-def test_another_number_of_threads_is_named(base: Run, tmp_path: Path) -> None:
+def test_another_number_of_threads_is_named(base: RunOnDisk, tmp_path: Path) -> None:
     import torch
 
     before = torch.get_num_threads()

@@ -15,7 +15,7 @@ from toy_backend import Momentum
 
 import multilearn as ml
 from multilearn.commands.compare.preconditions import Precondition, first_difference, preconditions
-from multilearn.commands.runs import Run, open_run
+from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.errors import DirectoryError, RecordError
 
 TOLERANCE = 1e-5
@@ -35,7 +35,7 @@ def run(
     valid: ml.DataLoader | None = None,
     change: Callable[[dict[str, np.ndarray]], object] = lambda weights: None,
     validate: bool = True,
-) -> Run:
+) -> RunOnDisk:
     ml.set_seed(seed)
     task = toy.task()
     change(task.model.weights)
@@ -52,27 +52,27 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def base(place: Path) -> Run:
+def base(place: Path) -> RunOnDisk:
     """Trained once, by the first test that needs it."""
     return open_run(place) if place.exists() else run(place)
 
 
-def rewritten(found: Run, change: Callable[[dict[str, Any]], object]) -> Run:
+def rewritten(found: RunOnDisk, change: Callable[[dict[str, Any]], object]) -> RunOnDisk:
     """The run as if its experiment.json had been written otherwise."""
     document = json.loads(found.directory.experiment.read_text())
     change(document)
     return replace(found, declared=document)
 
 
-def session_with(found: Run, **parts: Any) -> Run:
+def session_with(found: RunOnDisk, **parts: Any) -> RunOnDisk:
     return rewritten(found, lambda document: document["sessions"][-1].update(parts))
 
 
-def judged(one: Run, other: Run) -> dict[str, bool | None]:
+def judged(one: RunOnDisk, other: RunOnDisk) -> dict[str, bool | None]:
     return {each.name: each.held for each in preconditions([one, other])}
 
 
-def test_equal_runs_hold_all_preconditions_and_differ_in_nothing(base: Run, tmp_path: Path) -> None:
+def test_equal_runs_hold_all_preconditions_and_differ_in_nothing(base: RunOnDisk, tmp_path: Path) -> None:
     again = run(tmp_path / "again")
     found = preconditions([base, again])
     assert [each.name for each in found] == NAMES
@@ -148,7 +148,7 @@ def one_weight(weights: dict[str, np.ndarray]) -> None:
     ids=lambda value: "" if isinstance(value, dict) else value,
 )
 def test_what_was_made_otherwise_is_named_first(
-    base: Run, tmp_path: Path, changes: dict[str, Any], cause: str, said: str
+    base: RunOnDisk, tmp_path: Path, changes: dict[str, Any], cause: str, said: str
 ) -> None:
     other = run(tmp_path / "other", **changes)
     told = first_difference([base, other], TOLERANCE)
@@ -156,19 +156,21 @@ def test_what_was_made_otherwise_is_named_first(
     assert preconditions([base, base, other])[NAMES.index(cause)].held is False
 
 
-def test_only_what_was_changed_does_not_hold(base: Run, tmp_path: Path) -> None:
+def test_only_what_was_changed_does_not_hold(base: RunOnDisk, tmp_path: Path) -> None:
     other = run(tmp_path / "other", train=altered((0, 0), 1.0))
     assert [name for name, held in judged(base, other).items() if not held] == ["data"]
 
 
-def test_versions_are_circumstances_and_the_batch_is_said_too(base: Run) -> None:
+def test_versions_are_circumstances_and_the_batch_is_said_too(base: RunOnDisk) -> None:
     older = session_with(base, versions={"python": "3.11.7", "numpy": "1.26.0"})
     later = session_with(base, versions={"python": "3.11.7", "numpy": "2.9.0"})
     assert first_difference([older, later], TOLERANCE) == "The versions differ in numpy: 1.26.0 / 2.9.0."
     assert [name for name, held in judged(older, later).items() if not held] == ["versions"]
 
 
-def test_threads_of_the_environment_are_recorded(base: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_of_the_environment_are_recorded(
+    base: RunOnDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     other = run(tmp_path / "other")
     assert first_difference([base, other], TOLERANCE) == "The threads differ in TF_NUM_INTRAOP_THREADS: none / 3."
@@ -183,13 +185,13 @@ def test_threads_of_the_environment_are_recorded(base: Run, tmp_path: Path, monk
         ("deterministic", False, "The determinism differs in toy deterministic: on / off."),
     ],
 )
-def test_settings_of_the_framework_are_named(base: Run, setting: str, value: Any, said: str) -> None:
+def test_settings_of_the_framework_are_named(base: RunOnDisk, setting: str, value: Any, said: str) -> None:
     numerics = {"tf32": False, "onednn": False, "deterministic": True, "threads": 1}
     assert base.declared["sessions"][0]["numerics"] == numerics
     assert first_difference([base, session_with(base, numerics={**numerics, setting: value})], TOLERANCE) == said
 
 
-def test_settings_of_different_frameworks_are_not_compared(base: Run) -> None:
+def test_settings_of_different_frameworks_are_not_compared(base: RunOnDisk) -> None:
     numerics = {"tf32": False, "onednn": True, "deterministic": False, "intra_op_threads": 8}
     other = session_with(base, backend="another", numerics=numerics, versions={"python": "3.11.7", "another": "1"})
     mine = session_with(base, versions={"python": "3.11.7", "toy": "2"})
@@ -197,14 +199,14 @@ def test_settings_of_different_frameworks_are_not_compared(base: Run) -> None:
     assert set(judged(mine, other).values()) == {True}
 
 
-def test_another_machine_is_named_last(base: Run) -> None:
+def test_another_machine_is_named_last(base: RunOnDisk) -> None:
     machine = {"system": "Linux", "architecture": "aarch64", "cpu": "another"}
     here = base.declared["sessions"][0]["machine"]["architecture"]
     told = first_difference([base, session_with(base, machine=machine)], TOLERANCE)
     assert told == f"The machine differs in architecture: {here} / aarch64."
 
 
-def with_line(found: Run, directory: Path, path: str, line: int, text: str) -> Run:
+def with_line(found: RunOnDisk, directory: Path, path: str, line: int, text: str) -> RunOnDisk:
     """A copy of the run with one line of a metric file written otherwise."""
     for file in found.path.rglob("*"):
         if file.is_file():
@@ -217,7 +219,7 @@ def with_line(found: Run, directory: Path, path: str, line: int, text: str) -> R
     return open_run(directory)
 
 
-def test_the_first_batch_that_is_too_far_apart_is_named(base: Run, tmp_path: Path) -> None:
+def test_the_first_batch_that_is_too_far_apart_is_named(base: RunOnDisk, tmp_path: Path) -> None:
     other = with_line(base, tmp_path / "a", "train/epoch-2/Loss.log", 2, "9.5,8")
     other = with_line(other, tmp_path / "b", "valid/epoch-2/Loss.log", 0, "9.5,6")
     before = (base.path / "train/epoch-2/Loss.log").read_text().splitlines()[2].partition(",")[0]
@@ -230,7 +232,7 @@ def test_the_first_batch_that_is_too_far_apart_is_named(base: Run, tmp_path: Pat
     assert first_difference([mine, threads], TOLERANCE) == circumstance + expected
 
 
-def test_validation_of_an_epoch_comes_after_its_training(base: Run, tmp_path: Path) -> None:
+def test_validation_of_an_epoch_comes_after_its_training(base: RunOnDisk, tmp_path: Path) -> None:
     other = with_line(base, tmp_path / "a", "valid/epoch-1/Loss.log", 1, "NaN,6")
     other = with_line(other, tmp_path / "b", "train/epoch-2/Loss.log", 0, "9.5,8")
     told = first_difference([base, other], TOLERANCE)
@@ -238,26 +240,26 @@ def test_validation_of_an_epoch_comes_after_its_training(base: Run, tmp_path: Pa
     assert first_difference([other, other], 0.0) is None  # NaN equals NaN
 
 
-def test_a_batch_too_many_is_named(base: Run, tmp_path: Path) -> None:
+def test_a_batch_too_many_is_named(base: RunOnDisk, tmp_path: Path) -> None:
     shorter = with_line(base, tmp_path / "a", "train/epoch-1/Loss.log", 4, "")
     assert first_difference([base, shorter], TOLERANCE) == (
         "The number of training batches first differs in epoch 1: 5 / 4."
     )
 
 
-def test_the_tolerance_is_relative(base: Run, tmp_path: Path) -> None:
+def test_the_tolerance_is_relative(base: RunOnDisk, tmp_path: Path) -> None:
     value = float((base.path / "train/epoch-1/Loss.log").read_text().partition(",")[0])
     near = with_line(base, tmp_path / "a", "train/epoch-1/Loss.log", 0, f"{value * (1 + 1e-6)!r},8")
     assert first_difference([base, near], 2e-6) is None
     assert first_difference([base, near], 5e-7) is not None
 
 
-def test_damaged_metric_files_are_refused(base: Run, tmp_path: Path) -> None:
+def test_damaged_metric_files_are_refused(base: RunOnDisk, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="line 1"):
         first_difference([base, with_line(base, tmp_path / "a", "train/epoch-1/Loss.log", 0, "x,y,z")], TOLERANCE)
 
 
-def test_what_an_older_version_did_not_record_is_left_open(base: Run) -> None:
+def test_what_an_older_version_did_not_record_is_left_open(base: RunOnDisk) -> None:
     def older(document: dict[str, Any]) -> None:
         del document["weights_crc32"]
         for name in ("data", "loaders", "machine", "numerics"):
@@ -277,7 +279,7 @@ def test_what_an_older_version_did_not_record_is_left_open(base: Run) -> None:
     assert first_difference([base, weights], TOLERANCE) == expected
 
 
-def test_a_run_that_went_on_under_other_circumstances_says_both(base: Run, tmp_path: Path) -> None:
+def test_a_run_that_went_on_under_other_circumstances_says_both(base: RunOnDisk, tmp_path: Path) -> None:
     moved = rewritten(
         base,
         lambda document: document["sessions"].append(
@@ -288,7 +290,7 @@ def test_a_run_that_went_on_under_other_circumstances_says_both(base: Run, tmp_p
     assert told == f"The versions differ in numpy: {np.__version__} / {np.__version__}, then 9."
 
 
-def test_a_resumed_run_is_the_same_experiment(base: Run, tmp_path: Path) -> None:
+def test_a_resumed_run_is_the_same_experiment(base: RunOnDisk, tmp_path: Path) -> None:
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     toy.fit(toy.builder(whole, epochs=2))
     toy.fit(toy.builder(halves, epochs=1))
@@ -307,7 +309,7 @@ def test_a_resumed_run_is_the_same_experiment(base: Run, tmp_path: Path) -> None
         {"sessions": [{"backend": "toy", "data": {"train": {"all": [1], "x": {"y": 2, "z": {"sha256": [3]}}}}}]},
     ],
 )
-def test_what_is_not_of_the_form_is_not_recorded(base: Run, damage: dict[str, Any]) -> None:
+def test_what_is_not_of_the_form_is_not_recorded(base: RunOnDisk, damage: dict[str, Any]) -> None:
     other = rewritten(base, lambda document: document.update(damage))
     assert [each.name for each in preconditions([base, other])] == NAMES
     first_difference([base, other], TOLERANCE)

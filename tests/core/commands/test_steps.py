@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from multilearn.commands.diff_step.report import as_json, as_text, sentences
-from multilearn.commands.diff_step.steps import Comparison, compare, diff_step
+from multilearn.commands.diff_step.steps import StepComparison, compare, diff_step
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.protocols import Phase, Traced
 from multilearn.run.trace import read, write
@@ -58,7 +58,7 @@ def step(**changed: Any) -> list[Traced]:
     ]
 
 
-def compared(tolerance: float = 1e-4, **changed: Any) -> Comparison:
+def compared(tolerance: float = 1e-4, **changed: Any) -> StepComparison:
     return compare(("torch", "jax"), (step(), step(**changed)), tolerance)
 
 

@@ -26,7 +26,7 @@ from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import Engine, HostOutput, Record, StepOutput
 from multilearn.renderers import SilentRenderer
-from multilearn.run.training_state import Plan, Progress
+from multilearn.run.training_state import Progress, TrainingPlan
 
 
 class OnDevice:
@@ -161,7 +161,7 @@ class Setting:
             reporter=Reporter(self.engine, store, listeners, self.shown, self.policy, progress),
             checkpointer=self.saves,
             interrupter=self.interrupter,
-            plan=Plan(0, self.accumulation, len(self.train), None),
+            plan=TrainingPlan(0, self.accumulation, len(self.train), None),
             course=Course(self.epochs, self.rule, self.every),
             progress=progress,
         )

@@ -33,7 +33,7 @@ from multilearn.events import (
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer, sparkline
 from multilearn.renderers.lines import Lines
 from multilearn.renderers.notation import shown
-from multilearn.renderers.run_state import Progress
+from multilearn.renderers.run_state import RunState
 from multilearn.renderers.sparkline import ASCII_BLOCKS, BLOCKS, blocks_for
 from multilearn.renderers.stream import ForgivingStream
 
@@ -371,7 +371,7 @@ def test_a_terminal_that_cannot_show_blocks_gets_ascii(monkeypatch: pytest.Monke
 
 
 def test_remaining_time_is_what_the_batches_left_will_take() -> None:
-    progress, now = Progress(started(3), 0.0), 5.0
+    progress, now = RunState(started(3), 0.0), 5.0
     assert progress.remaining is None
     progress.take(Stepped(Split.TRAIN, 1, 1, 1, None, {}), now)
     assert progress.remaining is None  # five seconds of compiling say nothing
@@ -393,7 +393,7 @@ def test_remaining_time_is_what_the_batches_left_will_take() -> None:
 
 
 def test_the_running_value_is_shown_and_at_the_end_the_exact_one() -> None:
-    progress = Progress(started(), 0.0)
+    progress = RunState(started(), 0.0)
     progress.take(Stepped(Split.TRAIN, 1, 1, 1, None, {"Loss": Reading(3.0, 64, 2.5)}), 1.0)
     assert progress.values[Split.TRAIN]["Loss"] == 2.5
     progress.take(SplitEnded(Split.TRAIN, 1, {"Loss": Reading(2.25)}), 1.0)
@@ -476,7 +476,7 @@ def test_the_silent_one_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_batches_that_are_told_along_with_the_first_do_not_count_as_fast_ones() -> None:
-    progress = Progress(started(1, batches={Split.TRAIN: 300}), 0.0)
+    progress = RunState(started(1, batches={Split.TRAIN: 300}), 0.0)
     for batch in range(1, 201):
         # 1 ms each, told in windows of 100 after the time that all of them took
         now = 0.1 * (1 + (batch - 1) // 100) + 1e-5 * batch

@@ -11,7 +11,7 @@ import numpy as np
 
 from multilearn.protocols import HostOutput, StepOutput
 from multilearn_keras.engines.eager import EagerSteps
-from multilearn_keras.engines.packed import Layout, Measures, Packed, packed
+from multilearn_keras.engines.packed import Measures, Packed, PackedLayout, packed
 from multilearn_keras.engines.recent import RecentlyUsed
 
 __all__ = ["Programs", "asks_for_value", "fetched"]
@@ -51,7 +51,7 @@ class Programs:
         return self._function(*arguments)
 
     def _compiled(self) -> Program:
-        layouts: list[Layout] = []
+        layouts: list[PackedLayout] = []
 
         def flat(*arguments: Any) -> tuple[Any, list[Any]]:
             kept, measures = self._function(*arguments)

@@ -14,7 +14,7 @@ from multilearn.protocols import Batch, Example, HostOutput, StepOutput
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.packed import Measures, Packed
 from multilearn_keras.engines.signatures import declared_open, shapes
-from multilearn_keras.engines.tensorflow.graphs import Graphs, Step, left_measured
+from multilearn_keras.engines.tensorflow.graphs import Graphs, GraphStep, left_measured
 
 __all__ = ["OnTensorFlow"]
 
@@ -38,9 +38,9 @@ class OnTensorFlow(OpenedModel):
 
     def _measure(self, kind: str, function: Callable[..., Measures], batch: Batch, *scalars: tf.Tensor) -> StepOutput:
         """What `function` measures of a batch of the host."""
-        return StepOutput(self._run(Step(kind, function, left_measured), self._prepared(batch), *scalars))
+        return StepOutput(self._run(GraphStep(kind, function, left_measured), self._prepared(batch), *scalars))
 
-    def _run(self, step: Step, batch: Batch, *scalars: tf.Tensor) -> Any:
+    def _run(self, step: GraphStep, batch: Batch, *scalars: tf.Tensor) -> Any:
         if not self._options.capture or tf.config.functions_run_eagerly():
             return step.function(mapped(tf.convert_to_tensor, batch), *scalars)
         return self._graphs(step, batch, scalars)

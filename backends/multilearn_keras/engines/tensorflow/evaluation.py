@@ -8,7 +8,7 @@ from multilearn.protocols import Batch, StepOutput
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.packed import Measures
 from multilearn_keras.engines.tensorflow.base import OnTensorFlow
-from multilearn_keras.engines.tensorflow.graphs import Step, left_as_it_is
+from multilearn_keras.engines.tensorflow.graphs import GraphStep, left_as_it_is
 
 __all__ = ["TensorFlowEvalEngine"]
 
@@ -25,7 +25,7 @@ class TensorFlowEvalEngine(OnTensorFlow, KerasEvalEngine):
 
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
-            step = Step("prediction", self._predict, left_as_it_is)
+            step = GraphStep("prediction", self._predict, left_as_it_is)
             return self._run(step, self._prepared_inputs(batch))
 
     def _evaluate(self, batch: Batch) -> Measures:

@@ -23,7 +23,7 @@ from multilearn_keras.engines.packed import Measures, Packed, packed
 from multilearn_keras.engines.recent import RecentlyUsed
 from multilearn_keras.engines.signatures import Open, Pattern, patterned, structure
 
-__all__ = ["Graphs", "Step", "left_as_it_is", "left_measured"]
+__all__ = ["GraphStep", "Graphs", "left_as_it_is", "left_measured"]
 
 _log = logging.getLogger("multilearn")
 
@@ -32,7 +32,7 @@ Left = Callable[[Any], tuple[list[Any], Callable[[Sequence[Any]], Any]]]
 
 
 @dataclass(frozen=True)
-class Step:
+class GraphStep:
     """What is to be traced. `kind`: what it is for, as the log calls it.
 
     `left`: makes flat tensors of what `function` returns, and says how to put it together again.
@@ -58,7 +58,7 @@ class Graphs:
         # a GPU has to have a copy anyhow
         self._borrows = not has_gpu()
 
-    def __call__(self, step: Step, batch: Any, scalars: Sequence[tf.Tensor] = ()) -> Any:
+    def __call__(self, step: GraphStep, batch: Any, scalars: Sequence[tf.Tensor] = ()) -> Any:
         """What `step` makes of a batch and of 0-d tensors."""
         arrays = [self._tensor(leaf) for leaf in flat(batch)]
         of = step.kind, step.function, structure(batch)
@@ -122,7 +122,7 @@ class Graphs:
 class _Making:
     """How a graph is made of a step, for batches like one."""
 
-    step: Step
+    step: GraphStep
     structure: Any
     arrays: Sequence[tf.Tensor]
     scalars: Sequence[tf.Tensor]

@@ -13,7 +13,7 @@ from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, StepOutput
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.torch.arrays import borrowed, on_host, owned
-from multilearn_keras.engines.torch.capture.captured import Captured, Step
+from multilearn_keras.engines.torch.capture.captured import Captured, CapturedStep
 from multilearn_keras.keras_internals import backend_module
 
 __all__ = ["OnTorch"]
@@ -47,7 +47,7 @@ class OnTorch(OpenedModel):
         if not self._options.capture:
             return lambda batch: run(mapped(lambda leaf: owned(leaf, device), batch))
         return Captured(
-            Step(
+            CapturedStep(
                 name,
                 run,
                 state,

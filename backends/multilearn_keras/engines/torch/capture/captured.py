@@ -21,7 +21,7 @@ from multilearn_keras.engines.torch.capture.writes import Writes
 from multilearn_keras.state.assignments import Assigned
 from multilearn_keras.torch_tracing import CannotCapture, TooLarge, trace
 
-__all__ = ["Captured", "Step"]
+__all__ = ["Captured", "CapturedStep"]
 
 MET = 4
 SELDOM = 32
@@ -47,7 +47,7 @@ _log = logging.getLogger("multilearn")
 
 
 @dataclass(frozen=True)
-class Step:
+class CapturedStep:
     """`run(batch)` takes tensors nested like a batch and returns nested tensors. It may change `state()`; `refuse`
     raises for what else it changes. `own` makes a tensor of a leaf for it alone, `borrowed` one that may be the
     leaf's memory.
@@ -89,7 +89,7 @@ class Captured:
     nothing then depends on how many batches came before.
     """
 
-    step: Step
+    step: CapturedStep
     first_only: bool = False
     _known: dict[str, _Kind] = field(default_factory=dict)
     _kinds: dict[Hashable, _Kind] = field(default_factory=dict)
