@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from multilearn.arguments import optional_whole, probability, settle, whole
-from multilearn.metrics.items import class_items, label_items, require_classes
-from multilearn.metrics.names import named
+from multilearn.metrics.items import class_items, label_items, named, require_classes
 from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:

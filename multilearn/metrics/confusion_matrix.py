@@ -12,8 +12,7 @@ import numpy as np
 
 from multilearn.arguments import optional_whole, settle, whole
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.items import NOT_COUNTED, class_items
-from multilearn.metrics.names import named
+from multilearn.metrics.items import NOT_COUNTED, class_items, named
 from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import numpy as np
 
 from multilearn.arguments import choice, optional_whole, settle
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.items import NOT_COUNTED, binary_items, class_items, label_items
-from multilearn.metrics.names import named
+from multilearn.metrics.items import NOT_COUNTED, binary_items, class_items, label_items, named
 from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import numpy as np
 
 from multilearn.arguments import optional_whole, settle
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.items import class_items
-from multilearn.metrics.names import named
+from multilearn.metrics.items import class_items, named
 from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:

@@ -11,7 +11,17 @@ from multilearn.outputs import ClassificationOutput, MultiLabelOutput, SeveralOu
 if TYPE_CHECKING:
     from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["NOT_COUNTED", "ClassItems", "LabelItems", "binary_items", "class_items", "label_items", "require_classes"]
+__all__ = [
+    "NOT_COUNTED",
+    "ClassItems",
+    "LabelItems",
+    "binary_items",
+    "class_items",
+    "label_items",
+    "named",
+    "require_classes",
+    "setting",
+]
 
 NOT_COUNTED = -1
 """Stands for the class of an item, or the truth of a label, that is counted nowhere."""
@@ -160,3 +170,23 @@ def _require_length(metric: str, output: Any, received: int, needed: int) -> Non
             received=f"{type(output).__name__} of {received} {what}",
             remedy=f"Use its .{'multiclass' if needed == 2 else 'multilabel'}(...) form.",
         )
+
+
+def named(kind: str, *words: str, **settings: float | str | None) -> str:
+    """The name of a metric that carries its parameters; settings that are None are left out.
+
+    >>> named("Precision", "multiclass", "macro", top_k=3, ignore_index=None), named("Accuracy")
+    ('Precision(multiclass, macro, top_k=3)', 'Accuracy')
+    """
+    given = [setting(key, value) for key, value in settings.items() if value is not None]
+    inside = ", ".join([*words, *given])
+    return f"{kind}({inside})" if inside else kind
+
+
+def setting(key: str, value: float | str) -> str:
+    """One parameter in a name; whole floats without a point.
+
+    >>> setting("beta", 2.0)
+    'beta=2'
+    """
+    return f"{key}={str(value).removesuffix('.0') if isinstance(value, float) else value}"

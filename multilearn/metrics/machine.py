@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from multilearn.arguments import settle, whole
-from multilearn.metrics.names import named
+from multilearn.metrics.items import named
 from multilearn.protocols import UNAVAILABLE, Entry, Measured, Moment, State
 
 __all__ = ["CpuMemory", "CpuUse", "GpuMemory", "GpuUse", "Sensor"]

@@ -11,8 +11,7 @@ import numpy as np
 
 from multilearn.arguments import choice, flag, optional_whole, probability, settle
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, top_ids
-from multilearn.metrics.items import class_items, label_items
-from multilearn.metrics.names import named
+from multilearn.metrics.items import class_items, label_items, named
 from multilearn.outputs import MultiLabelOutput
 from multilearn.protocols import Entry, Measured, State
 

@@ -12,8 +12,7 @@ import numpy as np
 from multilearn.arguments import choice, not_negative, optional_whole, probability, settle, whole
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, ratio, top_ids
-from multilearn.metrics.items import binary_items, class_items, label_items
-from multilearn.metrics.names import named, setting
+from multilearn.metrics.items import binary_items, class_items, label_items, named, setting
 from multilearn.protocols import Entry, Measured, State
 
 if TYPE_CHECKING:

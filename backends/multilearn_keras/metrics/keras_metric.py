@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.names import named
+from multilearn.metrics.items import named
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 from multilearn_keras.metrics.functions import MetricFunctions
 from multilearn_keras.metrics.inputs import FORMS, is_of_keras, measured_inputs
