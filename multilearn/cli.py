@@ -79,9 +79,7 @@ def run(
     seed: Seed = None,
     seeds: Annotated[
         list[str] | None,
-        typer.Option(
-            "--seeds", metavar="N,M|N..M", help="A grid: every seed on every backend, finished ones left out."
-        ),
+        typer.Option("--seeds", metavar="N,M|N..M", help="A grid: every seed on every backend, finished ones skipped."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what came out as one JSON document; the script's output to stderr.")
@@ -92,8 +90,8 @@ def run(
     The output has the backend in front of every line. A failure does not stop the others; the exit code is the
     first that is not zero. Ctrl-C is passed on to the running script, and the rest is not started.
 
-    With --seeds it is a grid, each cell with a directory of its own: LearnerBuilder("runs/x-{backend}-{seed}"). Run
-    again, it goes on with what is unfinished and leaves out what is finished. The script needs no change for it.
+    With --seeds it is a grid, each cell with its own directory: LearnerBuilder("runs/x-{backend}-{seed}"). Run
+    again, it resumes what is unfinished and skips what is finished. The script needs no change for it.
     """
     from multilearn.commands.grid import grid
     from multilearn.commands.grid.plan import GridPlan
@@ -142,12 +140,12 @@ def compare(
     if as_json and as_markdown:
         raise ConfigurationError("A comparison is printed in one form.", received="--json and --markdown")
     result = study.compare_grouped(directories, tolerance, prefix, ungrouped)
-    told: list[blocks.Block]
+    parts: list[blocks.Block]
     if isinstance(result, Comparison):
-        content, told = comparison_report.plain(result), comparison_report.blocks(result)
+        content, parts = comparison_report.plain(result), comparison_report.blocks(result)
     else:
-        content, told = study_report.plain(result), study_report.blocks(result)
-    print(document(content) if as_json else blocks.as_markdown(told) if as_markdown else blocks.as_text(told))
+        content, parts = study_report.plain(result), study_report.blocks(result)
+    print(document(content) if as_json else blocks.as_markdown(parts) if as_markdown else blocks.as_text(parts))
     raise typer.Exit(0 if result.same else 1)
 
 

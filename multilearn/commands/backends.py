@@ -64,7 +64,7 @@ class Installation:
 
 
 def look() -> Installation:
-    """Ask the installed backends for their devices, each in a process of its own: one process has one framework."""
+    """Ask the installed backends for their devices, each in its own process: one process has one framework."""
     names = backend.known()
     with ThreadPoolExecutor(max_workers=2) as pool:
         found = tuple(pool.map(_found, names))

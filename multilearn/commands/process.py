@@ -1,4 +1,4 @@
-"""One script in a process of its own: its output passed on with a prefix, our signals passed on to it."""
+"""One script in its own process: its output passed on with a prefix, our signals passed on to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_process(
     """Run it to its end, every line of its output with `prefix`. Returns its exit code, 128 + n where signal n killed
     it.
 
-    It has a session of its own, so that a terminal's Ctrl-C reaches it through `signals` only. `stdout`: where its
+    It has its own session, so that a terminal's Ctrl-C reaches it through `signals` only. `stdout`: where its
     standard output goes instead of to ours.
     """
     process = subprocess.Popen(
@@ -72,7 +72,7 @@ class ForwardedSignals:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Receive the signals, except a SIGHUP that this process was told to ignore (`nohup`).
+        """Receive the signals, except a SIGHUP that this process ignores (`nohup`).
 
         A shell has the SIGINT of what it starts in the background ignored, but one that is sent to us is meant.
         """
@@ -127,6 +127,6 @@ class _Stream:
                 self._lines += 1
                 self._reading = True
         except OSError:
-            pass  # nobody reads us any more (`| head`): the script is to see the same of its own pipe
+            pass  # our reader is gone (`| head`): the script is to see the same of its own pipe
         finally:
             self._pipe.close()

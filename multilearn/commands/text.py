@@ -71,26 +71,26 @@ _MARKS = re.compile(r"[\\`*_\[\]<|~&!#$@]|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 
 def as_text(blocks: Sequence[Block]) -> str:
     """With an empty line between the blocks; one without content is left out."""
-    told = []
+    parts = []
     for block in blocks:
         lines = (
             aligned(block.rows, right=block.right) if isinstance(block, TextTable) else [*map(printable, block.lines)]
         )
         if lines:
-            told.append("\n".join([*filter(None, [printable(block.title)]), *lines]))
-    return "\n\n".join(told)
+            parts.append("\n".join([*filter(None, [printable(block.title)]), *lines]))
+    return "\n\n".join(parts)
 
 
 def as_markdown(blocks: Sequence[Block]) -> str:
     """The same as GitHub's Markdown; the last sentence, the verdict, in bold."""
-    told = []
+    parts = []
     for block in blocks:
         title = [f"### {_escaped(block.title)}", ""] if block.title else []
         if isinstance(block, TextTable):
-            told.append("\n".join([*title, *_piped(block)]))
+            parts.append("\n".join([*title, *_piped(block)]))
         elif block.lines:
-            told.append("\n".join([*title, *(f"- {_escaped(line)}" for line in block.lines)]))
-    text = "\n\n".join(told)
+            parts.append("\n".join([*title, *(f"- {_escaped(line)}" for line in block.lines)]))
+    text = "\n\n".join(parts)
     rest, _, last = text.rpartition("\n- ")
     return f"{rest}\n\n**{last}**" if rest else text
 

@@ -1,6 +1,6 @@
 """Metrics: one protocol, one file per metric.
 
-A metric of one's own has two halves. `measure` runs on the device, inside the compiled step: it is written in `ops`
+A custom metric has two halves. `measure` runs on the device, inside the compiled step: it is written in `ops`
 (see `multilearn.protocols.ArrayOps`; no operators or methods of tensors, so that it runs on every framework) and hands
 over sums and counts. `merge` and `entry` run on the host, on numpy arrays, so the value of an epoch is exact however it
 was split into batches. The mean probability of the right class, in ten lines:

@@ -76,7 +76,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class CpuUse(Sensor):
-    """The share of the time of all cores that the machine was busy in, whoever kept it busy, since the reading before.
+    """The share of the time of all cores that the machine was busy in, by all processes, since the reading before.
 
     A fraction in files and in Python, per cent on the screen. See `Sensor` for what is read when.
     """
@@ -154,7 +154,7 @@ class GpuUse(Sensor):
 
 @dataclass(frozen=True)
 class GpuMemory(Sensor):
-    """What is in use of the memory of GPU number `index`, whoever uses it, in GiB (2^30 bytes).
+    """What is in use of the memory of GPU number `index`, by all processes, in GiB (2^30 bytes).
 
     TensorFlow and JAX take most of it when they start. GPUs are numbered from 0, as the framework sees them.
     Needs an NVIDIA GPU and the package `nvidia-ml-py`. See `Sensor` for what is read when.

@@ -22,7 +22,7 @@ class OfOutput:
 
     Its name is the two together, such as `"kind Accuracy"`. `Loss` of an output is its own loss, without its loss
     weight and without layer losses, averaged over what that divides by.
-    Needs `SeveralOutputs`, which compiled models with several outputs hand over, or a task of one's own.
+    Needs `SeveralOutputs`, which compiled models with several outputs hand over, or a task that returns them.
 
     >>> from multilearn.metrics import Loss
     >>> OfOutput("kind", Loss()).name

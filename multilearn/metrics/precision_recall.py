@@ -113,7 +113,7 @@ class CountsMetric(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ModalMetric(CountsMetric):
-    """A `CountsMetric` without settings of its own, made for one of the three modes."""
+    """A `CountsMetric` without further settings, made for one of the three modes."""
 
     @classmethod
     def binary(cls, threshold: float = 0.5, *, ignore_index: int | None = None) -> Self:

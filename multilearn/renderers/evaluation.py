@@ -1,4 +1,4 @@
-"""An evaluation on a screen: one line, drawn anew in place on a terminal while it goes on."""
+"""An evaluation on a screen: one line, redrawn in place on a terminal while it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress as one block on a terminal that is drawn anew in place."""
+"""Progress as one block on a terminal that is redrawn in place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAME_WIDTH = 24
 class LiveBlock:
     """Where the run is, its metrics and their curves, redrawn at most every 80 ms, and so seldom that it costs little.
 
-    Steps are told of at most 100 ms after they are done: what is drawn is at most 200 ms late, as long as drawing takes
+    Steps are reported at most 100 ms after they are done: what is drawn is at most 200 ms late, if drawing takes
     3 ms, which is enough for thirty metrics on both splits; with more it is drawn less often.
 
     What is printed meanwhile to the same terminal through `sys.stdout` or `sys.stderr` appears above. No thread.
@@ -152,7 +152,7 @@ class LiveBlock:
         ]
 
     def _curve(self, split: Split, name: str, values: Mapping[int, float], width: int) -> str:
-        """The sparkline of all epochs, made anew when there is one more of them."""
+        """The sparkline of all epochs, made again when there is one more of them."""
         seen, drawn = self._curves.get((split, name), (None, ""))
         if seen != (len(values), width):
             drawn = sparkline([values[epoch] for epoch in sorted(values)], width, self._blocks)

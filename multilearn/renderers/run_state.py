@@ -16,7 +16,7 @@ _BURST_SECONDS = 0.05
 class Pace:
     """Seconds per batch lately: older batches fade, and the first one, in which steps are compiled, does not count.
 
-    Batches are told in bursts, after the time that all of them took: those that come along with the first do not count.
+    Batches are reported in bursts, after the time that all of them took: those that come with the first do not count.
     """
 
     def __init__(self) -> None:
@@ -105,8 +105,8 @@ class RunState:
         """What each metric is now, by split: looked at when it is drawn, not in every batch."""
         while self._newest:
             split, readings = self._newest.popitem()
-            told = {name: _running(reading) for name, reading in readings.items()}
-            self._values.setdefault(split, {}).update(told)
+            values = {name: _running(reading) for name, reading in readings.items()}
+            self._values.setdefault(split, {}).update(values)
         return self._values
 
     @property
@@ -122,7 +122,7 @@ class RunState:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds to the end of the run, if it can be told; validation counts like training until it is measured."""
+        """Seconds to the end of the run, if it is known; validation counts like training until it is measured."""
         training = self._paces[Split.TRAIN].seconds_per_batch
         time = 0.0
         for split in (Split.TRAIN, Split.VALID):

@@ -40,7 +40,7 @@ def summary(
 
     Each numeric metric has its first value, the lowest and the highest with their epochs (the earliest on ties, never
     NaN), the last one and its curve, drawn with `blocks`. Text metrics have their last value, which is in `texts`;
-    a matrix of counts is a table of its own. No newline at the end.
+    a matrix of counts has its own table. No newline at the end.
     """
     done = f"{epochs} done" if reason is None else f"{epochs} done, stopped: {reason}"
     lines = ["summary", f"  directory  {printable(readable(directory))}", f"  epochs     {printable(done)}"]

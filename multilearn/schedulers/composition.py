@@ -70,7 +70,7 @@ def horizon_of(schedule: LRScheduler) -> int | None:
 
 
 def spanned(schedule: LRScheduler, updates: int) -> LRScheduler:
-    """A schedule over `updates` optimizer updates, if it has no horizon of its own."""
+    """A schedule over `updates` optimizer updates, if it has no horizon."""
     if isinstance(schedule, Spanning) and schedule.horizon is None:
         return schedule.spanning(updates)
     return schedule

@@ -26,7 +26,7 @@ class Cosine(Pure):
     >>> [round(Cosine(1.0, updates=4).learning_rate(i), 3) for i in (0, 1, 2, 4, 9)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
 
-    With warm restarts it begins anew after `period` updates, for as long as the run takes; each period is
+    With warm restarts it starts again after `period` updates, for as long as the run takes; each period is
     `multiplier` times as long as the one before it (so it starts again at period, period * (1 + multiplier), ...):
 
     lr(i) = minimum + (initial - minimum) * (1 + cos(pi * done / length)) / 2, of the period that update i is in

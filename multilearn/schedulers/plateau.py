@@ -32,7 +32,7 @@ class ReduceOnPlateau(Watcher):
     (As torch's `ReduceLROnPlateau(threshold_mode="abs", eps=0)`; Keras' reduces one epoch earlier.)
 
     Between epochs the rate does not change. It is a function of the recorded history alone, so a run that is resumed
-    goes on with the rate that it would have had. A learner counts the reductions in a copy of its own. As a part of
+    continues with the rate that it would have had. A learner counts the reductions in its own copy. As a part of
     `Warmup` or `Sequential` it looks at all epochs, those before its turn included.
 
     >>> schedule = ReduceOnPlateau(0.1, factor=0.5, patience=0)

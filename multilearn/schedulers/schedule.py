@@ -23,7 +23,7 @@ class Spanning(Protocol):
         ...
 
     def spanning(self, updates: int) -> Self:
-        """The same schedule over `updates` optimizer updates, where it has no horizon of its own yet."""
+        """The same schedule over `updates` optimizer updates, where it has no horizon yet."""
         ...
 
 
@@ -36,7 +36,7 @@ class Observing(Protocol):
     """
 
     def observe(self, epoch: int, history: History) -> None:
-        """Told after the validation of every epoch, before its checkpoint is made."""
+        """Called after the validation of every epoch, before its checkpoint is made."""
         ...
 
 

@@ -39,8 +39,8 @@ def compare_runs(runs: Sequence[RunOnDisk], tolerance: float, prefix: bool) -> C
     """The same for runs that are open."""
     epochs = sorted(set.intersection(*(set(run.epochs) for run in runs)))
     if not epochs:
-        told = "; ".join(f"{run.path}: {spelled(tuple(run.epochs))}" for run in runs)
-        raise DirectoryError("The runs have no finished epoch in common.", received=told)
+        epochs_of_runs = "; ".join(f"{run.path}: {spelled(tuple(run.epochs))}" for run in runs)
+        raise DirectoryError("The runs have no finished epoch in common.", received=epochs_of_runs)
     rows, missing = _rows(runs, epochs, tolerance)
     if not rows:
         raise DirectoryError("The runs have no metric in common.", received="; ".join(missing))
@@ -103,8 +103,8 @@ def _first_value_past(comparison: Comparison) -> str | None:
 def _uneven(runs: Sequence[RunOnDisk], common: Sequence[int]) -> list[str]:
     if all(list(run.epochs) == common for run in runs):
         return []
-    told = ", ".join(f"{run.path} {len(run.epochs)}" for run in runs)
-    return [f"different numbers of finished epochs ({told}): compared in {spelled(tuple(common))} only"]
+    counts = ", ".join(f"{run.path} {len(run.epochs)}" for run in runs)
+    return [f"different numbers of finished epochs ({counts}): compared in {spelled(tuple(common))} only"]
 
 
 def _differences(runs: Sequence[RunOnDisk]) -> list[str]:

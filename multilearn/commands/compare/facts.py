@@ -71,12 +71,12 @@ def configuration(run: RunOnDisk) -> Facts:
     kinds = {"layers": ", ".join(layers) if len(layers) <= _FEW else f"{len(layers)}"} if layers else {}
     trained = {"task": declared.get("task"), "loss": declared.get("loss"), "model": model.get("class")}
     updates = {"optimizer": optimizer, "scheduler": _table(declared.get("scheduler"))}
-    told, settings = (dict(_flat({name: part for name, part in of.items() if part})) for of in (trained, updates))
+    subject, settings = (dict(_flat({name: part for name, part in of.items() if part})) for of in (trained, updates))
     builder = _table(declared.get("builder"))
     asked = {key: _word(builder.get(key)) for key in _SETTINGS if builder}
     # how many batches there are follows from these and the data
     divided = {key: value for key, value in _over_sessions(run, "loaders").items() if not key.endswith(".batches")}
-    return {**told, **kinds, **layers, **settings, **asked, **divided}
+    return {**subject, **kinds, **layers, **settings, **asked, **divided}
 
 
 def data(run: RunOnDisk) -> Facts:
@@ -179,7 +179,7 @@ def apart(values: Sequence[str]) -> list[str]:
     names = {call[1] for call in calls if call is not None}
     if len(arguments) < len(values) or len({len(each) for each in arguments}) > 1 or len(names) > 1:
         return list(values)
-    differing = [place for place, told in enumerate(zip(*arguments, strict=True)) if len(set(told)) > 1]
+    differing = [place for place, parts in enumerate(zip(*arguments, strict=True)) if len(set(parts)) > 1]
     return [f"{name}({', '.join(each[place] for place in differing)})" for name in names for each in arguments]
 
 

@@ -28,8 +28,8 @@ class Grouping:
 def grouped(runs: Sequence[RunOnDisk]) -> Grouping | None:
     """The runs by seed and backend; None where no backend has several seeds, so that there is nothing to group.
 
-    Runs of several experiments, by the directory that was given to their builder, are told apart by that. Raises
-    `ConfigurationError` where two runs of one seed on one backend are not told apart by anything.
+    Runs of several experiments, by the directory that was given to their builder, are distinguished by that. Raises
+    `ConfigurationError` where two runs of one seed on one backend cannot be distinguished.
     """
     names = _names(runs)
     if not _repeated(runs, names):
@@ -61,9 +61,9 @@ def _names(runs: Sequence[RunOnDisk]) -> list[str]:
     backends = [trained_on(run) for run in runs]
     cells = {(run.seed, name) for run, name in zip(runs, backends, strict=True)}
     declared = [_declared_directory(run) for run in runs]
-    told_apart = [f"{name} {template}" for name, template in zip(backends, declared, strict=True)]
-    enough = len(cells) == len(runs) or None in declared or not _repeated(runs, told_apart)
-    return backends if enough else told_apart
+    with_directory = [f"{name} {template}" for name, template in zip(backends, declared, strict=True)]
+    enough = len(cells) == len(runs) or None in declared or not _repeated(runs, with_directory)
+    return backends if enough else with_directory
 
 
 def _declared_directory(run: RunOnDisk) -> str | None:

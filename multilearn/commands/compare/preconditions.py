@@ -71,15 +71,15 @@ def first_difference(runs: Sequence[RunOnDisk], tolerance: float) -> str | None:
             return f"{found}."
     others = [_difference(sought, sought.found(runs)) for sought in _SOUGHT if not sought.cause]
     circumstance = next(filter(None, others), None)
-    told = list(filter(None, [circumstance, first_batch_apart(runs, tolerance)]))
-    return f"{'; '.join(told)}." if told else None
+    reasons = list(filter(None, [circumstance, first_batch_apart(runs, tolerance)]))
+    return f"{'; '.join(reasons)}." if reasons else None
 
 
 def _judged(sought: _Sought, found: Sequence[Facts]) -> Precondition:
     values = tuple(sought.said(each) if each else facts.UNKNOWN for each in found)
     if _first_key(found) is not None:
         return Precondition(sought.name, False, values)
-    # what each framework has settings of its own for is compared between the runs on it; of a cause all must be known
+    # what each framework has its own settings for is compared between the runs on it; of a cause all must be known
     known = not sought.cause or all(each.keys() == found[0].keys() for each in found)
     return Precondition(sought.name, True if known and all(found) else None, values)
 

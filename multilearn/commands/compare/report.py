@@ -73,8 +73,8 @@ def verdict(comparison: Comparison) -> str:
     reasons = []
     if first := comparison.first_past():
         where = f"first in epoch {first.epoch}: {first.split} {first.metric}"
-        told = f"{past} of {plural(len(rows), 'value')} past the tolerance ({judgement(comparison.tolerance)})"
-        reasons.append(f"{told}, {where}")
+        count = f"{past} of {plural(len(rows), 'value')} past the tolerance ({judgement(comparison.tolerance)})"
+        reasons.append(f"{count}, {where}")
     if comparison.obstacles:
         reasons.append("not all of it could be compared")
     return f"different: {'; '.join(reasons)}"
@@ -90,8 +90,8 @@ def states(preconditions: Sequence[Precondition]) -> list[str]:
     held = [_common(each) for each in preconditions if each.held]
     unknown = [each.name for each in preconditions if each.held is None]
     broken = [f"differs: {each.name} ({' / '.join(each.values)})" for each in preconditions if each.held is False]
-    told = [*([f"held: {', '.join(held)}"] if held else []), *broken]
-    return [*told, *([f"not recorded by all: {', '.join(unknown)}"] if unknown else [])]
+    lines = [*([f"held: {', '.join(held)}"] if held else []), *broken]
+    return [*lines, *([f"not recorded by all: {', '.join(unknown)}"] if unknown else [])]
 
 
 def distance(row: Row) -> str:

@@ -69,7 +69,7 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class Study:
-    """What came out. `notes` are said aloud and change nothing, `obstacles` are why the runs are not the same."""
+    """What came out. `notes` are printed and change nothing, `obstacles` are why the runs are not the same."""
 
     names: tuple[str, ...]
     groups: tuple[OfSeed, ...]
@@ -110,11 +110,11 @@ class Study:
                 for row in pair.epochs:
                     key = (group.names[pair.first], group.names[pair.second], row.epoch)
                     found.setdefault(key, []).append((group, row))
-        told = []
+        epochs = []
         for (first, second, _), rows in found.items():
             worst = furthest([row for _, row in rows], self.tolerance)
-            told.append(Epoch(first, second, next(group.seed for group, row in rows if row is worst), worst))
-        return tuple(told)
+            epochs.append(Epoch(first, second, next(group.seed for group, row in rows if row is worst), worst))
+        return tuple(epochs)
 
 
 def compare_grouped(
@@ -194,8 +194,8 @@ def _finals(grouping: Grouping, groups: Sequence[OfSeed]) -> tuple[dict[Key, Val
                 elif run.repeatable(key[1]):
                     found.setdefault(key, {}).setdefault(name, {})[group.seed] = measured.value
     if len(set(ended.values())) > 1:
-        told = ", ".join(f"{whose} {at}" for whose, at in ended.items())
-        notes.append(f"the runs do not end in the same epoch ({told}): each is taken as it ended")
+        ends = ", ".join(f"{whose} {at}" for whose, at in ended.items())
+        notes.append(f"the runs do not end in the same epoch ({ends}): each is taken as it ended")
     return dict(sorted(found.items(), key=lambda item: list(Split).index(item[0][0]))), notes
 
 

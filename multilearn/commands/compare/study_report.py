@@ -54,7 +54,7 @@ def blocks(study: Study) -> list[Block]:
     """For each seed how its runs compare, the finals over the seeds, what else is to be said, and the verdict."""
     compared = [_seeds(study), _epochs(study)] if study.compared else []
     differences = [_differences(study)] if study.differences else []
-    return [*compared, _finals(study), *differences, _preconditions(study), Sentences(_told(study))]
+    return [*compared, _finals(study), *differences, _preconditions(study), Sentences(_conclusions(study))]
 
 
 def verdict(study: Study) -> str:
@@ -114,8 +114,8 @@ def _epochs(study: Study) -> TextTable:
         for first, second in pairs:
             each = found.get((first, second, epoch))
             past = "" if each is None or each.row.within else ", past"
-            told = "" if each is None else f"{each.row.split} {each.row.metric}, seed {each.seed}{past}"
-            cells.append("-" if each is None else f"{distance(each.row)} {told}")
+            place = "" if each is None else f"{each.row.split} {each.row.metric}, seed {each.seed}{past}"
+            cells.append("-" if each is None else f"{distance(each.row)} {place}")
         table.append([str(epoch), *cells])
     return TextTable("largest difference over the seeds", table, right=(0,))
 
@@ -158,7 +158,7 @@ def _preconditions(study: Study) -> Sentences:
     return Sentences(lines, "preconditions")
 
 
-def _told(study: Study) -> list[str]:
+def _conclusions(study: Study) -> list[str]:
     by_seed = [(group.seed, comparison) for group, comparison in study.compared]
     notes = [*(f"seed {seed}: {note}" for seed, each in by_seed for note in each.notes), *study.notes]
     obstacles = [*(f"seed {seed}: {why}" for seed, each in by_seed for why in each.obstacles), *study.obstacles]

@@ -78,7 +78,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out. `notes` are said aloud and change nothing, `obstacles` are why it is not the same experiment.
+    """What came out. `notes` are printed and change nothing, `obstacles` are why it is not the same experiment.
 
     `preconditions`: what the runs were to have in common. `first_difference`: where they are not the same, the first
     thing that differs, None where nothing does that was recorded.

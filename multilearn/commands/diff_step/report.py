@@ -51,9 +51,9 @@ def _lines(comparison: StepComparison) -> Iterator[str]:
 def _judged(comparison: StepComparison, part: Part) -> str:
     if part.first is None:
         return "same"
-    told = f"differs, first at {_named(part.first)}: {part.first.relative:.2g}"
+    where = f"differs, first at {_named(part.first)}: {part.first.relative:.2g}"
     felt = part.phase is not Phase.BACKWARD or comparison.part(Phase.GRADIENTS).first is not None
-    return told if felt else f"{told}, which no variable feels"
+    return where if felt else f"{where}, which no variable feels"
 
 
 def _verdict(comparison: StepComparison) -> Iterator[str]:

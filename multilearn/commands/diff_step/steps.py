@@ -175,7 +175,7 @@ def _by_phase(trace: Iterable[Traced]) -> Mapping[Phase, Mapping[Place, Traced]]
 
 
 def _only(here: Mapping[Place, Traced], there: Mapping[Place, Traced]) -> Iterator[str]:
-    """Keys that one has and the other has not; how often a layer is called is a framework's own affair in a loop."""
+    """Keys that one has and the other has not; how often a layer is called in a loop depends on the framework."""
     others = {key for key, _ in there}
     yield from dict.fromkeys(key for key, _ in here if key not in others)
 

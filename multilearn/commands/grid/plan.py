@@ -21,7 +21,7 @@ __all__ = ["GridPlan", "names_of", "require_script"]
 class GridPlan:
     """A script, its arguments, and the cells to run it in, in this order.
 
-    `seed` is for all of them, where they have none of their own. `grid`: resumes what is unfinished, and skips what is
+    `seed` is for all of them, where they have none. `grid`: resumes what is unfinished, and skips what is
     finished; else every cell is run as if the script were started by hand.
     """
 

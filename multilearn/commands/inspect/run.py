@@ -73,7 +73,7 @@ class InspectedRun:
             ["metrics", metrics or "none"],
             ["epochs", "not known, see below" if self.epochs is None else f"{len(self.epochs)} finished"],
         ]
-        sessions = [[str(number), *_told(session)] for number, session in enumerate(self.run.sessions, start=1)]
+        sessions = [[str(number), *_cells_of(session)] for number, session in enumerate(self.run.sessions, start=1)]
         _, *besides_seed = preconditions([self.run])
         known = [[each.name, printable(each.values[0])] for each in besides_seed if each.held is not None]
         saved = [[each.position, size(each.size), each.problem or "intact"] for each in self.checkpoints]
@@ -152,7 +152,7 @@ def _splits(metric: object) -> str:
     return ", ".join(map(str, splits)) if isinstance(splits, list) else "splits unknown"
 
 
-def _told(session: RunSession) -> list[str]:
+def _cells_of(session: RunSession) -> list[str]:
     origin = session.declared.get("resumed_from")
     came = (
         f"from {origin.get('position')} of {origin.get('directory')}" if isinstance(origin, dict) else "from the start"
