@@ -5,7 +5,7 @@ value as JSON, in a tensor of bytes. It is compared and never put into a layer: 
 built. A record without such names is one of before they were written, and fits any model.
 
 Of Keras' layers it is known where they keep it. Of others it is what they save by Keras' own hooks, `save_assets` and
-`save_own_variables`, besides the values of variables.
+`save_own_variables`, besides the values of variables; of those without hooks, the arrays of numpy in their attributes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from multilearn.checkpoint import HostTensor
 from multilearn.errors import RecordMismatch
 from multilearn.storage.strict_json import parsed
-from multilearn_keras.state.hooks import on_host, saved_by_hooks
+from multilearn_keras.state.hooks import arrays_of, on_host, saved_by_hooks
 from multilearn_keras.state.keys import all_layers, flatten, nest
 
 __all__ = [
@@ -143,6 +143,7 @@ def _keeps(key: str, layer: Any) -> bool:
 def _kept(layer: Any) -> Iterator[tuple[str, Any]]:
     yield from _known(layer)
     yield from saved_by_hooks(layer)
+    yield from arrays_of(layer)
 
 
 def _known(layer: Any) -> Iterator[tuple[str, Any]]:

@@ -11,9 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["is_overridden", "on_host", "saved_by_hooks"]
+from multilearn_keras.state.places import is_own, names_of_keras
+
+__all__ = ["arrays_of", "is_overridden", "on_host", "saved_by_hooks"]
 
 _KERAS = ("keras", "keras_hub")
+_WRITTEN_OUT = 1000  # numbers of an array
 _ASSETS, _VARIABLES = "save_assets", "save_own_variables"
 
 
@@ -21,6 +24,19 @@ def is_overridden(layer: Any, hook: str) -> bool:
     """Whether a class that is not of Keras, or of its hub, defines it."""
     owner = next((kind for kind in type(layer).__mro__ if hook in vars(kind)), None)
     return owner is not None and owner.__module__.partition(".")[0] not in _KERAS
+
+
+def arrays_of(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Arrays of numpy in attributes of a layer of the user's that saves nothing by hooks: its call may read them.
+
+    Large ones, and those with numbers that are not finite, by type, shape and hash.
+    """
+    if not is_own(layer) or is_overridden(layer, _ASSETS) or is_overridden(layer, _VARIABLES):
+        return
+    for name, value in vars(layer).items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biufU" and name not in names_of_keras(layer):
+            small = value.size <= _WRITTEN_OUT and (value.dtype.kind != "f" or np.isfinite(value).all())
+            yield f"attribute {name}", value if small else _hashed(value)
 
 
 def saved_by_hooks(layer: Any) -> Iterator[tuple[str, Any]]:
@@ -35,6 +51,11 @@ def on_host(value: Any) -> np.ndarray[Any, Any]:
     """A variable, a tensor of any framework, or what numpy makes an array of."""
     tensor = isinstance(value, keras.Variable) or keras.ops.is_tensor(value)
     return np.asarray(keras.ops.convert_to_numpy(value) if tensor else value)
+
+
+def _hashed(array: np.ndarray[Any, Any]) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return f"{array.dtype} {array.shape} sha256 {digest[:16]}"
 
 
 def _assets(layer: Any) -> Iterator[tuple[str, Any]]:
