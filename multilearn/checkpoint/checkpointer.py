@@ -40,7 +40,8 @@ class SaveInterval:
             settle(self, batches=whole("The batches of checkpoint_every", self.batches, 1, remedy))
         if self.minutes is not None:
             kind = "a finite number above 0"
-            number("The minutes of checkpoint_every", self.minutes, lambda n: 0 < n < math.inf, kind, remedy)
+            minutes = number("The minutes of checkpoint_every", self.minutes, lambda n: 0 < n < math.inf, kind, remedy)
+            settle(self, minutes=minutes)
 
     def due(self, done: int, window: int, seconds: float) -> bool:
         """Whether to save where `done` batches of the epoch are, `window` of them since the last place where a
