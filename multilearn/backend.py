@@ -41,7 +41,7 @@ KERAS_VARIABLE = "KERAS_BACKEND"
 ON_KERAS = ("torch", "tensorflow", "jax")
 """The frameworks that Keras runs on, in the order in which they are preferred."""
 
-_announced: str | None = None  # what `announce` wrote into KERAS_BACKEND, where nobody had written anything
+_announced: str | None = None  # what `announce` wrote into KERAS_BACKEND, which was not set before
 
 
 class Choice(NamedTuple):
@@ -130,7 +130,7 @@ def usable(name: str | None = None) -> str:
 
 
 def announce() -> None:
-    """Tell Keras, where it is not loaded yet and has not been told, which framework to run on. Never raises.
+    """Choose the framework of Keras, if it is not loaded yet and KERAS_BACKEND is not set. Never raises.
 
     Where the one asked for cannot be had Keras gets another, so that the refusal with the remedy comes from us.
     """
@@ -144,17 +144,17 @@ def announce() -> None:
 
 
 def _check_keras(name: str) -> None:
-    told, runs_on = read(KERAS_VARIABLE), _keras_runs_on()
+    requested, runs_on = read(KERAS_VARIABLE), _keras_runs_on()
     if runs_on and runs_on != name:
         raise BackendError(
             f"Keras is already loaded on {runs_on}, and one process has one framework.",
             received=f"{name} by {choice().reason}",
             remedy=f"Import multilearn before keras, or set {KERAS_VARIABLE}={name} too.",
         )
-    if told and told not in (name, _announced):
+    if requested and requested not in (name, _announced):
         raise BackendError(
             f"The environment variables {VARIABLE} and {KERAS_VARIABLE} must agree.",
-            received=f"{f'{VARIABLE}={name}' if read(VARIABLE) == name else name} and {KERAS_VARIABLE}={told}",
+            received=f"{f'{VARIABLE}={name}' if read(VARIABLE) == name else name} and {KERAS_VARIABLE}={requested}",
             remedy=f"Unset {KERAS_VARIABLE}, or set it to {name} too.",
         )
     os.environ[KERAS_VARIABLE] = name

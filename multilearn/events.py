@@ -1,7 +1,7 @@
 """What the loop says while it runs: small frozen facts that hold host values only.
 
 They flow one way, in the order in which things happened, from the learner through the metric store to the
-loggers and the renderer. Nobody answers.
+loggers and the renderer, and get no answer.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class EpochEnded:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A checkpoint is on disk, durably: told between two batches, and at the end of the run, never before it is."""
+    """A checkpoint is on disk, durably: sent between two batches, and at the end of the run, never before it is."""
 
     position: Position
 

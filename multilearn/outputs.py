@@ -63,7 +63,7 @@ class RegressionOutput(Output):
 
 @dataclass(frozen=True)
 class SeveralOutputs(Output):
-    """A model with several outputs: each one's own, by name. `loss` is what is minimised, of all of them together.
+    """A model with several outputs, by name. `loss` is what is minimised, of all of them together.
 
     A metric is measured on one of them as `multilearn.metrics.OfOutput("name", metric)`.
     """

@@ -27,7 +27,7 @@ class AsData:
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None) -> Self:
         """The builder that a TOML file describes: what `to_toml` writes, where everything but `directory` may be left
-        out, metrics are on both splits unless told otherwise, and the name of a type alone stands for its defaults.
+        out, metrics are on both splits unless it says otherwise, and the name of a type alone stands for its defaults.
 
         `directory`: where to run instead of where the file says.
 
@@ -42,7 +42,7 @@ class AsData:
 
         Relative paths are relative to the directory that they were relative to then; of a run that was moved, the
         directory is `run`. `directory`: where to run instead, for the first one holds a run. What was in the builder
-        and is not data, such as a metric of one's own, is missing, and a warning says so.
+        and is not data, such as a metric of the user's, is missing, and a warning says so.
         """
         return cls._declared(declared_by_run(Path(run).expanduser(), directory))
 
@@ -51,7 +51,7 @@ class AsData:
         one is relative to the current directory when the file is read.
 
         Raises `ConfigurationError` where something in it is not data: a metric, strategy, rule, recorder, logger or
-        renderer of one's own, an interrupter. Those are added after `from_toml`.
+        renderer of the user's, an interrupter. Those are added after `from_toml`.
         """
         return to_toml(self._settings)
 

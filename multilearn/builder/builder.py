@@ -43,7 +43,7 @@ from multilearn.renderers import Renderer
 from multilearn.run import trace
 from multilearn.run.log import Installer
 from multilearn.run.resume import Resume
-from multilearn.schedulers.schedule import own
+from multilearn.schedulers.schedule import private_copy
 from multilearn.seeding import seed as seeds
 from multilearn.storage.location import Location
 
@@ -109,8 +109,7 @@ class LearnerBuilder(AsData):
     def with_file_checkpointer(self, recorder: Recorder | None = None) -> LearnerBuilder:
         """Save model, optimizer and scheduler into the directory after an epoch, as the strategy says.
 
-        `recorder`: the file format, by default `MpkGzRecorder()`. A run may go on with another one than it was begun
-        with.
+        `recorder`: the file format, by default `MpkGzRecorder()`. A resumed run may use another one than before.
         """
         recorder = MpkGzRecorder() if recorder is None else recorder
         require(recorder, Recorder, "A recorder must have an extension and the methods write and read.")
@@ -192,7 +191,7 @@ class LearnerBuilder(AsData):
 
         `capture=False`: eagerly, as they are written, for debugging; slower. `compile`: `"inductor"` on torch or
         `"xla"` on TensorFlow (JAX always uses it), for those who have a compiler and patience; the other frameworks
-        leave it aside. `passes=False`: captured graphs stay as they are traced, so that on torch gradients have the
+        ignore it. `passes=False`: captured graphs stay as they are traced, so that on torch gradients have the
         bits of eager ones; slower where there are convolutions.
         """
         require(capture, bool, "capture is True or False.")
@@ -228,7 +227,7 @@ class LearnerBuilder(AsData):
         if settings.device is not None:
             backend.find_device(settings.device)
         seed = seeds.current()
-        subject = replace(subject, scheduler=own(subject.scheduler))
+        subject = replace(subject, scheduler=private_copy(subject.scheduler))
         if (file := trace.asked()) is not None:
             # nothing is written into the directory
             path = settings.directory.path(backend.name, seed)

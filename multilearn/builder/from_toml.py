@@ -159,10 +159,10 @@ def _declaration(table: Mapping[str, Any], directory: str | os.PathLike[str] | N
 def _metrics(key: str, tables: Any) -> Iterator[Call]:
     for number, table in enumerate(_listed(tables, key)):
         where = f"{key}[{number}]"
-        told = {"type": table} if isinstance(table, str) else dict(_table(table, where))
-        splits = _listed(told.pop("splits", _SPLITS), f"{where}.splits")
-        plotted = told.pop("plotted", None)
-        metric = thing_of(told, METRICS, where)
+        entry = {"type": table} if isinstance(table, str) else dict(_table(table, where))
+        splits = _listed(entry.pop("splits", _SPLITS), f"{where}.splits")
+        plotted = entry.pop("plotted", None)
+        metric = thing_of(entry, METRICS, where)
         refuse_unknown(splits, [split.value for split in _SPLITS], f"{where}.splits", "name")
         if not splits:
             rule, remedy = f"{where} is measured on at least one split.", "Leave out splits for both, or the metric."

@@ -1,4 +1,4 @@
-"""What a builder was told, as data: the table of its TOML file, which is also in experiment.json."""
+"""The settings of a builder as data: the table of its TOML file, which is also in experiment.json."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RULES = role_of(early_stopping, "reason")
 
 
 def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The table, and in words what is in the builder and is not data: a metric or a renderer of one's own."""
+    """The table, and in words what is in the builder and is not data: a metric or a renderer of the user's."""
     table: dict[str, Any] = {"directory": settings.directory.written, "overwrite": settings.overwrite}
     left_out: list[str] = []
 
@@ -98,21 +98,21 @@ def _metric_tables(registered: Sequence[Registered], left_out: list[str]) -> lis
     tables: list[dict[str, Any]] = []
     for each in registered:
         try:
-            told = {**table_of(each.metric, METRICS), "plotted": each.plotted}
+            entry = {**table_of(each.metric, METRICS), "plotted": each.plotted}
         except ConfigurationError:
             left_out.append(f".metric_{each.split}({each.metric!r})")
             continue
-        if tables and tables[-1] == {**told, "splits": [Split.TRAIN.value]} and each.split is Split.VALID:
+        if tables and tables[-1] == {**entry, "splits": [Split.TRAIN.value]} and each.split is Split.VALID:
             tables[-1]["splits"].append(each.split.value)
         else:
-            tables.append({**told, "splits": [each.split.value]})
+            tables.append({**entry, "splits": [each.split.value]})
     return tables
 
 
 def _parameters(thing: Any) -> dict[str, Any]:
-    told = {each.name: getattr(thing, each.name) for each in fields(thing)}
+    values = {field.name: getattr(thing, field.name) for field in fields(thing)}
     return {
         name: value.value if isinstance(value, Split) else as_number(value)
-        for name, value in told.items()
+        for name, value in values.items()
         if value is not None
     }

@@ -56,7 +56,7 @@ class SaveInterval:
 
 
 class Checkpointer(Protocol):
-    """Told by the loop where it is; says whether the place is being saved, and which have come to be on disk since."""
+    """Called by the loop after batches and epochs: says whether a checkpoint is made, and which are on disk since."""
 
     def after_epoch(self, epoch: int, history: History, snapshot: Snapshot, stopping: bool) -> bool: ...
     def inside_epoch(self, position: Position, snapshot: Snapshot) -> bool: ...

@@ -96,7 +96,7 @@ def kept_working(loader: Loader) -> AbstractContextManager[None]:
 
 
 def _is(data: Any, module: str, name: str) -> bool:
-    """Whether `data` is of a class of a library that somebody else has imported."""
+    """Whether `data` is of a class of a library that is already imported."""
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
@@ -117,7 +117,7 @@ def _is_no_batches(data: Any) -> bool:
 
 
 def _numbered(data: Any, epoch: int) -> Iterator[Any]:
-    """The batches of an epoch of a Grain `MapDataset`, which goes on counting, and shuffles anew, from one to the next.
+    """The batches of an epoch of a Grain `MapDataset`, which counts on, and shuffles again, from one to the next.
 
     It hands out None for what is filtered out.
     """

@@ -22,7 +22,7 @@ _WORTHWHILE = 1 << 13
 
 
 class BatchMemory(np.ndarray[Any, Any]):
-    """Bytes that were made for one array of a batch: nobody writes into them once that was handed out."""
+    """Bytes that were made for one array of a batch, and are never written into once that was handed out."""
 
 
 def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:

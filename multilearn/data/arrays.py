@@ -134,7 +134,7 @@ def _owned(leaf: Any) -> Any:
         return leaf.detach().clone()
     jax = sys.modules.get("jax")
     if jax is not None and isinstance(leaf, jax.Array) and any(each.platform != "cpu" for each in leaf.devices()):
-        # nobody can write into it
+        # it is immutable
         return leaf
     return _copied(leaf)
 

@@ -72,14 +72,14 @@ def batch_size(batch: Batch) -> int | None:
 
 
 def _own(loader: Fingerprinted) -> str:
-    told = loader.fingerprint()
-    if not isinstance(told, str):
+    fingerprint = loader.fingerprint()
+    if not isinstance(fingerprint, str):
         raise DataError(
             "A loader's fingerprint() must return a text that is the same for the same data.",
-            received=repr(told),
+            received=repr(fingerprint),
             remedy="Return for instance a version, or a hexdigest.",
         )
-    return told
+    return fingerprint
 
 
 def _of_items(loader: Loader) -> Described:

@@ -58,7 +58,7 @@ class Passing(Iterator[Batch]):
 
 @contextmanager
 def closing_after(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
-    """The iterator, closed in any case: also where an error keeps whoever iterates alive."""
+    """The iterator, closed in any case: also where an error keeps a reference to it alive."""
     try:
         yield batches
     finally:

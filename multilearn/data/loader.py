@@ -9,7 +9,7 @@ from typing import Any
 
 from multilearn.arguments import whole
 from multilearn.data.collate import BatchJob, BatchMaker
-from multilearn.data.prefetch import Crew
+from multilearn.data.prefetch import Prefetcher
 from multilearn.data.source import Columns, source_of
 from multilearn.data.worker_pool import WorkerProcesses
 from multilearn.errors import ConfigurationError
@@ -91,7 +91,7 @@ class DataLoader:
         if isinstance(self.source, Columns) and self._gathers:
             self.source.require_values()
         self._processes = workers == "process" and self._workers > 0 and not self._gathers
-        self._crew: Crew | None = None
+        self._prefetcher: Prefetcher | None = None
         self._users = 0
 
     def __len__(self) -> int:
@@ -109,8 +109,8 @@ class DataLoader:
         tasks = self._tasks(seed, epoch, start)
         if self._ahead:
             with self.kept_working():
-                assert self._crew is not None
-                yield from self._crew.ordered(tasks, self._ahead)
+                assert self._prefetcher is not None
+                yield from self._prefetcher.in_order(tasks, self._ahead)
         elif self._gathers:
             yield from map(self._gathered, tasks)
         else:
@@ -122,17 +122,17 @@ class DataLoader:
     @contextmanager
     def kept_working(self) -> Iterator[None]:
         """While it lasts, workers live on from epoch to epoch. `fit` sees to it."""
-        if self._crew is None and self._ahead:
+        if self._prefetcher is None and self._ahead:
             with SHIELD:
-                self._crew = self._new_crew()
+                self._prefetcher = self._new_prefetcher()
         self._users += 1
         try:
             yield
         finally:
             self._users -= 1
-            if not self._users and self._crew is not None:
-                crew, self._crew = self._crew, None
-                crew.close()
+            if not self._users and self._prefetcher is not None:
+                prefetcher, self._prefetcher = self._prefetcher, None
+                prefetcher.close()
 
     def options(self) -> dict[str, Any]:
         """What makes batches of the items: `batch_size`, `shuffle`, `drop_last`, and what the `transform` is called."""
@@ -156,13 +156,13 @@ class DataLoader:
             items = slice(first, min(first + self._batch_size, count))
             yield BatchJob(seed, epoch, number, items if order is None else order[items])
 
-    def _new_crew(self) -> Crew:
+    def _new_prefetcher(self) -> Prefetcher:
         threads = max(self._workers, 1)
         if self._gathers:
-            return Crew(self._gathered, threads)
+            return Prefetcher(self._gathered, threads)
         processes = WorkerProcesses(self._maker, threads) if self._processes else None
         make = processes or self._maker
-        return Crew(lambda task: make(self._with_columns(task)), threads, processes)
+        return Prefetcher(lambda task: make(self._with_columns(task)), threads, processes)
 
     def _gathered(self, task: BatchJob) -> Batch:
         assert isinstance(self.source, Columns)

@@ -10,10 +10,10 @@ from typing import Any
 from multilearn.data.worker_pool import WorkerProcesses
 from multilearn.storage.shield import SHIELD
 
-__all__ = ["Crew"]
+__all__ = ["Prefetcher"]
 
 
-class Crew:
+class Prefetcher:
     """`threads` threads that call `make`, and the worker processes that serve them, which end with them."""
 
     def __init__(self, make: Callable[[Any], Any], threads: int, processes: WorkerProcesses | None = None) -> None:
@@ -21,7 +21,7 @@ class Crew:
         self._processes = processes
         self._threads = ThreadPoolExecutor(threads, "multilearn-data")
 
-    def ordered(self, tasks: Iterable[Any], ahead: int) -> Iterator[Any]:
+    def in_order(self, tasks: Iterable[Any], ahead: int) -> Iterator[Any]:
         """What comes of the tasks, in their order: while one is handed out, at most `ahead` of the next are made."""
         remaining, waiting = iter(tasks), deque[Future[Any]]()
         try:

@@ -1,4 +1,4 @@
-"""The place inside an epoch: where a loader can go on, and what a checkpoint says of it."""
+"""The place inside an epoch: where a loader can be resumed, and what a checkpoint records of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from multilearn.events import Position
 from multilearn.protocols import Loader, Record, StatefulLoader
 from multilearn.records.object_state import from_record, to_record
 
-__all__ = ["Resting", "go_to", "place_of", "require_saveable"]
+__all__ = ["ValidationPosition", "go_to", "place_of", "require_saveable"]
 
 
 def place_of(loader: Loader, batch: int) -> Record | None:
-    """What a loader needs to go on with batch number `batch`, besides seed, epoch and this number; None for nothing."""
+    """What a loader needs to resume at batch number `batch`, besides seed, epoch and this number; None for nothing."""
     if isinstance(loader, StatefulLoader) and _goes_on_inside(loader):
         place: Record = to_record(loader.state(batch))
         return place
@@ -22,39 +22,39 @@ def place_of(loader: Loader, batch: int) -> Record | None:
 
 
 def require_saveable(loader: Loader) -> list[str]:
-    """After a look at a loader: refuse one whose state cannot be saved. Returns what is to be said aloud."""
+    """After a look at a loader: refuse one whose state cannot be saved. Returns warnings."""
     if not _goes_on_inside(loader):
         return [
-            "The training loader cannot go on inside an epoch: a run that is stopped inside one can be resumed from "
-            "the end of an epoch only."
+            "The training loader cannot be resumed inside an epoch: a run that is stopped inside one can be resumed "
+            "from the end of an epoch only."
         ]
     if isinstance(loader, Streamed):
         place_of(loader, 1)
     return []
 
 
-class Resting:
-    """The `place` of the loader for validation between two validations; it stays what it was while one goes on.
+class ValidationPosition:
+    """The `place` of the validation loader between two validations; unchanged while one is running.
 
-    None where seed and epoch say it all, or the state cannot be saved: `untold` is then the reason.
+    None where seed and epoch suffice, or the state cannot be saved: `unsavable` is then the reason.
     """
 
     def __init__(self, loader: Loader | None) -> None:
         self._loader = loader
         self.place: Record | None = None
-        self.untold: ConfigurationError | None = None
+        self.unsavable: ConfigurationError | None = None
 
     def take(self, batches: int) -> None:
-        """Now that it has gone through so many batches; 0 before the first time."""
-        if self._loader is None or self.untold is not None:
+        """Record the place after that many batches of a validation; 0 before the first one."""
+        if self._loader is None or self.unsavable is not None:
             return
         try:
             self.place = place_of(self._loader, batches)
         except ConfigurationError as error:
-            self.place, self.untold = None, error
+            self.place, self.unsavable = None, error
 
     def go_to(self, place: Any) -> None:
-        """Bring the loader to the place that `take` found in an earlier process."""
+        """Restore the place that `take` recorded in an earlier process."""
         if isinstance(self._loader, StatefulLoader) and place is not None and _goes_on_inside(self._loader):
             self._loader.restore(from_record(place))
 

@@ -37,7 +37,7 @@ class Columns:
         return self._items
 
     def gathered(self, items: np.ndarray[Any, Any] | slice) -> Batch:
-        """The items in memory of their own, whatever the arrays are in: nobody writes into the user's data."""
+        """A copy of the items, whatever the arrays are in: the user's data is never written into."""
 
         def own(array: np.ndarray[Any, Any]) -> Any:
             return host_array(copied(array[items]) if isinstance(items, slice) else taken(array, items))

@@ -56,16 +56,16 @@ class WorkerProcesses:
         try:
             return process.made(task)
         finally:
-            # also one that has died, so that nobody waits for it in vain
+            # also one that has died, so that no thread waits for it forever
             self._idle.put(process)
 
     def end(self) -> None:
-        """Kill them: whoever waits for one gets an error."""
+        """Kill them: a thread that waits for one gets an error."""
         for process in self._all:
             process.popen.kill()
 
     def close(self) -> None:
-        """Collect what is left of them; nobody may be waiting for one any more."""
+        """Reap them; no thread may be waiting for one any more."""
         for process in self._all:
             process.close()
 

@@ -188,8 +188,9 @@ def _print_summary(measured: Sequence[AnyMetric], name: str, path: Path, values:
     infos = [_info(metric) for metric in measured if metric.name in values]
     names = [printable(info.name) for info in infos]
     longest = max(map(len, names))
-    told = zip(names, infos, strict=True)
-    rows = [f"  {name:{longest}}  {shown(values[info.name], info.unit)}" for name, info in told]
+    rows = [
+        f"  {name:{longest}}  {shown(values[info.name], info.unit)}" for name, info in zip(names, infos, strict=True)
+    ]
     screen = ForgivingStream(sys.stdout)
     head = printable(f"evaluation {name}, in {readable(RunDirectory(path).test(name))}")
     screen.write("\n".join([head, *rows]) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from multilearn.checkpoint import DEFAULT
-from multilearn.data import Resting
+from multilearn.data import ValidationPosition
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.history import Monitor, watched_by
@@ -86,9 +86,9 @@ def _require_measured(what: str, monitor: Monitor, settings: Settings) -> None:
         )
 
 
-def without_validation_state(resting: Resting) -> Iterator[str]:
+def without_validation_state(validation_position: ValidationPosition) -> Iterator[str]:
     """A sentence for a validation loader whose state cannot be saved."""
-    if (reason := resting.untold) is not None:
+    if (reason := validation_position.unsavable) is not None:
         yield f"A resumed run restarts its validation loader: its state cannot be saved. {reason}"
 
 

@@ -32,7 +32,7 @@ from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.summary import print_summary
-from multilearn.run.directory import bring_along, taken
+from multilearn.run.directory import bring_along, claim_directory
 from multilearn.run.restore_best import lineage, restore_best
 from multilearn.storage.layout import RunDirectory
 
@@ -122,7 +122,7 @@ class Learner:
             start = Start.of(self._run, data, self._measured(), self._store, stack)
             weights = initial_weights(start)
             signals.take()
-            stack.enter_context(taken(directory))
+            stack.enter_context(claim_directory(directory))
             self._fitted, self._splits = True, frozenset(data.loaders)
             notes = [*start.notes, *prepare(directory, self._settings, start.found)]
             stack.enter_context(self._application_log(directory))
@@ -201,7 +201,7 @@ class Learner:
             plan=start.plan,
             course=Course(settings.epochs, settings.early_stopping, settings.checkpoint_every),
             progress=start.progress,
-            resting=start.resting,
+            validation_position=start.validation_position,
         )
 
     def _started(self, start: Start, data: Data) -> Started:

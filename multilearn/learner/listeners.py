@@ -1,4 +1,4 @@
-"""Who is told what happens in a run: its loggers, its renderer, and experiment.log."""
+"""What receives the events of a run: its loggers, its renderer, and experiment.log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger("multilearn")
 
 @dataclass(frozen=True)
 class Listeners:
-    """They are told in this order: the loggers, the renderer last. What one of them raises stops the run."""
+    """They receive events in this order: the loggers, the renderer last. What one of them raises stops the run."""
 
     loggers: tuple[MetricLogger, ...]
     renderer: Renderer
@@ -30,7 +30,7 @@ class Listeners:
         _note(event)
 
     def flush(self) -> None:
-        """Have the loggers make durable what they were told."""
+        """Have the loggers make durable what they have received."""
         for logger in self.loggers:
             logger.flush()
 

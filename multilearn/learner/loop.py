@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from multilearn.checkpoint.checkpointer import Checkpointer, NoCheckpointer, SaveInterval, Snapshot
-from multilearn.data import Passing, Resting, batches_of, length, place_of
+from multilearn.data import Passing, ValidationPosition, batches_of, length, place_of
 from multilearn.data.epoch_length import EpochLength
 from multilearn.early_stopping import StoppingRule
 from multilearn.errors import DataError
@@ -50,7 +50,7 @@ class Loop:
     plan: TrainingPlan
     course: Course
     progress: Progress
-    resting: Resting = field(default_factory=lambda: Resting(None))
+    validation_position: ValidationPosition = field(default_factory=lambda: ValidationPosition(None))
     on_first_batch: Callable[[], None] | None = None
     _saved: float = 0.0
     _batches: int = 0
@@ -72,7 +72,7 @@ class Loop:
 
     def run(self) -> None:
         """Every epoch that is left; `progress` says afterwards how far it came."""
-        self.resting.take(0)
+        self.validation_position.take(0)
         self._saved = time.monotonic() if self.course.every is not None else 0.0
         self._watch.begin(self.completed)
         stopping = self.interrupter.reason is not None
@@ -169,7 +169,7 @@ class Loop:
                 self.reporter.add(Split.VALID, epoch, Pending(number, self.progress.update, None, output))
             self.reporter.end(Split.VALID, epoch)
         self._lengths[Split.VALID].ended(number)
-        self.resting.take(number)
+        self.validation_position.take(number)
         return True
 
     def _count(self, epoch: int, done: int) -> None:
@@ -222,7 +222,7 @@ class Loop:
     def _snapshot(self) -> Mapping[str, Record]:
         record = self.engine.record()
         done = self._batches if self.progress.position.batch is None else self.progress.position.batch
-        found = {"loader": place_of(self.loaders[Split.TRAIN], done), "valid_loader": self.resting.place}
+        found = {"loader": place_of(self.loaders[Split.TRAIN], done), "valid_loader": self.validation_position.place}
         schedule = schedule_record(
             self.plan,
             self.progress,

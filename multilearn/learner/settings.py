@@ -1,4 +1,4 @@
-"""What a builder has been told: plain frozen data."""
+"""The settings of a builder: plain frozen data."""
 
 from __future__ import annotations
 

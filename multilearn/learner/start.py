@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from multilearn.checkpoint import Recorder
-from multilearn.data import Resting, go_to, place_of, require_saveable
+from multilearn.data import ValidationPosition, go_to, place_of, require_saveable
 from multilearn.early_stopping import asks_for_time
 from multilearn.events import Split
 from multilearn.learner.consistency import without_effect, without_validation_state
@@ -66,7 +66,7 @@ class Start:
     store: MetricStore
     plan: TrainingPlan
     progress: Progress
-    resting: Resting
+    validation_position: ValidationPosition
     notes: tuple[str, ...]
     described: Mapping[str, Any]
 
@@ -86,10 +86,10 @@ class Start:
         scheduler = spanned(run.subject.scheduler, settings.epochs, data.batches[Split.TRAIN], settings.accumulation)
         with reading(run.path):
             found = find(settings.resume, run.path, settings.recorder, settings.epochs, engine)
-        resting = Resting(data.loaders.get(Split.VALID))
+        validation_position = ValidationPosition(data.loaders.get(Split.VALID))
         notes = [*run.notes, *data.notes, *found.notes, *without_effect(settings, data)]
         if settings.recorder is not None:
-            notes += _savable(settings.recorder, data.loaders[Split.TRAIN], scheduler, resting)
+            notes += _savable(settings.recorder, data.loaders[Split.TRAIN], scheduler, validation_position)
         timed = settings.early_stopping is not None and asks_for_time(settings.early_stopping)
         horizon = getattr(scheduler, "horizon", None)
         start = cls(
@@ -100,7 +100,7 @@ class Start:
             store=store,
             plan=TrainingPlan(run.seed, settings.accumulation, data.batches[Split.TRAIN], horizon),
             progress=Progress(seconds=0.0 if timed else None),
-            resting=resting,
+            validation_position=validation_position,
             notes=tuple(notes),
             described=MappingProxyType({}),
         )
@@ -116,7 +116,7 @@ class Start:
             seed, notes = restore_schedule(schedule, found.journal, self.plan, self.scheduler, self.store)
             progress = progress_of(schedule, found.position, self.progress.seconds is not None)
             go_to(loader, schedule.get("loader"), found.position, trained=progress.trained)
-            self.resting.go_to(schedule.get("valid_loader"))
+            self.validation_position.go_to(schedule.get("valid_loader"))
             self.engine.restore({**found.parts, "random": schedule["random"], "engine": schedule.get("engine")})
         if found.source is not None:
             divided = data.divided(Split.TRAIN)
@@ -137,11 +137,13 @@ def _options(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]) 
     )
 
 
-def _savable(recorder: Recorder, loader: Loader, scheduler: LRScheduler, resting: Resting) -> list[str]:
+def _savable(
+    recorder: Recorder, loader: Loader, scheduler: LRScheduler, validation_position: ValidationPosition
+) -> list[str]:
     """Raise `ConfigurationError` for a state that no record can hold, before hours are spent. Returns sentences."""
     notes = require_saveable(loader)
-    resting.take(0)
+    validation_position.take(0)
     # of objects of the user's: one batch has been looked at
     state = {"scheduler": {"state": to_record(scheduler.state())}, "loader": place_of(loader, 1)}
-    require_savable(recorder, {**state, "valid_loader": resting.place})
-    return [*notes, *without_validation_state(resting)]
+    require_savable(recorder, {**state, "valid_loader": validation_position.place})
+    return [*notes, *without_validation_state(validation_position)]

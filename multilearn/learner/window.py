@@ -1,4 +1,4 @@
-"""From steps on the device to facts: what steps left there is fetched many at a time, folded, and told one by one."""
+"""From steps on the device to facts: what steps left there is fetched many at a time, folded, and sent one by one."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Pending(NamedTuple):
 
 @dataclass
 class Reporter:
-    """Keeps a window of steps, and tells `listeners` of them. `shown`: the metrics that were registered.
+    """Keeps a window of steps, and sends `listeners` their events. `shown`: the metrics that were registered.
 
-    A window is told of once it has 256 steps, and once nothing was told for 100 ms: slow steps are told one by one,
+    A window is sent once it has 256 steps, and once nothing was sent for 100 ms: slow steps are sent one by one,
     each before the next batch is asked for. That is at most one wait for the device in 100 ms. Where it is the device
     that is waited for, the newest step stays in the window, so that the device always has one to work on.
     """
@@ -72,7 +72,7 @@ class Reporter:
         self.store.begin(split)
 
     def add(self, split: Split, epoch: int, pending: Pending) -> None:
-        """One more step; the window is told of when it is full, or when nothing was told for 100 ms."""
+        """One more step; the window is sent when it is full, or when nothing was sent for 100 ms."""
         window = self._window
         window.append(pending)
         if len(window) >= WINDOW_BATCHES or time.monotonic() - self._told >= WINDOW_SECONDS:
@@ -130,7 +130,7 @@ class Reporter:
         if self.policy == "skip":
             self.progress.skipped += 1
         if self._non_finite <= _NAMED:
-            done = "the batch is skipped" if self.policy == "skip" else "training goes on with it"
+            done = "the batch is skipped" if self.policy == "skip" else "training continues with it"
             more = "; further ones are only counted" if self._non_finite == _NAMED else ""
             _log.warning("The training loss is %s: %s%s.", where, done, more)
 

@@ -41,8 +41,8 @@ class FileMetricLogger:
                 directory = RunDirectory(event.directory)
                 go_back(directory, event.position)
                 metrics = [info.name for info in event.metrics.get(Split.TRAIN, ())]
-                for told in lacking(directory, event.position, metrics):
-                    _log.warning("%s", printable(told))
+                for warning in lacking(directory, event.position, metrics):
+                    _log.warning("%s", printable(warning))
                 self._files = MetricFiles(directory.metric, directory.path)
             case Evaluating():
                 self.close()

@@ -1,4 +1,4 @@
-"""What a metric logger is: it is told what happened, and writes down the metrics of it."""
+"""What a metric logger is: it receives the events of a run, and records the metrics in them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["MetricLogger"]
 
 @runtime_checkable
 class MetricLogger(Protocol):
-    """Writes readings down, wherever they are wanted. It sees every event of a run, `Started` first.
+    """Records readings, wherever they are wanted. It receives every event of a run, `Started` first.
 
-    What it raises stops the run: `fit` raises it, and all listeners are closed. A logger of one's own is a class with
-    these three methods; that of a run that goes on is told in `Started` from where, and what was before.
+    What it raises stops the run: `fit` raises it, and all listeners are closed. A logger of the user's is a class with
+    these three methods; in a resumed run `Started` says from where, and what was before.
 
     >>> from multilearn.events import SplitEnded
     >>> class Table:
@@ -27,7 +27,7 @@ class MetricLogger(Protocol):
     >>> isinstance(Table(), MetricLogger)
     True
 
-    It is given to `LearnerBuilder.metric_loggers(FileMetricLogger(), Table())`: several are told one after the other.
+    It is given to `LearnerBuilder.metric_loggers(FileMetricLogger(), Table())`: all receive each event, in this order.
     """
 
     def log(self, event: Event) -> None:

@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 class R2:
     """1 - sum of (target - prediction)^2 / sum of (target - mean target)^2, as `sklearn.metrics.r2_score`.
 
-    The last axis of (batch, ..., outputs) are the outputs: the value is the mean over them of each one's own.
+    The last axis of (batch, ..., outputs) are the outputs: the value is the mean of the values of all of them.
     Where all targets are equal it is 1 if all predictions are right, else 0. NaN for fewer than two items.
     Items of weight zero (padding) are not counted, all others alike. Needs a `RegressionOutput`.
     """

@@ -120,7 +120,7 @@ class EvalEngine(Protocol):
         ...
 
     def restore(self, model: Record) -> None:
-        """Go on with the part `model` of a record, checked before anything is touched: raises `RecordMismatch`."""
+        """Restore the part `model` of a record, checked before anything is touched: raises `RecordMismatch`."""
         ...
 
     def verify(self) -> None:
@@ -147,7 +147,7 @@ class EngineOptions:
     `skip_non_finite`: a batch whose loss or gradients are not finite changes nothing but random streams, decided on the
     device; a window of nothing else makes no update. An optimizer that scales the loss judges gradients itself.
     `capture`: False runs the steps eagerly, as they are written, for debugging. `compile`: a compiler besides, where it
-    is one of this framework; others leave it aside. `passes`: whether captured graphs may be rearranged.
+    is one of this framework; others ignore it. `passes`: whether captured graphs may be rearranged.
     `shared`: other engines train parts of the same models, in turn with this one: every step leaves what it did in the
     model objects and begins with what is there. For custom loops.
     """

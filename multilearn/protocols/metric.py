@@ -103,7 +103,7 @@ class Moment:
 
 @runtime_checkable
 class HostMetric(Protocol):
-    """A metric of the machine or of the loop: it is told of moments, and never sees a tensor.
+    """A metric of the machine or of the loop: it is called at moments, and never sees a tensor.
 
     `name`, `unit` and `numeric` as in a `Metric`. Where there is nothing to be measured its values are `UNAVAILABLE`.
     One that two equal runs do not agree about has `repeatable = False`: `multilearn compare` leaves it out.
@@ -118,7 +118,7 @@ class HostMetric(Protocol):
 
     def observer(self) -> Callable[[Moment], Measured]:
         """Made once for each split of a run, as it begins; called once per batch on the training thread, so it must
-        be quick. What it remembers is its own affair."""
+        be quick. What it remembers is not saved."""
         ...
 
     def merge(self, state: State | None, measured: Measured) -> State:
@@ -151,11 +151,11 @@ def entry_of(metric: AnyMetric, state: State) -> Entry:
 
 def _no_number(metric: AnyMetric, rule: str, received: object) -> ConfigurationError:
     shape = getattr(received, "shape", None)
-    told = type(received).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
+    what = type(received).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
     remedy = "Return Entry(float(value)) from its method entry."
-    return ConfigurationError(f"The metric {metric.name}: {rule}.", received=told, remedy=remedy)
+    return ConfigurationError(f"The metric {metric.name}: {rule}.", received=what, remedy=remedy)
 
 
 def of_device(metrics: Iterable[AnyMetric]) -> tuple[Metric, ...]:
-    """Those that are measured inside the step: what an engine is told of."""
+    """Those that are measured inside the step: those that an engine gets."""
     return tuple(metric for metric in metrics if not isinstance(metric, HostMetric))

@@ -19,9 +19,9 @@ def beginning(started: Started) -> str:
     if position.batch is not None:
         total = started.batches.get(Split.TRAIN)
         batches = f"{position.batch} of {total}" if total else f"{position.batch}"
-        return f"going on in epoch {position.epoch} of {epochs}, after {batches} batches, {where}"
+        return f"resuming in epoch {position.epoch} of {epochs}, after {batches} batches, {where}"
     if position.finished_epochs:
-        return f"going on with epoch {position.finished_epochs + 1} of {epochs}, {where}"
+        return f"resuming with epoch {position.finished_epochs + 1} of {epochs}, {where}"
     return f"training for {_epochs(epochs)}, {where}"
 
 

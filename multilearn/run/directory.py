@@ -24,11 +24,11 @@ from multilearn.storage.refusals import is_full, refused, storing
 __all__ = [
     "begin",
     "bring_along",
+    "claim_directory",
     "refuse_existing_run",
     "refuse_unusable",
     "refuse_unwritable",
     "rewind",
-    "taken",
 ]
 
 
@@ -84,7 +84,7 @@ def refuse_unusable(run: RunDirectory, *, saves: bool, logs: bool) -> None:
 
 
 @contextmanager
-def taken(run: RunDirectory) -> Iterator[None]:
+def claim_directory(run: RunDirectory) -> Iterator[None]:
     """Make the directory and hold its lock. Raises `DirectoryError` where that is not possible, `StorageError` where
     the disk is full.
     """

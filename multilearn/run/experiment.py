@@ -78,8 +78,8 @@ class Session:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The content of experiment.json. `builder` is the table of what was declared, `not_data` what else the builder was
-    told, in words; `weights` are the hashes of the initial ones."""
+    """The content of experiment.json. `builder` is the table of what was declared, `not_data` what else is in the
+    builder, in words; `weights` are the hashes of the initial ones."""
 
     seed: int
     builder: Mapping[str, Any]

@@ -82,7 +82,7 @@ class ResumePoint:
 
 @dataclass(frozen=True)
 class Located:
-    """A checkpoint of a folder, None where none is intact; `notes` is what is to be said aloud."""
+    """A checkpoint of a folder, None where none is intact; `notes` are warnings for the user."""
 
     folder: CheckpointFolder
     position: Position | None
@@ -219,7 +219,7 @@ def _moved_from(path: Path, folder: CheckpointFolder) -> tuple[CheckpointFolder,
         raise DirectoryError(
             "The last session of a run must say from which checkpoint of which run it went on.",
             received=f"{RunDirectory(path).experiment} with resumed_from {str(moved)[:_SHOWN]}: {error}",
-            remedy="Restore the file, or begin anew with LearnerBuilder(directory, overwrite=True).",
+            remedy="Restore the file, or start over with LearnerBuilder(directory, overwrite=True).",
         ) from error
     other = replace(folder, path=origin.checkpoints)
     found = position in other.positions() and other.problem(position) is None

@@ -124,7 +124,7 @@ def put_back_on_error(scheduler: LRScheduler, store: MetricStore) -> Iterator[No
 
 @contextmanager
 def put_back_afterwards() -> Iterator[None]:
-    """What is drawn while it lasts moves nobody else's global streams."""
+    """Restores the global random streams at its end."""
     streams = GlobalStreams.now()
     try:
         yield
@@ -144,7 +144,7 @@ def _differences(record: Record, plan: TrainingPlan) -> list[str]:
     found = []
     seed, horizon = record["seed"], record["scheduler"]["horizon"]
     if seed != plan.seed and seeds.origin() != "drawn":
-        found.append(f"The run goes on with its own seed, {seed}, and not with {plan.seed}.")
+        found.append(f"The run keeps the seed that it was started with, {seed}; {plan.seed} is ignored.")
     if horizon != plan.horizon:
         found.append(
             f"The learning-rate schedule now spans {plan.horizon} updates, and spanned {horizon} before: "

@@ -10,7 +10,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.history import History
 from multilearn.protocols import LRScheduler, Record
 
-__all__ = ["Observing", "Pure", "Spanning", "own", "spanned"]
+__all__ = ["Observing", "Pure", "Spanning", "private_copy", "spanned"]
 
 
 @runtime_checkable
@@ -50,7 +50,7 @@ class Pure:
         """Nothing to restore."""
 
 
-def own(scheduler: LRScheduler) -> LRScheduler:
+def private_copy(scheduler: LRScheduler) -> LRScheduler:
     """The scheduler for one learner: a copy where it remembers something, so that no other one shares its memory."""
     remembers = isinstance(scheduler, Observing) or bool(scheduler.state())
     return copy.deepcopy(scheduler) if remembers else scheduler

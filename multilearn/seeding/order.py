@@ -24,12 +24,12 @@ def permutation(items: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[n
 
 
 def item_stream(seed: int, epoch: int, item: int) -> np.random.Generator:
-    """The random numbers of one item in one epoch, whoever draws them."""
+    """The random numbers of one item in one epoch, in whichever process they are drawn."""
     return np.random.Generator(_philox(seed, epoch, item, _OF_ITEMS))
 
 
 def derived_seed(seed: int, epoch: int, number: int = 0) -> int:
-    """A seed for somebody else's generator, below 2**63."""
+    """A seed for a generator of another library, below 2**63."""
     return int(_philox(seed, epoch, number, _OF_SEEDS).random_raw()) >> 1
 
 

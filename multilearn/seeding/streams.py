@@ -1,4 +1,4 @@
-"""The global random streams: Python's, numpy's and, where somebody has loaded it, torch's on the CPU."""
+"""The global random streams: Python's, numpy's and, if it is loaded, torch's on the CPU."""
 
 from __future__ import annotations
 

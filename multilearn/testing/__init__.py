@@ -1,4 +1,4 @@
-"""A pytest plugin that holds a model of one's own to the promise: one experiment, on every framework.
+"""A pytest plugin that checks the promise on the user's model: one experiment, on every framework.
 
 In `conftest.py` (loaded in every test suite there is, it would choose a framework for Keras in all of them):
 

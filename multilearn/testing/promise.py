@@ -84,7 +84,7 @@ class Identical:
             raise AssertionError(steps_report.as_text(compared))
 
     def resumes(self, train: Train, *, seed: int = 1) -> None:
-        """Expect a run that is stopped in the middle and gone on with to end as if it never had been, bit for bit."""
+        """Expect a run that is stopped in the middle and resumed to end as one that was not, bit for bit."""
         folder = self._of("resumes", train, seed)
         for name in self.backends:
             whole = replace(self._request(train, seed, folder / name / "whole"), saves=True)
@@ -93,12 +93,12 @@ class Identical:
             self._trained(replace(halved, resumes=True), name)
             if differing := list(_differing(Path(whole.directory), Path(halved.directory))):
                 raise AssertionError(
-                    f"On {name} a run that was stopped and gone on with ended otherwise than the whole one, in "
+                    f"On {name} a run that was stopped and resumed differs from the one that was not, in "
                     f"{', '.join(differing)}"
                 )
 
     def moves(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
-        """Expect a run begun on each framework, and gone on with on the next, to have the curve of a whole one."""
+        """Expect a run begun on each framework, and resumed on the next, to have the curve of an uninterrupted one."""
         from multilearn.commands.compare import comparison
 
         if len(self.backends) < 2:

@@ -19,8 +19,8 @@ __all__ = ["Answer", "Request", "place_of"]
 class Request:
     """Train what the function at `file`, `module`, `name` says, in `directory`.
 
-    `search`: where imports are looked for. `saves`: with checkpoints; `resumes`: go on from the latest of them.
-    `stop_after`: how often the loop may ask whether to stop before it is told to; None for never.
+    `search`: where imports are looked for. `saves`: with checkpoints; `resumes`: from the latest of them.
+    `stop_after`: how often the loop may ask whether to stop before the answer is yes; None for never.
     """
 
     file: str

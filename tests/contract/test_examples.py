@@ -135,7 +135,7 @@ def test_the_digits_are_trained_on_and_told_of_in_calm_lines(digits: tuple[Path,
 
 def test_the_digits_go_on_from_the_latest_checkpoint(digits: tuple[Path, str, str]) -> None:
     directory, _, second = digits
-    assert second.startswith(f"going on with epoch 3 of 3, in runs/{directory.name}\nepoch 3/3 ")
+    assert second.startswith(f"resuming with epoch 3 of 3, in runs/{directory.name}\nepoch 3/3 ")
     assert sorted(folder.name for folder in (directory / "train").iterdir()) == ["epoch-1", "epoch-2", "epoch-3"]
     sessions = json.loads((directory / "experiment.json").read_text())["sessions"]
     assert [session["backend"] for session in sessions] == [backend.chosen()] * 2

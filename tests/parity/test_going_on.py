@@ -122,7 +122,7 @@ def test_two_epochs_and_two_more_are_four_bit_for_bit(
     folder, said = again
     expect_equal_runs(folder / backend, runs / f"digits-{backend}")
     assert "What came after 2 is given up: checkpoint 3, epoch 3." in said[backend].said
-    assert "going on with epoch 3 of 4" in said[backend].said
+    assert "resuming with epoch 3 of 4" in said[backend].said
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -19,8 +19,8 @@ __all__ = ["Fixed"]
 _VARIABLE = "Keep what changes in a keras.Variable, which steps read, or train with .engine(capture=False)."
 _ADAPT = "Adapt the layer before the model is trained."
 _RESTART = (
-    "End the run, and go on with another learner: change the model, take the weights over with load_weights, and build "
-    "with an optimizer of its own."
+    "End the run and start another: change the model, load the weights with load_weights, and build a new "
+    "learner with a new optimizer."
 )
 _STOP = "Ask an Interrupter for it, or give the builder .early_stopping(rule)."
 _SCHEDULER = "Give build the schedule: it is asked for the learning rate before every update."

@@ -16,7 +16,7 @@ from multilearn.protocols import ArrayOps, Output, Tensor
 __all__ = ["FORMS", "Compared", "is_of_keras", "measured_inputs"]
 
 FORMS = ("ids", "one_hot")
-"""How the class of an item is told."""
+"""How the class of an item is given."""
 
 _NEUTRAL = ("Mean", "MeanMetricWrapper", "Metric", "Reduction", "Sum")
 """Classes of Keras that say nothing of what they compare."""

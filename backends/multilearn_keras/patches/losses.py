@@ -52,7 +52,7 @@ def install() -> None:
 
 
 def _of_the_output(original: Function) -> Function:
-    """TensorFlow's, of a tensor that no activation can be told from."""
+    """TensorFlow's, of a tensor from which no activation can be recognised."""
     import tensorflow as tf
 
     @functools.wraps(original)

@@ -38,7 +38,7 @@ def refuse_overridden(model: Any, predicting: bool = False) -> None:
 
 
 def asked_by(task: Any) -> Asked:
-    """What `compile` was told, of a model or of that of a task, which has a loss and metrics of its own.
+    """What was passed to `compile`, of a model or of that of a task, which has a loss and metrics of its own.
 
     Raises `ConfigurationError` for metrics that cannot be measured.
     """

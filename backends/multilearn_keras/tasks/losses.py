@@ -33,7 +33,7 @@ _OPS = KerasOps()
 
 
 def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
-    """The Keras loss that an object, a name or a function stands for; a name or a function is told `from_logits`.
+    """The Keras loss that an object, a name or a function stands for; a name or a function gets `from_logits`.
 
     Raises `ConfigurationError` for what Keras does not know as a loss, and where it is not reduced to one number.
     """

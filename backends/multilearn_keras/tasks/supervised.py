@@ -47,7 +47,7 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
 
 
 def agreeing(loss: Any, default: type[keras.losses.Loss], model: keras.Model, from_logits: bool) -> keras.losses.Loss:
-    """The loss of a task that is told whether its model outputs logits.
+    """The loss of a task that states whether its model outputs logits.
 
     Raises `ConfigurationError` where the loss says otherwise, or the model ends in a softmax or sigmoid all the same.
     """

@@ -35,7 +35,7 @@ class Streamed:
     `opened(epoch)` is a way through it, and None where there is no more, for which `again` is False. `owned`: it is
     closed in the end. `repeatable`: another process gets the same batches. `shuffles`: whether it is known to.
 
-    Whoever takes only the first batch of an epoch has looked at it: the next one to ask for this epoch gets it too.
+    Taking only the first batch of an epoch is a look at it: the next iteration over this epoch yields it too.
     """
 
     def __init__(

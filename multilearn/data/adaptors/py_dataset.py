@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from multilearn.data.arrays import fresh
-from multilearn.data.prefetch import Crew
+from multilearn.data.prefetch import Prefetcher
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 from multilearn.seeding.streams import seeded_globals
@@ -53,8 +53,8 @@ class PyDatasetBatches:
             self._dataset.on_epoch_begin()
         numbers = range(start, len(self))
         if self._dataset.workers > 1:
-            with closing(Crew(self._batch, self._dataset.workers)) as crew:
-                yield from crew.ordered(numbers, self._dataset.max_queue_size)
+            with closing(Prefetcher(self._batch, self._dataset.workers)) as prefetcher:
+                yield from prefetcher.in_order(numbers, self._dataset.max_queue_size)
         else:
             for number in numbers:
                 with seeded_globals(seed, epoch, number + 1):

@@ -1,4 +1,4 @@
-"""The state of somebody else's loader as text: plain data comes back as it was, and nothing else is taken."""
+"""The state of another library's loader as text: plain data is restored as it was, anything else is refused."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def tf_batches(dataset: Any) -> Streamed:
 
 
 class _Ways:
-    """The ways through a dataset: each iterator that is made moves the seeds of a shuffle on, whoever makes it."""
+    """The iterations over a dataset: each iterator that is made, by anyone, advances the seeds of its shuffles."""
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset

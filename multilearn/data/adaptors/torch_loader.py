@@ -100,7 +100,7 @@ class TorchBatches:
 
 
 class _OfBatch(list[Any]):
-    """The indices of a batch. Whoever goes through them to load it, a worker process too, begins with its seed."""
+    """The indices of a batch. Iterating over them, in a worker process too, first sets the seed of the batch."""
 
     def __init__(self, indices: list[Any], seed: int) -> None:
         super().__init__(indices)

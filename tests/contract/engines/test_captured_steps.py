@@ -30,8 +30,8 @@ UPDATES = 30
 @pytest.fixture(autouse=True)
 def captured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs from the first batch on."""
-    monkeypatch.setattr(capturing, "MET", 0)
-    monkeypatch.setattr(capturing, "OFTEN", 1 << 30)
+    monkeypatch.setattr(capturing, "MIN_SEEN", 0)
+    monkeypatch.setattr(capturing, "MIN_SHARE", 1 << 30)
 
 
 def ways(engine: Any) -> list[str]:
@@ -325,7 +325,7 @@ def test_a_ragged_batch_is_eager_until_it_came_often(monkeypatch: pytest.MonkeyP
     usual, ragged = batches(model, 1, size=6)[0], batches(model, 1, size=2)[0]
     engine = engine_of(Classification(model), optimizers.SGD(), usual)
     epoch = [usual] * 19 + [ragged]
-    for _ in range(capturing.SELDOM):
+    for _ in range(capturing.SEEN_IF_RARE):
         measured(engine, epoch)
     assert ways(engine) == ["graph", "counted"]
     measured(engine, epoch)

@@ -130,4 +130,4 @@ def test_ignored_it_goes_into_the_weights_and_the_run_goes_on(tmp_path: Path, ca
     assert np.isnan(np.frombuffer(toy.weights(learner), np.float32)).any()
     assert recorded.of(SplitEnded)
     assert recorded.events[-1].skipped == 0
-    assert "learning rate 0.1: training goes on with it." in caplog.text
+    assert "learning rate 0.1: training continues with it." in caplog.text

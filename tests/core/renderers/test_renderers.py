@@ -135,8 +135,8 @@ def test_a_pipe_gets_one_line_per_epoch_and_one_at_each_end() -> None:
     ("position", "line"),
     [
         (START, "training for 3 epochs, in runs/digits"),
-        (Position(1), "going on with epoch 2 of 3, in runs/digits"),
-        (Position(2, 4), "going on in epoch 2 of 3, after 4 of 10 batches, in runs/digits"),
+        (Position(1), "resuming with epoch 2 of 3, in runs/digits"),
+        (Position(2, 4), "resuming in epoch 2 of 3, after 4 of 10 batches, in runs/digits"),
         (Position(3), "nothing left to do: 3 epochs done, in runs/digits"),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_terminal_gets_one_block_with_everything(monkeypatch: pytest.MonkeyPat
         assert threading.active_count() == threads + 1  # the reader of the terminal is one
         renderer.render(Finished(Position(3)))
         renderer.close()
-    for part in ("going on with epoch 3 of 3", "epoch 3/3", "7/10", "batches/s", "left", "learning rate 0.001"):
+    for part in ("resuming with epoch 3 of 3", "epoch 3/3", "7/10", "batches/s", "left", "learning rate 0.001"):
         assert part in screen.text
     for part in ("87.50 %", "0.1250", "█▄▁", "completed 3 epochs"):
         assert part in screen.text.rpartition("train")[2]

@@ -442,7 +442,7 @@ def test_the_run_goes_on_with_its_own_seed_and_says_so(
     described = toy.builder(run, 4).with_checkpointing_strategy(ALL).checkpoint("latest")
     learner = described.build(toy.task(), Momentum(), ml.schedulers.Cosine(0.5, updates=4 * toy.BATCHES))
     learner.fit(toy.train_loader(), toy.valid_loader())
-    assert "goes on with its own seed, 7, and not with 99" in messages(caplog)
+    assert "keeps the seed that it was started with, 7; 99 is ignored" in messages(caplog)
     assert contents(run) == contents(finished(tmp_path / "whole"))
 
 

@@ -109,7 +109,7 @@ def test_a_run_that_is_stopped_and_gone_on_with_passes(outcome: str) -> None:
 @pytest.mark.parametrize(
     ("test", "said"),
     [
-        ("test_forgets", "ended otherwise than the whole one, in checkpoint/model-1.mpk.gz"),
+        ("test_forgets", "differs from the one that was not, in checkpoint/model-1.mpk.gz"),
         ("test_fails", "a fault of its own"),
         ("test_fits_nothing", "must fit a learner made from the builder"),
         ("test_ignores_the_interrupter", "must keep the builder's interrupter"),

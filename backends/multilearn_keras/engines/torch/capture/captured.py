@@ -23,11 +23,12 @@ from multilearn_keras.torch_tracing import CannotCapture, TooLarge, trace
 
 __all__ = ["Captured", "CapturedStep"]
 
-MET = 4
-SELDOM = 32
-OFTEN = 8
-"""A graph takes as long as 50 to 300 eager batches. It is made when as many as `MET` of a kind have come, and every
-`OFTEN`th batch is one of them; when as many as `SELDOM` have come of any other kind, such as the last of an epoch."""
+MIN_SEEN = 4
+SEEN_IF_RARE = 32
+MIN_SHARE = 8
+"""Making a graph takes as long as 50 to 300 eager batches. It is made once more than `MIN_SEEN` batches of a kind were
+seen and at least every `MIN_SHARE`th batch is of it; for a rarer kind, such as the last batch of an epoch, once more
+than `SEEN_IF_RARE` were seen."""
 TRIED = 3
 """So many batches of a kind are then run both ways."""
 GRAPHS = 64
@@ -130,9 +131,9 @@ class Captured:
         return next(iter(self._known.values()), None) is kind
 
     def _is_due(self, met: int) -> bool:
-        if met <= MET:
+        if met <= MIN_SEEN:
             return False
-        return met > SELDOM or OFTEN * met >= sum(kind.met for kind in self._known.values())
+        return met > SEEN_IF_RARE or MIN_SHARE * met >= sum(kind.met for kind in self._known.values())
 
     def _first_way(self) -> str:
         if sum(kind.way in _NEXT for kind in self._known.values()) >= GRAPHS:
