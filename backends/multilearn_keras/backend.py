@@ -125,14 +125,14 @@ def _task(model: Any) -> Any:
             refuse_overridden(model.model)
             return model
         raise ConfigurationError(
-            "A model comes as a task, or as a compiled Keras model.",
+            "The model must be given as a task, or as a compiled Keras model.",
             received=type(model).__name__,
             remedy="Write for instance Classification(model), from multilearn_keras.",
         )
     refuse_overridden(model)
     if not model.compiled:
         raise ConfigurationError(
-            "A bare model does not say what is minimised.",
+            "A model that is not compiled has no loss to minimise.",
             received=f"the {type(model).__name__} {model.name!r}, which is not compiled",
             remedy="Wrap it, for instance as Classification(model), or compile it with a loss.",
         )

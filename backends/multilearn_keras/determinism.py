@@ -55,7 +55,7 @@ def _settle_jax(deterministic: bool) -> None:
         if xla_bridge.backends_are_initialized() and has_gpu():
             os.environ["XLA_FLAGS"] = flags
             raise BackendError(
-                "JAX reads once what it does on a GPU, and has done so.",
+                "Determinism of JAX on a GPU must be set before JAX is first used.",
                 received="set_seed(..., deterministic=True) after JAX was used",
                 remedy=f'Call it before, or start the process with XLA_FLAGS="{_XLA}".',
             )

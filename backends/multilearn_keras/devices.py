@@ -71,7 +71,7 @@ def check_lives_on(variable: keras.Variable, device: str) -> None:
     found = _device_of(variable)
     if found != device:
         raise ConfigurationError(
-            f"The model must live on the device it is trained on, {device}.",
+            f"The model must be on the device that it is trained on, {device}.",
             received=f"a model on {found}",
             remedy=f"Make the model inside `with keras.device({device!r}):`.",
         )

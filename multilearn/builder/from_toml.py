@@ -80,7 +80,7 @@ def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> Decl
         table["file_checkpointer"] = kept
     if not_data:
         # shown at the line that calls the builder's method
-        warnings.warn(printable(f"Not in {path}, and to be added again: {', '.join(not_data)}"), stacklevel=3)
+        warnings.warn(printable(f"Not in {path}, and must be added again: {', '.join(not_data)}"), stacklevel=3)
     return _declaration(table, directory, str(path))
 
 
@@ -206,7 +206,9 @@ def _arguments(*known: str) -> _Reader:
     def read(key: str, arguments: Any) -> Iterator[Call]:
         refuse_unknown(_table(arguments, key), known, key)
         if key == "checkpoint" and "which" not in arguments:
-            raise ConfigurationError("checkpoint must say which.", received=repr(arguments), remedy='which = "latest".')
+            raise ConfigurationError(
+                "checkpoint must say which.", received=repr(arguments), remedy='Write which = "latest".'
+            )
         yield Call(key, named=arguments)
 
     return read

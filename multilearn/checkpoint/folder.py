@@ -246,5 +246,7 @@ def _check(position: Position, parts: Mapping[str, Record], drop: Collection[Pos
         )
     if position in drop:
         raise CheckpointError(
-            "A checkpoint is not dropped by its own save.", received=position, remedy="Drop others, or do not save it."
+            "Saving a checkpoint cannot drop that checkpoint.",
+            received=position,
+            remedy="Drop others, or do not save it.",
         )

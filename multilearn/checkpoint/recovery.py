@@ -95,7 +95,9 @@ def _facts(path: Path, part: str, position: Position, recorder: Recorder) -> Fil
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     said = {key: value for key, value in contents.metadata.items() if key not in RESERVED}
     if (said.get("part"), said.get("checkpoint")) != (part, str(position)):
-        raise RecordError("A record must be what its name says.", received=f"one that is {ascii(said)[:100]}")
+        raise RecordError(
+            "The content of a record must match its file name.", received=f"one that is {ascii(said)[:100]}"
+        )
     return FileFacts(size, recorder.write(NOWHERE, contents.item, said), digest)
 
 

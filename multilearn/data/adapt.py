@@ -78,7 +78,7 @@ def _require_arguments(loader: Loader) -> None:
         raise DataError(
             "A loader has the method iterate(seed, epoch, start), which returns the batches of an epoch.",
             received=f"{type(loader).__name__}.iterate{signature}",
-            remedy="Take these three arguments, or call the method otherwise and give what is iterated over.",
+            remedy="Take these three arguments, or rename the method and pass an iterable.",
         ) from error
 
 

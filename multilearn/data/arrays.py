@@ -84,7 +84,7 @@ def owned(batch: Any) -> Any:
 def _batch(batch: Any, of_leaf: Callable[[Any], Any]) -> Any:
     if batch is None:
         raise DataError(
-            "A batch is made of arrays.", received="None in place of a batch", remedy="Leave it out of the loader."
+            "A batch is made of arrays.", received="None in place of a batch", remedy="Have the loader skip it."
         )
     try:
         if isinstance(batch, list) and _holds_arrays(batch):

@@ -102,5 +102,5 @@ def _failed(what: str, where: str, error: Exception) -> DataError:
     return DataError(
         f"Every item must load: a loader could not {what} {where}.",
         received=f"{type(error).__name__}: {error}",
-        remedy="Look at that item of the data by itself.",
+        remedy="Load that item alone to see why.",
     )

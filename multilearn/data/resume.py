@@ -67,12 +67,12 @@ def go_to(loader: Loader, place: Any, position: Position, *, trained: bool = Fal
     stateful = isinstance(loader, StatefulLoader) and _goes_on_inside(loader)
     if position.batch is not None and not trained and (not _goes_on_inside(loader) or (stateful and place is None)):
         raise ConfigurationError(
-            "To go on inside an epoch, the training loader must be able to begin there.",
+            "To resume inside an epoch, the training loader must be able to start there.",
             received=f"the checkpoint {position}, and a loader that cannot"
             if not stateful
             else f"the checkpoint {position}, which has no state of a loader",
-            remedy="Go on from the end of an epoch: .checkpoint(number). A DataLoader, a list of batches and what has "
-            "a state_dict can go on anywhere.",
+            remedy="Resume from the end of an epoch: .checkpoint(number). A DataLoader, a list of batches and what has "
+            "a state_dict can be resumed anywhere.",
         )
     if isinstance(loader, StatefulLoader) and place is not None and stateful:
         loader.restore(from_record(place))

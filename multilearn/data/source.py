@@ -119,7 +119,7 @@ def _refuse_batches(data: Any) -> None:
         raise DataError(
             "A DataLoader makes batches of arrays, or of the items of a dataset with __len__ and __getitem__.",
             received=type(data).__name__,
-            remedy="Give what already yields batches to fit itself.",
+            remedy="Pass an iterable that already yields batches to fit directly.",
         )
 
 

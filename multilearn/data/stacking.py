@@ -69,8 +69,8 @@ class _Stack(ABC):
     def unlike(self, place: int, expected: str) -> DataError:
         return DataError(
             f"Items of one batch must be alike to be stacked: item {self.indices[0]} has {expected} in {self.path}.",
-            received=f"item {self.indices[place]}, which has not",
-            remedy="Bring them to one form with transform=, for instance by padding.",
+            received=f"item {self.indices[place]}, which does not",
+            remedy="Make them alike with transform=, for instance by padding.",
         )
 
 

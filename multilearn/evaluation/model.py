@@ -61,7 +61,9 @@ def opened(model: Any, data: Any, options: EngineOptions, source: WeightsSource 
     loader, seed = as_loader(data, "test"), seeds.current()
     example = first_example(loader, seed)
     if example is None:
-        raise DataError("The test loader must have at least one batch.", received="none", remedy="Look at the data.")
+        raise DataError(
+            "The test loader must have at least one batch.", received="none", remedy="Check the length of the data."
+        )
     engine = backends.load().eval_engine(model, (example,), options)
     try:
         position = None if source is None or source.which is None else _restored(engine, source, Resume(source.which))

@@ -109,8 +109,8 @@ def require_name(name: str, of: str) -> None:
     except UnicodeEncodeError as error:
         raise ConfigurationError(
             f"The name of the {of} must be a text that can be written.",
-            received=f"{name[:40]!a}, with half of a surrogate pair",
-            remedy="Leave that out.",
+            received=f"{name[:40]!a}, with an unpaired surrogate",
+            remedy="Remove it.",
         ) from error
     if len(file_name(name)) > _LONGEST:
         raise ConfigurationError(

@@ -51,7 +51,9 @@ class Interrupter:
         """
         if not isinstance(reason, str) or not reason.strip():
             raise ConfigurationError(
-                "A run is stopped for a reason, in words.", received=repr(reason), remedy="Say for instance 'enough'."
+                "The reason for stopping a run must be a text.",
+                received=repr(reason),
+                remedy="Write for instance 'enough'.",
             )
         if self.reason is None:
             self._reason = reason

@@ -108,7 +108,7 @@ class Learner:
             raise ConfigurationError(
                 "A learner is fitted once.",
                 received="a second fit",
-                remedy='Build another, with .checkpoint("latest") to go on from where this one ended.',
+                remedy='Build another, with .checkpoint("latest") to resume from where this one ended.',
             )
         renderer = self._settings.renderer or CliRenderer()
         return renderer.host(lambda: self._fit(train, valid, renderer))

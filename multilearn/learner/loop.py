@@ -140,7 +140,7 @@ class Loop:
             raise DataError(
                 "The training loader must have at least one batch in every epoch.",
                 received=f"none in epoch {epoch}",
-                remedy="Give one that can be gone through again, such as a DataLoader.",
+                remedy="Give one that can be iterated again, such as a DataLoader.",
             )
         if in_window:
             self.engine.apply(rate)

@@ -46,7 +46,7 @@ class RuleWatch:
             return
         self._ask(rule, position.finished_epochs)
         if self.interrupter.reason is not None:
-            _log.warning("Nothing is trained: the rule of early stopping holds already, %s.", self.interrupter.reason)
+            _log.warning("Nothing is trained: the rule of early stopping already applies, %s.", self.interrupter.reason)
 
     def time(self) -> None:
         """Ask for the stop when the time limit is over: it does not wait for the end of an epoch."""

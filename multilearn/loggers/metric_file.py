@@ -143,7 +143,7 @@ def _malformed(path: str | os.PathLike[str], number: int, fault: str, line: byte
     return RecordError(
         f"{rule} {path} line {number}: {fault[:_SHOWN]}.",
         received=ascii(line[:_SHOWN].decode(errors="replace")),
-        remedy="Take the line out, or go on from a checkpoint of an earlier epoch.",
+        remedy="Take the line out, or resume from a checkpoint of an earlier epoch.",
     )
 
 

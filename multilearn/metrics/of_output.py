@@ -65,7 +65,7 @@ class OfOutput:
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         if not isinstance(output, SeveralOutputs):
             raise ConfigurationError(
-                f"The metric {self.name} needs a task that hands over several outputs by name.",
+                f"The metric {self.name} needs a task that returns several outputs by name.",
                 received=type(output).__name__,
                 remedy=f"Register {self.metric.name} itself.",
             )

@@ -219,6 +219,6 @@ def _checked(extent: Mapping[str, Any]) -> tuple[int, str]:
         raise RecordError(
             "The record of the schedule must say how much of the history counts.",
             received=repr(dict(extent))[:100],
-            remedy="Go on from another checkpoint.",
+            remedy="Resume from another checkpoint.",
         )
     return size, sha256

@@ -57,7 +57,7 @@ def from_record(record: Any) -> Any:
         return _from_record(record)
     except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         raise RecordError(
-            "The state of an object must be what this version wrote.",
+            "The state of an object must be as this version writes it.",
             received=f"{type(error).__name__}: {str(error)[:100]}",
             remedy="Use another checkpoint.",
         ) from error

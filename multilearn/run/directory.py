@@ -40,7 +40,7 @@ def refuse_existing_run(path: Path) -> None:
     raise DirectoryError(
         "A directory holds one run.",
         received=f"{path}, which holds one that {_ending(sessions)}",
-        remedy='Go on from it with .checkpoint("latest"), replace it with LearnerBuilder(directory, overwrite=True), '
+        remedy='Resume it with .checkpoint("latest"), replace it with LearnerBuilder(directory, overwrite=True), '
         "or use another directory.",
     )
 

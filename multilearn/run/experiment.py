@@ -150,7 +150,7 @@ def _number(value: object) -> object:
     if is_number(number := as_number(value)):
         return number
     raise ConfigurationError(
-        "What experiment.json says of a run is numbers, text, lists and maps.",
+        "experiment.json holds numbers, text, lists and maps.",
         received=f"{type(value).__name__}: {str(value)[:100]}",
         remedy="Have the backend, the loader or the metric that says it return such data.",
     )

@@ -38,7 +38,7 @@ def _of_experiment(path: Path) -> Iterator[str]:
         return
     try:
         if not isinstance(read_document(path).get("sessions"), list):
-            raise ValueError("it tells of no sessions")
+            raise ValueError("it lists no sessions")
     except ValueError as error:
         yield f"{path} is damaged ({error}): what it said of earlier sessions is lost."
 

@@ -38,7 +38,7 @@ def refuse_obstacles(run: RunDirectory) -> None:
 def unknown_path(path: Path, error: OSError | ValueError) -> DirectoryError:
     """The error for a path that the system does not take: too long, a circle of links, with a zero byte in it."""
     return DirectoryError(
-        "The directory of a run must have a path that leads somewhere.",
+        "The directory of a run must have a path that can be resolved.",
         received=f"{_clipped(str(path))}: {getattr(error, 'strerror', None) or error}",
         remedy="Use another directory.",
     )

@@ -63,7 +63,7 @@ def _reading() -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RecordError(
-            "The record of the schedule must hold what this version wrote.",
+            "The record of the schedule must be as this version writes it.",
             received=f"{type(error).__name__}: {error}",
             remedy="Use another checkpoint.",
         ) from error

@@ -53,7 +53,7 @@ def restore_best(
         left.discard(epoch)
         gone.append(epoch)
     nothing = f"{monitor.metric} of {monitor.split} has no best epoch"
-    _log.warning("The last weights stay: %s%s.", nothing if not gone else "the best are gone", _without(gone))
+    _log.warning("The last weights are kept: %s%s.", nothing if not gone else "the best are gone", _without(gone))
     return None
 
 

@@ -122,7 +122,7 @@ def _found(resume: Resume, path: Path, recorder: Recorder | None, epochs: int, e
         raise ConfigurationError(
             "num_epochs is the total number of epochs, and more than that are already done.",
             received=f"num_epochs({epochs}) and the checkpoint {position}",
-            remedy=f"Ask for {position.epoch} or more, or go on from an earlier checkpoint.",
+            remedy=f"Ask for {position.epoch} or more, or resume from an earlier checkpoint.",
         )
     limits = limits_of(engine)
     found = read(located.folder, position, limits)
@@ -170,9 +170,9 @@ def read(folder: CheckpointFolder, position: Position, limits: Mapping[str, int]
     parts = folder.read(position, limits)
     if missing := {"model", "optim", "scheduler"} - parts.keys():
         raise RecordError(
-            "A checkpoint to go on from must have its three parts.",
+            "A checkpoint to resume from must have its three parts.",
             received=f"checkpoint {position} in {folder.path} without {', '.join(sorted(missing))}",
-            remedy="Go on from another one.",
+            remedy="Resume from another one.",
         )
     return parts
 
@@ -217,7 +217,7 @@ def _moved_from(path: Path, folder: CheckpointFolder) -> tuple[CheckpointFolder,
         refuse_obstacles(origin)
     except ConfigurationError as error:
         raise DirectoryError(
-            "The last session of a run must say from which checkpoint of which run it went on.",
+            "The last session of a run must say which checkpoint of which run it resumed.",
             received=f"{RunDirectory(path).experiment} with resumed_from {str(moved)[:_SHOWN]}: {error}",
             remedy="Restore the file, or start over with LearnerBuilder(directory, overwrite=True).",
         ) from error

@@ -34,7 +34,7 @@ def walk(backend: Any, subject: Subject, example: Example, lr: float, device: st
     """Write what the backend sees on the way. Raises `BackendError` for a backend that cannot take a step apart."""
     if not isinstance(backend, Walker):
         raise BackendError(
-            "diff-step needs a backend that can take a step apart.",
+            "diff-step needs a backend that can trace a step.",
             received=f"{getattr(backend, 'name', backend)}, which has no method walk",
             remedy="Use torch, tensorflow or jax.",
         )

@@ -103,9 +103,9 @@ def restore_schedule(
         return int(record["seed"]), _differences(record, plan)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise RecordError(
-            "The record of the schedule must hold what this version wrote.",
+            "The record of the schedule must be as this version writes it.",
             received=f"{type(error).__name__}: {error}",
-            remedy="Go on from another checkpoint.",
+            remedy="Resume from another checkpoint.",
         ) from error
 
 

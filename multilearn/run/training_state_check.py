@@ -92,9 +92,9 @@ def _need(where: str, value: Any, holds: _Check) -> None:
 
 def _refused(received: str) -> RecordError:
     return RecordError(
-        "The record of the schedule must hold what this version wrote.",
+        "The record of the schedule must be as this version writes it.",
         received=received[:400],
-        remedy="Go on from another checkpoint.",
+        remedy="Resume from another checkpoint.",
     )
 
 

@@ -187,7 +187,7 @@ class Sequential(Composition):
         left = updates - self._before_last
         if left < 1:
             raise ConfigurationError(
-                "The schedules before the last one must leave something of the run to it.",
+                "The schedules before the last one must leave updates of the run to it.",
                 received=f"{self._before_last} updates before it, and a run of {updates}",
                 remedy="Make them shorter, or give the last one its own horizon: updates=...",
             )

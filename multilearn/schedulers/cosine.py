@@ -135,7 +135,7 @@ class OneCycle(Pure):
         flag("three_phases of OneCycle", self.three_phases, "Leave it out for two phases.")
         if self.three_phases and self.warmup >= 0.5:
             raise ConfigurationError(
-                "Rising and coming down again, of one length each, must leave something of the run.",
+                "Rising and falling, of the same length, must leave updates for the third phase.",
                 received=f"three_phases=True, warmup={self.warmup}",
                 remedy="Write a warmup below 0.5.",
             )

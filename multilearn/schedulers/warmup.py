@@ -59,7 +59,7 @@ class Warmup(Composition):
             return self
         if updates <= self.updates:
             raise ConfigurationError(
-                "A warm-up must leave something of the run to the schedule after it.",
+                "A warm-up must leave updates of the run to the schedule after it.",
                 received=f"a warm-up of {self.updates} updates, and a run of {updates}",
                 remedy="Make the warm-up shorter, or give the schedule its own horizon: updates=...",
             )

@@ -67,7 +67,8 @@ def _is_locked(descriptor: int, path: Path) -> bool:
         if error.errno not in _NO_LOCKS:
             raise _explained(path, error) from error
         _log.warning(
-            "Nothing keeps a second writer away: the file system of %s knows no locks.", printable(str(path.parent))
+            "A second writer cannot be kept out: the file system of %s does not support locks.",
+            printable(str(path.parent)),
         )
         return False
     return True
@@ -81,7 +82,7 @@ def _explained(path: Path, error: OSError) -> DirectoryError:
             remedy="Look at the disk, or use another directory.",
         )
     return DirectoryError(
-        "A directory takes one writer at a time.",
+        "A directory can have only one writer at a time.",
         received=f"{path.parent}, which another process is writing to",
         remedy="Wait for it to end, or use another directory.",
     )

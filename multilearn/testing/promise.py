@@ -60,7 +60,7 @@ class Identical:
             self._alone("run", folder)
         result = comparison.compare(found, tolerance)
         if not result.same:
-            raise AssertionError(_told(result))
+            raise AssertionError(_as_text(result))
 
     def steps(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
         """Expect the same first step everywhere, layer by layer, gradient by gradient: see `multilearn diff-step`."""
@@ -113,7 +113,7 @@ class Identical:
             self._trained(replace(moved, resumes=True), following)
             result = comparison.compare([Path(whole.directory), Path(moved.directory)], tolerance)
             if not result.same:
-                raise AssertionError(_told(result))
+                raise AssertionError(_as_text(result))
 
     def _of(self, check: str, train: Train, seed: int) -> Path:
         """The folder of one check, without what was left of this one's frameworks."""
@@ -158,7 +158,7 @@ class Identical:
         return files[1]
 
 
-def _told(result: Any) -> str:
+def _as_text(result: Any) -> str:
     from multilearn.commands import text as blocks
     from multilearn.commands.compare import report as comparison_report
 

@@ -28,8 +28,9 @@ class EagerSteps:
         if kind not in self._warned:
             self._warned.add(kind)
             _log.warning(
-                "Steps of %s run eagerly, which is right but slower: task or model look at a value while the step is "
-                "traced (%s: %s). To have them compiled, write keras.ops.where or keras.ops.cond in place of if.",
+                "Steps of %s run eagerly, which is correct but slower: the task or the model reads a value "
+                "while the step is traced (%s: %s). To have them compiled, write keras.ops.where or keras.ops.cond in "
+                "place of if.",
                 kind,
                 type(reason).__name__,
                 str(reason).strip().splitlines()[0].split(". ")[0].rstrip(".")[:200],

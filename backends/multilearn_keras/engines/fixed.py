@@ -94,7 +94,7 @@ class Fixed:
 
 def _changed(what: str, before: str, now: str, remedy: str) -> ConfigurationError:
     return ConfigurationError(
-        "Steps are made for the model as it is when training begins, and would not see the change.",
+        "The model must not be changed during training: steps are made for it as it is at the beginning.",
         received=f"{what}, changed from {before} to {now}",
         remedy=remedy,
     )

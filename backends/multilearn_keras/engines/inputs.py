@@ -64,7 +64,7 @@ def require_items(batch: Batch) -> None:
         raise DataError(
             "A batch that is trained on or evaluated must have at least one item.",
             received=f"a batch with arrays of shape {', '.join(map(str, shapes))}",
-            remedy="Have the loader skip it, as by `if len(x): yield x, y`; what filters items may leave none.",
+            remedy="Have the loader skip it, as by `if len(x): yield x, y`; filtering items may leave none.",
         )
 
 

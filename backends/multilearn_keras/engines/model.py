@@ -169,7 +169,7 @@ class OpenedModel:
             shapes = keras.tree.map_structure(lambda a: tuple(a.shape), x)
             raise DataError(
                 "The model must accept the inputs of the first batch.",
-                received=f"inputs of shape {shapes}, and the model said: {_said(error)}",
+                received=f"inputs of shape {shapes}, and the model raised: {_said(error)}",
                 remedy=_SEVERAL if len(getattr(self._model, "inputs", None) or ()) > 1 else _ONE,
             ) from error
 

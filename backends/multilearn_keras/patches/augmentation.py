@@ -67,7 +67,7 @@ def _affine(original: Callable[..., Any], draws: Draws, chosen: Callable[[], boo
         if fill_mode == "wrap" and chosen():
             raise ConfigurationError(
                 'fill_mode="wrap" of an affine transformation is not the same on every framework, so a seeded '
-                "experiment cannot have it.",
+                "experiment cannot use it.",
                 received='fill_mode="wrap"',
                 remedy='Choose "reflect", "nearest" or "constant", or leave out set_seed.',
             )

@@ -151,7 +151,7 @@ def _refused_in_seeded_experiments(original: Callable[..., Any]) -> Callable[...
     def binomial(*args: Any, **kwargs: Any) -> Any:
         if is_chosen():
             raise ConfigurationError(
-                "keras.random.binomial is not the same on every framework, so a seeded experiment cannot have it.",
+                "keras.random.binomial is not the same on every framework, so a seeded experiment cannot use it.",
                 received="a binomial draw after set_seed",
                 remedy="Add up comparisons of keras.random.uniform with the probability, or leave out set_seed.",
             )

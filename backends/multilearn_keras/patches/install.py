@@ -49,7 +49,8 @@ def _check_keras() -> None:
         wrong = ["several random modules, where callers should share one"]
     if wrong:
         raise BackendError(
-            "The random draws of this Keras cannot be replaced: its inside is not as this library knows it.",
+            "The random draws of this Keras cannot be replaced: its internals are not those "
+            "that this multilearn supports.",
             received=f"Keras {keras.__version__}: {', '.join(wrong)}",
             remedy="Install a Keras from 3.12 to 3.15, or a newer multilearn.",
         )

@@ -51,9 +51,9 @@ def require_streams(state: Mapping[str, Any]) -> None:
             torch.Generator().set_state(torch.from_numpy(native.array.copy()))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise RecordError(
-            "The record of random streams must hold what this version wrote.",
+            "The record of random streams must be as this version writes it.",
             received=f"{type(error).__name__}: {str(error)[:200]}",
-            remedy="Go on from another checkpoint.",
+            remedy="Resume from another checkpoint.",
         ) from error
 
 

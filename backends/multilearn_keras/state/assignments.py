@@ -97,9 +97,9 @@ def refusal(found: Sequence[Assigned]) -> ConfigurationError:
         "What a training step assigns must be part of the record: a keras.Variable, SeedGenerator or metric that "
         "attributes of the task or of its layers lead to, through lists, tuples, dicts and plain objects.",
         received="; ".join(map(str, found)),
-        remedy="Keep it in an attribute, such as self.counter = keras.Variable(0.0, trainable=False). A layer belongs "
-        "into an attribute of the task or of another layer itself. A part with an optimizer of its own is trained by "
-        "an engine of its own (examples/custom_loop.py).",
+        remedy="Keep it in an attribute, such as self.counter = keras.Variable(0.0, trainable=False). Assign a layer "
+        "directly to an attribute of the task or of another layer. A part with its own optimizer is trained by its own "
+        "engine (examples/custom_loop.py).",
     )
 
 

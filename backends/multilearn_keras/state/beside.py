@@ -88,7 +88,7 @@ def require_alike(lines: list[str]) -> None:
     if lines:
         counted = "1 difference" if len(lines) == 1 else f"{len(lines)} differences"
         raise RecordMismatch(
-            "Weights belong to what the layers looked things up in when they were trained.",
+            "The vocabularies, bins and statistics of layers must be those that the weights were trained with.",
             received="\n  ".join([f"{counted}, recorded / here:", *lines]),
             remedy="Give the layers what is recorded, as by set_vocabulary, or adapt them to the same data.",
         )
@@ -189,7 +189,7 @@ def _of_tensor(tensor: HostTensor) -> Any:
         return parsed(tensor.array.tobytes(), marks=_MARKS)
     except ValueError as error:
         raise RecordMismatch(
-            "What layers look things up in is recorded as JSON.",
+            "The vocabularies, bins and statistics of layers are recorded as JSON.",
             received=str(error)[:200],
             remedy="Use another checkpoint.",
         ) from error

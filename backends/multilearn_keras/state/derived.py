@@ -103,7 +103,7 @@ def _load_own(layer: Any) -> None:
         layer.save_own_variables(store)
         layer.load_own_variables({name: on_host(value) for name, value in store.items()})
     except Exception as error:
-        said = "%s.load_own_variables did not take what its save_own_variables gave: %s: %s"
+        said = "%s.load_own_variables does not accept what its save_own_variables saved: %s: %s"
         _log.warning(said, type(layer).__name__, type(error).__name__, str(error)[:200])
 
 

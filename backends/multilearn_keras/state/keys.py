@@ -67,7 +67,7 @@ def held_by(record: Iterable[str], state: Mapping[str, T], task: Any) -> dict[st
     later = {"/".join(path) for path, variable in _found(model, task)[1].items() if id(variable) not in listed}
     if not later or not later.isdisjoint(record):
         return dict(state)
-    _log.warning("The record has no values for %s, which keep those that they have.", ", ".join(sorted(later)))
+    _log.warning("The record has no values for %s, which keep their present values.", ", ".join(sorted(later)))
     return {key: each for key, each in state.items() if key not in later}
 
 
@@ -107,8 +107,8 @@ def nest(flat: Mapping[str, T]) -> dict[str, Any]:
                 break
         if not isinstance(at, dict) or last in at:
             raise ConfigurationError(
-                "A key must not be the beginning of another one.",
-                received=f"{key!r} and a key it begins with, or that begins with it",
+                "No key may be a prefix of another one.",
+                received=f"{key!r} and a key that is a prefix of it, or begins with it",
                 remedy="Rename one of the two attributes.",
             )
         at[last] = leaf
@@ -140,7 +140,7 @@ def _keyed(found: tuple[Found, Found]) -> dict[str, keras.Variable]:
     old, new = found
     if both := sorted("/".join(path) for path in old.keys() & new.keys()):
         raise ConfigurationError(
-            "The names under which one object keeps its state must differ, leading underscores aside.",
+            "The names under which one object keeps its state must differ, not counting leading underscores.",
             received=f"{both[0]!r} twice",
             remedy="Rename one of the two.",
         )
@@ -195,7 +195,7 @@ class _Walk:
             state = list(self._through(child, (*path, _escape(name)), plain=plain))
             if state and name in taken:
                 raise ConfigurationError(
-                    "The names under which one object keeps its state must differ, leading underscores aside.",
+                    "The names under which one object keeps its state must differ, not counting leading underscores.",
                     received=f"{name!r} twice in {_described(parent, path)}",
                     remedy="Rename one of the two.",
                 )

@@ -92,5 +92,5 @@ def _unmappable(optimizer: keras.optimizers.Optimizer, received: str) -> Configu
         f"The state of the optimizer {type(optimizer).__name__} cannot be saved by structure: its variables must be "
         "in attributes, or in lists in the order of the trainable variables.",
         received=received,
-        remedy="Keep them so, use another optimizer, or train without a checkpointer.",
+        remedy="Keep them there, use another optimizer, or train without a checkpointer.",
     )

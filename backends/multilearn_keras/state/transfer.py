@@ -84,7 +84,8 @@ def _fitting(variable: keras.Variable, tensor: HostTensor, *, copy: bool) -> Arr
     wanted = _blank(variable)
     if (tensor.dtype, tensor.shape) != (wanted.dtype, wanted.shape):
         raise RecordMismatch(
-            "A variable takes only a tensor of its own type and shape.", received=f"{tensor} for {wanted}"
+            "A tensor must have the type and shape of the variable that it is restored into.",
+            received=f"{tensor} for {wanted}",
         )
     own = _numpy_dtype(keras.backend.standardize_dtype(variable.value.dtype))
     if tensor.dtype == "I64" and tensor.array.size and not _fits(tensor.array, own):

@@ -82,7 +82,7 @@ def refuse_unmoved(task: Any, batch: Any, shape: Any) -> None:
         ending = last_activation(task.model)[0] if len(judged) == 1 else ""
         if function in _CLIPPED and not from_logits_of(loss) and ending in ("log_softmax", "log_sigmoid"):
             raise ConfigurationError(
-                f"The loss {loss.name} is of probabilities, and the same for all logarithms of them.",
+                f"The loss {loss.name} needs probabilities: of their logarithms it is constant.",
                 received=f"{name} of a model that ends in a {ending}",
                 remedy=f"Replace the {ending} by a {ending.removeprefix('log_')}.",
             )

@@ -62,8 +62,8 @@ def load_weights(
     keras_model = model if isinstance(model, keras.Model) else getattr(model, "model", None)
     if not isinstance(keras_model, keras.Model) or not keras_model.built:
         raise ConfigurationError(
-            "Weights are loaded into a model that is built.",
-            received="one that is not" if isinstance(keras_model, keras.Model) else type(model).__name__,
+            "Weights can only be loaded into a built model.",
+            received="a model that is not built" if isinstance(keras_model, keras.Model) else type(model).__name__,
             remedy="Give it an Input, or call it on a batch before.",
         )
     if not os.path.exists(path):
@@ -146,7 +146,8 @@ def _tensors(contents: Contents, path: Path) -> dict[str, HostTensor]:
     ours = contents.metadata.get("format") == FORMAT
     if (size := _of_paths(contents.item, 0)) > _PATHS:
         raise RecordError(
-            "The names in a record must be of a reasonable size.", received=f"{size} characters in {path}"
+            f"The names of the tensors in a record may have at most {_PATHS} characters together.",
+            received=f"{size} in {path}",
         )
     found = flatten(contents.item) if ours else dict(contents.item)
     if plain := [key for key, leaf in found.items() if not isinstance(leaf, HostTensor)]:
@@ -196,7 +197,7 @@ def _warn_of_the_task(task: Any, model: keras.Model, path: Path) -> None:
     own = {} if task is model else variables(task)
     kept = [key for key, held in own.items() if key.startswith(OF_THE_TASK) and not is_seed_state(held)]
     if kept:
-        _log.warning("%s has no values for %s, which keep those that they have.", printable(str(path)), ", ".join(kept))
+        _log.warning("%s has no values for %s, which keep their present values.", printable(str(path)), ", ".join(kept))
 
 
 def _converted(tensor: HostTensor, blank: HostTensor) -> HostTensor | None:

@@ -27,7 +27,7 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
     model = model if isinstance(model, keras.Model) else getattr(model, "model", model)
     if not isinstance(model, keras.Model) or not model.built:
         raise ConfigurationError(
-            "A model that has its weights can be saved.",
+            "Only a built model can be saved.",
             received="a model that is not built" if isinstance(model, keras.Model) else type(model).__name__,
             remedy="Call the model on a batch before, or train it.",
         )

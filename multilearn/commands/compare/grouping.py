@@ -38,7 +38,7 @@ def grouped(runs: Sequence[RunOnDisk]) -> Grouping | None:
     for run, name in zip(runs, names, strict=True):
         if (twin := cells.setdefault((run.seed, name), run)) is not run:
             raise ConfigurationError(
-                "Of several seeds, each has one run on each backend.",
+                "In a study over seeds, each seed has one run on each backend.",
                 received=f"{twin.path} and {run.path}, both on {name} with seed {run.seed}",
                 remedy="Compare one experiment at a time, or all runs with each other: --ungrouped.",
             )

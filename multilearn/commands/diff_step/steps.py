@@ -124,7 +124,7 @@ def _traced(script: Path, name: str, arguments: Sequence[str], seed: int | None,
     code, said = captured([sys.executable, str(script), *arguments], environment)
     if code or not file.exists():
         raise ConfigurationError(
-            "The script must come to the fit of a Learner on every backend.",
+            "The script must reach the fit of a Learner on every backend.",
             received="\n    ".join([f"exit {code} on {name}, without a step", *said[-_SHOWN_LINES:]]),
             remedy=f"Run it by itself first: {backend.VARIABLE}={name} python {script}",
         )

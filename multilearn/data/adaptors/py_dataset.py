@@ -71,7 +71,7 @@ class PyDatasetBatches:
             raise DataError(
                 f"Every batch must load: a PyDataset could not make batch {number}.",
                 received=f"{type(error).__name__}: {error}",
-                remedy="Ask it for that batch by itself.",
+                remedy="Load that batch alone to see why.",
             ) from error
 
     def _end(self, seed: int) -> None:

@@ -28,9 +28,9 @@ def from_text(text: str) -> Any:
         return _restored(json.loads(text))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(
-            "The state of a loader must be what this version wrote.",
+            "The state of a loader must be as this version writes it.",
             received=f"{type(error).__name__}: {error}",
-            remedy="Go on from the end of an epoch.",
+            remedy="Resume from the end of an epoch.",
         ) from error
 
 

@@ -221,7 +221,7 @@ def test_a_torch_loader_over_a_stream_cannot_go_on_inside_an_epoch() -> None:
     loader = as_loader(torch.utils.data.DataLoader(Endless(), 2), "training")
     assert length(loader) is None
     assert [y.tolist() for _, y in loader.iterate(1, 1)] == [[1, 1], [1, 1], [1]]
-    with pytest.raises(ConfigurationError, match="must be able to begin there"):
+    with pytest.raises(ConfigurationError, match="must be able to start there"):
         go_to(loader, None, Position(1, 2))
 
 

@@ -237,7 +237,7 @@ def test_nesting_undoes_flattening(tree: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("flat", [{"a": 1, "a/b": 2}, {"a/b": 2, "a": 1}, {"a/b": 1, "a/b/c/d": 2}])
 def test_a_key_that_begins_another_is_refused(flat: dict[str, int]) -> None:
-    with pytest.raises(ConfigurationError, match="beginning of another"):
+    with pytest.raises(ConfigurationError, match="prefix of another"):
         nest(flat)
 
 

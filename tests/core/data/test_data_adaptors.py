@@ -282,7 +282,7 @@ def test_what_cannot_go_on_inside_an_epoch_says_so_at_fit_and_is_refused_there(
 
         return batches
 
-    with pytest.raises(ConfigurationError, match=r"must be able to begin there.*checkpoint 1\.\d.*end of an epoch"):
+    with pytest.raises(ConfigurationError, match=r"must be able to start there.*checkpoint 1\.\d.*end of an epoch"):
         stopped_and_resumed(tmp_path / "run", make, 1)
     assert caplog.text.count("cannot be resumed inside an epoch") == 1
     caplog.clear()

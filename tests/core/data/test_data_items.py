@@ -410,7 +410,7 @@ def test_what_already_yields_batches_and_what_has_no_length_are_refused() -> Non
         def __getitem__(self, index: int) -> Any:
             return index
 
-    with pytest.raises(DataError, match="Give what already yields batches to fit itself"):
+    with pytest.raises(DataError, match="Pass an iterable that already yields batches to fit directly"):
         ml.DataLoader((batch for batch in [ARRAYS]), 4)
     with pytest.raises(DataError, match="must have a length"):
         ml.DataLoader(NoLength(), 4)

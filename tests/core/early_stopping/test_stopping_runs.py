@@ -69,7 +69,7 @@ def test_a_run_that_was_stopped_by_the_same_rule_returns_at_once_and_says_so(
     assert [type(event) for event in recorded.events] == [Started, Finished]
     assert toy.metric_files(tmp_path / "run") == files
     assert toy.weights(learner) == toy.weights(first)
-    assert f"Nothing is trained: the rule of early stopping holds already, {REASON}." in caplog.messages
+    assert f"Nothing is trained: the rule of early stopping already applies, {REASON}." in caplog.messages
 
 
 def test_with_another_rule_or_none_it_goes_on(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_a_directory_whose_run_is_alive_in_another_process_takes_no_second_one(
     process.wait_for("waiting")
     exit_code, said = Process(environment, run, "quick", "latest").end()
     assert exit_code == 1
-    assert "A directory takes one writer at a time" in said
+    assert "A directory can have only one writer at a time" in said
     assert len(sessions(run)) == 1
     process.send(signal.SIGTERM)
     assert process.end()[0] == 143

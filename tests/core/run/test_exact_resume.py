@@ -128,7 +128,7 @@ def test_a_run_of_a_loader_that_cannot_begin_inside_an_epoch_goes_on_from_a_vali
     assert learner.stopped_by == "enough" and "1.4" in toy.checkpoints(tmp_path / "run")
     fitted(case, tmp_path / "run", again=True)
     fitted(replace(case, epochs=3), tmp_path / "run", Stop("train", 3, 2), again=True)
-    with pytest.raises(ConfigurationError, match="must be able to begin there"):
+    with pytest.raises(ConfigurationError, match="must be able to start there"):
         fitted(replace(case, epochs=3), tmp_path / "run", again=True)
 
 

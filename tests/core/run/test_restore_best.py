@@ -82,7 +82,7 @@ def test_where_no_epoch_has_a_value_the_last_weights_stay_and_that_is_said(
     learner, weights = run(described(tmp_path / "run", 2, saved), [math.nan, math.nan])
     assert learner.restored is None
     assert toy.weights(learner) == weights.after[2]
-    assert "The last weights stay: Loss of valid has no best epoch." in caplog.messages
+    assert "The last weights are kept: Loss of valid has no best epoch." in caplog.messages
 
 
 def test_the_highest_of_a_metric_on_the_training_split_may_be_the_best(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_warm_up_that_leaves_nothing_of_the_run_is_refused_before_anything_is_
     schedule: Any, tmp_path: Path
 ) -> None:
     learner = toy.builder(tmp_path / "run", 2).build(toy.task(), None, schedule)
-    with pytest.raises(ConfigurationError, match=r"must leave something of the run.*a run of 10"):
+    with pytest.raises(ConfigurationError, match=r"must leave updates of the run.*a run of 10"):
         learner.fit(toy.train_loader())
     assert not (tmp_path / "run").exists()
 

@@ -116,7 +116,7 @@ REFUSED = [
 def test_what_no_run_has_written_is_refused_by_its_name(readers: Readers, base: Path, path: str, value: Any) -> None:
     parts = parts_of(base, "1")
     said = readers.refused("resumed", rewritten(base, "1", {**parts, "scheduler": at(parts["scheduler"], path, value)}))
-    assert "The record of the schedule must hold what this version wrote" in said
+    assert "The record of the schedule must be as this version writes it" in said
 
 
 STATES = [

@@ -98,7 +98,7 @@ def is_linked(variable: keras.Variable, link: Link) -> bool:
 def _lost() -> BackendError:
     return BackendError(
         "The variables of a model can be read as long as no step has failed.",
-        received="a variable whose memory a step took over that ended with an error",
+        received="a variable whose memory was taken over by a step that failed",
         remedy="Build the model again, and load weights into it.",
     )
 

@@ -127,7 +127,7 @@ class FusedUpdate(ABC):
         off = max(distance(mine, its, largest(old)) for mine, its, old in pairs)
         before.put_back()
         if off > 1:
-            message = "The update of %s is Keras' own: torch's kernel is %.1f times as far off as allowed."
+            message = "The update of %s is computed by Keras: torch's kernel differs by %.1f times the tolerance."
             _log.warning(message, type(self._optimizer).__name__, off)
         return off <= 1
 

@@ -38,7 +38,7 @@ SLOWER = 1.3
 """A graph that takes so many times as long as eager operations, and has their bits, is not used."""
 
 COUNTED, COMPILED, REARRANGED, GRAPH, EAGER = "counted", "compiled", "rearranged", "graph", "eager"
-"""How a kind of batch is run: `COUNTED` ones eagerly so far; of the others, where one is not right, the next one is."""
+"""How a kind of batch is run: `COUNTED` ones eagerly so far; the others fall back to the next one if not right."""
 _NEXT = {COMPILED: REARRANGED, REARRANGED: GRAPH, GRAPH: EAGER}
 
 _COMPILED_ROUNDINGS = 32
@@ -208,7 +208,7 @@ class Captured:
     def _take_back(self, kind: _Kind, off: float) -> None:
         """After a batch for which the graph was not right."""
         way = self._step_down(kind)
-        message = "The %s step is not run as meant (%s), and is %s: it would be %.1f times as far off as allowed."
+        message = "The %s step falls back from %s to %s: its results would differ by %.1f times the tolerance."
         level = logging.WARNING if kind.way == EAGER else logging.INFO
         _log.log(level, message, self.step.name, way, kind.way, off)
 
@@ -217,10 +217,12 @@ class Captured:
         if isinstance(error, CannotCapture):
             # the code says so, whatever the batch, unless a smaller one can be captured
             kind.way, kind.program, self._refused = EAGER, None, not isinstance(error, TooLarge)
-            _log.warning("The %s step is run eagerly, and cannot be a graph: %s.", self.step.name, error)
+            _log.warning(
+                "The %s step runs eagerly, because it cannot be captured as a graph: %s.", self.step.name, error
+            )
             return
         way = self._step_down(kind)
-        message = "The %s step cannot be run as meant (%s), and is %s: %s: %s"
+        message = "The %s step falls back from %s to %s: %s: %s"
         _log.warning(message, self.step.name, way, kind.way, type(error).__name__, str(error)[:300])
 
     def _step_down(self, kind: _Kind) -> str:
