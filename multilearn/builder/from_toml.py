@@ -206,9 +206,7 @@ def _arguments(*known: str) -> _Reader:
     def read(key: str, arguments: Any) -> Iterator[Call]:
         refuse_unknown(_table(arguments, key), known, key)
         if key == "checkpoint" and "which" not in arguments:
-            raise ConfigurationError(
-                "checkpoint must say which.", received=repr(arguments), remedy='Write which = "latest".'
-            )
+            raise ConfigurationError("checkpoint must say which.", received=repr(arguments), remedy='which = "latest".')
         yield Call(key, named=arguments)
 
     return read

@@ -245,8 +245,4 @@ def _check(position: Position, parts: Mapping[str, Record], drop: Collection[Pos
             remedy="Put the rest into one of these.",
         )
     if position in drop:
-        raise CheckpointError(
-            "Saving a checkpoint cannot drop that checkpoint.",
-            received=position,
-            remedy="Drop others, or do not save it.",
-        )
+        raise CheckpointError("A save cannot drop its own checkpoint.", received=position, remedy="Drop others.")

@@ -60,7 +60,7 @@ class Reporter:
     policy: NanPolicy
     progress: Progress
     _window: list[Pending] = field(default_factory=list)
-    _told: float = field(default_factory=time.monotonic)
+    _sent: float = field(default_factory=time.monotonic)
     _behind: bool = False
     _non_finite: int = 0
 
@@ -68,14 +68,14 @@ class Reporter:
         """The first batch of an epoch is next."""
         self.engine.verify()
         self._window = []
-        self._told = time.monotonic()
+        self._sent = time.monotonic()
         self.store.begin(split)
 
     def add(self, split: Split, epoch: int, pending: Pending) -> None:
         """One more step; the window is sent when it is full, or when nothing was sent for 100 ms."""
         window = self._window
         window.append(pending)
-        if len(window) >= WINDOW_BATCHES or time.monotonic() - self._told >= WINDOW_SECONDS:
+        if len(window) >= WINDOW_BATCHES or time.monotonic() - self._sent >= WINDOW_SECONDS:
             self._report(split, epoch, keeping=1 if self._behind else 0)
 
     def report(self, split: Split, epoch: int) -> None:
@@ -87,9 +87,9 @@ class Reporter:
         window, self._window = self._window[:ready], self._window[ready:]
         if not window:
             return
-        asked, before = time.monotonic(), self._told
+        asked, before = time.monotonic(), self._sent
         hosts = self.engine.fetch([pending.output for pending in window])
-        now = self._told = time.monotonic()
+        now = self._sent = time.monotonic()
         self._behind = now - asked > _WAITED * (now - before)
         seconds, shown = (now - before) / len(window), self._shown(split)
         moment = Moment(window[0].learning_rate, seconds, now)
