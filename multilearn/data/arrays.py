@@ -71,7 +71,7 @@ def hosted(batch: Any) -> Any:
 def fresh(batch: Any) -> Any:
     """`hosted`, in memory of its own: for batches that may be views of the user's arrays, or a buffer that is reused.
 
-    The loop looks one batch ahead, and a step may work in place.
+    A step may work in place, and the device may read the memory after the next batch is made.
     """
     return _batch(batch, _copied)
 
