@@ -1,1 +1,1 @@
-"""`multilearn grid`: one script for every backend and seed."""
+"""`multilearn run`: one script for every backend and seed."""
