@@ -371,7 +371,7 @@ class Headed:
 
     def step(self, batch: Any, training: bool) -> Output:
         predicted = self.predict(batch)
-        return Output(keras.ops.mean((predicted - batch[1]) ** 2), len(batch[1]))
+        return Output(keras.ops.mean((predicted - batch[1]) ** 2), keras.ops.shape(batch[1])[0])
 
     def predict(self, batch: Any) -> Any:
         return self.head(self.model(batch[0]))
