@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import tomllib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -43,7 +43,7 @@ _LARGEST = 1 << 18
 """Bytes of a TOML file: two hundred times what one has."""
 _DOTS = 200  # in a line: what the parser takes for a name grows with the square of its parts
 
-_Reader = Callable[[str, Any], Iterator["Call"]]
+_Reader = Callable[[str, Any], Iterable["Call"]]
 """The calls that a key and its value stand for."""
 
 
@@ -74,10 +74,6 @@ def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> Decl
     document = _read_experiment(path)
     table, not_data = dict(document["builder"]), [str(each) for each in document["not_data"]]
     _locate(table, run, document)
-    if isinstance(recorder := table.get("file_checkpointer"), Mapping):
-        # runs of earlier versions could say that their weights were stored in half precision
-        kept = {key: value for key, value in recorder.items() if (key, value) != ("precision", "full")}
-        table["file_checkpointer"] = kept
     if not_data:
         # shown at the line that calls the builder's method
         warnings.warn(printable(f"Not in {path}, and must be added again: {', '.join(not_data)}"), stacklevel=3)
@@ -147,6 +143,13 @@ def _read_experiment(path: Path) -> dict[str, Any]:
 def _declaration(table: Mapping[str, Any], directory: str | os.PathLike[str] | None, where: str) -> Declaration:
     """As calls of the builder's own methods, which check what they are given."""
     table = {**table} if directory is None else {**table, "directory": directory}
+    recorder = table.get("file_checkpointer")
+    if isinstance(recorder, Mapping) and recorder.get("precision") in ("full", "half"):  # of version 0.1
+        table["file_checkpointer"] = {key: value for key, value in recorder.items() if key != "precision"}
+        if recorder["precision"] == "half":
+            warnings.warn(
+                printable(f"Not of {where}: precision. Records are full; convert exports half."), stacklevel=4
+            )
     refuse_unknown(table, ["directory", "overwrite", *_METHODS], where)
     if "directory" not in table:
         raise ConfigurationError(
@@ -184,11 +187,6 @@ def _application_logger(key: str, wanted: Any) -> Iterator[Call]:
         yield Call("with_application_logger", (None,))
 
 
-def _summary(key: str, wanted: Any) -> Iterator[Call]:
-    if _flag(wanted, key):
-        yield Call("summary")
-
-
 def _value(key: str, value: Any) -> Iterator[Call]:
     yield Call(key, (value,))
 
@@ -217,7 +215,7 @@ _METHODS: Final[Mapping[str, _Reader]] = {
     "checkpoint": _arguments("which", "directory"),
     "checkpoint_every": _arguments("batches", "minutes"),
     "checkpointing_strategy": _thing(STRATEGIES, "with_checkpointing_strategy"),
-    "devices": lambda key, names: iter([Call(key, (_listed(names, key),))]),
+    "devices": lambda key, names: [Call(key, (_listed(names, key),))],
     "early_stopping": _thing(RULES),
     "engine": _arguments("capture", "compile", "passes"),
     "file_checkpointer": _thing(RECORDERS, "with_file_checkpointer"),
@@ -227,7 +225,7 @@ _METHODS: Final[Mapping[str, _Reader]] = {
     "nan_policy": _value,
     "num_epochs": _value,
     "restore_best": _arguments("metric", "split", "direction"),
-    "summary": _summary,
+    "summary": lambda key, wanted: [Call(key)] if _flag(wanted, key) else [],
 }
 
 

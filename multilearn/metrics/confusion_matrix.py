@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -150,6 +151,8 @@ def parsed(text: str) -> tuple[Matrix, tuple[str, ...]]:
     ('cat', 'dog')
     """
     try:
+        if not text.startswith("{"):
+            return _of_rows(text)
         content = json.loads(text)
         if "cells" in content:
             return _dense(content["classes"], content["cells"]), ()
@@ -163,6 +166,18 @@ def parsed(text: str) -> tuple[Matrix, tuple[str, ...]]:
             remedy="Give what this version logged.",
         ) from fault
     return matrix, names
+
+
+def _of_rows(text: str) -> tuple[Matrix, tuple[str, ...]]:
+    """What version 0.1 logged: `5 1; 0 4`, `cat: 5 1; dog: 0 4`, or of many classes `40 classes; 3>5 2; 7>7 9`."""
+    rows = text.split("; ")
+    if rows[0].endswith(" classes"):
+        cells = [[int(number) for number in re.split("[> ]", cell)] for cell in rows[1:]]
+        return _dense(int(rows[0].removesuffix(" classes")), cells), ()
+    matrix = np.array([[int(number) for number in row.rpartition(": ")[2].split(" ")] for row in rows], np.int64)
+    if matrix.shape != (len(rows), len(rows)):
+        raise ValueError(f"counts of shape {matrix.shape}")
+    return matrix, tuple(row.rpartition(": ")[0] for row in rows if ": " in row)
 
 
 def _dense(classes: int, cells: Sequence[Sequence[int]]) -> Matrix:

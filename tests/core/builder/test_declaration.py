@@ -245,3 +245,16 @@ def test_what_was_not_data_is_missing_from_experiment_json_and_a_warning_says_so
 def test_a_directory_without_a_run_has_no_builder(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Give the directory of a run"):
         ml.LearnerBuilder.from_experiment(tmp_path)
+
+
+def test_the_precision_of_records_in_files_of_version_0_1_is_no_longer_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    text = ml.LearnerBuilder("a").with_file_checkpointer().to_toml()
+    path.write_text(text.replace('type = "MpkGzRecorder"', 'type = "MpkGzRecorder"\nprecision = "full"'))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ml.LearnerBuilder.from_toml(path).to_toml() == text
+    path.write_text(path.read_text().replace('"full"', '"half"'))
+    with pytest.warns(UserWarning, match=r"run\.toml: precision\. Records are full") as warned:
+        assert ml.LearnerBuilder.from_toml(path).to_toml() == text
+    assert warned[0].filename == __file__

@@ -80,7 +80,8 @@ def test_of_many_classes_the_value_has_the_cells_that_are_not_zero_and_the_table
         "",
         "0.5",
         "[]",
-        "5 1; 0 4",
+        "5 1; 0",
+        "3 classes; 4>5",
         '{"counts": [[1, 2]]}',
         '{"counts": [["a", "b"], ["c", "d"]]}',
         '{"classes": ["a"], "counts": [[1, 2], [3, 4]]}',
@@ -93,6 +94,18 @@ def test_a_text_that_is_no_matrix_is_refused_and_shown_as_it_is(text: str) -> No
     with pytest.raises(ConfigurationError, match="The value of a ConfusionMatrix is JSON"):
         ConfusionMatrix.matrix(text)
     assert drawn(text) == [text[:37] + "..." if len(text) > 40 else text]
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("5 1; 0 4", [[5, 1], [0, 4]]),
+        ("cat: 5 1; dog: 0 4", [[5, 1], [0, 4]]),
+        ("3 classes; 0>2 7; 1>1 2", [[0, 0, 7], [0, 2, 0], [0, 0, 0]]),
+    ],
+)
+def test_a_matrix_as_version_0_1_logged_it_is_read(text: str, counts: list[list[int]]) -> None:
+    assert ConfusionMatrix.matrix(text).tolist() == counts
 
 
 @pytest.mark.parametrize("classes", ["abc", 0, 2.5, True, [], ["a", "a"], ["a", ""], [1, 2]])
