@@ -203,7 +203,7 @@ def test_a_reason_is_told_in_words(tmp_path: Path, reason: Any) -> None:
         def reason(self, history: Any, epoch: int, elapsed: float) -> Any:
             return reason
 
-    with pytest.raises(ConfigurationError, match="in words"):
+    with pytest.raises(ConfigurationError, match="must be a text"):
         ml.Interrupter().stop(reason)
-    with pytest.raises(ConfigurationError, match="in words"):
+    with pytest.raises(ConfigurationError, match="must be a text"):
         toy.told(toy.builder(tmp_path / "run", 5).early_stopping(Own()), LOSSES)

@@ -65,9 +65,7 @@ def test_files_that_are_not_what_their_names_say_make_no_checkpoint(run: Path) -
     shutil.copy(folder / "model-1.mpk.gz", folder / "optim-1.mpk.gz")
     found, why = CheckpointFolder(folder).recovered()
     assert found.positions() == [Position(2)]
-    assert (
-        why is not None and "which are 2; checkpoint 1 is skipped: optim-1.mpk.gz is damaged (A record must be" in why
-    )
+    assert why is not None and "which are 2; checkpoint 1 is skipped: optim-1.mpk.gz is damaged (The content of" in why
     assert "checkpoint 3 is skipped: model-3.mpk.gz is damaged" in why
     found.mend()
     assert CheckpointFolder(folder).positions() == [Position(2)]
