@@ -18,6 +18,7 @@ __all__ = ["arrays_of", "is_overridden", "on_host", "saved_by_hooks"]
 _KERAS = ("keras", "keras_hub")
 _WRITTEN_OUT = 1000  # numbers of an array
 _ASSETS, _VARIABLES = "save_assets", "save_own_variables"
+_HOOKS = (_ASSETS, _VARIABLES, "load_assets", "load_own_variables", "finalize_state")
 
 
 def is_overridden(layer: Any, hook: str) -> bool:
@@ -27,11 +28,12 @@ def is_overridden(layer: Any, hook: str) -> bool:
 
 
 def arrays_of(layer: Any) -> Iterator[tuple[str, Any]]:
-    """Arrays of numpy in attributes of a layer of the user's that saves nothing by hooks: its call may read them.
+    """Arrays of numpy in attributes of a layer of the user's that has no hooks: its call may read them.
 
-    Large ones, and those with numbers that are not finite, by type, shape and hash.
+    Large ones, and those with numbers that are not finite, by type, shape and hash. With hooks, they may be what the
+    layer makes of its variables.
     """
-    if not is_own(layer) or is_overridden(layer, _ASSETS) or is_overridden(layer, _VARIABLES):
+    if not is_own(layer) or any(is_overridden(layer, hook) for hook in _HOOKS):
         return
     for name, value in vars(layer).items():
         if isinstance(value, np.ndarray) and value.dtype.kind in "biufU" and name not in names_of_keras(layer):

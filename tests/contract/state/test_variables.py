@@ -427,7 +427,7 @@ def test_a_seed_state_keeps_all_its_32_bits() -> None:
 )
 def test_another_type_or_shape_is_refused_and_the_variable_untouched(tensor: np.ndarray[Any, Any]) -> None:
     variable = keras.Variable(np.ones((2,), "float32"))
-    with pytest.raises(RecordMismatch, match=r"own type and shape.* for F32 \(2,\)"):
+    with pytest.raises(RecordMismatch, match=r"type and shape of the variable.* for F32 \(2,\)"):
         assign(variable, HostTensor.of(tensor))
     assert (to_host(variable).array == 1).all()
 
