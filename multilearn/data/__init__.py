@@ -4,7 +4,7 @@ from multilearn.data.adapt import Batches, as_loader, kept_working, length
 from multilearn.data.iteration import Passing, batches_of, closing_after
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
-from multilearn.data.resume import ValidationPosition, go_to, place_of, require_saveable
+from multilearn.data.resume import ValidationPosition, go_to, keeps_place, place_of, require_saveable
 from multilearn.data.shuffling import out_of_order
 from multilearn.seeding.order import permutation
 
@@ -18,6 +18,7 @@ __all__ = [
     "closing_after",
     "flat",
     "go_to",
+    "keeps_place",
     "kept_working",
     "leaves",
     "length",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from multilearn.data.adaptors import Streamed
 from multilearn.errors import ConfigurationError
@@ -10,12 +10,17 @@ from multilearn.events import Position
 from multilearn.protocols import Loader, Record, StatefulLoader
 from multilearn.records.object_state import from_record, to_record
 
-__all__ = ["ValidationPosition", "go_to", "place_of", "require_saveable"]
+__all__ = ["ValidationPosition", "go_to", "keeps_place", "place_of", "require_saveable"]
+
+
+def keeps_place(loader: Loader | None) -> TypeGuard[StatefulLoader]:
+    """Whether a loader has a state that says where it is inside an epoch."""
+    return isinstance(loader, StatefulLoader) and _goes_on_inside(loader)
 
 
 def place_of(loader: Loader, batch: int) -> Record | None:
     """What a loader needs to resume at batch number `batch`, besides seed, epoch and this number; None for nothing."""
-    if isinstance(loader, StatefulLoader) and _goes_on_inside(loader):
+    if keeps_place(loader):
         place: Record = to_record(loader.state(batch))
         return place
     return None
@@ -55,7 +60,7 @@ class ValidationPosition:
 
     def go_to(self, place: Any) -> None:
         """Restore the place that `take` recorded in an earlier process."""
-        if isinstance(self._loader, StatefulLoader) and place is not None and _goes_on_inside(self._loader):
+        if place is not None and keeps_place(self._loader):
             self._loader.restore(from_record(place))
 
 
@@ -64,7 +69,7 @@ def go_to(loader: Loader, place: Any, position: Position, *, trained: bool = Fal
 
     Raises `ConfigurationError` where it is inside an epoch and the loader cannot go on there.
     """
-    stateful = isinstance(loader, StatefulLoader) and _goes_on_inside(loader)
+    stateful = keeps_place(loader)
     if position.batch is not None and not trained and (not _goes_on_inside(loader) or (stateful and place is None)):
         raise ConfigurationError(
             "To resume inside an epoch, the training loader must be able to start there.",
@@ -74,7 +79,7 @@ def go_to(loader: Loader, place: Any, position: Position, *, trained: bool = Fal
             remedy="Resume from the end of an epoch: .checkpoint(number). A DataLoader, a list of batches and what has "
             "a state_dict can be resumed anywhere.",
         )
-    if isinstance(loader, StatefulLoader) and place is not None and stateful:
+    if place is not None and keeps_place(loader):
         loader.restore(from_record(place))
 
 

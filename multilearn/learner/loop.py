@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from multilearn.checkpoint.checkpointer import Checkpointer, NoCheckpointer, SaveInterval, Snapshot
-from multilearn.data import Passing, ValidationPosition, batches_of, length, place_of
+from multilearn.data import Passing, ValidationPosition, batches_of, keeps_place, length, place_of
 from multilearn.data.epoch_length import EpochLength
 from multilearn.early_stopping import StoppingRule
 from multilearn.errors import DataError
@@ -194,7 +194,7 @@ class Loop:
         if done == self.plan.batches or not (stops or due):
             return False
         self.reporter.report(Split.TRAIN, epoch)
-        if isinstance(self.checkpointer, NoCheckpointer) or not self._may_have_ended(done):
+        if isinstance(self.checkpointer, NoCheckpointer) or not self._may_have_ended():
             self._save_inside(self._snapshot)
             return stops
         # before the next batch is made: what is recorded is the place after this one
@@ -204,10 +204,10 @@ class Loop:
         self._save_inside(lambda: record)
         return stops
 
-    def _may_have_ended(self, done: int) -> bool:
+    def _may_have_ended(self) -> bool:
         """Whether only another batch tells if the epoch is over, and it matters: a loader with a state of its own may
         then be in the next one already."""
-        return self.plan.batches is None or place_of(self.loaders[Split.TRAIN], done) is not None
+        return self.plan.batches is None or keeps_place(self.loaders[Split.TRAIN])
 
     def _save_inside(self, snapshot: Snapshot) -> None:
         # the lines of the batches that the checkpoint counts must not be younger than it
