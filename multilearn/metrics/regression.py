@@ -111,8 +111,24 @@ def _fits(targets: Any, predictions: Any) -> bool:
     return all(a == b for a, b in known)
 
 
+class _MeanDistance:
+    """The mean of distances over all numbers of an epoch; `_squared`: of their squares."""
+
+    name: ClassVar[str]
+    _squared: ClassVar[bool]
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        return measured_distances(ops, numbers_of(ops, output, self.name), squared=self._squared)
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        return added_up(state, measured)
+
+    def entry(self, state: State) -> Entry:
+        return mean_of(state)
+
+
 @dataclass(frozen=True)
-class MeanAbsoluteError:
+class MeanAbsoluteError(_MeanDistance):
     """sum of |prediction - target| / how many numbers there are, in the unit of the targets.
 
     All numbers of an item count alike, as do all items, whatever their weight; those of weight zero (padding) are in
@@ -123,19 +139,11 @@ class MeanAbsoluteError:
     name: ClassVar[str] = "MeanAbsoluteError"
     unit: ClassVar[str] = ""
     numeric: ClassVar[bool] = True
-
-    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
-        return measured_distances(ops, numbers_of(ops, output, self.name), squared=False)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return added_up(state, measured)
-
-    def entry(self, state: State) -> Entry:
-        return mean_of(state)
+    _squared: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
-class MeanSquaredError:
+class MeanSquaredError(_MeanDistance):
     """sum of (prediction - target)^2 / how many numbers there are, in the squared unit of the targets.
 
     All numbers of an item count alike, as do all items, whatever their weight; those of weight zero (padding) are in
@@ -146,19 +154,11 @@ class MeanSquaredError:
     name: ClassVar[str] = "MeanSquaredError"
     unit: ClassVar[str] = ""
     numeric: ClassVar[bool] = True
-
-    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
-        return measured_distances(ops, numbers_of(ops, output, self.name), squared=True)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return added_up(state, measured)
-
-    def entry(self, state: State) -> Entry:
-        return mean_of(state)
+    _squared: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
-class RootMeanSquaredError:
+class RootMeanSquaredError(_MeanDistance):
     """The square root of the `MeanSquaredError` over the whole epoch, in the unit of the targets.
 
     Of several outputs it is one root, of the mean over all of their numbers; it is no mean of the batches' roots.
@@ -167,12 +167,7 @@ class RootMeanSquaredError:
     name: ClassVar[str] = "RootMeanSquaredError"
     unit: ClassVar[str] = ""
     numeric: ClassVar[bool] = True
-
-    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
-        return measured_distances(ops, numbers_of(ops, output, self.name), squared=True)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return added_up(state, measured)
+    _squared: ClassVar[bool] = True
 
     def entry(self, state: State) -> Entry:
         return Entry(math.sqrt(float(mean_of(state).value)))
