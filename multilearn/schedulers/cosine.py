@@ -10,7 +10,7 @@ from typing import Literal, Self, get_args
 from multilearn.arguments import flag, settle
 from multilearn.errors import ConfigurationError
 from multilearn.schedulers.arguments import at_least, horizon, not_above, positive, progress, rate, share
-from multilearn.schedulers.schedule import Pure
+from multilearn.schedulers.schedule import OverUpdates, Pure
 
 __all__ = ["Annealing", "Cosine", "OneCycle"]
 
@@ -90,7 +90,7 @@ Annealing = Literal["cosine", "linear"]
 
 
 @dataclass(frozen=True)
-class OneCycle(Pure):
+class OneCycle(OverUpdates):
     """From maximum / divisor up to `maximum`, and down to maximum / (divisor * final_divisor), then that.
 
     With n = updates, in optimizer updates, the highest rate is at update warmup * n - 1, and the last one, that the
@@ -139,13 +139,6 @@ class OneCycle(Pure):
                 received=f"three_phases=True, warmup={self.warmup}",
                 remedy="Write a warmup below 0.5.",
             )
-
-    @property
-    def horizon(self) -> int | None:
-        return self.updates
-
-    def spanning(self, updates: int) -> Self:
-        return replace(self, updates=updates)
 
     def learning_rate(self, update: int) -> float:
         progress(update, self.updates)

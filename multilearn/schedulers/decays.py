@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
 
 from multilearn.arguments import settle
 from multilearn.errors import ConfigurationError
 from multilearn.schedulers.arguments import at_least, horizon, positive, progress, rate
-from multilearn.schedulers.schedule import Pure
+from multilearn.schedulers.schedule import OverUpdates, Pure
 
 __all__ = ["Constant", "Exponential", "Linear", "Noam", "Piecewise", "Polynomial", "Step"]
 
@@ -65,7 +64,7 @@ class Exponential(Pure):
 
 
 @dataclass(frozen=True)
-class Linear(Pure):
+class Linear(OverUpdates):
     """A straight line from `initial` to `final` over `updates` optimizer updates, then `final`.
 
     lr(i) = initial + (final - initial) * min(i / updates, 1)
@@ -87,13 +86,6 @@ class Linear(Pure):
             final=rate("final", self.final),
             updates=horizon(self.updates),
         )
-
-    @property
-    def horizon(self) -> int | None:
-        return self.updates
-
-    def spanning(self, updates: int) -> Self:
-        return replace(self, updates=updates)
 
     def learning_rate(self, update: int) -> float:
         done = progress(update, self.updates)
@@ -131,7 +123,7 @@ class Noam(Pure):
 
 
 @dataclass(frozen=True)
-class Polynomial(Pure):
+class Polynomial(OverUpdates):
     """From `initial` to `final` over `updates` optimizer updates, as a power of what is left, then `final`.
 
     lr(i) = final + (initial - final) * (1 - min(i / updates, 1)) ** power
@@ -156,13 +148,6 @@ class Polynomial(Pure):
             power=positive("power", self.power),
             updates=horizon(self.updates),
         )
-
-    @property
-    def horizon(self) -> int | None:
-        return self.updates
-
-    def spanning(self, updates: int) -> Self:
-        return replace(self, updates=updates)
 
     def learning_rate(self, update: int) -> float:
         left = 1 - progress(update, self.updates)

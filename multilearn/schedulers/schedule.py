@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Protocol, Self, runtime_checkable
+from dataclasses import replace
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 from multilearn.errors import ConfigurationError
 from multilearn.history import History
 from multilearn.protocols import LRScheduler, Record
 
-__all__ = ["Observing", "Pure", "Spanning", "private_copy", "spanned"]
+__all__ = ["Observing", "OverUpdates", "Pure", "Spanning", "private_copy", "spanned"]
 
 
 @runtime_checkable
@@ -48,6 +49,19 @@ class Pure:
 
     def restore(self, state: Record) -> None:
         """Nothing to restore."""
+
+
+class OverUpdates(Pure):
+    """A frozen dataclass with the field `updates`: the horizon, None for all updates of the run."""
+
+    updates: int | None
+
+    @property
+    def horizon(self) -> int | None:
+        return self.updates
+
+    def spanning(self, updates: int) -> Self:
+        return cast("Self", replace(cast("Any", self), updates=updates))
 
 
 def private_copy(scheduler: LRScheduler) -> LRScheduler:
