@@ -6,12 +6,12 @@ The grid says so in an environment variable. Each run adds a JSON line to the re
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn.environment_variables import GRID as VARIABLE
+from multilearn.environment_variables import read
 from multilearn.errors import DirectoryError
 from multilearn.run.attempt import holds_run
 from multilearn.run.experiment import read_document
@@ -41,8 +41,8 @@ class GridCell:
 
 def current() -> GridCell | None:
     """The cell that this process works on; None where it is not started by a grid."""
-    text = os.environ.get(VARIABLE)
-    if not text:
+    text = read(VARIABLE)
+    if text is None:
         return None
     report, command, *placeholders = json.loads(text)
     return GridCell(report, command, tuple(placeholders))
