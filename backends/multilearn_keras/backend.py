@@ -11,7 +11,7 @@ import keras
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols import Asked, Backend, Engine, EngineOptions, EvalEngine, Example, Subject, Traced
-from multilearn_keras.describe import described, layers_described
+from multilearn_keras.described import described, layers_described
 from multilearn_keras.determinism import numerics, settle
 from multilearn_keras.devices import KerasDevice, available, resolve
 from multilearn_keras.engines.evaluation import ModelAlone
