@@ -31,7 +31,6 @@ from multilearn.records.object_state import require_savable, to_record
 from multilearn.run.continuity import changes
 from multilearn.run.resume import ResumePoint, find
 from multilearn.run.training_state import Progress, TrainingPlan, progress_of, put_back_on_error, restore_schedule
-from multilearn.run.training_state_check import check_schedule
 from multilearn.schedulers.schedule import spanned
 from multilearn.storage.refusals import reading
 
@@ -110,7 +109,6 @@ class Start:
     def _resumed(self, data: Data) -> Start:
         """With everything in the state of the checkpoint that was found."""
         found, loader, schedule = self.found, data.loaders[Split.TRAIN], self.found.parts["scheduler"]
-        check_schedule(schedule, found.position)
         # first: what it refuses must leave the model as it is
         with put_back_on_error(self.scheduler, self.store):
             seed, notes = restore_schedule(schedule, found.journal, self.plan, self.scheduler, self.store)

@@ -62,8 +62,5 @@ def _reading() -> Iterator[None]:
     except RecordError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise RecordError(
-            "The record of the schedule must be as this version writes it.",
-            received=f"{type(error).__name__}: {error}",
-            remedy="Use another checkpoint.",
-        ) from error
+        rule = "The record of the schedule must be as this version writes it."
+        raise RecordError.unusable(rule, f"{type(error).__name__}: {error}") from error

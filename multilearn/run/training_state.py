@@ -102,11 +102,8 @@ def restore_schedule(
         GlobalStreams.of_record(record.get("drawn_before") or record["streams"]).put_back()
         return int(record["seed"]), _differences(record, plan)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
-        raise RecordError(
-            "The record of the schedule must be as this version writes it.",
-            received=f"{type(error).__name__}: {error}",
-            remedy="Resume from another checkpoint.",
-        ) from error
+        rule = "The record of the schedule must be as this version writes it."
+        raise RecordError.unusable(rule, f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager

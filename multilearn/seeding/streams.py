@@ -62,10 +62,12 @@ class GlobalStreams:
         python, numpy, torch = record["python"], record["numpy"], record.get("torch")
         if torch is not None and not isinstance(torch, HostTensor):
             raise TypeError("the state of torch's stream is no tensor")
-        keys = np.asarray(numpy["state"], np.uint32)
+        keys, position = np.asarray(numpy["state"], np.uint32), numpy["position"]
+        if not 0 <= position <= len(keys):  # numpy takes any, and reads what lies there
+            raise ValueError(f"the position {position} in the stream of numpy")
         return cls(
             (python["version"], tuple(python["state"]), python["gauss"]),
-            (numpy["name"], keys, numpy["position"], numpy["has_gauss"], numpy["gauss"]),
+            (numpy["name"], keys, position, numpy["has_gauss"], numpy["gauss"]),
             None if torch is None else torch.numpy(),
         )
 

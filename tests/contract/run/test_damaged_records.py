@@ -177,11 +177,7 @@ def test_streams_that_cannot_go_on_are_refused_before_the_model_is_touched(
 
 @pytest.mark.parametrize(
     ("part", "value"),
-    [
-        ("seed", -1),
-        ("progress", {"update": float("inf"), "accumulation": 1, "batches": 2}),
-        ("metrics", {"history": 1}),
-    ],
+    [("progress", {"update": float("inf"), "accumulation": 1, "batches": 2}), ("metrics", {"history": 1})],
 )
 def test_a_schedule_of_other_content_is_refused_before_the_model_is_touched(run: Path, part: str, value: Any) -> None:
     rewrite(run, lambda parts: parts["scheduler"].update({part: value}))

@@ -137,7 +137,7 @@ def test_the_records_are_sound_before_they_are_mutated(readers: Readers, place: 
             assert readers.read("record", place / name)["found"] == expected(data)
 
 
-@settings(max_examples=share(1500))
+@settings(max_examples=share(2100))
 @given(data=bytes_of(MPK))
 def test_bytes_of_msgpack(readers: Readers, place: Path, data: bytes) -> None:
     judged(readers, place / "a.mpk", data, lambda: by_msgpack(data))
@@ -147,7 +147,7 @@ TREE = msgpack.unpackb(MPK[1], strict_map_key=False)
 EXTRA = [msgpack.ExtType(5, b"abc"), msgpack.Timestamp(1), b"", b"\xff" * 9, "F32", "BF16", "C64", "BOOL", [b"ab", b""]]
 
 
-@settings(max_examples=share(1200))
+@settings(max_examples=share(1800))
 @given(tree=trees(TREE, EXTRA), packed=st.sampled_from(["mpk", "mpk.gz"]))
 def test_values_of_msgpack(readers: Readers, place: Path, tree: Any, packed: str) -> None:
     data = msgpack.packb(tree, unicode_errors="surrogatepass", use_bin_type=True)
