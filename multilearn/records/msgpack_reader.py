@@ -19,7 +19,7 @@ from multilearn.records.msgpack_writer import DEPTH, HALVED_KEYS, TENSOR_KEYS, V
 from multilearn.records.precision import WIDER, widened
 from multilearn.records.tensors import AXES, DTYPES, HostTensor
 
-__all__ = ["Decoder", "tensor_of"]
+__all__ = ["Decoder", "are_sizes", "tensor_of"]
 
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 _NUMBERS = {
@@ -173,7 +173,7 @@ def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
         raise damaged("A tensor's bytes must be a byte string, or a list of them.", type(content).__name__)
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise damaged(f"A tensor's dtype must be one of {', '.join(DTYPES)}.", _short(dtype))
-    if not _is_shape(shape):
+    if not are_sizes(shape):
         raise damaged("A tensor's shape must be a list of sizes, none of them negative.", _short(shape))
     if len(shape) > AXES:  # also since the product of a million sizes takes hours
         raise _no_shape(shape)
@@ -202,13 +202,14 @@ def _joined(chunks: list[Any]) -> npt.NDArray[np.uint8]:
 def _due(found: Mapping[str, Any]) -> int:
     """How many bytes a tensor of that dtype and shape has; 0 for what is none."""
     dtype, shape = found.get("dtype"), found.get("shape")
-    if not isinstance(dtype, str) or dtype not in DTYPES or not _is_shape(shape) or len(shape) > AXES:
+    if not isinstance(dtype, str) or dtype not in DTYPES or not are_sizes(shape) or len(shape) > AXES:
         return 0
     return math.prod(shape) * DTYPES[dtype].itemsize
 
 
-def _is_shape(shape: object) -> TypeGuard[list[int]]:
-    return isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
+def are_sizes(value: object) -> TypeGuard[list[int]]:
+    """Whether it is a list of whole numbers, none of them negative."""
+    return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
 
 
 def _no_shape(shape: object) -> RecordError:

@@ -21,7 +21,7 @@ from multilearn.records.msgpack_writer import DEPTH, VALUES, impossible, no_word
 from multilearn.records.tensors import HostTensor
 from multilearn.storage.strict_json import parsed
 
-__all__ = ["Outliner", "Rebuilder", "as_json", "from_json", "utf8"]
+__all__ = ["Outliner", "as_json", "from_json", "rebuilt"]
 
 _DOUBLE = struct.Struct("<d")
 
@@ -84,39 +84,35 @@ class Outliner:
             raise impossible(f"more than {VALUES} values", "Store long lists of numbers as a HostTensor.")
 
 
-class Rebuilder:
-    """Puts a record together again. `take` hands out the tensor of a name that is to be read as a dtype."""
+def rebuilt(outlined: Any, take: Callable[[str, object], Any], path: tuple[str, ...] = ()) -> Any:
+    """The record that was outlined. `take` hands out the tensor of a name that is to be read as a dtype.
 
-    def __init__(self, take: Callable[[str, object], Any]) -> None:
-        self._take = take
+    Raises `RecordError` for what `Outliner` does not write.
+    """
+    if len(path) > DEPTH:
+        raise damaged(f"Maps and lists are nested at most {DEPTH} deep in a record.", "more than that")
+    if isinstance(outlined, list):
+        return [rebuilt(each, take, (*path, str(at))) for at, each in enumerate(outlined)]
+    if not isinstance(outlined, dict):
+        return outlined
+    if len(outlined) == 1:
+        ((tag, content),) = outlined.items()
+        if tag == "$tensor":
+            return take("/".join(path), content)
+        if tag.startswith("$") and not tag.startswith("$$"):
+            return _tagged(tag, content)
+    return {_key(key): rebuilt(each, take, (*path, _escaped(_key(key)))) for key, each in outlined.items()}
 
-    def rebuild(self, outlined: Any, path: tuple[str, ...] = ()) -> Any:
-        """Raises `RecordError` for what `Outliner` does not write."""
-        if len(path) > DEPTH:
-            raise damaged(f"Maps and lists are nested at most {DEPTH} deep in a record.", "more than that")
-        if isinstance(outlined, list):
-            return [self.rebuild(each, (*path, str(at))) for at, each in enumerate(outlined)]
-        if not isinstance(outlined, dict):
-            if isinstance(outlined, str):
-                utf8(outlined)
-            return outlined
-        if len(outlined) == 1:
-            ((tag, content),) = outlined.items()
-            if tag.startswith("$") and not tag.startswith("$$"):
-                return self._tagged(tag, content, path)
-        return {_key(key): self.rebuild(each, (*path, _escaped(_key(key)))) for key, each in outlined.items()}
 
-    def _tagged(self, tag: str, content: object, path: tuple[str, ...]) -> object:
-        try:
-            if tag == "$tensor":
-                return self._take("/".join(path), content)
-            if tag == "$bytes" and isinstance(content, str):
-                return binascii.a2b_base64(content.encode(), strict_mode=True)
-            if tag == "$float" and isinstance(content, str):
-                return _DOUBLE.unpack(binascii.unhexlify(content.encode()))[0]
-        except (binascii.Error, struct.error) as error:
-            raise damaged("A record must describe each value.", f"{tag} with {str(error)[:100]}") from error
-        raise damaged("A record must describe each value.", f"{tag[:100]} of {type(content).__name__}")
+def _tagged(tag: str, content: object) -> object:
+    try:
+        if tag == "$bytes" and isinstance(content, str):
+            return binascii.a2b_base64(content.encode(), strict_mode=True)
+        if tag == "$float" and isinstance(content, str):
+            return _DOUBLE.unpack(binascii.unhexlify(content.encode()))[0]
+    except (binascii.Error, struct.error) as error:
+        raise damaged("A record must describe each value.", f"{tag} with {str(error)[:100]}") from error
+    raise damaged("A record must describe each value.", f"{tag[:100]} of {type(content).__name__}")
 
 
 def _escaped(key: str) -> str:
@@ -124,17 +120,6 @@ def _escaped(key: str) -> str:
 
 
 def _key(key: str) -> str:
-    if key.startswith("$"):
-        if not key.startswith("$$"):
-            raise damaged("A record must describe each value.", f"{key[:100]!r} among other keys")
-        key = key[1:]
-    utf8(key)
-    return key
-
-
-def utf8(text: str) -> bytes:
-    """Its bytes. Raises `RecordError` for a text that has none, with half of a surrogate pair."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise damaged("The strings of a record must be UTF-8.", str(error)[:100]) from error
+    if key.startswith("$") and not key.startswith("$$"):
+        raise damaged("A record must describe each value.", f"{key[:100]!r} among other keys")
+    return key.removeprefix("$")
