@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
 from multilearn.errors import ConfigurationError, RecordError
 from multilearn.records.heading import RESERVED
-from multilearn.records.memory import available
 from multilearn.records.mpk import MpkGzRecorder, MpkRecorder
 from multilearn.records.precision import halved
 from multilearn.records.recorder import EXTENSION, Contents, Recorder
@@ -27,6 +27,7 @@ Precision = Literal["full", "half"]
 
 _BEST_RATIO = 1032  # deflate packs no more into a byte
 _SLACK = 1 << 20
+_OF_CONTAINERS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def check_extension(recorder: Recorder) -> None:
@@ -113,5 +114,29 @@ def convert(
 def largest(length: int) -> int:
     """How many bytes a file of that length can hold, but no more than half of the memory that this process may have."""
     possible = _BEST_RATIO * length + _SLACK
-    memory = available()
+    memory = _available()
     return possible if memory is None else min(possible, memory // 2)
+
+
+def _available() -> int | None:
+    """How many bytes of memory this process may have: all that the machine has, or what a container or a limit allows.
+
+    None where the operating system does not say.
+    """
+    found = [_of_process()]
+    if hasattr(os, "sysconf"):
+        with suppress(OSError, ValueError):
+            found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for path in _OF_CONTAINERS:
+        with suppress(OSError, ValueError):  # "max" where there is no limit
+            found.append(int(Path(path).read_text(encoding="ascii")))
+    return min((each for each in found if each is not None and each > 0), default=None)
+
+
+def _of_process() -> int | None:
+    try:
+        import resource
+    except ImportError:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit

@@ -20,7 +20,6 @@ from zlib import crc32
 from multilearn.errors import RecordError
 from multilearn.events import Split
 from multilearn.history import History, Series
-from multilearn.records.memory import available
 from multilearn.storage import atomic
 from multilearn.storage.own_files import own_folder
 from multilearn.storage.reading import opened
@@ -30,9 +29,6 @@ from multilearn.storage.strict_json import parsed
 __all__ = ["Journal", "JournalFile", "fault", "is_extent", "read_journal"]
 
 _LONGEST = 1 << 20  # bytes of a line
-_NAMES = 10_000  # of metrics
-_SHARE = 32
-"""What is read takes that many times its size at most, and no more than the memory that this process may have."""
 
 
 class Journal:
@@ -149,8 +145,6 @@ def read_journal(path: Path, extent: Mapping[str, Any], last: int) -> tuple[Jour
             of_split = table.setdefault(split, {})
             for name, value in values.items():
                 of_split.setdefault(name, {})[epoch] = value
-            if sum(map(len, table.values())) > _NAMES:
-                raise OSError(f"it names more than {_NAMES} metrics")
     except OSError as error:
         problem = _unreadable(path, error)
     else:
@@ -201,12 +195,9 @@ def _parsed(line: bytes, last: int) -> tuple[Split, int, dict[str, float]]:
 
 
 def _lines(path: Path, size: int) -> Iterator[bytes]:
-    """Those in the first `size` bytes of the file. Raises `OSError` if it cannot be read, or takes too much memory."""
+    """Those in the first `size` bytes of the file, which need not be there for none. Raises `OSError`."""
     if not size:
         return
-    memory = available()
-    if memory is not None and size > memory // _SHARE:
-        raise OSError(f"{size} bytes of it are to be read")
     with opened(path, path.parent.parent) as file:
         while size and (line := file.readline(min(size, _LONGEST))):
             size -= len(line)

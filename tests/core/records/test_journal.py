@@ -178,15 +178,6 @@ def test_a_line_that_no_run_writes_is_damage_whatever_its_checksum_says(tmp_path
     assert found.history.values("train", "Loss") == {1: 0.5}
 
 
-def test_a_stranger_cannot_have_more_read_than_memory_takes(tmp_path: Path) -> None:
-    path = tmp_path / "history.log"
-    path.write_bytes(b"")
-    assert "bytes of it are to be read" in str(read_journal(path, {"size": 1 << 45, "sha256": "0" * 64}, 1)[1])
-    content = b"".join(line(["train", 1, {f"m{at * 1000 + each}": 0.5 for each in range(1000)}]) for at in range(11))
-    path.write_bytes(content)
-    assert "it names more than 10000 metrics" in str(read_journal(path, extent(content), 1)[1])
-
-
 @pytest.mark.parametrize(
     "counts", [{"sha256": "0"}, {"size": "1", "sha256": "0"}, {"size": -1, "sha256": "0"}, {"size": 1, "sha256": 0}]
 )
