@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from multilearn.checkpoint import recovery as leftovers
-from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, ManifestFile, file_name
+from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, Manifest, ManifestFile, file_name, steadily
 from multilearn.checkpoint.part import fault, misfit, read_part, write_part
-from multilearn.checkpoint.recovery import recovered
-from multilearn.checkpoint.steady import steadily
 from multilearn.errors import CheckpointError, CheckpointNotFound, RecordError
 from multilearn.events import Position
 from multilearn.protocols import Record
@@ -52,7 +50,7 @@ class CheckpointFolder:
 
         Nothing is written: `mend` does.
         """
-        found = recovered(self.path, self.recorder)
+        found = leftovers.recovered(self.path, self.recorder)
         return (self, None) if found is None else (replace(self, _found=found[0]), found[1])
 
     def mend(self) -> None:
@@ -70,7 +68,7 @@ class CheckpointFolder:
 
     def misfit(self, position: Position) -> str | None:
         """The same as far as the sizes of the files tell, which takes no time."""
-        return _faults(self.path, self._find(position), misfit)
+        return _faults(self.path, self._find(position), by_size=True)
 
     def latest_intact(self) -> tuple[Position | None, list[str]]:
         """The newest intact checkpoint, and a line for each newer one: why it is skipped."""
@@ -114,7 +112,7 @@ class CheckpointFolder:
         this one is either complete or does not exist. One that is at this position already is left as it is if it would
         be written equally, and replaced otherwise.
         """
-        _check(position, parts, drop)
+        _check(parts)
         with storing(self.path):
             atomic.make_folder(self.path)
         self.clean()
@@ -230,19 +228,15 @@ class CheckpointFolder:
         return found
 
 
-def _faults(
-    folder: Path, checkpoint: Checkpoint, of_file: Callable[[Path, FileFacts], str | None] = fault
-) -> str | None:
-    found = [of_file(folder / name, facts) for name, facts in checkpoint.files.items()]
+def _faults(folder: Path, checkpoint: Checkpoint, *, by_size: bool = False) -> str | None:
+    found = [(misfit if by_size else fault)(folder / name, facts) for name, facts in checkpoint.files.items()]
     return "; ".join(each for each in found if each) or None
 
 
-def _check(position: Position, parts: Mapping[str, Record], drop: Collection[Position]) -> None:
+def _check(parts: Mapping[str, Record]) -> None:
     if not parts or not parts.keys() <= set(PARTS):
         raise CheckpointError(
             f"The parts of a checkpoint are called {', '.join(PARTS)}, and there is at least one.",
             received=", ".join(map(str, parts)) or "none",
             remedy="Put the rest into one of these.",
         )
-    if position in drop:
-        raise CheckpointError("A save cannot drop its own checkpoint.", received=position, remedy="Drop others.")

@@ -6,13 +6,13 @@ import errno
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from multilearn.errors import MultilearnError, RecordError
+from multilearn.errors import CheckpointError, RecordError
 from multilearn.events import Position
 from multilearn.records.recorder import EXTENSION
 from multilearn.storage.atomic import write_atomically
@@ -22,17 +22,18 @@ from multilearn.storage.reading import read_whole
 from multilearn.storage.refusals import refused
 from multilearn.storage.strict_json import parsed
 
-__all__ = ["NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "is_ours"]
+__all__ = ["NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "is_ours", "steadily"]
+
+T = TypeVar("T")
 
 NAME = "manifest.json"
 PARTS = ("model", "optim", "scheduler")
 _VERSION = 1
 _LARGEST = 1 << 25
 _DEEPEST = 5
+_TRIES = 10
 _SAID = 300  # characters of what is wrong with it
-_MOST = 1 << 63  # bytes that a file may have
 _FILE = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def is_ours(name: str) -> bool:
@@ -93,7 +94,7 @@ class Manifest:
             raise _broken(path, str(error)) from error
         try:
             return _parsed(parsed(text, depth=_DEEPEST, numbers=False))
-        except (ValueError, MultilearnError) as error:
+        except (TypeError, LookupError, AttributeError, ValueError) as error:
             raise _broken(path, str(error)) from error
 
     def save(self, folder: Path) -> None:
@@ -139,7 +140,7 @@ class ManifestFile:
     def load(self) -> Manifest:
         """As `Manifest.load`."""
         # asked before: what a writer puts there meanwhile is then another file
-        identity = self._identity()
+        identity = _identity(self._folder)
         if identity is None or self._known is None or self._known[0] != identity:
             self._known = (identity, Manifest.load(self._folder))
         return self._known[1]
@@ -148,19 +149,34 @@ class ManifestFile:
         """As `Manifest.save`."""
         self._known = None
         manifest.save(self._folder)
-        self._known = (self._identity(), manifest)
+        self._known = (_identity(self._folder), manifest)
 
-    def _identity(self) -> tuple[int, ...] | None:
-        """Of the file: None if there is none."""
+
+def steadily(folder: Path, look: Callable[[], T], good: Callable[[T], bool] = lambda found: True) -> T:
+    """What `look` returns or raises, in a folder that another process may be writing to.
+
+    It is called again where its result is not `good`, or a `CheckpointError`, and the manifest was written meanwhile:
+    a checkpoint that it named is replaced or removed then, and not damaged.
+    """
+    for _ in range(_TRIES):
+        before = _identity(folder)
         try:
-            found = os.stat(self._folder / NAME)
-        except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+            found = look()
+            if good(found) or _identity(folder) == before:
+                return found
+        except CheckpointError:
+            if _identity(folder) == before:
+                raise
+    return look()
 
 
-class _Invalid(ValueError):
-    """What is wrong with a manifest."""
+def _identity(folder: Path) -> tuple[int, ...] | None:
+    """Of the manifest's file, another one each time that it is written: None if there is none."""
+    try:
+        found = os.stat(folder / NAME)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _ordered(checkpoints: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
@@ -175,66 +191,34 @@ def _broken(path: Path, what: str) -> RecordError:
     )
 
 
-def _parsed(content: object) -> Manifest:
-    whole = _map(content, "the manifest", {"version", "writing", "checkpoints", "removing"})
-    if type(whole["version"]) is not int or whole["version"] != _VERSION:
-        raise _Invalid(f"version {whole['version']!r}")
-    writing = None if whole["writing"] is None else _position(whole["writing"])
-    checkpoints = [_checkpoint(each) for each in _list(whole["checkpoints"], "checkpoints")]
-    if len({each.position for each in checkpoints}) < len(checkpoints):
-        raise _Invalid("a checkpoint that is listed twice")
-    removing = tuple(_file(name)[0] for name in _list(whole["removing"], "removing"))
-    manifest = Manifest(_ordered(checkpoints), writing, removing)
-    if both := set(removing) & set(manifest.files()):
-        raise _Invalid(f"files that are both kept and to be removed: {', '.join(sorted(both))}")
+def _parsed(content: Any) -> Manifest:
+    """Raises `TypeError`, `LookupError`, `AttributeError` or `ValueError` for what is no manifest of this version."""
+    if content.keys() != {"version", "writing", "checkpoints", "removing"} or content["version"] != _VERSION:
+        raise ValueError(f"version {content.get('version')!r} with {', '.join(content)}")
+    writing = None if content["writing"] is None else Position.parse(content["writing"])
+    checkpoints = _ordered(map(_checkpoint, content["checkpoints"]))
+    manifest = Manifest(checkpoints, writing, tuple(_file(name)[0] for name in content["removing"]))
+    listed = [*manifest.files(), *manifest.removing]
+    if len(set(listed)) < len(listed):
+        raise ValueError("a file that is listed twice")
     return manifest
 
 
-def _checkpoint(content: object) -> Checkpoint:
-    entry = _map(content, "a checkpoint", {"name", "files"})
-    position = _position(entry["name"])
-    files = {}
-    for key, facts in _map(entry["files"], "files").items():
+def _checkpoint(entry: Any) -> Checkpoint:
+    position, files = Position.parse(entry["name"]), {}
+    for key, facts in entry["files"].items():
         name, of = _file(key)
         if of != position:
-            raise _Invalid(f"the file {name} in the checkpoint {position}")
-        files[name] = _facts(_map(facts, name, {"size", "uncompressed", "sha256"}))
+            raise ValueError(f"the file {name} in the checkpoint {position}")
+        files[name] = FileFacts(facts["size"], int(facts["uncompressed"]), facts["sha256"])
     if not files:
-        raise _Invalid(f"no files in the checkpoint {position}")
+        raise ValueError(f"no files in the checkpoint {position}")
     return Checkpoint(position, files)
 
 
-def _facts(content: Mapping[str, Any]) -> FileFacts:
-    for key in ("size", "uncompressed"):
-        if type(content[key]) is not int or not 0 <= content[key] < _MOST:
-            raise _Invalid(f"{key} {content[key]!r}")
-    if not isinstance(content["sha256"], str) or not _SHA256.fullmatch(content["sha256"]):
-        raise _Invalid(f"sha256 {content['sha256']!r}")
-    return FileFacts(**content)
-
-
-def _file(name: object) -> tuple[str, Position]:
+def _file(name: str) -> tuple[str, Position]:
     """A plain file name of our own form: nothing else is ever opened or removed on a manifest's word."""
-    matched = _FILE.fullmatch(name) if isinstance(name, str) else None
+    matched = _FILE.fullmatch(name)
     if matched is None:
-        raise _Invalid(f"the file name {name!r}")
+        raise ValueError(f"the file name {name!r}")
     return matched[0], Position.parse(matched[2])
-
-
-def _position(text: object) -> Position:
-    if not isinstance(text, str):
-        raise _Invalid(f"the checkpoint name {text!r}")
-    return Position.parse(text)
-
-
-def _map(content: object, what: str, keys: Collection[str] | None = None) -> dict[str, Any]:
-    if not isinstance(content, dict) or (keys is not None and content.keys() != keys):
-        received = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise _Invalid(f"{received} as {what}")
-    return content
-
-
-def _list(content: object, what: str) -> list[Any]:
-    if not isinstance(content, list):
-        raise _Invalid(f"{type(content).__name__} as {what}")
-    return content

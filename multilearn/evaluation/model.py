@@ -11,7 +11,7 @@ from typing import Any
 
 from multilearn import backend as backends
 from multilearn.checkpoint import Recorder, nbytes
-from multilearn.checkpoint.steady import steadily
+from multilearn.checkpoint.manifest import steadily
 from multilearn.data import as_loader
 from multilearn.errors import CheckpointNotFound, DataError
 from multilearn.events import Position

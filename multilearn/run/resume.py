@@ -14,7 +14,7 @@ from multilearn.checkpoint import (
     MpkGzRecorder,
     Recorder,
 )
-from multilearn.checkpoint.steady import steadily
+from multilearn.checkpoint.manifest import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError
 from multilearn.events import START, Position, Split
 from multilearn.history import Monitor

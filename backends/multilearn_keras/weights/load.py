@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from multilearn.checkpoint import Contents, HostTensor, Recorder, nbytes, read_file
-from multilearn.checkpoint.steady import steadily
+from multilearn.checkpoint.manifest import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
 from multilearn.evaluation.model import placed
 from multilearn.learner.argument_checks import which_checkpoint

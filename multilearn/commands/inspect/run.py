@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpoint.manifest import Manifest
-from multilearn.checkpoint.steady import steadily
+from multilearn.checkpoint.manifest import Manifest, steadily
 from multilearn.commands.compare.preconditions import preconditions
 from multilearn.commands.inspect.record import InspectedRecord, inspect_record
 from multilearn.commands.runs import RunOnDisk, RunSession, open_run

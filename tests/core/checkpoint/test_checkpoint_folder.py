@@ -217,12 +217,10 @@ def test_a_part_is_read_though_another_one_is_damaged(folder):
         folder.load(P("1"), parts=["model", "optim"])
 
 
-@pytest.mark.parametrize(
-    ("parts", "drop"), [({}, []), ({"../model": {}}, []), ({"metrics": {}}, []), ({"model": {}}, [P("1")])]
-)
-def test_what_makes_no_checkpoint_is_refused_before_anything_is_written(folder, parts, drop):
+@pytest.mark.parametrize("parts", [{}, {"../model": {}}, {"metrics": {}}], ids=["none", "a path", "another"])
+def test_what_makes_no_checkpoint_is_refused_before_anything_is_written(folder, parts):
     with pytest.raises(CheckpointError):
-        folder.save(P("1"), parts, drop)
+        folder.save(P("1"), parts)
     assert not folder.path.exists()
 
 
@@ -275,16 +273,15 @@ def test_a_file_that_cannot_be_removed_is_tried_again_by_the_next_save(folder, c
     assert on_disk(folder) == {"manifest.json"} | files("2") | files("3")
 
 
-SHA = "0" * 64
-FACTS = {"size": 1, "uncompressed": 1, "sha256": SHA}
+FACTS = {"size": 1, "uncompressed": 1, "sha256": "0" * 64}
 
 
 def manifest(**changes):
     return {"version": 1, "writing": None, "checkpoints": [], "removing": [], **changes}
 
 
-def listed(name="1", file="model-1.mpk.gz", **facts):
-    return manifest(checkpoints=[{"name": name, "files": {file: {**FACTS, **facts}}}])
+def listed(name="1", file="model-1.mpk.gz"):
+    return manifest(checkpoints=[{"name": name, "files": {file: FACTS}}])
 
 
 BROKEN = {
@@ -295,10 +292,8 @@ BROKEN = {
     "missing key": {"version": 1},
     "extra key": manifest(more=1),
     "later version": manifest(version=2),
-    "version true": manifest(version=True),
     "writing a number": manifest(writing=3),
     "writing a path": manifest(writing="../3"),
-    "checkpoints a map": manifest(checkpoints={}),
     "checkpoint a string": manifest(checkpoints=["1"]),
     "no files": manifest(checkpoints=[{"name": "1", "files": {}}]),
     "twice": manifest(checkpoints=2 * listed()["checkpoints"]),
@@ -308,11 +303,6 @@ BROKEN = {
     "absolute path": listed(file="/etc/passwd"),
     "another part": listed(file="notes-1.mpk.gz"),
     "newline": listed(file="model-1.mpk.gz\n"),
-    "negative size": listed(size=-1),
-    "size true": listed(size=True),
-    "size a float": listed(size=1.0),
-    "short sha256": listed(sha256="00"),
-    "more facts": listed(mtime=1),
     "removing a path": manifest(removing=["../../model-1.mpk.gz"]),
     "removing a number": manifest(removing=[1]),
     "removing what is kept": {**listed(), "removing": ["model-1.mpk.gz"]},

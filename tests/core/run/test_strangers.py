@@ -18,8 +18,8 @@ from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes, read_file
+from multilearn.checkpoint.manifest import steadily
 from multilearn.checkpoint.recovery import recovered
-from multilearn.checkpoint.steady import steadily
 from multilearn.commands.inspect.run import inspect
 from multilearn.commands.runs import open_run
 from multilearn.errors import (
