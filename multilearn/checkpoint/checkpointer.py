@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from pathlib import Path
 
 from multilearn.arguments import number, settle, whole
 from multilearn.checkpoint import CheckpointFolder, CheckpointStrategy, CheckpointWriter
-from multilearn.checkpoint.counted_files import CountedFiles
 from multilearn.errors import ConfigurationError
-from multilearn.events import Position
+from multilearn.events import Position, Split
 from multilearn.history import History, Monitor
 from multilearn.protocols import Record
+from multilearn.records.journal import Journal, JournalFile
+from multilearn.storage import atomic
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.own_files import is_folder
+from multilearn.storage.refusals import storing
 
-__all__ = ["BestInMemory", "Checkpointer", "FileCheckpointer", "NoCheckpointer", "SaveInterval", "Snapshot"]
+__all__ = ["BestInMemory", "Checkpointer", "CountedFiles", "FileCheckpointer", "SaveInterval", "Snapshot"]
 
 Snapshot = Callable[[], Mapping[str, Record]]
 """Makes the copy of the state that is to be saved, on the thread that calls it."""
@@ -55,18 +61,11 @@ class SaveInterval:
         return self.minutes is not None and seconds >= 60 * self.minutes
 
 
-class Checkpointer(Protocol):
-    """Called by the loop after batches and epochs: says whether a checkpoint is made, and which are on disk since."""
+class Checkpointer:
+    """Called by the loop after batches and epochs: says whether a checkpoint is made, and which are on disk since.
 
-    def after_epoch(self, epoch: int, history: History, snapshot: Snapshot, stopping: bool) -> bool: ...
-    def inside_epoch(self, position: Position, snapshot: Snapshot) -> bool: ...
-    def durable(self) -> Sequence[Position]: ...
-    def completed(self, history: History) -> None: ...
-    def close(self) -> None: ...
-
-
-class NoCheckpointer:
-    """Saves nothing."""
+    This one saves nothing.
+    """
 
     def after_epoch(self, epoch: int, history: History, snapshot: Snapshot, stopping: bool) -> bool:
         return False
@@ -78,13 +77,13 @@ class NoCheckpointer:
         return ()
 
     def completed(self, history: History) -> None:
-        """Nothing is to be tidied up."""
+        return
 
     def close(self) -> None:
-        """Nothing is open."""
+        return
 
 
-class BestInMemory(NoCheckpointer):
+class BestInMemory(Checkpointer):
     """Saves nothing, and keeps a copy of the state after the best epoch that it has seen: `epoch` and its `parts`."""
 
     def __init__(self, monitor: Monitor) -> None:
@@ -100,7 +99,49 @@ class BestInMemory(NoCheckpointer):
         return False
 
 
-class FileCheckpointer:
+class CountedFiles:
+    """The files beside its records that a checkpoint refers to, made durable before it is.
+
+    They are the journal of a run, and its metric files after epoch `durable`, up to which they are on disk already.
+
+    `history`: gives the journal up to the present.
+    """
+
+    def __init__(self, run: RunDirectory, history: Callable[[], Journal], durable: int) -> None:
+        self._run = run
+        self._history = history
+        self._journal = JournalFile(run.history)
+        self._durable = durable
+        self._folders: dict[Split, set[Path]] = {}
+
+    def up_to(self, position: Position) -> Callable[[], None]:
+        """What makes them durable up to there, for the thread that writes checkpoints; this one only notes how much."""
+        journal = self._history()
+        return partial(self._sync, position, journal, len(journal))
+
+    def _sync(self, position: Position, journal: Journal, lines: int) -> None:
+        """Raises `StorageError`."""
+        for split in (Split.TRAIN, Split.VALID):
+            self._sync_epochs(split, range(self._durable + 1, position.epoch + 1))
+        self._durable = position.finished_epochs
+        self._journal.hold(journal, lines)
+
+    def _sync_epochs(self, split: Split, epochs: Iterable[int]) -> None:
+        written = [folder for epoch in epochs if is_folder(folder := self._run.epoch(split, epoch))]
+        for folder in written:
+            for path in _metric_files(folder):
+                atomic.sync_file(path)
+            atomic.sync_folder(folder)
+        if not written:
+            return
+        if split not in self._folders:
+            atomic.sync_folder(self._run.path)
+        if not self._folders.get(split, set()).issuperset(written):
+            atomic.sync_folder(self._run.path / split)
+        self._folders[split] = set(written)
+
+
+class FileCheckpointer(Checkpointer):
     """Copies on the calling thread, and leaves writing to one worker."""
 
     def __init__(
@@ -155,3 +196,10 @@ class FileCheckpointer:
     def _save(self, position: Position, snapshot: Snapshot, drop: Sequence[Position] = ()) -> None:
         first = None if self._counted is None else self._counted.up_to(position)
         self._writer.save(position, snapshot(), drop, first)
+
+
+def _metric_files(folder: Path) -> list[Path]:
+    with storing(folder), os.scandir(folder) as entries:
+        return [
+            folder / each.name for each in entries if each.name.endswith(".log") and each.is_file(follow_symlinks=False)
+        ]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from multilearn.checkpoint.checkpointer import Checkpointer, NoCheckpointer, SaveInterval, Snapshot
+from multilearn.checkpoint.checkpointer import Checkpointer, FileCheckpointer, SaveInterval, Snapshot
 from multilearn.data import Passing, ValidationPosition, batches_of, keeps_place, length, place_of
 from multilearn.data.epoch_length import EpochLength
 from multilearn.early_stopping import StoppingRule
@@ -194,7 +194,7 @@ class Loop:
         if done == self.plan.batches or not (stops or due):
             return False
         self.reporter.report(Split.TRAIN, epoch)
-        if isinstance(self.checkpointer, NoCheckpointer) or not self._may_have_ended():
+        if not isinstance(self.checkpointer, FileCheckpointer) or not self._may_have_ended():
             self._save_inside(self._snapshot)
             return stops
         # before the next batch is made: what is recorded is the place after this one

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, FileCheckpointer, NoCheckpointer
-from multilearn.checkpoint.counted_files import CountedFiles
+from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, CountedFiles, FileCheckpointer
 from multilearn.learner.start import Start
 from multilearn.storage.layout import RunDirectory
 
@@ -15,7 +14,7 @@ def checkpointer_of(start: Start) -> Checkpointer:
     """Files, if there is a recorder; else the best state in memory, if it is restored in the end."""
     settings, run = start.run.settings, RunDirectory(start.run.path)
     if settings.recorder is None:
-        return NoCheckpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
+        return Checkpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
     # metric files of another run are copied, and not durable yet
     durable = start.found.position.finished_epochs if start.found.source == run.path else 0
     counted = CountedFiles(run, lambda: start.store.journal, durable)

@@ -11,7 +11,7 @@ import pytest
 from support.tripwire import Tripwire, kill, killed
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.checkpoint.counted_files import CountedFiles
+from multilearn.checkpoint.checkpointer import CountedFiles
 from multilearn.events import START, Position, Split
 from multilearn.metrics.store import MetricStore
 from multilearn.records import journal as journals
