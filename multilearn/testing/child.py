@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.learner.interrupter import Interrupter
 from multilearn.renderers import SilentRenderer
 from multilearn.storage.layout import RunDirectory
-from multilearn.testing.request import Answer, Request
+from multilearn.testing.promise import Request
 
 __all__ = ["main"]
 
@@ -37,10 +38,10 @@ class _Counting(Interrupter):
 
 
 def main(request: Path, answer: Path) -> None:
-    """Train as the request says."""
-    asked = Request.read(request)
+    """Train as the request says; the answer is how often the loop asked whether to stop."""
+    asked = Request(**json.loads(request.read_text(encoding="utf-8")))
     sys.path[:] = asked.search
-    train = _function(asked)
+    train: Callable[[LearnerBuilder], object] = getattr(_module(asked), asked.name)
     set_seed(asked.seed)
     interrupter = _Counting(asked.stop_after)
     builder = LearnerBuilder(asked.directory).renderer(SilentRenderer()).with_interrupter(interrupter)
@@ -55,12 +56,7 @@ def main(request: Path, answer: Path) -> None:
             received=f"{asked.name}, which left nothing in the builder's directory",
             remedy="Write for instance: def train(builder): builder.build(task, 'adam', 1e-3).fit(loader)",
         )
-    Answer(interrupter.asked).write(answer)
-
-
-def _function(asked: Request) -> Callable[[LearnerBuilder], object]:
-    function: Callable[[LearnerBuilder], object] = getattr(_module(asked), asked.name)
-    return function
+    answer.write_text(str(interrupter.asked), encoding="ascii")
 
 
 def _module(asked: Request) -> Any:

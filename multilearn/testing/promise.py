@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,9 +19,8 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.run import trace as walking
 from multilearn.storage.layout import RunDirectory
-from multilearn.testing.request import Answer, Request, place_of
 
-__all__ = ["Identical"]
+__all__ = ["Identical", "Request"]
 
 Train = Callable[[LearnerBuilder], object]
 
@@ -28,6 +29,38 @@ _SHOWN_LINES = 25
 
 def _refuse(reason: str) -> NoReturn:
     raise ConfigurationError("A comparison needs runs on two frameworks.", received=reason)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a process is asked to train: what the function at `file`, `module`, `name` says, in `directory`.
+
+    `search`: where imports are looked for. `saves`: with checkpoints; `resumes`: from the latest of them.
+    `stop_after`: how often the loop may ask whether to stop before the answer is yes; None for never.
+    """
+
+    file: str
+    module: str
+    name: str
+    search: tuple[str, ...]
+    directory: str
+    seed: int
+    saves: bool = False
+    resumes: bool = False
+    stop_after: int | None = None
+
+    @classmethod
+    def of(cls, train: Train, seed: int, directory: Path) -> Request:
+        """Raises `ConfigurationError` for a function that no import leads to."""
+        file = inspect.getsourcefile(train) if inspect.isfunction(train) else None
+        if file is None or not train.__qualname__.isidentifier():
+            raise ConfigurationError(
+                "What is trained on every framework is a function of a module, for each has a process of its own.",
+                received=repr(train),
+                remedy="Define it with def at the top level of the test's file, or of a module it imports.",
+            )
+        place = str(Path(file).resolve()), train.__module__, train.__qualname__
+        return cls(*place, tuple(sys.path), str(directory), seed)
 
 
 @dataclass
@@ -53,7 +86,7 @@ class Identical:
 
         folder = self._of("curves", train, seed)
         for name in self.backends:
-            self._trained(self._request(train, seed, folder / name), name)
+            self._trained(Request.of(train, seed, folder / name), name)
         # a matrix of environments with one framework each leaves its runs side by side
         found = sorted(path for path in folder.iterdir() if RunDirectory(path).experiment.exists())
         if len(found) < 2:
@@ -69,7 +102,7 @@ class Identical:
 
         folder = self._of("steps", train, seed)
         for name in self.backends:
-            request = self._request(train, seed, folder / f"{name}.run")
+            request = Request.of(train, seed, folder / f"{name}.run")
             self._process(request, name, {walking.VARIABLE: str(folder / name)})
             if not (folder / name).exists():
                 raise AssertionError(
@@ -87,7 +120,7 @@ class Identical:
         """Expect a run that is stopped in the middle and resumed to end as one that was not, bit for bit."""
         folder = self._of("resumes", train, seed)
         for name in self.backends:
-            whole = replace(self._request(train, seed, folder / name / "whole"), saves=True)
+            whole = replace(Request.of(train, seed, folder / name / "whole"), saves=True)
             halved = replace(whole, directory=str(folder / name / "halved"))
             self._halved(halved, self._trained(whole, name), name)
             self._trained(replace(halved, resumes=True), name)
@@ -105,11 +138,11 @@ class Identical:
             self.skip(f"only {', '.join(self.backends)} to move between")
         folder = self._of("moves", train, seed)
         first, *_ = self.backends
-        whole = replace(self._request(train, seed, folder / "whole"), saves=True)
-        answer = self._trained(whole, first)
+        whole = replace(Request.of(train, seed, folder / "whole"), saves=True)
+        asked = self._trained(whole, first)
         for name, following in zip(self.backends, [*self.backends[1:], first], strict=True):
             moved = replace(whole, directory=str(folder / f"from-{name}-to-{following}"))
-            self._halved(moved, answer, name)
+            self._halved(moved, asked, name)
             self._trained(replace(moved, resumes=True), following)
             result = comparison.compare([Path(whole.directory), Path(moved.directory)], tolerance)
             if not result.same:
@@ -128,27 +161,26 @@ class Identical:
         kept = f"; its {what} is kept in {folder}" if self.kept else ""
         self.skip(f"only {', '.join(self.backends)} to compare with itself{kept}")
 
-    def _request(self, train: Train, seed: int, directory: Path) -> Request:
-        return Request(**place_of(train), directory=str(directory), seed=seed)
-
-    def _halved(self, request: Request, whole: Answer, name: str) -> None:
-        if whole.asked < 2:
+    def _halved(self, request: Request, asked: int, name: str) -> None:
+        """`asked`: how often the loop of the whole run asked whether to stop."""
+        if asked < 2:
             raise AssertionError(
                 f"{request.name} cannot be stopped in the middle on {name}: it must keep the builder's interrupter "
                 "(no .with_interrupter), and train more than one batch"
             )
-        self._trained(replace(request, stop_after=whole.asked // 2), name)
+        self._trained(replace(request, stop_after=asked // 2), name)
 
-    def _trained(self, request: Request, name: str) -> Answer:
+    def _trained(self, request: Request, name: str) -> int:
+        """How often the loop asked whether to stop."""
         answer = self._process(request, name, {})
         if not answer.exists():
             raise AssertionError(f"{request.name} left its process on {name} before its end")
-        return Answer.read(answer)
+        return int(answer.read_text(encoding="ascii"))
 
     def _process(self, request: Request, name: str, variables: dict[str, str]) -> Path:
-        files = self.folder / "request.json", self.folder / "answer.json"
+        files = self.folder / "request.json", self.folder / "answer.txt"
         files[1].unlink(missing_ok=True)
-        request.write(files[0])
+        files[0].write_text(json.dumps(asdict(request)), encoding="utf-8")
         command = [sys.executable, "-m", "multilearn.testing.child", *map(str, files)]
         code, said = captured(command, {**backend.environment(name), **variables})
         if code:
