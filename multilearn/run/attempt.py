@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from multilearn.events import START, Split
-from multilearn.loggers.rewind import remove_metric_files
 from multilearn.run.experiment import Session, earlier
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import is_folder, own_folder
 from multilearn.storage.reading import opened
-from multilearn.storage.refusals import storing
 
-__all__ = ["clear_attempt", "holds_run", "holds_traces"]
+__all__ = ["holds_run", "holds_traces"]
 
-_CHUNK = 1 << 20
 _SPLITS = (Split.TRAIN, Split.VALID)
 
 
@@ -45,19 +41,6 @@ def holds_run(path: Path) -> bool:
     return not all(source and _is_copy(name, path, source) for name in _metric_files(run))
 
 
-def clear_attempt(run: RunDirectory) -> None:
-    """Remove what an attempt left in a directory that holds no run. Its experiment.log stays, to be continued."""
-    for split in _SPLITS:
-        for folder in run.epochs(split).values():
-            remove_metric_files(folder, run.path)
-    with storing(run.path), own_folder(run.path, run.path) as own:
-        for name in own.folders():
-            if name in (*_SPLITS, run.checkpoints.name):
-                own.remove_folder(name)
-        with suppress(FileNotFoundError):
-            own.remove(run.experiment.name)
-
-
 def _trained_nothing(session: Session) -> bool:
     return session.trained is False or session.position == str(START)
 
@@ -74,9 +57,7 @@ def _is_copy(name: Path, path: Path, source: Path) -> bool:
     """Whether the file of that name in the run in `source` begins with all that is in the one in `path`."""
     try:
         with opened(path / name, path) as one, opened(source / name, source) as other:
-            while chunk := one.read(_CHUNK):
-                if other.read(len(chunk)) != chunk:
-                    return False
+            copied = one.read()
+            return other.read(len(copied)) == copied
     except OSError:
         return False
-    return True

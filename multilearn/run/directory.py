@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder
 from multilearn.errors import DirectoryError
 from multilearn.events import START, Position, Split
 from multilearn.loggers.rewind import go_back, remove_metric_files
-from multilearn.run.attempt import clear_attempt, holds_run
+from multilearn.run.attempt import holds_run
 from multilearn.run.experiment import Session, earlier
 from multilearn.run.obstacles import refuse_obstacles, unknown_path
 from multilearn.storage.atomic import make_folder
@@ -107,10 +107,10 @@ def claim_directory(run: RunDirectory) -> Iterator[None]:
 def begin(run: RunDirectory, *, overwrite: bool) -> None:
     """Have nothing of an earlier run in the directory. Raises `DirectoryError` if there is one, unless `overwrite`."""
     if overwrite:
-        _clear(run.path)
+        _clear(run)
     else:
         refuse_existing_run(run.path)
-        clear_attempt(run)
+        _clear(run, kept=(Split.TEST, run.log.name))  # of an attempt, whose log is continued
 
 
 def rewind(run: RunDirectory, recorder: Recorder | None, epochs: int, position: Position) -> list[str]:
@@ -146,22 +146,23 @@ def bring_along(run: RunDirectory, source: Path, position: Position) -> None:
     go_back(run, position)
 
 
-def _clear(path: Path) -> None:
-    """Remove the files of a run, and the folders that are empty then; nothing that is not of our layout."""
-    run = RunDirectory(path)
+def _clear(run: RunDirectory, kept: Collection[str] = ()) -> None:
+    """Remove the files of a run, and the folders that are empty then; nothing that is not of our layout, nor `kept`."""
     CheckpointFolder(run.checkpoints, MpkGzRecorder()).clear()
     if is_folder(run.checkpoints):
-        with storing(run.history), own_folder(run.checkpoints, path) as own, suppress(FileNotFoundError):
+        with storing(run.history), own_folder(run.checkpoints, run.path) as own, suppress(FileNotFoundError):
             own.remove(run.history.name)
     for folder in run.measured():
-        remove_metric_files(folder, path)
-    with storing(path), own_folder(path, path) as own:
+        if folder.parent.name not in kept:
+            remove_metric_files(folder, run.path)
+    with storing(run.path), own_folder(run.path, run.path) as own:
         for name in own.folders():
-            if name in {*Split, run.checkpoints.name}:
+            if name in {*Split, run.checkpoints.name}.difference(kept):
                 own.remove_folder(name)
         for file in (run.experiment, run.log):
-            with storing(file), suppress(FileNotFoundError):
-                own.remove(file.name)
+            if file.name not in kept:
+                with storing(file), suppress(FileNotFoundError):
+                    own.remove(file.name)
 
 
 def _copy_metric_files(source: Path, target: Path, position: Position) -> None:
