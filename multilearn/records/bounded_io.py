@@ -1,27 +1,33 @@
-"""Files read and written piece by piece, with no more memory than what is asked for may take."""
+"""Files read and written piece by piece, with no more memory than what is asked for may take: plain, or gzipped.
+
+gzip is by ISA-L where it is installed (fifteen times the speed), else by the standard library.
+"""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from multilearn.errors import RecordError
-from multilearn.records.recorder import Readable, Writable
+from multilearn.records.recorder import Readable, Writable, damaged
 
-__all__ = ["PlainWriter", "Reader", "Sink", "damaged", "within_memory"]
+try:
+    from isal import isal_zlib as _isal
+except ImportError:
+    _codec: Any = zlib
+else:
+    _codec = _isal
 
-_SOURCE_PIECE = 1 << 18
+__all__ = ["GzipReader", "GzipSink", "Reader", "Sink", "within_memory"]
 
-
-def damaged(rule: str, received: object) -> RecordError:
-    """The error for a file that is no intact record."""
-    remedy = 'Use another checkpoint ("latest" takes the newest intact one), or copy the file again.'
-    return RecordError(rule, received=received, remedy=remedy)
+_FORMAT = 31  # a gzip member with the largest window; its header holds neither a time nor a file name
+_PIECE, _SOURCE_PIECE = 1 << 20, 1 << 18
 
 
 @contextmanager
@@ -37,19 +43,8 @@ def within_memory() -> Iterator[None]:
         ) from error
 
 
-class Sink(Protocol):
-    """What an encoder writes into. `size` counts what went in."""
-
-    @property
-    def size(self) -> int: ...
-    def write(self, view: memoryview) -> None: ...
-    def finish(self) -> None:
-        """Write what is left; the file stays open."""
-        ...
-
-
-class PlainWriter:
-    """Writes bytes as they are."""
+class Sink:
+    """What an encoder writes into: bytes as they are. `size` counts what went in."""
 
     def __init__(self, file: Writable) -> None:
         self._file = file
@@ -60,7 +55,23 @@ class PlainWriter:
         self._file.write(view)
 
     def finish(self) -> None:
-        """Nothing is held back."""
+        """Write what is left; the file stays open."""
+
+
+class GzipSink(Sink):
+    """Compresses at level 1."""
+
+    def __init__(self, file: Writable) -> None:
+        super().__init__(file)
+        self._deflate = _codec.compressobj(1, _codec.DEFLATED, _FORMAT)
+
+    def write(self, view: memoryview) -> None:
+        self.size += view.nbytes
+        for start in range(0, view.nbytes, _PIECE):
+            self._file.write(self._deflate.compress(view[start : start + _PIECE]))
+
+    def finish(self) -> None:
+        self._file.write(self._deflate.flush())
 
 
 class Reader:
@@ -122,3 +133,31 @@ class Reader:
     def _next(self) -> bytes:
         """The next piece; empty at the end."""
         return self._file.read(_SOURCE_PIECE)
+
+
+class GzipReader(Reader):
+    """Hands out at most `limit` bytes of the one member that a file consists of. Raises `RecordError` for all else."""
+
+    def __init__(self, file: Readable, limit: int) -> None:
+        super().__init__(file, limit)
+        self._inflate = _codec.decompressobj(_FORMAT)
+
+    def finish(self) -> None:
+        """Check that the member ends here, intact, and the file with it."""
+        super().finish()
+        if self._inflate.unused_data or self._file.read(1):
+            raise damaged("A record must be all there is in its file.", "more data behind the compressed part")
+
+    def _next(self) -> bytes:
+        """The next uncompressed piece; empty where the member ends."""
+        while not self._inflate.eof:
+            given = self._inflate.unconsumed_tail or self._file.read(_SOURCE_PIECE)
+            try:
+                piece: bytes = self._inflate.decompress(given, _PIECE)
+            except (_codec.error, zlib.error) as error:
+                raise damaged("A record must be an intact gzip file.", f"one that is not ({error})") from error
+            if piece:
+                return piece
+            if not given:
+                raise damaged("A record must be complete.", "a gzip file that ends too early")
+        return b""

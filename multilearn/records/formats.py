@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from multilearn.errors import ConfigurationError, RecordError
-from multilearn.records.heading import RESERVED
 from multilearn.records.mpk import MpkGzRecorder, MpkRecorder
-from multilearn.records.precision import halved
-from multilearn.records.recorder import EXTENSION, Contents, Recorder
+from multilearn.records.recorder import EXTENSION, RESERVED, Contents, Recorder
 from multilearn.records.safetensors import SafetensorsRecorder
+from multilearn.records.tensors import halved
 from multilearn.storage import atomic
 from multilearn.storage.reading import opened
 

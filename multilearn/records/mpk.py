@@ -8,12 +8,10 @@ from typing import Any, ClassVar
 
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Record
-from multilearn.records.bounded_io import PlainWriter, Reader, damaged, within_memory
-from multilearn.records.gzip_stream import GzipReader, GzipWriter
-from multilearn.records.heading import check_heading, heading
+from multilearn.records.bounded_io import GzipReader, GzipSink, Reader, Sink, within_memory
 from multilearn.records.msgpack_reader import Decoder
 from multilearn.records.msgpack_writer import Encoder
-from multilearn.records.recorder import Contents, Readable, Writable
+from multilearn.records.recorder import Contents, Readable, Writable, check_heading, damaged, heading
 
 __all__ = ["MpkGzRecorder", "MpkRecorder"]
 
@@ -33,7 +31,7 @@ class MpkRecorder:
 
     chunk: int = CHUNK
     extension: ClassVar[str] = "mpk"
-    _sink: ClassVar[type[PlainWriter | GzipWriter]] = PlainWriter
+    _sink: ClassVar[type[Sink]] = Sink
     _source: ClassVar[type[Reader]] = Reader
 
     def __post_init__(self) -> None:
@@ -81,5 +79,5 @@ class MpkGzRecorder(MpkRecorder):
     """
 
     extension: ClassVar[str] = "mpk.gz"
-    _sink: ClassVar[type[PlainWriter | GzipWriter]] = GzipWriter
+    _sink: ClassVar[type[Sink]] = GzipSink
     _source: ClassVar[type[Reader]] = GzipReader

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from multilearn.errors import RecordError
-from multilearn.records.bounded_io import Reader, damaged
+from multilearn.records.bounded_io import Reader
 from multilearn.records.msgpack_writer import DEPTH, HALVED_KEYS, TENSOR_KEYS, VALUES
-from multilearn.records.precision import WIDER, widened
-from multilearn.records.tensors import AXES, DTYPES, HostTensor
+from multilearn.records.recorder import damaged
+from multilearn.records.tensors import AXES, DTYPES, WIDER, HostTensor, widened
 
 __all__ = ["Decoder", "are_sizes", "tensor_of"]
 

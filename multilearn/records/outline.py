@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from multilearn.plain import as_number, is_number
-from multilearn.records.bounded_io import damaged
 from multilearn.records.msgpack_writer import DEPTH, VALUES, impossible, no_word_for, where
+from multilearn.records.recorder import damaged
 from multilearn.records.tensors import HostTensor
 from multilearn.storage.strict_json import parsed
 

@@ -1,14 +1,35 @@
-"""How a record becomes a file, and is one again."""
+"""How a record becomes a file, and is one again; what every file says of itself: the format and its version."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from multilearn.errors import CheckpointError, RecordError
 from multilearn.protocols import Record
 
-__all__ = ["EXTENSION", "NOWHERE", "Contents", "Readable", "Recorder", "Writable"]
+__all__ = [
+    "EXTENSION",
+    "FORMAT",
+    "RESERVED",
+    "VERSION",
+    "Contents",
+    "Readable",
+    "Recorder",
+    "Writable",
+    "check_heading",
+    "damaged",
+    "heading",
+]
+
+FORMAT = "multilearn"
+VERSION = 1
+RESERVED = frozenset({"format", "precision", "version"})
+"""`precision` was "half" in records of earlier versions whose floats were stored as F16."""
+
+EXTENSION = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*"
+"""What a recorder's extension looks like."""
 
 
 class Writable(Protocol):
@@ -23,17 +44,6 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class _Nowhere:
-    """Takes bytes, and keeps none."""
-
-    def write(self, data: bytes | memoryview, /) -> int:
-        return len(data)
-
-
-NOWHERE: Final = _Nowhere()
-"""What a record is written into where only its size, or whether it can be written, is asked for."""
-
-
 @dataclass(frozen=True)
 class Contents:
     """What is in a file: the record, and what was said about it."""
@@ -46,29 +56,7 @@ class Contents:
 class Recorder(Protocol):
     """One file format. Equal records with equal metadata give equal bytes.
 
-    One of your own, which a run is then also to be read with:
-
-    >>> class Bz2Recorder:
-    ...     extension = "mpk.bz2"
-    ...     def write(self, file, item, metadata):
-    ...         size = MpkRecorder().write(packed := BytesIO(), item, metadata)
-    ...         file.write(bz2.compress(packed.getvalue()))
-    ...         return size
-    ...     def read(self, file, limit):
-    ...         try:
-    ...             content = bz2.BZ2Decompressor().decompress(file.read(limit), limit + 1)
-    ...         except OSError as error:
-    ...             raise RecordError("The file must be bzip2.", received=error) from error
-    ...         return MpkRecorder().read(BytesIO(content), limit)
-    >>> import bz2
-    >>> from io import BytesIO
-    >>> from multilearn.checkpoint import MpkRecorder
-    >>> Bz2Recorder().write(file := BytesIO(), {"a": 1}, {})
-    47
-    >>> file.seek(0)
-    0
-    >>> Bz2Recorder().read(file, 1000).item
-    {'a': 1}
+    One of your own is in docs/extending.md; a run that it wrote is also read with it.
     """
 
     @property
@@ -92,5 +80,33 @@ class Recorder(Protocol):
         ...
 
 
-EXTENSION = r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*"
-"""What a recorder's extension looks like."""
+def heading(item: object, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata to write with `item`. Raises `CheckpointError` for an item that is no map, and for reserved keys."""
+    if taken := RESERVED & metadata.keys():
+        raise CheckpointError(
+            "The metadata keys format, precision and version belong to the file format.",
+            received=", ".join(sorted(taken)),
+            remedy="Choose other keys.",
+        )
+    if not isinstance(item, Mapping):
+        raise CheckpointError("A record is a map.", received=type(item).__name__, remedy="Put it into one.")
+    return {"format": FORMAT, "version": VERSION, **metadata}
+
+
+def check_heading(metadata: Mapping[str, Any]) -> None:
+    """Raise `RecordError` unless a record with this metadata can be read here."""
+    if metadata.get("format") != FORMAT:
+        raise damaged("A record says in its metadata that it is one of multilearn.", "a file of another format")
+    version = metadata.get("version")
+    if type(version) is not int or version != VERSION:
+        raise RecordError(
+            f"This multilearn reads records of version {VERSION}.",
+            received=f"version {str(version)[:100]}",
+            remedy="Read it with the multilearn that wrote it, or a later one.",
+        )
+
+
+def damaged(rule: str, received: object) -> RecordError:
+    """The error for a file that is no intact record."""
+    remedy = 'Use another checkpoint ("latest" takes the newest intact one), or copy the file again.'
+    return RecordError(rule, received=received, remedy=remedy)

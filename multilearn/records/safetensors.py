@@ -12,14 +12,12 @@ from typing import Any, ClassVar
 
 from multilearn.errors import CheckpointError
 from multilearn.protocols import Record
-from multilearn.records.bounded_io import PlainWriter, Reader, Sink, damaged, within_memory
-from multilearn.records.heading import FORMAT, VERSION, check_heading, heading
+from multilearn.records.bounded_io import Reader, Sink, within_memory
 from multilearn.records.msgpack_reader import are_sizes, tensor_of
 from multilearn.records.msgpack_writer import impossible
 from multilearn.records.outline import Outliner, as_json, from_json, rebuilt
-from multilearn.records.precision import WIDER, widened
-from multilearn.records.recorder import Contents, Readable, Writable
-from multilearn.records.tensors import DTYPES, HostTensor
+from multilearn.records.recorder import FORMAT, VERSION, Contents, Readable, Writable, check_heading, damaged, heading
+from multilearn.records.tensors import DTYPES, WIDER, HostTensor, widened
 
 __all__ = ["SafetensorsRecorder"]
 
@@ -52,7 +50,7 @@ class SafetensorsRecorder:
                 remedy="Put them into the record.",
             )
         texts = {"item": as_json(outliner.outline(item)), "metadata": as_json(outlined)}
-        sink = PlainWriter(file)
+        sink = Sink(file)
         _write_tensors(sink, outliner.tensors, {"format": FORMAT, "version": str(VERSION), **texts})
         return sink.size
 

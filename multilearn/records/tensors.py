@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from multilearn.errors import CheckpointError
+from multilearn.printable import printable
 
-__all__ = ["AXES", "DTYPES", "HostTensor"]
+__all__ = ["AXES", "DTYPES", "WIDER", "HostTensor", "halved", "widened"]
 
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {
@@ -36,6 +38,11 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
 
 AXES = 64
 """How many axes a tensor may have, as many as numpy knows."""
+
+WIDER = ("F32", "F64")
+"""The dtypes that are halved to F16, rounded to 11 bits."""
+
+_log = logging.getLogger(__name__)
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items() if name != "BF16"}
 
@@ -115,3 +122,26 @@ class HostTensor:
 
     def __repr__(self) -> str:
         return f"HostTensor({self})"
+
+
+def halved(value: Any, path: str = "") -> Any:
+    """A record with its F32 and F64 tensors as F16; one with values beyond 65504 stays as it is, with a warning."""
+    if isinstance(value, Mapping):
+        return {key: halved(inner, f"{path}/{key}" if path else key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [halved(inner, f"{path}/{at}") for at, inner in enumerate(value)]
+    if not isinstance(value, HostTensor) or value.dtype not in WIDER:
+        return value
+    with np.errstate(over="ignore"):
+        array = np.asarray(value.array.astype(DTYPES["F16"]), order="C")
+    if (np.isinf(array) & np.isfinite(value.array)).any():
+        _log.warning(
+            "%s has values beyond 65504, the largest of half precision: it is stored in full.", printable(path)
+        )
+        return value
+    return HostTensor("F16", array)
+
+
+def widened(tensor: HostTensor, dtype: str) -> HostTensor:
+    """A halved tensor as the wider float that it was; values are kept."""
+    return HostTensor(dtype, np.asarray(tensor.array.astype(DTYPES[dtype]), order="C"))

@@ -12,7 +12,7 @@ import msgpack
 import numpy as np
 
 from multilearn.checkpoint import Contents, Recorder, nbytes
-from multilearn.records.precision import halved
+from multilearn.records.tensors import halved
 
 _WIDER = {"F32": np.float32, "F64": np.float64}
 

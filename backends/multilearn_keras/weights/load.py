@@ -19,7 +19,7 @@ from multilearn.evaluation.model import placed
 from multilearn.learner.argument_checks import which_checkpoint
 from multilearn.printable import printable
 from multilearn.records.formats import BUILT_IN
-from multilearn.records.heading import FORMAT
+from multilearn.records.recorder import FORMAT
 from multilearn.run.resume import Resume, folder_of, locate
 from multilearn_keras.state.beside import Beside, is_beside
 from multilearn_keras.state.derived import derive

@@ -16,7 +16,7 @@ from support.record_strategies import records, types
 
 from multilearn.checkpoint import HostTensor, MpkGzRecorder, nbytes
 from multilearn.errors import CheckpointError, RecordError
-from multilearn.records import gzip_stream as streams
+from multilearn.records import bounded_io as streams
 from multilearn.records import msgpack_reader as decoder
 from multilearn.records import msgpack_writer as encoder
 
