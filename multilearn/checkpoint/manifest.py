@@ -16,13 +16,12 @@ from multilearn.errors import CheckpointError, RecordError
 from multilearn.events import Position
 from multilearn.records.recorder import EXTENSION
 from multilearn.storage.atomic import write_atomically
-from multilearn.storage.layout import HISTORY
 from multilearn.storage.own_files import kind_of
 from multilearn.storage.reading import read_whole
 from multilearn.storage.refusals import refused
 from multilearn.storage.strict_json import parsed
 
-__all__ = ["NAME", "PARTS", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "is_ours", "steadily"]
+__all__ = ["NAME", "PARTS", "RECORD", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "steadily"]
 
 T = TypeVar("T")
 
@@ -33,12 +32,8 @@ _LARGEST = 1 << 25
 _DEEPEST = 5
 _TRIES = 10
 _SAID = 300  # characters of what is wrong with it
-_FILE = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
-
-
-def is_ours(name: str) -> bool:
-    """Whether a file of this name is the manifest, the history, or a record."""
-    return name in (NAME, HISTORY) or _FILE.fullmatch(name) is not None
+RECORD = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
+"""The name of a record: its part, its position and its extension."""
 
 
 def file_name(part: str, position: Position, extension: str) -> str:
@@ -218,7 +213,7 @@ def _checkpoint(entry: Any) -> Checkpoint:
 
 def _file(name: str) -> tuple[str, Position]:
     """A plain file name of our own form: nothing else is ever opened or removed on a manifest's word."""
-    matched = _FILE.fullmatch(name)
+    matched = RECORD.fullmatch(name)
     if matched is None:
         raise ValueError(f"the file name {name!r}")
     return matched[0], Position.parse(matched[2])

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from multilearn.checkpoint.manifest import NAME, PARTS, Checkpoint, FileFacts, Manifest, file_name
+from multilearn.checkpoint.manifest import NAME, PARTS, RECORD, Checkpoint, FileFacts, Manifest, file_name
 from multilearn.errors import ConfigurationError, MultilearnError, RecordError
 from multilearn.events import Position
 from multilearn.printable import printable
@@ -58,12 +57,10 @@ def _recorders(own: Recorder) -> Mapping[str, Recorder]:
 def _positions(folder: Path, own: Recorder) -> set[Position]:
     """Those that the names of files speak of."""
     found = set()
-    for name in records(folder, own):
-        _, _, rest = name.partition("-")
-        for extension in _recorders(own):
-            if rest.endswith(f".{extension}"):
-                with suppress(ConfigurationError):
-                    found.add(Position.parse(rest.removesuffix(f".{extension}")))
+    for name in _names(folder):
+        with suppress(ConfigurationError):
+            if written := _position(name, own):
+                found.add(Position.parse(written))
     return found
 
 
@@ -118,16 +115,15 @@ def remove_records(folder: Path, position: Position, own: Recorder) -> None:
 
 def remove_temporary(folder: Path, own: Recorder) -> None:
     """Remove files that have the names of our temporary ones."""
-    ours = re.compile(rf"({re.escape(NAME)}|{re.escape(HISTORY)}|{_record(own)})\.tmp", re.ASCII)
     for name in _names(folder):
-        if ours.fullmatch(name):
+        target = name.removesuffix(".tmp")
+        if target != name and (target in (NAME, HISTORY) or _position(target, own)):
             remove(folder / name)
 
 
 def records(folder: Path, own: Recorder) -> set[str]:
     """The names of files that are called as our records are."""
-    ours = re.compile(_record(own), re.ASCII)
-    return set(filter(ours.fullmatch, _names(folder)))
+    return {name for name in _names(folder) if _position(name, own)}
 
 
 def _names(folder: Path) -> list[str]:
@@ -135,7 +131,7 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder) if is_folder(folder) else []
 
 
-def _record(own: Recorder) -> str:
-    """A regular expression for the names of our records."""
-    extensions = "|".join(map(re.escape, _recorders(own)))
-    return rf"({'|'.join(PARTS)})-[0-9]+(\.[0-9]+)?\.({extensions})"
+def _position(name: str, own: Recorder) -> str | None:
+    """What the name of a record says, None for any other."""
+    matched = RECORD.fullmatch(name)
+    return matched[2] if matched and matched[3] in _recorders(own) else None

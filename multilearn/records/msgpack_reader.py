@@ -22,18 +22,7 @@ from multilearn.records.tensors import AXES, DTYPES, WIDER, HostTensor, widened
 __all__ = ["Decoder", "are_sizes", "tensor_of"]
 
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
-_NUMBERS = {
-    0xCA: struct.Struct(">f"),
-    0xCB: struct.Struct(">d"),
-    0xCC: struct.Struct(">B"),
-    0xCD: struct.Struct(">H"),
-    0xCE: struct.Struct(">I"),
-    0xCF: struct.Struct(">Q"),
-    0xD0: struct.Struct(">b"),
-    0xD1: struct.Struct(">h"),
-    0xD2: struct.Struct(">i"),
-    0xD3: struct.Struct(">q"),
-}
+_NUMBERS = {tag: struct.Struct(f">{code}") for tag, code in enumerate("fdBHIQbhiq", start=0xCA)}
 _LENGTHS = {  # tag -> (what it is the length of, how many bytes it has)
     **{0xC4: ("bin", 1), 0xC5: ("bin", 2), 0xC6: ("bin", 4)},
     **{0xD9: ("str", 1), 0xDA: ("str", 2), 0xDB: ("str", 4)},
@@ -76,7 +65,7 @@ class Decoder:
         if kind == "map":
             return self._map(length, depth)
         if kind == "list":
-            return self._list(length, depth, raw)
+            return [self.value(depth + 1, raw=raw) for _ in range(length)]
         if kind == "str":
             return self._text(length)
         if not raw or length > self._due:
@@ -131,9 +120,6 @@ class Decoder:
             raise damaged("A halved tensor is F16 and was F32 or F64.", f"{tensor.dtype} that was {_short(was)}")
         self._source.spend(tensor.array.size * DTYPES[str(was)].itemsize - tensor.nbytes)
         return widened(tensor, str(was))
-
-    def _list(self, length: int, depth: int, raw: bool) -> list[Any]:
-        return [self.value(depth + 1, raw=raw) for _ in range(length)]
 
     def _text(self, length: int) -> str:
         self._take(length * _OF_CHARACTER)

@@ -55,10 +55,9 @@ def _of_metric_files(run: RunDirectory, found: ResumePoint) -> Iterator[str]:
     for split in (Split.TRAIN, Split.VALID):
         folders = run.epochs(split)
         finals = {file_name(name): values for name, values in found.finals().get(split, {}).items()}
+        expected = finals.keys() | map(file_name, found.texts(split))
         seen = {path.stem for folder in folders.values() for path in folder.glob("*.log")}
-        names = seen | {file_name(name) for name in logged.get(split, ()) if name in found.texts(split)}
-        names |= {file_name(name) for name in logged.get(split, ())} & finals.keys()
-        for name in sorted(names):
+        for name in sorted(seen | (expected & {file_name(name) for name in logged.get(split, ())})):
             missing = []
             for epoch in range(1, found.position.finished_epochs + 1):
                 path, known = run.epoch(split, epoch) / f"{name}.log", finals.get(name, {}).get(epoch)
@@ -75,9 +74,8 @@ def _missing(run: RunDirectory, split: Split, name: str, epochs: Sequence[int]) 
     if len(epochs) == 1:
         yield f"{run.epoch(split, epochs[0]) / name}.log is missing, and stays as it is."
     elif epochs:
-        all_of_them = len(epochs) == epochs[-1] - epochs[0] + 1
-        which = "the epochs" if all_of_them else f"{len(epochs)} of the epochs"
-        yield f"{run.path / split}: {name}.log is missing in {which} {epochs[0]} to {epochs[-1]}, and stays as it is."
+        which = f"{len(epochs)} of the epochs {epochs[0]} to {epochs[-1]}"
+        yield f"{run.path / split}: {name}.log is missing in {which}, and stays as it is."
 
 
 def _logged(run: RunDirectory) -> Mapping[str, Collection[str]]:

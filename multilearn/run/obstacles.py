@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from multilearn.checkpoint.manifest import is_ours
+from multilearn.checkpoint.manifest import NAME, RECORD
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.storage.layout import RunDirectory
@@ -59,7 +59,8 @@ def _folders(run: RunDirectory) -> Iterator[Path]:
 def _files(run: RunDirectory) -> list[Path]:
     found = [run.lock, run.experiment, run.log]
     if is_folder(run.checkpoints):
-        found += sorted(path for path in run.checkpoints.iterdir() if is_ours(path.name))
+        ours = (NAME, run.history.name)
+        found += sorted(path for path in run.checkpoints.iterdir() if path.name in ours or RECORD.fullmatch(path.name))
     for folder in run.measured():
         found += sorted(folder.glob("*.log"))
     return found

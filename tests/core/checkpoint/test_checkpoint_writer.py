@@ -75,14 +75,6 @@ def test_an_error_is_raised_by_the_next_call_once(tmp_path, call):
     assert not [thread for thread in threading.enumerate() if "checkpoint" in thread.name]
 
 
-def test_a_closed_writer_refuses(tmp_path):
-    writer = CheckpointWriter(CheckpointFolder(tmp_path, MpkGzRecorder()))
-    writer.close()
-    with pytest.raises(CheckpointError, match="closed"):
-        writer.save(position(1), {"model": {}})
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("closing", ["finally: writer.close()", "finally: pass"])
 def test_an_error_in_the_main_thread_ends_the_process_with_the_write_done(tmp_path, closing):
     script = f"""

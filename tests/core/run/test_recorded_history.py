@@ -189,9 +189,9 @@ def removed(run: Path, pattern: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("train/epoch-*/Loss.log", ["train: Loss.log is missing in the epochs 1 to 3"]),
+        ("train/epoch-*/Loss.log", ["train: Loss.log is missing in 3 of the epochs 1 to 3"]),
         ("train/epoch-2", [f"train/epoch-2/{name}.log is missing" for name in ("Accuracy", "Loss")]),
-        ("train", [f"train: {name}.log is missing in the epochs 1 to 3" for name in ("Accuracy", "Loss")]),
+        ("train", [f"train: {name}.log is missing in 3 of the epochs 1 to 3" for name in ("Accuracy", "Loss")]),
         ("valid/epoch-[13]", ["valid: Loss.log is missing in 2 of the epochs 1 to 3"]),
     ],
 )
