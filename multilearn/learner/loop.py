@@ -17,8 +17,9 @@ from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.rule_watch import RuleWatch
 from multilearn.learner.window import Pending, Reporter
 from multilearn.protocols import Engine, Loader, LRScheduler, Record
-from multilearn.run.training_state import Progress, TrainingPlan, put_back_afterwards, schedule_record
+from multilearn.run.training_state import Progress, TrainingPlan, schedule_record
 from multilearn.schedulers import Observing
+from multilearn.seeding.streams import kept_globals
 
 __all__ = ["Course", "Loop"]
 
@@ -158,7 +159,7 @@ class Loop:
             return True
         self.reporter.begin(Split.VALID)
         number, loader, suspicious = 0, self.loaders[Split.VALID], self._lengths[Split.VALID].suspicious
-        with put_back_afterwards(), batches_of(loader, self.plan.seed, epoch) as batches:
+        with kept_globals(), batches_of(loader, self.plan.seed, epoch) as batches:
             for number, batch in enumerate(batches, start=1):
                 self._watch.time()
                 if self.interrupter.reason is not None:

@@ -4,10 +4,7 @@ Who writes a backend begins with `Backend` and `Engine`.
 """
 
 from multilearn.protocols.arrays import ArrayOps, Batch, Device, Record, Tensor
-from multilearn.protocols.backend import (
-    Asked,
-    Backend,
-)
+from multilearn.protocols.backend import Asked, Backend, Phase, Traced
 from multilearn.protocols.engine import (
     Compiler,
     Engine,
@@ -31,9 +28,7 @@ from multilearn.protocols.metric import (
     entry_of,
     of_device,
 )
-from multilearn.protocols.scheduler import LRScheduler
-from multilearn.protocols.task import Optimizer, Output, Task
-from multilearn.protocols.trace import Phase, Traced, Walker
+from multilearn.protocols.task import LRScheduler, Optimizer, Output, Task
 
 __all__ = [
     "UNAVAILABLE",
@@ -68,7 +63,6 @@ __all__ = [
     "Task",
     "Tensor",
     "Traced",
-    "Walker",
     "entry_of",
     "of_device",
 ]

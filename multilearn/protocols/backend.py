@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols.arrays import Device
-from multilearn.protocols.engine import (
-    Engine,
-    EngineOptions,
-    EvalEngine,
-    Example,
-    Subject,
-)
+from multilearn.protocols.engine import Engine, EngineOptions, EvalEngine, Example, Subject
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from multilearn.protocols.metric import Metric
 
-__all__ = ["Asked", "Backend"]
+__all__ = ["Asked", "Backend", "Phase", "Traced"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,34 @@ class Asked:
     metrics: tuple[Metric, ...] = ()
     eagerly: bool = False
     notes: tuple[str, ...] = ()
+
+
+class Phase(StrEnum):
+    """The parts of a step, in the order in which one follows from the other."""
+
+    BATCH = "batch"
+    WEIGHTS = "weights at start"
+    FORWARD = "outputs"
+    LOSS = "loss"
+    BACKWARD = "gradients of outputs"
+    GRADIENTS = "gradients"
+    UPDATE = "update"
+    EVALUATION = "outputs in evaluation"
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What was seen at one place: arrays on the host. `kind` is the class of the layer, or what else it is.
+
+    A key that comes several times within a phase is of a layer that was called as often. `epsilon`: the distance from
+    1 to the next number in the coarsest of the types that the arrays had on the device, 0 for whole numbers.
+    """
+
+    phase: Phase
+    key: str
+    kind: str
+    arrays: tuple[np.ndarray[Any, Any], ...]
+    epsilon: float = 0.0
 
 
 class Backend(Protocol):
@@ -103,3 +128,15 @@ class Backend(Protocol):
         """What the framework's settings do to roundings, for `experiment.json`: `tf32`, `onednn`, `deterministic`,
         numbers of threads by names that end so."""
         return {}
+
+    def walk(self, subject: Subject, example: Example, lr: float, device: str | None) -> Iterable[Traced]:
+        """Everything on the way of the example's batch, phase by phase: outputs in the order in which layers are done
+        (what is inside a layer before the layer itself), gradients in the order of backpropagation, from the loss back.
+
+        `lr` is the learning rate of the one update. The arrays are of types that numpy knows by itself.
+        """
+        raise BackendError(
+            "diff-step needs a backend that can trace a step.",
+            received=f"{self.name}, which has no method walk",
+            remedy="Use torch, tensorflow or jax.",
+        )

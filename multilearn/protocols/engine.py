@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from multilearn.protocols.arrays import Batch, Record
-from multilearn.protocols.scheduler import LRScheduler
+from multilearn.protocols.task import LRScheduler
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""What is trained, and what turns its gradients into updates."""
+"""What is trained, what turns its gradients into updates, and at which rate."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from multilearn.protocols.arrays import Batch, Tensor
+from multilearn.protocols.arrays import Batch, Record, Tensor
 
-__all__ = ["Optimizer", "Output", "Task"]
+__all__ = ["LRScheduler", "Optimizer", "Output", "Task"]
 
 
 @runtime_checkable
@@ -47,3 +47,20 @@ class Output:
     loss: Tensor
     count: Any
     compared: tuple[Any, Any, Any] | None = field(default=None, kw_only=True)
+
+
+@runtime_checkable
+class LRScheduler(Protocol):
+    """The learning rate of every optimizer update."""
+
+    def learning_rate(self, update: int) -> float:
+        """The rate of update number `update`, counted from 0 in optimizer updates (not batches, not epochs)."""
+        ...
+
+    def state(self) -> Record:
+        """What `restore` needs to go on identically; empty for a pure function of the update."""
+        ...
+
+    def restore(self, state: Record) -> None:
+        """Go on from what `state` returned."""
+        ...

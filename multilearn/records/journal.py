@@ -12,6 +12,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from zlib import crc32
 
 from multilearn.errors import RecordError
 from multilearn.events import Split
-from multilearn.history import History, Series
+from multilearn.history import History
 from multilearn.storage import atomic
 from multilearn.storage.own_files import own_folder
 from multilearn.storage.reading import opened
@@ -134,25 +135,16 @@ def read_journal(path: Path, extent: Mapping[str, Any], last: int) -> tuple[Jour
     Lines that are not whole, or not ours, are left out. Raises `RecordError` for an extent that no run recorded.
     """
     size, sha256 = _checked(extent)
-    journal, problem, table = Journal(), None, dict[Split, dict[str, dict[int, float]]]()
+    journal, problem = Journal(), None
     try:
         for line in _lines(path, size):
-            try:
-                split, epoch, values = _parsed(line, last)
-            except (ValueError, TypeError, OverflowError):
-                continue
-            journal._append(line)
-            of_split = table.setdefault(split, {})
-            for name, value in values.items():
-                of_split.setdefault(name, {})[epoch] = value
+            with suppress(ValueError, TypeError, OverflowError):
+                journal.add(*_parsed(line, last))
     except OSError as error:
         problem = _unreadable(path, error)
     else:
         if journal.extent() != {"size": size, "sha256": sha256}:
             problem = f"{path.name} is not as it was written"
-    journal.history = History(
-        {split: {name: Series(values) for name, values in of_split.items()} for split, of_split in table.items()}
-    )
     return journal, problem
 
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from multilearn import environment_variables
 from multilearn.environment_variables import TRACE as VARIABLE
-from multilearn.errors import BackendError, DataError
-from multilearn.protocols import Example, Phase, Subject, Traced, Walker
+from multilearn.errors import DataError
+from multilearn.protocols import Phase, Traced
 
-__all__ = ["VARIABLE", "asked", "read", "walk", "write"]
+__all__ = ["VARIABLE", "asked", "read", "write"]
 
 _HEADER = "header"
 
@@ -28,17 +28,6 @@ def asked() -> Path | None:
     """Where to write, if `fit` is to walk instead of train."""
     name = environment_variables.read(VARIABLE)
     return Path(name) if name else None
-
-
-def walk(backend: Any, subject: Subject, example: Example, lr: float, device: str | None, path: Path) -> None:
-    """Write what the backend sees on the way. Raises `BackendError` for a backend that cannot take a step apart."""
-    if not isinstance(backend, Walker):
-        raise BackendError(
-            "diff-step needs a backend that can trace a step.",
-            received=f"{getattr(backend, 'name', backend)}, which has no method walk",
-            remedy="Use torch, tensorflow or jax.",
-        )
-    write(list(backend.walk(subject, example, lr, device)), path)
 
 
 def write(traces: Sequence[Traced], path: Path) -> None:

@@ -20,7 +20,6 @@ __all__ = [
     "Progress",
     "TrainingPlan",
     "progress_of",
-    "put_back_afterwards",
     "put_back_on_error",
     "restore_schedule",
     "schedule_record",
@@ -117,16 +116,6 @@ def put_back_on_error(scheduler: LRScheduler, store: MetricStore) -> Iterator[No
         store.restore(metrics, journal)
         streams.put_back()
         raise
-
-
-@contextmanager
-def put_back_afterwards() -> Iterator[None]:
-    """Restores the global random streams at its end."""
-    streams = GlobalStreams.now()
-    try:
-        yield
-    finally:
-        streams.put_back()
 
 
 def progress_of(record: Record, position: Position = START, timed: bool = False) -> Progress:

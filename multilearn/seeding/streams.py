@@ -14,7 +14,7 @@ import numpy as np
 from multilearn.records.tensors import HostTensor
 from multilearn.seeding.order import derived_seed
 
-__all__ = ["GlobalStreams", "seed_globals", "seeded_globals"]
+__all__ = ["GlobalStreams", "kept_globals", "seed_globals", "seeded_globals"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,17 +73,24 @@ class GlobalStreams:
 
 
 @contextmanager
+def kept_globals() -> Iterator[None]:
+    """Restores the global streams at its end."""
+    before = GlobalStreams.now()
+    try:
+        yield
+    finally:
+        before.put_back()
+
+
+@contextmanager
 def seeded_globals(seed: int, epoch: int, number: int = 0) -> Iterator[None]:
     """While it lasts, Python's, numpy's and (if it is loaded) torch's global streams are functions of the arguments.
 
     They are restored afterwards: what loading draws changes no other numbers, and no other draws change it.
     """
-    before = GlobalStreams.now()
-    try:
+    with kept_globals():
         seed_globals(derived_seed(seed, epoch, number))
         yield
-    finally:
-        before.put_back()
 
 
 def seed_globals(n: int) -> None:

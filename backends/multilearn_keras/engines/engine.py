@@ -107,7 +107,7 @@ class KerasEngine(OpenedModel, ABC):
         }
 
     def walk(self, batch: Batch, lr: float) -> Iterator[Traced]:
-        """One training step, taken apart: see `multilearn.protocols.trace.Walker`."""
+        """One training step, taken apart: see `multilearn.protocols.Backend.walk`."""
         with self._on_device():
             yield from traced_step(self._task, self._prepared(batch))
             self.train_step(batch, lr, update=True)
