@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from multilearn.records.formats import check_extension, largest, recorder_of
 from multilearn.records.mpk import MpkGzRecorder
 from multilearn.records.recorder import Contents, Recorder
 from multilearn.storage import atomic
-from multilearn.storage.own_files import is_folder, own_folder
+from multilearn.storage.own_files import is_folder, remove_folder
 from multilearn.storage.refusals import storing
 
 __all__ = ["CheckpointFolder"]
@@ -178,12 +178,11 @@ class CheckpointFolder:
             names = leftovers.records(self.path, self.recorder)
         if not is_folder(self.path):
             return
-        with storing(self.path), own_folder(self.path.parent, self.path.parent) as above:
-            with above.folder(self.path.name) as folder:
-                for name in (*names, NAME):
-                    with storing(self.path / name), suppress(FileNotFoundError):
-                        folder.remove(name)
-            above.remove_folder(self.path.name)
+        with storing(self.path):
+            for name in (*names, NAME):
+                with storing(self.path / name):
+                    (self.path / name).unlink(missing_ok=True)
+            remove_folder(self.path)
 
     def _latest_intact(self) -> tuple[Position | None, list[str]]:
         skipped: list[str] = []

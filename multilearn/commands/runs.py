@@ -16,7 +16,7 @@ from multilearn.run.environment import Weights
 from multilearn.run.experiment import read_document
 from multilearn.run.obstacles import refuse_obstacles
 from multilearn.storage.layout import RunDirectory, metric_name
-from multilearn.storage.own_files import own_folder
+from multilearn.storage.own_files import files_in
 from multilearn.storage.refusals import reading
 
 __all__ = ["Measured", "RunOnDisk", "RunSession", "open_run"]
@@ -126,9 +126,7 @@ class RunOnDisk:
 
     def _metrics(self, split: Split, epoch: int) -> Iterator[tuple[tuple[Split, str], Measured | None]]:
         folder = self.directory.epoch(split, epoch)
-        with own_folder(folder, self.path) as found:
-            names = found.files(".log")
-        for name in names:
+        for name in files_in(folder, self.path, ".log"):
             yield _read(split, folder / name, self.path)
 
 

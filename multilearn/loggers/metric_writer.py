@@ -14,7 +14,7 @@ from multilearn.events import Reading, Split
 from multilearn.loggers.metric_file import format_final, format_line
 from multilearn.loggers.rewind import remove_metric_files
 from multilearn.storage.layout import file_name
-from multilearn.storage.own_files import kind_of, own_folder
+from multilearn.storage.own_files import files_in, kind_of, open_own, require_folder
 from multilearn.storage.refusals import storing
 from multilearn.storage.shield import SHIELD
 
@@ -75,8 +75,8 @@ class MetricFiles:
 
     def _opened(self, split: Split, epoch: int, metric: str) -> _Lines:
         path = self._path(split, epoch, metric)
-        with storing(path), own_folder(path.parent, self._root, create=True) as folder:
-            descriptor = folder.open(path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with storing(path):
+            descriptor = open_own(path, self._root, os.O_WRONLY | os.O_APPEND | os.O_CREAT, create=True)
             file = self._files[metric] = _Lines(path, open(descriptor, "ab", buffering=0))  # noqa: SIM115
         self._open.append(file)
         if self._thread is None:
@@ -172,16 +172,14 @@ class ReplacedFiles:
 
     def end(self, split: Split, epoch: int, readings: Mapping[str, Reading]) -> None:
         self._files.end(split, epoch, readings)
-        with storing(self._folder), own_folder(self._folder.parent, self._root, create=True) as above:
-            with (
-                above.folder(self._folder.name, create=True) as folder,
-                above.folder(self._new.name, create=True) as new,
-            ):
-                complete = new.files(".log")
-                for name in complete:
-                    new.rename(name, folder)
-                for name in set(folder.files(".log")).difference(complete):
-                    folder.remove(name)
+        with storing(self._folder):
+            for folder in (self._folder, self._new):
+                require_folder(folder, self._root, create=True)
+            complete = files_in(self._new, self._root, ".log")
+            for name in complete:
+                os.replace(self._new / name, self._folder / name)
+            for name in set(files_in(self._folder, self._root, ".log")).difference(complete):
+                (self._folder / name).unlink()
             self._discard()
 
     def flush(self) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from multilearn.events import Position, Split
 from multilearn.storage.layout import RunDirectory
-from multilearn.storage.own_files import OwnFolder, is_folder, own_folder
+from multilearn.storage.own_files import files_in, is_folder, open_own, remove_folder
+from multilearn.storage.reading import opened
 from multilearn.storage.refusals import storing
 
 __all__ = ["go_back", "lacking", "remove_metric_files"]
@@ -60,21 +61,20 @@ def remove_metric_files(folder: Path, root: Path) -> None:
 
     The folder goes too, unless files of others are in it.
     """
-    with storing(folder), own_folder(folder.parent, root) as above:
-        with above.folder(folder.name) as inner:
-            for name in inner.files(".log"):
-                with storing(folder / name):
-                    inner.remove(name)
-        above.remove_folder(folder.name)
+    with storing(folder):
+        for name in files_in(folder, root, ".log"):
+            with storing(folder / name):
+                (folder / name).unlink()
+        remove_folder(folder)
 
 
 def _cut(folder: Path, root: Path, wanted: int) -> None:
     """Cut the metric files after so many lines; what a kill tore, and the final line, go too."""
     if not is_folder(folder):
         return
-    with storing(folder), own_folder(folder, root) as inner:
-        for name in inner.files(".log"):
-            with storing(folder / name), open(inner.open(name, os.O_RDWR), "r+b") as file:
+    with storing(folder):
+        for name in files_in(folder, root, ".log"):
+            with storing(folder / name), open(open_own(folder / name, root, os.O_RDWR), "r+b") as file:
                 kept, size = 0, 0
                 for line in iter(partial(file.readline, _LONGEST), b""):
                     if kept == wanted or not line.endswith(b"\n") or line.endswith(b",final\n"):
@@ -87,10 +87,10 @@ def _lengths(folder: Path, root: Path) -> dict[Path, int]:
     """How many lines each metric file has."""
     if not is_folder(folder):
         return {}
-    with storing(folder), own_folder(folder, root) as inner:
-        return {folder / name: _length(inner, name) for name in inner.files(".log")}
+    with storing(folder):
+        return {folder / name: _length(folder / name, root) for name in files_in(folder, root, ".log")}
 
 
-def _length(folder: OwnFolder, name: str) -> int:
-    with folder.reading(name) as file:
+def _length(path: Path, root: Path) -> int:
+    with opened(path, root) as file:
         return sum(piece.count(b"\n") for piece in iter(partial(file.read, _LONGEST), b""))

@@ -22,7 +22,7 @@ from multilearn.errors import RecordError
 from multilearn.events import Split
 from multilearn.history import History
 from multilearn.storage import atomic
-from multilearn.storage.own_files import own_folder
+from multilearn.storage.own_files import open_own
 from multilearn.storage.reading import opened
 from multilearn.storage.refusals import storing
 from multilearn.storage.strict_json import parsed
@@ -105,15 +105,12 @@ class JournalFile:
         self._count = count
 
     def _append(self, new: bytes) -> None:
-        parent = self._path.parent
-        with (
-            storing(self._path),
-            own_folder(parent, parent.parent) as folder,
-            open(folder.open(self._path.name, os.O_WRONLY | os.O_APPEND), "ab") as file,
-        ):
-            file.write(new)
-            file.flush()
-            os.fsync(file.fileno())
+        with storing(self._path):
+            descriptor = open_own(self._path, self._path.parent.parent, os.O_WRONLY | os.O_APPEND)
+            with open(descriptor, "ab") as file:
+                file.write(new)
+                file.flush()
+                os.fsync(file.fileno())
 
     def _is_ours(self) -> bool:
         """Whether it is as it was left: not if a write failed half-way, or another hand was at work."""

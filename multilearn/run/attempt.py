@@ -9,7 +9,7 @@ from pathlib import Path
 from multilearn.events import START, Split
 from multilearn.run.experiment import Session, earlier
 from multilearn.storage.layout import RunDirectory
-from multilearn.storage.own_files import is_folder, own_folder
+from multilearn.storage.own_files import files_in, is_folder
 from multilearn.storage.reading import opened
 
 __all__ = ["holds_run", "holds_traces"]
@@ -49,8 +49,7 @@ def _metric_files(run: RunDirectory) -> Iterator[Path]:
     """Their names below the directory of the run."""
     for split in _SPLITS:
         for path in run.epochs(split).values():
-            with own_folder(path, run.path) as folder:
-                yield from (path.relative_to(run.path) / name for name in folder.files(".log"))
+            yield from (path.relative_to(run.path) / name for name in files_in(path, run.path, ".log"))
 
 
 def _is_copy(name: Path, path: Path, source: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder
@@ -18,7 +18,8 @@ from multilearn.run.obstacles import refuse_obstacles, unknown_path
 from multilearn.storage.atomic import make_folder
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.lock import locked
-from multilearn.storage.own_files import is_folder, own_folder
+from multilearn.storage.own_files import files_in, is_folder, open_own, remove_folder
+from multilearn.storage.reading import opened
 from multilearn.storage.refusals import is_full, refused, storing
 
 __all__ = [
@@ -150,19 +151,19 @@ def _clear(run: RunDirectory, kept: Collection[str] = ()) -> None:
     """Remove the files of a run, and the folders that are empty then; nothing that is not of our layout, nor `kept`."""
     CheckpointFolder(run.checkpoints, MpkGzRecorder()).clear()
     if is_folder(run.checkpoints):
-        with storing(run.history), own_folder(run.checkpoints, run.path) as own, suppress(FileNotFoundError):
-            own.remove(run.history.name)
+        with storing(run.history):
+            run.history.unlink(missing_ok=True)
     for folder in run.measured():
         if folder.parent.name not in kept:
             remove_metric_files(folder, run.path)
-    with storing(run.path), own_folder(run.path, run.path) as own:
-        for name in own.folders():
-            if name in {*Split, run.checkpoints.name}.difference(kept):
-                own.remove_folder(name)
-        for file in (run.experiment, run.log):
-            if file.name not in kept:
-                with storing(file), suppress(FileNotFoundError):
-                    own.remove(file.name)
+    for name in (*Split, run.checkpoints.name):
+        if name not in kept and is_folder(run.path / name):
+            with storing(run.path / name):
+                remove_folder(run.path / name)
+    for file in (run.experiment, run.log):
+        if file.name not in kept:
+            with storing(file):
+                file.unlink(missing_ok=True)
 
 
 def _copy_metric_files(source: Path, target: Path, position: Position) -> None:
@@ -171,11 +172,10 @@ def _copy_metric_files(source: Path, target: Path, position: Position) -> None:
         for epoch, folder in RunDirectory(source).epochs(split).items():
             if epoch <= position.epoch:
                 copy = RunDirectory(target).epoch(split, epoch)
-                with own_folder(folder, source) as origin, own_folder(copy, target, create=True) as copies:
-                    for name in origin.files(".log"):
-                        descriptor = copies.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-                        with origin.reading(name) as file, open(descriptor, "wb") as copied:
-                            shutil.copyfileobj(file, copied)
+                for name in files_in(folder, source, ".log"):
+                    descriptor = open_own(copy / name, target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, create=True)
+                    with open(descriptor, "wb") as copied, opened(folder / name, source) as file:
+                        shutil.copyfileobj(file, copied)
 
 
 def _ending(sessions: tuple[Session, ...]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from multilearn.printable import printable
-from multilearn.storage.own_files import own_folder
+from multilearn.storage.own_files import open_own
 from multilearn.storage.reading import opened
 from multilearn.storage.refusals import closing, storing
 
@@ -47,8 +47,7 @@ class _LogFile:
     def __init__(self, path: Path) -> None:
         with storing(path):
             self._torn = _ends_within_a_line(path)
-            with own_folder(path.parent, path.parent) as folder:
-                descriptor = folder.open(path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            descriptor = open_own(path, path.parent, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             self._file = open(descriptor, "ab", buffering=0)  # noqa: SIM115
 
     def write(self, record: logging.LogRecord) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from multilearn.errors import DirectoryError
 from multilearn.printable import printable
-from multilearn.storage.own_files import own_folder
+from multilearn.storage.own_files import open_own
 from multilearn.storage.refusals import closing
 
 __all__ = ["locked"]
@@ -39,17 +39,16 @@ def locked(path: Path) -> Iterator[None]:
 def _release(descriptor: int, path: Path) -> None:
     try:
         # removed before it is unlocked: a process that waits for this one finds out that it is gone
-        with suppress(OSError), own_folder(path.parent, path.parent) as folder:
+        with suppress(OSError):
             if _is_at(descriptor, path):
-                folder.remove(path.name)
+                path.unlink()
     finally:
         os.close(descriptor)
 
 
 def _acquire(path: Path) -> int:
     while True:
-        with own_folder(path.parent, path.parent) as folder:
-            descriptor = folder.open(path.name, os.O_RDWR | os.O_CREAT)
+        descriptor = open_own(path, path.parent, os.O_RDWR | os.O_CREAT)
         try:
             if not _is_locked(descriptor, path) or _is_at(descriptor, path):
                 return descriptor

@@ -1,6 +1,6 @@
 """What is a run's own in its directory: regular files in regular folders. Below the directory no link is followed.
 
-A folder is held open while something is done in it: it stays the same one, whatever is put in its place meanwhile.
+They are looked at whenever something is done in them.
 """
 
 from __future__ import annotations
@@ -8,15 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from io import BufferedReader
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["FOLDER", "OwnFolder", "is_folder", "kind_of", "own_folder", "require_file"]
+__all__ = ["FOLDER", "files_in", "is_folder", "kind_of", "open_own", "remove_folder", "require_file", "require_folder"]
 
-_HOLDS = {os.open, os.mkdir, os.rmdir, os.stat, os.unlink, os.rename} <= os.supports_dir_fd
-"""Whether the system knows files relative to an open folder; Windows does not."""
 FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 """What to open a folder with: a pipe in its place is an error, and is not waited for."""
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -54,133 +50,62 @@ def require_file(path: str | os.PathLike[str], mode: int) -> None:
         raise OSError(number, f"{_kind(mode).capitalize()} where a file must be", os.fspath(path))
 
 
-class OwnFolder:
-    """A folder of a run, held open. All of its methods raise `OSError`."""
+def require_folder(path: Path, root: Path, *, create: bool = False) -> None:
+    """Raise `OSError` unless all that `path` names below `root` are folders, and no links.
 
-    def __init__(self, path: Path, descriptor: int | None) -> None:
-        self.path = path
-        self._descriptor = descriptor
-
-    @contextmanager
-    def folder(self, name: str, *, create: bool = False) -> Iterator[OwnFolder]:
-        """A folder in this one, made if it is missing and to be created. Raises `OSError` for a link to one."""
-        if create:
-            with suppress(FileExistsError):
-                os.mkdir(self._at(name), dir_fd=self._descriptor)
-        if not stat.S_ISDIR(mode := self._mode(name)):
-            number = errno.ELOOP if stat.S_ISLNK(mode) else errno.ENOTDIR
-            raise OSError(number, f"{_kind(mode).capitalize()} where a folder must be", str(self.path / name))
-        if self._descriptor is None:
-            yield OwnFolder(self.path / name, None)
-            return
-        descriptor = os.open(name, FOLDER | _NO_LINK, dir_fd=self._descriptor)
-        try:
-            yield OwnFolder(self.path / name, descriptor)
-        finally:
-            _close(descriptor)
-
-    def files(self, suffix: str = "") -> list[str]:
-        """The names of the regular files that end with `suffix`, sorted."""
-        return sorted(name for name in self._names() if name.endswith(suffix) and stat.S_ISREG(self._mode(name, 0)))
-
-    def folders(self) -> list[str]:
-        """The names of the folders in this one, sorted."""
-        return sorted(name for name in self._names() if stat.S_ISDIR(self._mode(name, 0)))
-
-    def open(self, name: str, flags: int) -> int:
-        """A descriptor of a regular file; `flags` as for `os.open`. Nothing else is waited for, nor written to.
-
-        A file that has another name besides (a hard link) is not opened for writing.
-        """
-        require_file(self.path / name, self._mode(name, stat.S_IFREG))  # before: to open a device alone can change it
-        opening = flags & ~os.O_TRUNC | _FILE
-        descriptor = os.open(self._at(name), opening, 0o666, dir_fd=self._descriptor)
-        try:
-            facts = os.fstat(descriptor)
-            require_file(self.path / name, facts.st_mode)
-            if flags & _WRITING and facts.st_nlink > 1:
-                raise OSError(errno.EMLINK, "A file with another name besides, a hard link", str(self.path / name))
-            if flags & os.O_TRUNC:
-                os.ftruncate(descriptor, 0)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-    @contextmanager
-    def reading(self, name: str) -> Iterator[BufferedReader]:
-        """A regular file, for reading."""
-        file = open(self.open(name, os.O_RDONLY), "rb")  # noqa: SIM115
-        try:
-            yield file
-        finally:
-            with suppress(OSError):  # what was read was read
-                file.close()
-
-    def rename(self, name: str, target: OwnFolder) -> None:
-        """Move a file into another folder, over one of that name."""
-        os.replace(self._at(name), target._at(name), src_dir_fd=self._descriptor, dst_dir_fd=target._descriptor)
-
-    def remove(self, name: str) -> None:
-        """Remove a file, or a link itself."""
-        os.unlink(self._at(name), dir_fd=self._descriptor)
-
-    def remove_folder(self, name: str) -> bool:
-        """Remove a folder in this one if it is empty and not in use; whether it was."""
-        try:
-            os.rmdir(self._at(name), dir_fd=self._descriptor)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
-                raise
-            return False
-        return True
-
-    def _at(self, name: str) -> str:
-        return name if self._descriptor is not None else os.path.join(self.path, name)
-
-    def _names(self) -> list[str]:
-        return os.listdir(self.path if self._descriptor is None else self._descriptor)
-
-    def _mode(self, name: str, default: int | None = None) -> int:
-        """What a name stands for; `default` where it is gone meanwhile."""
-        try:
-            return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False).st_mode
-        except FileNotFoundError:
-            if default is None:
-                raise
-            return default
-
-
-@contextmanager
-def own_folder(path: Path, root: Path, *, create: bool = False) -> Iterator[OwnFolder]:
-    """The folder at `path`, which is `root` or below it: what `path` names below `root` must be folders, and no links.
-
-    `root` itself is found as any path is. `create`: make what is missing. Raises `OSError`.
+    `root` itself is found as any path is. `create`: make what is missing.
     """
     if create:
         root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root, FOLDER) if _HOLDS else None
+    folder = root
+    for name in path.relative_to(root).parts:
+        folder = folder / name
+        if create:
+            with suppress(FileExistsError):
+                folder.mkdir()
+        if not stat.S_ISDIR(mode := os.lstat(folder).st_mode):
+            number = errno.ELOOP if stat.S_ISLNK(mode) else errno.ENOTDIR
+            raise OSError(number, f"{_kind(mode).capitalize()} where a folder must be", str(folder))
+
+
+def files_in(folder: Path, root: Path, suffix: str) -> list[str]:
+    """The names of the regular files in a folder below `root` that end with `suffix`, sorted. Raises `OSError`."""
+    require_folder(folder, root)
+    with os.scandir(folder) as entries:
+        found = [each.name for each in entries if each.name.endswith(suffix) and each.is_file(follow_symlinks=False)]
+    return sorted(found)
+
+
+def open_own(path: Path, root: Path, flags: int, *, create: bool = False) -> int:
+    """A descriptor of a regular file below `root`; `flags` as for `os.open`. Nothing else is waited for, nor written.
+
+    A file that has another name besides (a hard link) is not opened for writing. `create`: make the folder that it is
+    in. Raises `OSError`.
+    """
+    require_folder(path.parent, root, create=create)
+    with suppress(FileNotFoundError):
+        require_file(path, os.lstat(path).st_mode)  # before: to open a device alone can change it
+    descriptor = os.open(path, flags & ~os.O_TRUNC | _FILE, 0o666)
     try:
-        with _below(OwnFolder(root, descriptor), path.relative_to(root).parts, create) as folder:
-            yield folder
-    finally:
-        if descriptor is not None:
-            _close(descriptor)
-
-
-@contextmanager
-def _below(folder: OwnFolder, names: tuple[str, ...], create: bool) -> Iterator[OwnFolder]:
-    if not names:
-        yield folder
-        return
-    with folder.folder(names[0], create=create) as inner, _below(inner, names[1:], create) as innermost:
-        yield innermost
-
-
-def _close(descriptor: int) -> None:
-    # of a folder nothing is lost by it
-    with suppress(OSError):
+        facts = os.fstat(descriptor)
+        require_file(path, facts.st_mode)
+        if flags & _WRITING and facts.st_nlink > 1:
+            raise OSError(errno.EMLINK, "A file with another name besides, a hard link", str(path))
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder if it is empty and not in use. Raises `OSError`."""
+    try:
+        path.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
+            raise
 
 
 def _kind(mode: int) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from multilearn.storage.own_files import own_folder, require_file
+from multilearn.storage.own_files import open_own, require_file
 
 __all__ = ["opened", "read_whole"]
 
@@ -23,14 +23,12 @@ def opened(path: str | os.PathLike[str], inside: Path | None = None) -> Iterator
     Links are followed, except for those below the directory `inside` of a run. A path that no file can have is an
     `OSError`, too.
     """
-    if inside is not None:
-        path = Path(path)
-        with own_folder(path.parent, inside) as folder, folder.reading(path.name) as file:
-            yield file
-        return
     try:
-        require_file(path, os.stat(path).st_mode)  # before it is opened, which alone can change a device
-        descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
+        if inside is not None:
+            descriptor = open_own(Path(path), inside, os.O_RDONLY)
+        else:
+            require_file(path, os.stat(path).st_mode)  # before it is opened, which alone can change a device
+            descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
     except ValueError as error:  # a zero byte, or half of a surrogate pair
         raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)} ({error})", repr(os.fspath(path))) from error
     with open(descriptor, "rb") as file:

@@ -17,7 +17,7 @@ from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.run.experiment import earlier as sessions_of
 from multilearn.storage.atomic import write_atomically
 from multilearn.storage.layout import RunDirectory
-from multilearn.storage.own_files import own_folder
+from multilearn.storage.own_files import open_own, require_folder
 from multilearn.storage.reading import read_whole
 
 __all__ = ["Cell", "CellRun", "GridIndex", "runs_in", "seeds_of"]
@@ -77,8 +77,8 @@ class GridIndex:
             content = hashlib.sha256(script.read_bytes()).hexdigest()
             key = hashlib.sha256(json.dumps([str(script.resolve()), content, *arguments]).encode()).hexdigest()[:8]
             folder = root / f"{script.stem}-{key}"
-            with own_folder(root, root.parent, create=True) as own, own.folder(folder.name, create=True):
-                descriptor = own.open(".gitignore", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            require_folder(folder, root.parent, create=True)
+            descriptor = open_own(root / ".gitignore", root.parent, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             with open(descriptor, "wb") as ignored:
                 ignored.write(b"*\n")
         except OSError as error:

@@ -21,7 +21,6 @@ from multilearn.events import Position
 from multilearn.loggers.rewind import go_back, remove_metric_files
 from multilearn.storage import atomic
 from multilearn.storage.layout import RunDirectory
-from multilearn.storage.own_files import own_folder
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes links, pipes and devices")
 
@@ -217,14 +216,3 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None
         with pytest.raises(MultilearnError):
             look(path)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["circle", "nothing", "ring"]
-
-
-def test_a_folder_stays_the_one_that_was_opened(tmp_path: Path, outside: Path) -> None:
-    (tmp_path / "run/train/epoch-1").mkdir(parents=True)
-    (tmp_path / "run/train/epoch-1/Loss.log").touch()
-    with own_folder(tmp_path / "run/train/epoch-1", tmp_path / "run") as folder:
-        (tmp_path / "run/train").rename(tmp_path / "away")
-        (tmp_path / "run/train").symlink_to(outside)
-        folder.remove("Loss.log")
-    assert not (tmp_path / "away/epoch-1/Loss.log").exists()
-    assert (outside / "epoch-99/Loss.log").exists() and (outside / "Loss.log").exists()
