@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from multilearn.errors import DirectoryError
 from multilearn.events import Position, Split
 from multilearn.printable import printable
-from multilearn.run.experiment import Session, read_document
+from multilearn.run.experiment import earlier, read_document
 from multilearn.storage.layout import RunDirectory
 
 __all__ = ["changes"]
+
+T = TypeVar("T")
 
 _STATISTICS = re.compile(r"\b(mean|variance)=([^,\[)]*\[[^\]]*\]|[^,)]*)")
 _SHOWN, _LONGEST = 3, 200
@@ -28,21 +30,21 @@ def changes(
     `source`: the run that is continued at `position`, with the record `schedule`. `loader`: how the training data are
     divided into batches now, as `loader_facts` has it; `subject`: the description of what is trained now.
     """
+    experiment = RunDirectory(source).experiment
     try:
-        document = read_document(RunDirectory(source).experiment)
+        document = read_document(experiment)
     except DirectoryError:
         document = {}
-    before, now = (_optimizer(each) for each in (document, subject))
-    if before is not None and now is not None and before != now:
+    before, now = (_found(each, "optimizer", "class", str) for each in (document, subject))
+    if before and now and before != now:
         yield (
             f"The run was trained with {_text(before)} and is resumed with {_text(now)}, from the same state: the rest "
             "will differ from an uninterrupted run."
         )
-    yield from _of_layers(*(_layers(each) for each in (document, subject)))
+    yield from _of_layers(*(_found(each, "model", "layers", dict) or {} for each in (document, subject)))
     if position.batch is not None and not schedule["progress"].get("trained", False):
-        sessions = document.get("sessions")
-        last = sessions[-1] if isinstance(sessions, list) and sessions and isinstance(sessions[-1], dict) else {}
-        then = Session.read(last).loaders.get(str(Split.TRAIN))
+        sessions, _ = earlier(experiment)
+        then = sessions[-1].loaders.get(Split.TRAIN) if sessions else None
         size = then.get("batch_size") if isinstance(then, dict) else None
         own_place = (schedule.get("loader") or {}).get("state") is not None
         yield from _of_batches(position, schedule["progress"]["batches"], size, loader, own_place)
@@ -52,19 +54,14 @@ def _of_batches(
     position: Position, batches: int | None, size: Any, loader: Mapping[str, Any], own_place: bool
 ) -> Iterator[str]:
     """`batches`, `size`: of the epoch that the checkpoint is in. `own_place`: the loader knows itself where it was."""
-    done, epoch, new = position.batch or 0, position.epoch, loader["batch_size"]
-    known = isinstance(size, int) and isinstance(new, int)
-    if known and size != new and not own_place:
-        by = done * abs(new - size)
-        left = (
-            f"{by} items of epoch {epoch} are never trained on"
-            if new > size
-            else (f"{by} items are trained on twice in epoch {epoch}")
-        )
+    done, new = position.batch or 0, loader["batch_size"]
+    if isinstance(size, int) and isinstance(new, int) and size != new and not own_place:
+        left = f"{done * abs(new - size)} items of epoch {position.epoch} are"
         yield (
             f"The checkpoint {position} was made after {done} batches of {size} items, and a batch now has {new}: "
-            f"{done} batches are skipped, {done * new} items in place of {done * size}, so that {left}. To avoid that, "
-            f"use batches of {size}, or resume from the end of an epoch: .checkpoint(number)."
+            f"{done} batches are skipped, {done * new} items in place of {done * size}, so that {left} "
+            f"{'never trained on' if new > size else 'trained on twice'}. To avoid that, use batches of {size}, or "
+            "resume from the end of an epoch: .checkpoint(number)."
         )
     elif batches != loader["batches"]:
         skipped = "" if own_place else f", of which {done} are skipped"
@@ -96,18 +93,11 @@ def _settings(layer: Any) -> str:
 
 def _text(found: Any) -> str:
     """What a file says, as one short line that does nothing to a terminal."""
-    text = printable(str(found))
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return printable(str(found))[:_LONGEST]
 
 
-def _layers(described: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = described.get("model")
-    layers = found.get("layers") if isinstance(found, Mapping) else None
-    return layers if isinstance(layers, Mapping) else {}
-
-
-def _optimizer(described: Mapping[str, Any]) -> str | None:
-    """Its class."""
-    found = described.get("optimizer")
-    name = found.get("class") if isinstance(found, Mapping) else None
-    return name if isinstance(name, str) else None
+def _found(described: Mapping[str, Any], what: str, key: str, kind: type[T]) -> T | None:
+    """What a file says of the optimizer, or of the model, if it is of that kind."""
+    facts = described.get(what)
+    value = facts.get(key) if isinstance(facts, Mapping) else None
+    return value if isinstance(value, kind) else None

@@ -30,7 +30,7 @@ def said(caplog: pytest.LogCaptureFixture) -> str:
     ("now", "told"),
     [
         (6, "2 batches are skipped, 12 items in place of 8, so that 4 items of epoch 1 are never trained on"),
-        (3, "2 batches are skipped, 6 items in place of 8, so that 2 items are trained on twice in epoch 1"),
+        (3, "2 batches are skipped, 6 items in place of 8, so that 2 items of epoch 1 are trained on twice"),
         (4, None),
     ],
 )
