@@ -29,7 +29,6 @@ NAME = "manifest.json"
 PARTS = ("model", "optim", "scheduler")
 _VERSION = 1
 _LARGEST = 1 << 25
-_DEEPEST = 5
 _TRIES = 10
 _SAID = 300  # characters of what is wrong with it
 RECORD = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
@@ -88,7 +87,7 @@ class Manifest:
         except OSError as error:
             raise _broken(path, str(error)) from error
         try:
-            return _parsed(parsed(text, depth=_DEEPEST, numbers=False))
+            return _parsed(parsed(text, numbers=False))
         except (TypeError, LookupError, AttributeError, ValueError) as error:
             raise _broken(path, str(error)) from error
 

@@ -174,7 +174,7 @@ def _line(split: Split, epoch: int, values: Mapping[str, float]) -> bytes:
 
 def _parsed(line: bytes, last: int) -> tuple[Split, int, dict[str, float]]:
     """Raises `ValueError` for any line that `_line` does not make, or of an epoch after `last`."""
-    found = parsed(line[9:-1], depth=2, numbers=False)
+    found = parsed(line[9:-1], numbers=False)
     if not isinstance(found, list) or len(found) != 3 or not isinstance(found[2], dict):
         raise ValueError("no entry")
     split, epoch, values = Split(found[0]), found[1], {name: float(value) for name, value in found[2].items()}

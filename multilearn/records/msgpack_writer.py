@@ -12,7 +12,7 @@ from multilearn.plain import as_number, is_number
 from multilearn.records.bounded_io import Sink
 from multilearn.records.tensors import HostTensor
 
-__all__ = ["DEPTH", "HALVED_KEYS", "TENSOR_KEYS", "VALUES", "Encoder", "impossible", "no_word_for", "where"]
+__all__ = ["DEPTH", "HALVED_KEYS", "TENSOR_KEYS", "VALUES", "Bounded", "Encoder", "impossible", "no_word_for", "where"]
 
 TENSOR_KEYS = frozenset({"dtype", "shape", "bytes"})
 """A map with exactly these keys is a tensor."""
@@ -28,7 +28,20 @@ _OFTEN = (int, float, str)
 """What long lists are of: for these the place in the list is not worth its time."""
 
 
-class Encoder:
+class Bounded:
+    """Counts the values of a record while it is written: what is too large or too deep could not be read again."""
+
+    _values = 0
+
+    def _count(self, depth: int) -> None:
+        self._values += 1
+        if depth > DEPTH:
+            raise impossible(f"maps or lists nested more than {DEPTH} deep", "Does it hold itself? Make it flatter.")
+        if self._values > VALUES:
+            raise impossible(f"more than {VALUES} values", "Store long lists of numbers as a HostTensor.")
+
+
+class Encoder(Bounded):
     """Writes one value. Raises `CheckpointError` for what a record cannot hold.
 
     `chunk`: the largest byte string.
@@ -39,7 +52,6 @@ class Encoder:
         self._chunk = chunk
         self._packer = msgpack.Packer()
         self._small = bytearray()  # collected, since compressing byte by byte is slow
-        self._values = 0
 
     def write(self, value: object) -> None:
         self._value(value, 0, "")
@@ -93,13 +105,6 @@ class Encoder:
             self._pack(b"\xc6" + chunk.size.to_bytes(4, "big"))
             self._flush()
             self._sink.write(chunk.data)
-
-    def _count(self, depth: int) -> None:
-        self._values += 1
-        if depth > DEPTH:
-            raise impossible(f"maps or lists nested more than {DEPTH} deep", "Does it hold itself? Make it flatter.")
-        if self._values > VALUES:
-            raise impossible(f"more than {VALUES} values", "Store long lists of numbers as a HostTensor.")
 
     def _pack(self, packed: bytes) -> None:
         self._small += packed

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from multilearn.plain import as_number, is_number
-from multilearn.records.msgpack_writer import DEPTH, VALUES, impossible, no_word_for, where
+from multilearn.records.msgpack_writer import DEPTH, VALUES, Bounded, impossible, no_word_for, where
 from multilearn.records.recorder import damaged
 from multilearn.records.tensors import HostTensor
 from multilearn.storage.strict_json import parsed
@@ -44,12 +44,11 @@ def from_json(text: bytes) -> Any:
         raise damaged("The description of a record must be strict JSON.", str(error)[:100]) from error
 
 
-class Outliner:
+class Outliner(Bounded):
     """Describes a record; `tensors` are those in it, by name."""
 
     def __init__(self) -> None:
         self.tensors: dict[str, HostTensor] = {}
-        self._values = 0
 
     def outline(self, value: object, path: tuple[str, ...] = ()) -> Any:
         """Raises `CheckpointError` for what a record cannot hold."""
@@ -75,13 +74,6 @@ class Outliner:
         if not isinstance(key, str):
             raise impossible(f"the key {key!r}{where('/'.join(path))}", "Keys must be strings: write it as one.")
         return f"${key}" if key.startswith("$") else key, self.outline(value, (*path, _escaped(key)))
-
-    def _count(self, depth: int) -> None:
-        self._values += 1
-        if depth > DEPTH:
-            raise impossible(f"maps or lists nested more than {DEPTH} deep", "Does it hold itself? Make it flatter.")
-        if self._values > VALUES:
-            raise impossible(f"more than {VALUES} values", "Store long lists of numbers as a HostTensor.")
 
 
 def rebuilt(outlined: Any, take: Callable[[str, object], Any], path: tuple[str, ...] = ()) -> Any:

@@ -12,7 +12,6 @@ from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder
 from multilearn.errors import DirectoryError
 from multilearn.events import START, Position, Split
 from multilearn.loggers.rewind import go_back, remove_metric_files
-from multilearn.run.attempt import holds_run
 from multilearn.run.experiment import Session, earlier
 from multilearn.run.obstacles import refuse_obstacles, unknown_path
 from multilearn.storage.atomic import make_folder
@@ -26,11 +25,40 @@ __all__ = [
     "begin",
     "bring_along",
     "claim_directory",
+    "holds_run",
+    "holds_traces",
     "refuse_existing_run",
     "refuse_unusable",
     "refuse_unwritable",
     "rewind",
 ]
+
+_SPLITS = (Split.TRAIN, Split.VALID)
+
+
+def holds_traces(path: Path) -> bool:
+    """Whether there is anything of a run in the directory, also of one that trained nothing."""
+    run = RunDirectory(path)
+    there = any(map(os.path.lexists, (run.experiment, run.checkpoints)))
+    return there or any(run.epochs(split) for split in _SPLITS)
+
+
+def holds_run(path: Path) -> bool:
+    """Whether the directory holds a run that trained a batch, or whatever cannot be shown to be less than that.
+
+    Less is: no checkpoint, an experiment.json whose sessions all say that they trained nothing, and no metric file but
+    those that were copied from the run that is to be resumed, and are still there.
+    """
+    run = RunDirectory(path)
+    if os.path.lexists(run.checkpoints) and (not is_folder(run.checkpoints) or any(run.checkpoints.iterdir())):
+        return True
+    sessions, _ = earlier(run.experiment)
+    nothing = [each.trained is False or each.position == str(START) for each in sessions]
+    if os.path.lexists(run.experiment) and not (nothing and all(nothing)):
+        return True
+    origin = sessions[-1].resumed_from if sessions else None
+    source = None if origin is None else Path(origin["directory"])
+    return not all(source and _is_copy(name, path, source) for name in _metric_files(run))
 
 
 def refuse_existing_run(path: Path) -> None:
@@ -166,9 +194,26 @@ def _clear(run: RunDirectory, kept: Collection[str] = ()) -> None:
                 file.unlink(missing_ok=True)
 
 
+def _metric_files(run: RunDirectory) -> Iterator[Path]:
+    """Their names below the directory of the run."""
+    for split in _SPLITS:
+        for path in run.epochs(split).values():
+            yield from (path.relative_to(run.path) / name for name in files_in(path, run.path, ".log"))
+
+
+def _is_copy(name: Path, path: Path, source: Path) -> bool:
+    """Whether the file of that name in the run in `source` begins with all that is in the one in `path`."""
+    try:
+        with opened(path / name, path) as one, opened(source / name, source) as other:
+            copied = one.read()
+            return other.read(len(copied)) == copied
+    except OSError:
+        return False
+
+
 def _copy_metric_files(source: Path, target: Path, position: Position) -> None:
     """Copy the metric files of the epochs up to `position` from one run's directory into another's."""
-    for split in (Split.TRAIN, Split.VALID):
+    for split in _SPLITS:
         for epoch, folder in RunDirectory(source).epochs(split).items():
             if epoch <= position.epoch:
                 copy = RunDirectory(target).epoch(split, epoch)

@@ -13,7 +13,7 @@ from pathlib import Path
 from multilearn.environment_variables import GRID as VARIABLE
 from multilearn.environment_variables import read
 from multilearn.errors import DirectoryError
-from multilearn.run.attempt import holds_run
+from multilearn.run.directory import holds_run
 from multilearn.run.experiment import read_document
 from multilearn.run.resume import Resume
 from multilearn.storage.layout import RunDirectory

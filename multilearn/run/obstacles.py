@@ -27,19 +27,23 @@ def refuse_obstacles(run: RunDirectory) -> None:
         return
     except (OSError, ValueError) as error:
         raise unknown_path(run.path, error) from error
-    for path in _folders(run):
-        if (kind := kind_of(path)) not in (None, "a folder"):
-            raise _obstacle(path, "a folder", f"which is {kind}")
-    for path in _files(run):
-        if (kind := kind_of(path)) not in (None, "a file", "a folder"):
-            raise _obstacle(path, "a file", f"which is {kind}")
+    expected = [(path, ("a folder",)) for path in _folders(run)] + [
+        (path, ("a file", "a folder")) for path in _files(run)
+    ]
+    for path, kinds in expected:
+        if (kind := kind_of(path)) not in (None, *kinds):
+            raise DirectoryError(
+                f"In the directory of a run this must be {kinds[0]}.",
+                received=f"{path}, which is {kind}",
+                remedy="Move it away, or use another directory. The directory itself may be a link.",
+            )
 
 
 def unknown_path(path: Path, error: OSError | ValueError) -> DirectoryError:
     """The error for a path that the system does not take: too long, a circle of links, with a zero byte in it."""
     return DirectoryError(
         "The directory of a run must have a path that can be resolved.",
-        received=f"{_clipped(str(path))}: {getattr(error, 'strerror', None) or error}",
+        received=f"{str(path)[:_SHOWN]}: {getattr(error, 'strerror', None) or error}",
         remedy="Use another directory.",
     )
 
@@ -64,15 +68,3 @@ def _files(run: RunDirectory) -> list[Path]:
     for folder in run.measured():
         found += sorted(folder.glob("*.log"))
     return found
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def _obstacle(path: Path, must: str, received: str) -> DirectoryError:
-    return DirectoryError(
-        f"In the directory of a run this must be {must}.",
-        received=f"{path}, {received}",
-        remedy="Move it away, or use another directory. The directory itself may be a link.",
-    )

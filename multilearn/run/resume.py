@@ -20,7 +20,7 @@ from multilearn.events import START, Position, Split
 from multilearn.history import Monitor
 from multilearn.protocols import Engine, Record
 from multilearn.records.journal import Journal
-from multilearn.run.attempt import holds_traces
+from multilearn.run.directory import holds_traces
 from multilearn.run.experiment import earlier
 from multilearn.run.obstacles import refuse_obstacles
 from multilearn.run.recorded_history import journal_of, newest_with_history

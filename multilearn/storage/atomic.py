@@ -89,20 +89,18 @@ def make_folder(path: Path) -> None:
 
 def sync_file(path: Path) -> None:
     """Make durable what is in a file, also what other threads wrote into it."""
-    with storing(path):
-        descriptor = os.open(path, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | getattr(os, "O_NOFOLLOW", 0))
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _sync(path, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | getattr(os, "O_NOFOLLOW", 0))
 
 
 def sync_folder(path: Path) -> None:
     """Make durable what was created, renamed and removed in a folder (Windows cannot, and does so by itself)."""
-    if os.name == "nt":
-        return
+    if os.name != "nt":
+        _sync(path, FOLDER)
+
+
+def _sync(path: Path, flags: int) -> None:
     with storing(path):
-        descriptor = os.open(path, FOLDER)
+        descriptor = os.open(path, flags)
         try:
             os.fsync(descriptor)
         finally:
