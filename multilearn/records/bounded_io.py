@@ -85,11 +85,10 @@ class Reader:
 
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes."""
+        self.spend(size)
         if size <= len(self._ready):
-            self.spend(size)
             taken, self._ready = self._ready[:size], self._ready[size:]
             return bytes(taken)
-        self.spend(size)
         held = BytesIO()
         while held.tell() < size:
             held.write(self._piece(size - held.tell()))

@@ -97,8 +97,6 @@ def _problem(path: Path, root: Path, known: float | None) -> str | None:
         if not last.endswith(b",final\n"):
             return "has lost its end"
         value = last.removesuffix(b",final\n").decode()
-    except FileNotFoundError:
-        return "is missing"
     except (OSError, ValueError) as error:
         return f"cannot be read ({error})"
     if known is not None and value not in ("unavailable", _written(known)):

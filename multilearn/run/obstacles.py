@@ -27,9 +27,8 @@ def refuse_obstacles(run: RunDirectory) -> None:
         return
     except (OSError, ValueError) as error:
         raise unknown_path(run.path, error) from error
-    expected = [(path, ("a folder",)) for path in _folders(run)] + [
-        (path, ("a file", "a folder")) for path in _files(run)
-    ]
+    expected = [(path, ["a folder"]) for path in _folders(run)]
+    expected += [(path, ["a file", "a folder"]) for path in _files(run)]
     for path, kinds in expected:
         if (kind := kind_of(path)) not in (None, *kinds):
             raise DirectoryError(

@@ -42,13 +42,15 @@ def restore_best(
     values = history.values(monitor.split, monitor.metric)
     left, gone = set(values), list[int]()
     while (epoch := monitor.best(history, left)) is not None:
+        level = logging.WARNING if gone else logging.INFO
         value = f"the {monitor.direction} {monitor.split} {monitor.metric}, {values[epoch]:.6g}"
         if position == Position(epoch):
-            _log.log(_level(gone), "The last weights, of epoch %d, have %s%s.", epoch, value, _without(gone))
+            _log.log(level, "The last weights, of epoch %d, have %s%s.", epoch, value, _without(gone))
             return None
-        if parts := _parts(epoch, monitor, history, kept, folders, engine):
+        in_memory = kept.parts if isinstance(kept, BestInMemory) and kept.epoch == epoch else None
+        if parts := in_memory or next(_on_disk(epoch, monitor, history, folders, engine), None):
             engine.restore({**parts, "random": parts["scheduler"]["random"]})
-            _log.log(_level(gone), "The weights of epoch %d are restored: %s%s.", epoch, value, _without(gone))
+            _log.log(level, "The weights of epoch %d are restored: %s%s.", epoch, value, _without(gone))
             return epoch
         left.discard(epoch)
         gone.append(epoch)
@@ -68,19 +70,6 @@ def lineage(path: Path) -> Iterator[Path]:
         yield current
         sessions, _ = earlier(RunDirectory(current).experiment)
         waiting += [Path(each.resumed_from["directory"]) for each in reversed(sessions) if each.resumed_from]
-
-
-def _parts(
-    epoch: int,
-    monitor: Monitor,
-    history: History,
-    kept: Checkpointer,
-    folders: Sequence[CheckpointFolder],
-    engine: Engine,
-) -> Mapping[str, Record] | None:
-    if isinstance(kept, BestInMemory) and kept.epoch == epoch:
-        return kept.parts
-    return next(_on_disk(epoch, monitor, history, folders, engine), None)
 
 
 def _on_disk(
@@ -106,10 +95,6 @@ def _up_to(epoch: int, monitor: Monitor, history: History) -> dict[int, str]:
     # as text, in which NaN equals NaN
     values = history.values(monitor.split, monitor.metric)
     return {each: repr(value) for each, value in values.items() if each <= epoch}
-
-
-def _level(gone: Sequence[int]) -> int:
-    return logging.WARNING if gone else logging.INFO
 
 
 def _without(gone: Sequence[int]) -> str:
