@@ -17,9 +17,8 @@ from multilearn.events import Position
 from multilearn.records.recorder import EXTENSION
 from multilearn.storage.atomic import write_atomically
 from multilearn.storage.own_files import kind_of
-from multilearn.storage.reading import read_whole
+from multilearn.storage.reading import parsed, read_whole
 from multilearn.storage.refusals import refused
-from multilearn.storage.strict_json import parsed
 
 __all__ = ["NAME", "PARTS", "RECORD", "Checkpoint", "FileFacts", "Manifest", "ManifestFile", "file_name", "steadily"]
 

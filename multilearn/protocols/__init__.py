@@ -15,7 +15,6 @@ from multilearn.protocols.engine import (
     StepOutput,
     Subject,
 )
-from multilearn.protocols.loader import Fingerprinted, Loader, StatefulLoader
 from multilearn.protocols.metric import (
     UNAVAILABLE,
     AnyMetric,
@@ -28,7 +27,15 @@ from multilearn.protocols.metric import (
     entry_of,
     of_device,
 )
-from multilearn.protocols.task import LRScheduler, Optimizer, Output, Task
+from multilearn.protocols.task import (
+    Fingerprinted,
+    Loader,
+    LRScheduler,
+    Optimizer,
+    Output,
+    StatefulLoader,
+    Task,
+)
 
 __all__ = [
     "UNAVAILABLE",

@@ -23,9 +23,8 @@ from multilearn.events import Split
 from multilearn.history import History
 from multilearn.storage import atomic
 from multilearn.storage.own_files import open_own
-from multilearn.storage.reading import opened
+from multilearn.storage.reading import opened, parsed
 from multilearn.storage.refusals import storing
-from multilearn.storage.strict_json import parsed
 
 __all__ = ["Journal", "JournalFile", "fault", "is_extent", "read_journal"]
 

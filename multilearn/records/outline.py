@@ -19,7 +19,7 @@ from multilearn.plain import as_number, is_number
 from multilearn.records.msgpack_writer import DEPTH, VALUES, Bounded, impossible, no_word_for, where
 from multilearn.records.recorder import damaged
 from multilearn.records.tensors import HostTensor
-from multilearn.storage.strict_json import parsed
+from multilearn.storage.reading import parsed
 
 __all__ = ["Outliner", "as_json", "from_json", "rebuilt"]
 

@@ -14,8 +14,7 @@ from multilearn.checkpoint import write_atomically
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.plain import as_number, is_number
 from multilearn.run.environment import Weights
-from multilearn.storage.reading import read_whole
-from multilearn.storage.strict_json import parsed
+from multilearn.storage.reading import parsed, read_whole
 
 __all__ = ["Experiment", "Session", "earlier", "in_words", "now", "read_document"]
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,10 +25,6 @@ __all__ = ["Identical", "Request"]
 Train = Callable[[LearnerBuilder], object]
 
 _SHOWN_LINES = 25
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise ConfigurationError("A comparison needs runs on two frameworks.", received=reason)
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,8 @@ class Identical:
 
     backends: Sequence[str]
     folder: Path
-    kept: bool = False
-    skip: Callable[[str], NoReturn] = field(default=_refuse, repr=False)
+    kept: bool
+    skip: Callable[[str], NoReturn]
 
     def curves(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
         """Expect the same curve everywhere: every value of every epoch, as `multilearn compare` judges it.

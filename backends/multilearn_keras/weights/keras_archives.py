@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from multilearn.storage.strict_json import parsed
+from multilearn.storage.reading import parsed
 from multilearn_keras.state.beside import difference
 
 __all__ = ["differences_beside"]
