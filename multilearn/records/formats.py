@@ -122,20 +122,14 @@ def _available() -> int | None:
 
     None where the operating system does not say.
     """
-    found = [_of_process()]
-    if hasattr(os, "sysconf"):
-        with suppress(OSError, ValueError):
-            found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    found: list[int] = []
+    with suppress(ImportError):
+        import resource
+
+        found.append(resource.getrlimit(resource.RLIMIT_AS)[0])  # negative where there is no limit
+    with suppress(AttributeError, OSError, ValueError):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for path in _OF_CONTAINERS:
         with suppress(OSError, ValueError):  # "max" where there is no limit
             found.append(int(Path(path).read_text(encoding="ascii")))
-    return min((each for each in found if each is not None and each > 0), default=None)
-
-
-def _of_process() -> int | None:
-    try:
-        import resource
-    except ImportError:
-        return None
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return None if limit == resource.RLIM_INFINITY else limit
+    return min((each for each in found if each > 0), default=None)

@@ -50,8 +50,7 @@ class Encoder(Bounded):
     def __init__(self, sink: Sink, chunk: int) -> None:
         self._sink = sink
         self._chunk = chunk
-        self._packer = msgpack.Packer()
-        self._small = bytearray()  # collected, since compressing byte by byte is slow
+        self._packer = msgpack.Packer(autoreset=False)  # it collects: compressing byte by byte is slow
 
     def write(self, value: object) -> None:
         self._value(value, 0, "")
@@ -64,7 +63,7 @@ class Encoder(Bounded):
         elif isinstance(value, Mapping):
             self._map(value, depth, path)
         elif isinstance(value, (list, tuple)):
-            self._pack(self._packer.pack_array_header(len(value)))
+            self._packer.pack_array_header(len(value))
             for at, each in enumerate(value):
                 self._value(each, depth + 1, path if type(each) in _OFTEN else f"{path}/{at}")
         elif value is None or isinstance(value, (bool, int, float, str, bytes)):
@@ -78,7 +77,7 @@ class Encoder(Bounded):
         if value.keys() in (TENSOR_KEYS, HALVED_KEYS):
             received = f"a map with exactly the keys {', '.join(sorted(value))}{where(path)}"
             raise impossible(received, "Those are tensors: rename a key.")
-        self._pack(self._packer.pack_map_header(len(value)))
+        self._packer.pack_map_header(len(value))
         for key, each in value.items():
             if not isinstance(key, str):
                 raise impossible(f"the key {key!r}{where(path)}", "Keys must be strings: write it as one.")
@@ -88,33 +87,29 @@ class Encoder(Bounded):
 
     def _plain(self, value: object, path: str) -> None:
         try:
-            self._pack(self._packer.pack(value))
+            self._packer.pack(value)
         except (OverflowError, ValueError, TypeError) as error:  # beyond 64 bits, no UTF-8, beyond 4 GiB
             received = f"a value{where(path)} that cannot be written ({error})"
             raise impossible(received, "Store it in another form.") from error
+        if len(self._packer.getbuffer()) >= _HELD_BACK:
+            self._flush()
 
     def _tensor(self, tensor: HostTensor) -> None:
-        self._pack(self._packer.pack_map_header(3))
+        self._packer.pack_map_header(3)
         for plain in ("dtype", tensor.dtype, "shape", tensor.shape, "bytes"):
-            self._pack(self._packer.pack(plain))
+            self._packer.pack(plain)
         raw = tensor.raw
         chunks = [raw[start : start + self._chunk] for start in range(0, raw.size, self._chunk)] or [raw]
         if len(chunks) > 1:
-            self._pack(self._packer.pack_array_header(len(chunks)))
+            self._packer.pack_array_header(len(chunks))
         for chunk in chunks:
-            self._pack(b"\xc6" + chunk.size.to_bytes(4, "big"))
-            self._flush()
+            self._flush(b"\xc6" + chunk.size.to_bytes(4, "big"))
             self._sink.write(chunk.data)
 
-    def _pack(self, packed: bytes) -> None:
-        self._small += packed
-        if len(self._small) >= _HELD_BACK:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._small:
-            self._sink.write(memoryview(self._small))
-            self._small = bytearray()
+    def _flush(self, tail: bytes = b"") -> None:
+        if held := self._packer.bytes() + tail:
+            self._sink.write(memoryview(held))
+            self._packer.reset()
 
 
 def no_word_for(value: object, path: str) -> CheckpointError:

@@ -84,20 +84,14 @@ def began(path: Path) -> None:
 
 
 def _refuse_another_cell(path: Path, backend: str, seed: int) -> None:
-    backends, of_seed = _owner(RunDirectory(path).experiment)
-    if (backends, of_seed) != ({backend}, seed):
-        owner = f"{'+'.join(sorted(backends)) or 'an unknown backend'} with seed {of_seed}"
+    owner: tuple[set[str], object] = set(), "unknown"
+    with suppress(DirectoryError, KeyError, TypeError):  # what cannot be read is of another cell
+        document = read_document(RunDirectory(path).experiment)
+        owner = {str(session["backend"]) for session in document["sessions"]}, document["seed"]
+    if owner != ({backend}, seed):
+        found = f"{'+'.join(sorted(owner[0])) or 'an unknown backend'} with seed {owner[1]}"
         raise DirectoryError(
             "Each cell of a grid needs its own directory.",
-            received=f"{path} for {backend} with seed {seed}, which holds the run of {owner}",
+            received=f"{path} for {backend} with seed {seed}, which holds the run of {found}",
             remedy="Have {backend} and {seed} in its name, remove it, or use another.",
         )
-
-
-def _owner(file: Path) -> tuple[set[str], object]:
-    """The backends and the seed of the run that experiment.json tells of; none where it cannot be read."""
-    try:
-        document = read_document(file)
-        return {str(session["backend"]) for session in document["sessions"]}, document["seed"]
-    except (DirectoryError, KeyError, TypeError):
-        return set(), "unknown"
