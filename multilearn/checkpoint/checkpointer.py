@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from multilearn.protocols import Record
 from multilearn.records.journal import Journal, JournalFile
 from multilearn.storage import atomic
 from multilearn.storage.layout import RunDirectory
-from multilearn.storage.own_files import is_folder
+from multilearn.storage.own_files import files_in, is_folder
 from multilearn.storage.refusals import storing
 
 __all__ = ["BestInMemory", "Checkpointer", "CountedFiles", "FileCheckpointer", "SaveInterval", "Snapshot"]
@@ -129,8 +128,10 @@ class CountedFiles:
     def _sync_epochs(self, split: Split, epochs: Iterable[int]) -> None:
         written = [folder for epoch in epochs if is_folder(folder := self._run.epoch(split, epoch))]
         for folder in written:
-            for path in _metric_files(folder):
-                atomic.sync_file(path)
+            with storing(folder):
+                names = files_in(folder, self._run.path, ".log")
+            for name in names:
+                atomic.sync_file(folder / name)
             atomic.sync_folder(folder)
         if not written:
             return
@@ -196,10 +197,3 @@ class FileCheckpointer(Checkpointer):
     def _save(self, position: Position, snapshot: Snapshot, drop: Sequence[Position] = ()) -> None:
         first = None if self._counted is None else self._counted.up_to(position)
         self._writer.save(position, snapshot(), drop, first)
-
-
-def _metric_files(folder: Path) -> list[Path]:
-    with storing(folder), os.scandir(folder) as entries:
-        return [
-            folder / each.name for each in entries if each.name.endswith(".log") and each.is_file(follow_symlinks=False)
-        ]

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from multilearn.errors import RecordError
 from multilearn.events import Split
 from multilearn.history import History
 from multilearn.storage import atomic
@@ -48,7 +47,9 @@ class Journal:
         numbers = {name: float(value) for name, value in values.items()}
         line = _line(split, epoch, numbers)
         if not self._lines or self._lines[-1] != line:
-            self._append(line)
+            self._lines.append(line)
+            self._size += len(line)
+            self._sha256.update(line)
             self.history = self.history.with_epoch(split, epoch, numbers)
 
     def extent(self) -> dict[str, Any]:
@@ -67,14 +68,8 @@ class Journal:
         for epoch in epochs:
             for split, metrics in past.items():
                 if values := {name: series[epoch] for name, series in metrics.items() if epoch in series}:
-                    journal._append(_line(split, epoch, values))
-        journal.history = History.from_state(state)
+                    journal.add(split, epoch, values)
         return journal
-
-    def _append(self, line: bytes) -> None:
-        self._lines.append(line)
-        self._size += len(line)
-        self._sha256.update(line)
 
 
 class JournalFile:
@@ -128,9 +123,9 @@ def is_extent(history: object) -> bool:
 def read_journal(path: Path, extent: Mapping[str, Any], last: int) -> tuple[Journal, str | None]:
     """What the file says up to there, of epochs up to `last`; and what is wrong with it, None if nothing is.
 
-    Lines that are not whole, or not ours, are left out. Raises `RecordError` for an extent that no run recorded.
+    Lines that are not whole, or not ours, are left out.
     """
-    size, sha256 = _checked(extent)
+    size, sha256 = int(extent["size"]), extent["sha256"]
     journal, problem = Journal(), None
     try:
         for line in _lines(path, size):
@@ -145,11 +140,8 @@ def read_journal(path: Path, extent: Mapping[str, Any], last: int) -> tuple[Jour
 
 
 def fault(path: Path, extent: Mapping[str, Any]) -> str | None:
-    """What is wrong with the part of the file that a checkpoint counts; None if it is as it was written.
-
-    Raises `RecordError` for an extent that no run recorded.
-    """
-    size, sha256 = _checked(extent)
+    """What is wrong with the part of the file that a checkpoint counts; None if it is as it was written."""
+    size, sha256 = int(extent["size"]), extent["sha256"]
     digest = hashlib.sha256()
     try:
         for line in _lines(path, size):
@@ -190,14 +182,3 @@ def _lines(path: Path, size: int) -> Iterator[bytes]:
         while size and (line := file.readline(min(size, _LONGEST))):
             size -= len(line)
             yield line
-
-
-def _checked(extent: Mapping[str, Any]) -> tuple[int, str]:
-    size, sha256 = extent.get("size"), extent.get("sha256")
-    if extent.keys() != {"size", "sha256"} or type(size) is not int or size < 0 or not isinstance(sha256, str):
-        raise RecordError(
-            "The record of the schedule must say how much of the history counts.",
-            received=repr(dict(extent))[:100],
-            remedy="Resume from another checkpoint.",
-        )
-    return size, sha256

@@ -134,16 +134,12 @@ def _contents(texts: Mapping[str, str], tensors: dict[str, HostTensor], source: 
         return Contents(dict(tensors), texts)
     if texts.keys() != _KEYS:
         raise damaged(f"A record in this format has the keys {', '.join(sorted(_KEYS))}.", ", ".join(texts)[:100])
-    metadata = _map(texts["metadata"], _none)
+    metadata = _map(texts["metadata"], take)
     check_heading(metadata)
     item = _map(texts["item"], take)
     if tensors:
         raise damaged("A record must describe all of its tensors.", f"not {', '.join(tensors)[:100]}")
     return Contents(item, metadata)
-
-
-def _none(name: str, dtype: object) -> HostTensor:
-    raise damaged("The metadata of a record holds no tensors.", f"{str(dtype)[:100]} as {name[:100]!r}")
 
 
 def _map(text: str, take: Callable[[str, object], Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ __all__ = ["HISTORY", "RunDirectory", "file_name", "metric_name"]
 
 HISTORY = "history.log"
 
+_EPOCH = re.compile(r"epoch-(0|[1-9][0-9]*)", re.ASCII)
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .()@=+,-]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
@@ -92,8 +93,6 @@ class RunDirectory:
         with storing(parent):
             names = os.listdir(parent) if is_folder(parent) else []
         for name in names:
-            number = name.removeprefix("epoch-")
-            ours = f"epoch-{number}" == name and number.isdecimal() and str(int(number)) == number
-            if ours and is_folder(parent / name):
-                found[int(number)] = parent / name
+            if (ours := _EPOCH.fullmatch(name)) and is_folder(parent / name):
+                found[int(ours[1])] = parent / name
         return dict(sorted(found.items()))

@@ -63,28 +63,24 @@ def _is_locked(descriptor: int, path: Path) -> bool:
     try:
         _lock(descriptor)
     except OSError as error:
+        if error.errno in _TAKEN:
+            raise DirectoryError(
+                "A directory can have only one writer at a time.",
+                received=f"{path.parent}, which another process is writing to",
+                remedy="Wait for it to end, or use another directory.",
+            ) from error
         if error.errno not in _NO_LOCKS:
-            raise _explained(path, error) from error
+            raise DirectoryError(
+                "The directory of a run must be one that can be locked.",
+                received=f"{path}: {error.strerror or error}",
+                remedy="Look at the disk, or use another directory.",
+            ) from error
         _log.warning(
             "A second writer cannot be kept out: the file system of %s does not support locks.",
             printable(str(path.parent)),
         )
         return False
     return True
-
-
-def _explained(path: Path, error: OSError) -> DirectoryError:
-    if error.errno not in _TAKEN:
-        return DirectoryError(
-            "The directory of a run must be one that can be locked.",
-            received=f"{path}: {error.strerror or error}",
-            remedy="Look at the disk, or use another directory.",
-        )
-    return DirectoryError(
-        "A directory can have only one writer at a time.",
-        received=f"{path.parent}, which another process is writing to",
-        remedy="Wait for it to end, or use another directory.",
-    )
 
 
 def _lock(descriptor: int) -> None:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multilearn.errors import RecordError
 from multilearn.events import Split
 from multilearn.records import journal as journals
 from multilearn.records.journal import Journal, JournalFile, fault, read_journal
@@ -176,13 +175,3 @@ def test_a_line_that_no_run_writes_is_damage_whatever_its_checksum_says(tmp_path
     found, problem = read_journal(tmp_path / "history.log", extent(content), 3)
     assert problem is not None
     assert found.history.values("train", "Loss") == {1: 0.5}
-
-
-@pytest.mark.parametrize(
-    "counts", [{"sha256": "0"}, {"size": "1", "sha256": "0"}, {"size": -1, "sha256": "0"}, {"size": 1, "sha256": 0}]
-)
-def test_an_extent_that_no_run_records_is_refused(tmp_path: Path, counts: dict[str, object]) -> None:
-    with pytest.raises(RecordError, match="must say how much of the history counts"):
-        read_journal(tmp_path / "history.log", counts, 1)
-    with pytest.raises(RecordError, match="must say how much of the history counts"):
-        fault(tmp_path / "history.log", counts)
