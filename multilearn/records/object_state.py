@@ -57,11 +57,8 @@ def from_record(record: Any) -> Any:
     try:
         return _from_record(record)
     except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
-        raise RecordError(
-            "The state of an object must be as this version writes it.",
-            received=f"{type(error).__name__}: {str(error)[:100]}",
-            remedy="Use another checkpoint.",
-        ) from error
+        rule = "The state of an object must be as this version writes it."
+        raise RecordError.unusable(rule, f"{type(error).__name__}: {str(error)[:100]}") from error
 
 
 def _tensor(state: Any) -> Any:

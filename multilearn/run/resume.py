@@ -169,11 +169,8 @@ def read(folder: CheckpointFolder, position: Position, limits: Mapping[str, int]
     """What is in the three parts of a checkpoint. Raises `RecordError` where one is missing or damaged."""
     parts = folder.read(position, limits)
     if missing := {"model", "optim", "scheduler"} - parts.keys():
-        raise RecordError(
-            "A checkpoint to resume from must have its three parts.",
-            received=f"checkpoint {position} in {folder.path} without {', '.join(sorted(missing))}",
-            remedy="Resume from another one.",
-        )
+        received = f"checkpoint {position} in {folder.path} without {', '.join(sorted(missing))}"
+        raise RecordError.unusable("A checkpoint to resume from must have its three parts.", received)
     return parts
 
 
