@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from multilearn.protocols import Output
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Tensor
+from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = ["ClassificationOutput", "MultiLabelOutput", "Output", "RegressionOutput", "SeveralOutputs"]
 

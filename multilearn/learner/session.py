@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
+from multilearn.learner.loop import Loop
 from multilearn.printable import printable
 from multilearn.run import grid_cell as cell
 from multilearn.run.experiment import Experiment, in_words
 from multilearn.seeding import seed as seeds
 from multilearn.storage.layout import RunDirectory
-
-if TYPE_CHECKING:
-    from multilearn.learner.loop import Loop
 
 __all__ = ["in_session"]
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from multilearn.arguments import optional_whole, probability, settle, whole
 from multilearn.metrics.items import class_items, label_items, named, require_classes
-from multilearn.protocols import Entry, Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["Accuracy", "HammingScore", "TopKAccuracy", "counted_up", "measured_share", "share_of"]
 

@@ -7,17 +7,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from multilearn.arguments import optional_whole, settle, whole
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import NOT_COUNTED, class_items, named
-from multilearn.protocols import Entry, Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["DENSE", "ConfusionMatrix", "Matrix", "parsed"]
 

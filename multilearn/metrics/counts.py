@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from multilearn.metrics.items import NOT_COUNTED, ClassItems, LabelItems, require_classes
-from multilearn.protocols import Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Tensor
+from multilearn.protocols import ArrayOps, Measured, State, Tensor
 
 __all__ = ["Array", "Counts", "added", "of_classes", "of_labels", "ratio", "top_ids"]
 

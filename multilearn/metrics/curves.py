@@ -5,17 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from multilearn.arguments import choice, optional_whole, settle
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import NOT_COUNTED, binary_items, class_items, label_items, named
-from multilearn.protocols import Entry, Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["AUROC", "Array", "AveragePrecision", "CurveMetric", "Sweep"]
 

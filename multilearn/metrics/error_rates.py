@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from multilearn.arguments import optional_whole, settle
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import class_items, named
-from multilearn.protocols import Entry, Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = [
     "CharErrorRate",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from multilearn.errors import ConfigurationError
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, SeveralOutputs
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Output, Tensor
 
 __all__ = [
     "NOT_COUNTED",

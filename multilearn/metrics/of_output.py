@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from multilearn.errors import ConfigurationError
 from multilearn.outputs import SeveralOutputs
-from multilearn.protocols import Entry, Measured, Metric, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Metric, Output, State, Tensor
 
 __all__ = ["OfOutput"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from multilearn.arguments import choice, flag, optional_whole, probability, sett
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, top_ids
 from multilearn.metrics.items import class_items, label_items, named
 from multilearn.outputs import MultiLabelOutput
-from multilearn.protocols import Entry, Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["Dice", "MeanIoU", "OverlapMetric"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from multilearn.arguments import choice, not_negative, optional_whole, probabili
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, ratio, top_ids
 from multilearn.metrics.items import binary_items, class_items, label_items, named, setting
-from multilearn.protocols import Entry, Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["FBetaScore", "Precision", "Recall", "Specificity"]
 

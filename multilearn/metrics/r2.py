@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from multilearn.errors import DataError
 from multilearn.metrics.regression import numbers_of
-from multilearn.protocols import Entry, Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["R2"]
 

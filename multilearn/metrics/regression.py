@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from multilearn.errors import ConfigurationError
 from multilearn.outputs import RegressionOutput, SeveralOutputs
-from multilearn.protocols import Entry, Measured, State
-
-if TYPE_CHECKING:
-    from multilearn.protocols import ArrayOps, Output, Tensor
+from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = [
     "MeanAbsoluteError",
