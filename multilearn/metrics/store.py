@@ -13,14 +13,46 @@ import numpy as np
 from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
 from multilearn.history import History
-from multilearn.metrics.folding import Folding
-from multilearn.protocols import AnyMetric, HostMetric, HostOutput, Measured, Moment, Record, State, entry_of
+from multilearn.protocols import AnyMetric, Entry, HostMetric, HostOutput, Measured, Moment, Record, State, entry_of
 from multilearn.records.journal import Journal
 from multilearn.records.object_state import from_record, to_record
 
 __all__ = ["MetricStore"]
 
 _log = logging.getLogger("multilearn")
+
+
+class _Folding:
+    """A metric over the epoch that is under way, and its `state`: None before the first batch that counts."""
+
+    def __init__(self, metric: AnyMetric, restored: State | None = None) -> None:
+        self._metric = metric
+        self._costly = getattr(metric, "costly", False)
+        self._untried = restored is not None
+        self.state = restored
+        if restored is not None:
+            with _resuming(metric):
+                entry_of(metric, restored)
+
+    def add(self, measured: Measured, counted: bool = True) -> Reading:
+        """One more batch; one that is not `counted` is measured, and is no part of the epoch."""
+        metric = self._metric
+        of_batch = entry_of(metric, metric.merge(None, measured))
+        if counted and self._untried:
+            # the first batch shows whether a state from a checkpoint can be resumed
+            with _resuming(metric):
+                self.state = metric.merge(self.state, measured)
+                entry_of(metric, self.state)
+            self._untried = False
+        elif counted:
+            self.state = metric.merge(self.state, measured)
+        return Reading(of_batch.value, of_batch.count, self._running(of_batch))
+
+    def _running(self, of_batch: Entry) -> float | str:
+        """The value over the epoch so far: the batch's before anything counts, none where it would be costly."""
+        if self._costly:
+            return ""
+        return of_batch.value if self.state is None else entry_of(self._metric, self.state).value
 
 
 class MetricStore:
@@ -35,12 +67,11 @@ class MetricStore:
         self._named = {
             split: tuple((metric.name, metric) for metric in of_split) for split, of_split in metrics.items()
         }
-        self._foldings: dict[Split, dict[str, Folding]] = {}
+        self._foldings: dict[Split, dict[str, _Folding]] = {}
         self._brought: dict[Split, dict[str, State]] = {}
         self._journal = Journal()
         self._texts: dict[Split, dict[str, str]] = {}
         self._warned: set[str] = set()
-        self._restored: set[tuple[Split, str]] = set()
         self._observers: dict[Split, dict[str, Callable[[Moment], Measured]]] = {}
         self._trial = trial
         self._untried = set(metrics) if trial is not None else set()
@@ -66,9 +97,8 @@ class MetricStore:
 
     def begin(self, split: Split) -> None:
         """A new epoch of the split: nothing has been counted."""
-        self._foldings[split] = {name: Folding(metric) for name, metric in self._named[split]}
+        self._foldings[split] = {name: _Folding(metric) for name, metric in self._named[split]}
         self._brought.pop(split, None)
-        self._restored = {(of, name) for of, name in self._restored if of != split}
         self._observing(split)
 
     def fold(self, split: Split, output: HostOutput, moment: Moment, counted: bool = True) -> Mapping[str, Reading]:
@@ -85,16 +115,13 @@ class MetricStore:
 
     def _folded(self, split: Split, output: HostOutput, moment: Moment, counted: bool) -> Mapping[str, Reading]:
         observers, measures, foldings = self._observing(split), output.measures, self._foldings[split]
-        if counted and not (observers or self._restored):
+        if counted and not observers:
             return MappingProxyType({name: folded.add(measures[name]) for name, folded in foldings.items()})
         readings = {}
-        for name, metric in self._named[split]:
+        for name, _metric in self._named[split]:
             of_host = name in observers
-            measured, counts = observers[name](moment) if of_host else measures[name], counted or of_host
-            if counts and (split, name) in self._restored:
-                readings[name] = self._resumed(split, name, metric, measured)
-            else:
-                readings[name] = foldings[name].add(measured, counts)
+            measured = observers[name](moment) if of_host else measures[name]
+            readings[name] = foldings[name].add(measured, counted or of_host)
         return MappingProxyType(readings)
 
     def end(self, split: Split, epoch: int) -> Mapping[str, Reading]:
@@ -135,30 +162,15 @@ class MetricStore:
             Split(split): {name: from_record(state) for name, state in states.items()}
             for split, states in record["states"].items()
         }
-        self._restored = {(split, name) for split, states in self._brought.items() for name in states}
         self._foldings = {}
         for split, states in self._brought.items():
             named = self._named.get(split, ())
-            self._foldings[split] = {name: Folding(metric, states.get(name)) for name, metric in named}
-            for name, metric in named:
-                if name in states:
-                    with _going_on(metric):
-                        entry_of(metric, states[name])
+            self._foldings[split] = {name: _Folding(metric, states.get(name)) for name, metric in named}
 
     def _states(self, split: Split) -> dict[str, State]:
         """Those of the epoch under way; also what a record said of metrics that are no longer registered."""
         live = {name: folded.state for name, folded in self._foldings.get(split, {}).items()}
         return {**self._brought.get(split, {}), **{name: state for name, state in live.items() if state is not None}}
-
-    def _resumed(self, split: Split, name: str, metric: AnyMetric, measured: Measured) -> Reading:
-        """The first batch after a restart shows whether what a checkpoint says can be gone on from."""
-        self._restored.discard((split, name))
-        of_batch = entry_of(metric, metric.merge(None, measured))
-        with _going_on(metric):
-            merged = metric.merge(self._foldings[split][name].state, measured)
-            entry_of(metric, merged)
-        folding = self._foldings[split][name] = Folding(metric, merged)
-        return Reading(of_batch.value, of_batch.count, folding.running(of_batch))
 
     def _observing(self, split: Split) -> Mapping[str, Callable[[Moment], Measured]]:
         """What looks at the machine while the split goes on: made once in a run, as it begins or goes on."""
@@ -177,7 +189,7 @@ class MetricStore:
 
 
 @contextmanager
-def _going_on(metric: AnyMetric) -> Iterator[None]:
+def _resuming(metric: AnyMetric) -> Iterator[None]:
     """Whatever a metric raises over a state that it has not made is the fault of the record."""
     try:
         with np.errstate(all="ignore"):
