@@ -9,14 +9,38 @@ from typing import ClassVar
 import numpy as np
 
 from multilearn.arguments import optional_whole, probability, settle, whole
-from multilearn.metrics.items import class_items, label_items, named, require_classes
+from multilearn.metrics.items import Parametrized, class_items, label_items, require_classes
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
-__all__ = ["Accuracy", "HammingScore", "TopKAccuracy", "counted_up", "measured_share", "share_of"]
+__all__ = ["Accuracy", "HammingScore", "TopKAccuracy"]
+
+
+class _Share(Parametrized):
+    """Items that are right / items that count; NaN where none does."""
+
+    unit: ClassVar[str] = "share"
+    numeric: ClassVar[bool] = True
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        correct, count = int(measured["correct"]), int(measured["count"])
+        if state is None:
+            return {"correct": correct, "count": count}
+        return {"correct": state["correct"] + correct, "count": state["count"] + count}
+
+    def entry(self, state: State) -> Entry:
+        correct, count = state["correct"], state["count"]
+        return Entry(correct / count if count else float("nan"), count)
+
+
+def _measured(ops: ArrayOps, correct: Tensor, counted: Tensor | None) -> Mapping[str, Tensor]:
+    """How many are correct, and how many count; None: all do."""
+    if counted is None:
+        return {"correct": ops.sum(correct), "count": ops.size(correct)}
+    return {"correct": ops.sum(ops.both(correct, counted)), "count": ops.sum(counted)}
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class Accuracy(_Share):
     """correct items / counted items, a fraction.
 
     Items of weight zero (padding), and those whose target is `ignore_index`, are in neither.
@@ -28,30 +52,17 @@ class Accuracy:
 
     ignore_index: int | None = None
 
-    unit: ClassVar[str] = "share"
-    numeric: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         settle(self, ignore_index=optional_whole("The ignore_index of Accuracy", self.ignore_index))
-
-    @property
-    def name(self) -> str:
-        return named("Accuracy", ignore_index=self.ignore_index)
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = class_items(ops, output, self.name, self.ignore_index)
         correct = ops.equal(ops.argmax(items.logits), items.targets)
-        return measured_share(ops, correct, items.counted)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return counted_up(state, measured)
-
-    def entry(self, state: State) -> Entry:
-        return share_of(state)
+        return _measured(ops, correct, items.counted)
 
 
 @dataclass(frozen=True)
-class TopKAccuracy:
+class TopKAccuracy(_Share):
     """items whose target is among the `k` largest logits / counted items, a fraction.
 
     Items of weight zero (padding), and those whose target is `ignore_index`, are in neither. On ties the lower class
@@ -65,16 +76,9 @@ class TopKAccuracy:
     k: int
     ignore_index: int | None = None
 
-    unit: ClassVar[str] = "share"
-    numeric: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         settle(self, k=whole("The k of TopKAccuracy", self.k, 1))
         settle(self, ignore_index=optional_whole("The ignore_index of TopKAccuracy", self.ignore_index))
-
-    @property
-    def name(self) -> str:
-        return named("TopKAccuracy", k=self.k, ignore_index=self.ignore_index)
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = class_items(ops, output, self.name, self.ignore_index)
@@ -86,17 +90,11 @@ class TopKAccuracy:
         tied = ops.both(ops.equal(of_target, logits), ops.invert(ops.greater(target, ids)))
         above = ops.invert(ops.either(ops.greater(of_target, logits), tied))
         known = ops.greater(ops.sum(own, axis=-1), 0)
-        return measured_share(ops, ops.both(known, ops.greater(self.k, ops.sum(above, axis=-1))), items.counted)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return counted_up(state, measured)
-
-    def entry(self, state: State) -> Entry:
-        return share_of(state)
+        return _measured(ops, ops.both(known, ops.greater(self.k, ops.sum(above, axis=-1))), items.counted)
 
 
 @dataclass(frozen=True)
-class HammingScore:
+class HammingScore(_Share):
     """labels decided rightly / labels counted, over all items: 1 - the Hamming loss of scikit-learn.
 
     A label is found true if its score, a probability, is above `threshold`. Labels of items of weight zero, and those
@@ -110,46 +108,11 @@ class HammingScore:
     threshold: float = 0.5
     ignore_index: int | None = None
 
-    unit: ClassVar[str] = "share"
-    numeric: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         settle(self, threshold=probability("The threshold of HammingScore", self.threshold))
         settle(self, ignore_index=optional_whole("The ignore_index of HammingScore", self.ignore_index))
 
-    @property
-    def name(self) -> str:
-        threshold = None if self.threshold == 0.5 else self.threshold
-        return named("HammingScore", threshold=threshold, ignore_index=self.ignore_index)
-
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = label_items(ops, output, self.name, self.ignore_index)
         right = ops.equal(ops.greater(items.scores(ops), self.threshold), items.true)
-        return measured_share(ops, right, items.counted)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return counted_up(state, measured)
-
-    def entry(self, state: State) -> Entry:
-        return share_of(state)
-
-
-def measured_share(ops: ArrayOps, correct: Tensor, counted: Tensor | None) -> Mapping[str, Tensor]:
-    """How many are correct, and how many count; None: all do."""
-    if counted is None:
-        return {"correct": ops.sum(correct), "count": ops.size(correct)}
-    return {"correct": ops.sum(ops.both(correct, counted)), "count": ops.sum(counted)}
-
-
-def counted_up(state: State | None, measured: Measured) -> State:
-    """The sums over all batches, as Python's integers."""
-    correct, count = int(measured["correct"]), int(measured["count"])
-    if state is None:
-        return {"correct": correct, "count": count}
-    return {"correct": state["correct"] + correct, "count": state["count"] + count}
-
-
-def share_of(state: State) -> Entry:
-    """correct / count; NaN where nothing counts."""
-    correct, count = state["correct"], state["count"]
-    return Entry(correct / count if count else float("nan"), count)
+        return _measured(ops, right, items.counted)

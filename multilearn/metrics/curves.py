@@ -9,17 +9,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from multilearn.arguments import choice, optional_whole, settle
-from multilearn.errors import ConfigurationError
-from multilearn.metrics.items import NOT_COUNTED, binary_items, class_items, label_items, named
+from multilearn.metrics.items import NOT_COUNTED, class_items
+from multilearn.metrics.modes import ModalMetric
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
-__all__ = ["AUROC", "Array", "AveragePrecision", "CurveMetric", "Sweep"]
+__all__ = ["AUROC", "AveragePrecision", "Sweep"]
 
 Array = np.ndarray[Any, Any]
 
-_MODES = ("binary", "multiclass", "multilabel")
-_AVERAGES = ("micro", "macro")
 _CELLS_AT_ONCE = 2**20
 
 
@@ -56,7 +53,7 @@ def _before(found: Array, ends: Array) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurveMetric(ABC):
+class CurveMetric(ModalMetric, ABC):
     """An area below a curve through all scores of the epoch, which are kept for it (4 bytes a score), with settings:
 
     `mode`: `"binary"` (one label, or class 1 of two classes), `"multiclass"` (each class against all others) or
@@ -67,25 +64,7 @@ class CurveMetric(ABC):
     NaN, with one warning, where there is nothing to tell apart in any class; NaN as soon as a score is.
     """
 
-    mode: str = "binary"
-    average: str | None = None
-    ignore_index: int | None = None
-
-    unit: ClassVar[str] = "share"
-    numeric: ClassVar[bool] = True
     costly: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        kind = type(self).__name__
-        choice(f"{kind} has a mode", self.mode, _MODES)
-        settle(self, ignore_index=optional_whole(f"The ignore_index of {kind}", self.ignore_index))
-        if self.mode != "binary":
-            average = "macro" if self.average is None else self.average
-            settle(self, average=choice(f"{kind} has an average over classes", average, _AVERAGES))
-        elif self.average is not None:
-            raise ConfigurationError(
-                f"{kind} has no average where the mode is binary.", received=repr(self.average), remedy="Leave it out."
-            )
 
     @classmethod
     def binary(cls, *, ignore_index: int | None = None) -> Self:
@@ -102,18 +81,12 @@ class CurveMetric(ABC):
         """Of several labels."""
         return cls(mode="multilabel", average=average, ignore_index=ignore_index)
 
-    @property
-    def name(self) -> str:
-        words = [self.mode] if self.average is None else [self.mode, self.average]
-        return named(type(self).__name__, *words, ignore_index=self.ignore_index)
-
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         if self.mode == "multiclass":
             items = class_items(ops, output, self.name, self.ignore_index)
             kind = "logits" if items.output.from_logits else "scores"
             return {kind: ops.float32(items.logits), "truths": items.only(ops, items.targets)}
-        seen = binary_items if self.mode == "binary" else label_items
-        labels = seen(ops, output, self.name, self.ignore_index)
+        labels = self.labels(ops, output)
         truths = ops.int32(labels.true)
         counted = truths if labels.counted is None else ops.where(labels.counted, truths, NOT_COUNTED)
         return {"scores": labels.ranks(ops), "truths": counted}

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
 
 from multilearn.arguments import optional_whole, settle
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.items import class_items, named
+from multilearn.metrics.items import Parametrized, class_items
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
-__all__ = [
-    "CharErrorRate",
-    "WordErrorRate",
-    "added_edits",
-    "edit_distances",
-    "error_rate",
-    "measured_sequences",
-    "sequences",
-]
+__all__ = ["CharErrorRate", "WordErrorRate", "edit_distances"]
 
 Array = np.ndarray[Any, Any]
 
@@ -51,40 +44,6 @@ def edit_distances(references: Sequence[Array], hypotheses: Sequence[Array]) -> 
     return distances
 
 
-def measured_sequences(ops: ArrayOps, output: Output, metric: str) -> dict[str, Tensor]:
-    """The most probable and the true ids of each sequence, (batch, time), int32; negative where one does not count."""
-    items = class_items(ops, output, metric)
-    if len(items.targets.shape) != 2:
-        raise ConfigurationError(
-            f"The metric {metric} needs sequences: targets (batch, time), logits (batch, time, classes).",
-            received=f"targets of shape {tuple(items.targets.shape)}",
-            remedy="Use it with a SequenceClassification task, or measure single items by Accuracy.",
-        )
-    return {"predicted": items.only(ops, ops.argmax(items.logits)), "true": items.only(ops, items.targets)}
-
-
-def sequences(ids: Any, padding: int | None) -> list[Array]:
-    """The tokens of each sequence: without padding, and without what does not count."""
-    ids = np.asarray(ids, np.int64)
-    kept = (ids >= 0) if padding is None else (ids >= 0) & (ids != padding)
-    return [row[mask] for row, mask in zip(ids, kept, strict=True)]
-
-
-def added_edits(state: State | None, references: Sequence[Array], hypotheses: Sequence[Array]) -> State:
-    """The edits, and the tokens of the references, of all sequences so far."""
-    edits = int(edit_distances(references, hypotheses).sum())
-    tokens = sum(map(len, references))
-    if state is None:
-        return {"edits": edits, "tokens": tokens}
-    return {"edits": state["edits"] + edits, "tokens": state["tokens"] + tokens}
-
-
-def error_rate(state: State) -> Entry:
-    """edits / tokens; NaN where there is no token."""
-    edits, tokens = state["edits"], state["tokens"]
-    return Entry(edits / tokens if tokens else float("nan"), tokens)
-
-
 def _padded(rows: Sequence[Array]) -> tuple[Array, Array]:
     """The lengths, (rows,), and the numbers, (rows, longest), filled up with zeros."""
     lengths = np.array([len(row) for row in rows], np.int64)
@@ -94,8 +53,48 @@ def _padded(rows: Sequence[Array]) -> tuple[Array, Array]:
     return lengths, table
 
 
+class _ErrorRate(Parametrized):
+    """edits / tokens of the references, over all sequences; NaN where there is no token."""
+
+    padding: int | None
+    unit: ClassVar[str] = "share"
+    numeric: ClassVar[bool] = True
+
+    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        """The most probable and the true ids, (batch, time), int32; negative where one does not count."""
+        items = class_items(ops, output, self.name)
+        if len(items.targets.shape) != 2:
+            raise ConfigurationError(
+                f"The metric {self.name} needs sequences: targets (batch, time), logits (batch, time, classes).",
+                received=f"targets of shape {tuple(items.targets.shape)}",
+                remedy="Use it with a SequenceClassification task, or measure single items by Accuracy.",
+            )
+        return {"predicted": items.only(ops, ops.argmax(items.logits)), "true": items.only(ops, items.targets)}
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        references, hypotheses = self.tokens([self._counted(measured[name]) for name in ("true", "predicted")])
+        edits, tokens = int(edit_distances(references, hypotheses).sum()), sum(map(len, references))
+        if state is None:
+            return {"edits": edits, "tokens": tokens}
+        return {"edits": state["edits"] + edits, "tokens": state["tokens"] + tokens}
+
+    def entry(self, state: State) -> Entry:
+        edits, tokens = state["edits"], state["tokens"]
+        return Entry(edits / tokens if tokens else float("nan"), tokens)
+
+    def tokens(self, texts: list[list[Array]]) -> list[list[Array]]:
+        """What is counted of references and hypotheses: the ids themselves."""
+        return texts
+
+    def _counted(self, ids: Any) -> list[Array]:
+        """The ids of each sequence: without padding, and without what does not count."""
+        ids = np.asarray(ids, np.int64)
+        kept = (ids >= 0) if self.padding is None else (ids >= 0) & (ids != self.padding)
+        return [row[mask] for row, mask in zip(ids, kept, strict=True)]
+
+
 @dataclass(frozen=True)
-class CharErrorRate:
+class CharErrorRate(_ErrorRate):
     """insertions, deletions and replacements of all sequences / characters of all references: a share, which can be
     above 1. Every id is a character; a prediction is the most probable one at each place.
 
@@ -109,29 +108,12 @@ class CharErrorRate:
 
     padding: int | None = None
 
-    unit: ClassVar[str] = "share"
-    numeric: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         settle(self, padding=optional_whole("The padding of CharErrorRate", self.padding))
 
-    @property
-    def name(self) -> str:
-        return named("CharErrorRate", padding=self.padding)
-
-    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
-        return measured_sequences(ops, output, self.name)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        references, hypotheses = (sequences(measured[name], self.padding) for name in ("true", "predicted"))
-        return added_edits(state, references, hypotheses)
-
-    def entry(self, state: State) -> Entry:
-        return error_rate(state)
-
 
 @dataclass(frozen=True)
-class WordErrorRate:
+class WordErrorRate(_ErrorRate):
     """insertions, deletions and replacements of words / words of all references: a share, which can be above 1.
 
     Every id is a word. Where ids are characters, `separator` is the one between words; several in a row are one, and
@@ -146,43 +128,19 @@ class WordErrorRate:
     padding: int | None = None
     separator: int | None = None
 
-    unit: ClassVar[str] = "share"
-    numeric: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         for name in ("padding", "separator"):
             object.__setattr__(self, name, optional_whole(f"The {name} of WordErrorRate", getattr(self, name)))
 
-    @property
-    def name(self) -> str:
-        return named("WordErrorRate", padding=self.padding, separator=self.separator)
-
-    def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
-        return measured_sequences(ops, output, self.name)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        references, hypotheses = (sequences(measured[name], self.padding) for name in ("true", "predicted"))
+    def tokens(self, texts: list[list[Array]]) -> list[list[Array]]:
+        """Each word as a number; words that are equal have the same one."""
         if self.separator is None:
-            return added_edits(state, references, hypotheses)
+            return texts
         known: dict[tuple[int, ...], int] = {}
-        of_words = [[self._words(row, known) for row in rows] for rows in (references, hypotheses)]
-        return added_edits(state, *of_words)
-
-    def entry(self, state: State) -> Entry:
-        return error_rate(state)
+        return [[self._words(row, known) for row in rows] for rows in texts]
 
     def _words(self, row: Array, known: dict[tuple[int, ...], int]) -> Array:
         """A number for each word; new words are added to those that are known."""
-        words = _parts(row.tolist(), self.separator)
+        parts = groupby(row.tolist(), lambda token: token != self.separator)
+        words = (tuple(tokens) for is_word, tokens in parts if is_word)
         return np.array([known.setdefault(word, len(known)) for word in words], np.int64)
-
-
-def _parts(ids: Sequence[int], separator: int | None) -> list[tuple[int, ...]]:
-    """What stands between separators, where that is anything."""
-    parts: list[list[int]] = [[]]
-    for each in ids:
-        if each == separator:
-            parts.append([])
-        else:
-            parts[-1].append(each)
-    return [tuple(part) for part in parts if part]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 from multilearn.errors import ConfigurationError
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, SeveralOutputs
@@ -13,12 +13,14 @@ __all__ = [
     "NOT_COUNTED",
     "ClassItems",
     "LabelItems",
+    "Parametrized",
     "binary_items",
     "class_items",
     "label_items",
     "named",
     "require_classes",
     "setting",
+    "unfit",
 ]
 
 NOT_COUNTED = -1
@@ -78,10 +80,10 @@ class LabelItems:
 def class_items(ops: ArrayOps, output: Output, metric: str, ignore_index: int | None = None) -> ClassItems:
     """The items of a `ClassificationOutput`. Those of weight zero, or of class `ignore_index`, do not count."""
     if not isinstance(output, ClassificationOutput):
-        remedy = _remedy("Use it with a Classification task, or measure by Loss.", output)
+        remedy = "Use it with a Classification task, or measure by Loss."
         if isinstance(output, MultiLabelOutput):
             remedy = "Measure labels by HammingScore, or by the .binary(...) or .multilabel(...) form of a metric."
-        raise _unfit(metric, "a task that outputs classes", output, remedy)
+        raise unfit(metric, "a task that outputs classes", output, remedy)
     targets = ops.int32(output.targets)
     _require_rank(metric, output, len(output.logits.shape) - 1)
     counted = _counted(ops, targets, output.weights, ignore_index)
@@ -94,10 +96,10 @@ def label_items(ops: ArrayOps, output: Output, metric: str, ignore_index: int | 
     A label is true if its target is above 0.5.
     """
     if not isinstance(output, MultiLabelOutput):
-        remedy = _remedy("Use it with a MultiLabelClassification task, or measure by Loss.", output)
+        remedy = "Use it with a MultiLabelClassification task, or measure by Loss."
         if isinstance(output, ClassificationOutput):
             remedy = "Measure classes by the .multiclass(...) form of a metric, or by Accuracy."
-        raise _unfit(metric, "a task that outputs labels", output, remedy)
+        raise unfit(metric, "a task that outputs labels", output, remedy)
     _require_rank(metric, output, len(output.logits.shape))
     counted = _counted(ops, ops.int32(output.targets), output.weights, ignore_index)
     return LabelItems(output, ops.greater(ops.float32(output.targets), 0.5), counted, int(output.logits.shape[-1]))
@@ -112,7 +114,7 @@ def binary_items(ops: ArrayOps, output: Output, metric: str, ignore_index: int |
         return LabelItems(output, ops.expand_dims(ops.equal(items.targets, 1), -1), counted, labels=1)
     if not isinstance(output, MultiLabelOutput):
         remedy = "Use it with a MultiLabelClassification task of one label, or a Classification task of two classes."
-        raise _unfit(metric, "a task that outputs one label or two classes", output, _remedy(remedy, output))
+        raise unfit(metric, "a task that outputs one label or two classes", output, remedy)
     items_of_labels = label_items(ops, output, metric, ignore_index)
     _require_length(metric, output, items_of_labels.labels, 1)
     return items_of_labels
@@ -142,13 +144,11 @@ def _counted(ops: ArrayOps, targets: Tensor, weights: Tensor | None, ignore_inde
     return ops.both(known, ops.greater(ops.float32(weights), 0.0))
 
 
-def _unfit(metric: str, needed: str, output: Any, remedy: str) -> ConfigurationError:
+def unfit(metric: str, needed: str, output: Any, remedy: str) -> ConfigurationError:
+    """The error for an output that a metric cannot measure; of several outputs it may measure one."""
+    if isinstance(output, SeveralOutputs):
+        remedy = "Measure one of the outputs: OfOutput(name, metric)."
     return ConfigurationError(f"The metric {metric} needs {needed}.", received=type(output).__name__, remedy=remedy)
-
-
-def _remedy(otherwise: str, output: Any) -> str:
-    several = isinstance(output, SeveralOutputs)
-    return "Measure one of the outputs: OfOutput(name, metric)." if several else otherwise
 
 
 def _require_rank(metric: str, output: ClassificationOutput | MultiLabelOutput, rank: int) -> None:
@@ -168,6 +168,15 @@ def _require_length(metric: str, output: Any, received: int, needed: int) -> Non
             received=f"{type(output).__name__} of {received} {what}",
             remedy=f"Use its .{'multiclass' if needed == 2 else 'multilabel'}(...) form.",
         )
+
+
+class Parametrized:
+    """A frozen dataclass that is named by its class and those of its fields that are not as by default."""
+
+    @property
+    def name(self) -> str:
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(cast("Any", self))}
+        return named(type(self).__name__, **{key: value for key, (value, usual) in values.items() if value != usual})
 
 
 def named(kind: str, *words: str, **settings: float | str | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from multilearn.arguments import settle, whole
-from multilearn.metrics.items import named
+from multilearn.metrics.items import Parametrized
 from multilearn.protocols import UNAVAILABLE, Entry, Measured, Moment, State
 
 __all__ = ["CpuMemory", "CpuUse", "GpuMemory", "GpuUse", "Sensor"]
@@ -19,7 +19,7 @@ _SECONDS = 1.0
 """A reading is good for so long: reading a sensor takes time that the training does not have."""
 
 
-class Sensor(ABC):
+class Sensor(Parametrized, ABC):
     """Something to be read on this machine, at most once a second. The value of an epoch is the mean over its batches.
 
     `"unavailable"` where the machine has nothing to read, or the package that reads it is not installed; NaN as long as
@@ -81,7 +81,6 @@ class CpuUse(Sensor):
     A fraction in files and in Python, per cent on the screen. See `Sensor` for what is read when.
     """
 
-    name: ClassVar[str] = "CpuUse"
     unit: ClassVar[str] = "share"
 
     def reader(self) -> Callable[[], float]:
@@ -106,7 +105,6 @@ class CpuMemory(Sensor):
     See `Sensor` for what is read when.
     """
 
-    name: ClassVar[str] = "CpuMemory"
     unit: ClassVar[str] = "GiB"
 
     def reader(self) -> Callable[[], float]:
@@ -127,7 +125,35 @@ def _cpu_seconds() -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class GpuUse(Sensor):
+class _GpuSensor(Sensor):
+    """Of GPU number `index`."""
+
+    index: int = 0
+
+    def __post_init__(self) -> None:
+        settle(self, index=whole(f"The index of {type(self).__name__}", self.index, 0))
+
+    def reader(self) -> Callable[[], float]:
+        import pynvml
+
+        def read() -> float:
+            # opened for each reading: nothing of it stays open when the run is over
+            pynvml.nvmlInit()
+            try:
+                return self.asked(pynvml, _gpu(pynvml, self.index))
+            finally:
+                pynvml.nvmlShutdown()
+
+        read()
+        return read
+
+    @abstractmethod
+    def asked(self, nvml: Any, gpu: Any) -> float:
+        """What the driver says."""
+
+
+@dataclass(frozen=True)
+class GpuUse(_GpuSensor):
     """The share of the time in which GPU number `index` was busy, over the driver's own sample period.
 
     A fraction in files and in Python, per cent on the screen. GPUs are numbered from 0, as the framework sees them.
@@ -137,23 +163,14 @@ class GpuUse(Sensor):
     ('GpuUse', 'GpuUse(index=1)')
     """
 
-    index: int = 0
-
     unit: ClassVar[str] = "share"
 
-    def __post_init__(self) -> None:
-        settle(self, index=whole("The index of GpuUse", self.index, 0))
-
-    @property
-    def name(self) -> str:
-        return named("GpuUse", index=self.index or None)
-
-    def reader(self) -> Callable[[], float]:
-        return _reader(self.index, lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
+    def asked(self, nvml: Any, gpu: Any) -> float:
+        return float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
 
 
 @dataclass(frozen=True)
-class GpuMemory(Sensor):
+class GpuMemory(_GpuSensor):
     """What is in use of the memory of GPU number `index`, by all processes, in GiB (2^30 bytes).
 
     TensorFlow and JAX take most of it when they start. GPUs are numbered from 0, as the framework sees them.
@@ -163,34 +180,10 @@ class GpuMemory(Sensor):
     ('GpuMemory', 'GpuMemory(index=1)')
     """
 
-    index: int = 0
-
     unit: ClassVar[str] = "GiB"
 
-    def __post_init__(self) -> None:
-        settle(self, index=whole("The index of GpuMemory", self.index, 0))
-
-    @property
-    def name(self) -> str:
-        return named("GpuMemory", index=self.index or None)
-
-    def reader(self) -> Callable[[], float]:
-        return _reader(self.index, lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used / _GIB)
-
-
-def _reader(index: int, ask: Callable[[Any, Any], float]) -> Callable[[], float]:
-    import pynvml
-
-    def read() -> float:
-        # opened for each reading: nothing of it stays open when the run is over
-        pynvml.nvmlInit()
-        try:
-            return ask(pynvml, _gpu(pynvml, index))
-        finally:
-            pynvml.nvmlShutdown()
-
-    read()
-    return read
+    def asked(self, nvml: Any, gpu: Any) -> float:
+        return float(nvml.nvmlDeviceGetMemoryInfo(gpu).used / _GIB)
 
 
 def _gpu(nvml: Any, index: int) -> Any:

@@ -11,14 +11,35 @@ import numpy as np
 
 from multilearn.arguments import optional_whole, settle
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.items import class_items, named
+from multilearn.metrics.items import Parametrized, class_items, named
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
-__all__ = ["Loss", "Mean", "Perplexity", "weighed", "weighted_mean"]
+__all__ = ["Loss", "Mean", "MeanOfSums", "Perplexity", "sums_by_item"]
+
+
+class _WeightedMean:
+    """value = sum(value_b * count_b) / sum(count_b) over the batches b; NaN when nothing was counted."""
+
+    unit: ClassVar[str] = ""
+    numeric: ClassVar[bool] = True
+    _measured: ClassVar[str] = "value"
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        count = float(measured["count"])
+        # a batch in which nothing is counted says nothing, whatever its 0/0 came out as
+        total = float(measured[self._measured]) * count if count else 0.0
+        if state is None:
+            return {"total": total, "count": count}
+        return {"total": state["total"] + total, "count": state["count"] + count}
+
+    def entry(self, state: State) -> Entry:
+        count = state["count"]
+        value = state["total"] / count if count else float("nan")
+        return Entry(value, int(count) if float(count).is_integer() else count)
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(_WeightedMean):
     """The mean of `output.<field>`, a 0-d number of each batch, weighted as the loss is: by `output.count`.
 
     value = sum(field_b * count_b) / sum(count_b) over the batches b; NaN when nothing was counted. For a task of one's
@@ -30,9 +51,6 @@ class Mean:
     """
 
     field: str
-
-    unit: ClassVar[str] = ""
-    numeric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.field, str) or not self.field.isidentifier():
@@ -58,29 +76,6 @@ class Mean:
             )
         return {"value": ops.float32(value), "count": ops.float32(output.count)}
 
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return weighed(state, measured["value"], measured["count"])
-
-    def entry(self, state: State) -> Entry:
-        return weighted_mean(state)
-
-
-def weighed(state: State | None, value: Any, count: Any) -> State:
-    """The sum over all batches of value * count, and of the count, as Python's floats."""
-    count = float(count)
-    # a batch in which nothing is counted says nothing, whatever its 0/0 came out as
-    total = float(value) * count if count else 0.0
-    if state is None:
-        return {"total": total, "count": count}
-    return {"total": state["total"] + total, "count": state["count"] + count}
-
-
-def weighted_mean(state: State) -> Entry:
-    """total / count; NaN where nothing counts."""
-    count = state["count"]
-    value = state["total"] / count if count else float("nan")
-    return Entry(value, int(count) if float(count).is_integer() else count)
-
 
 def _is_number(value: Any) -> bool:
     if isinstance(value, (int, float)):
@@ -89,28 +84,49 @@ def _is_number(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(_WeightedMean):
     """The loss, layer losses included, averaged over what it divides by: items, unmasked tokens, or weights.
 
     value = sum(loss_b * count_b) / sum(count_b) over the batches b; NaN when nothing was counted.
     """
 
     name: ClassVar[str] = "Loss"
-    unit: ClassVar[str] = ""
-    numeric: ClassVar[bool] = True
+    _measured: ClassVar[str] = "loss"
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         return {"loss": ops.float32(output.loss), "count": ops.float32(output.count)}
 
+
+class MeanOfSums:
+    """The mean over everything that counts, of what is summed for each item; NaN when nothing was counted."""
+
+    unit: ClassVar[str] = ""
+    numeric: ClassVar[bool] = True
+
     def merge(self, state: State | None, measured: Measured) -> State:
-        return weighed(state, measured["loss"], measured["count"])
+        total, count = float(np.sum(measured["sums"], dtype=np.float64)), int(measured["count"])
+        if state is None:
+            return {"total": total, "count": count}
+        return {"total": state["total"] + total, "count": state["count"] + count}
 
     def entry(self, state: State) -> Entry:
-        return weighted_mean(state)
+        total, count = state["total"], state["count"]
+        return Entry(total / count if count else float("nan"), count)
+
+
+def sums_by_item(ops: ArrayOps, values: Tensor, counted: Tensor | None) -> Mapping[str, Tensor]:
+    """What `MeanOfSums` merges: the sums of (batch, ...) over all axes but the first, and how many values count."""
+    if counted is None:
+        count = ops.size(values)
+    else:
+        values, count = ops.where(counted, values, 0.0), ops.sum(counted)
+    while len(values.shape) > 1:
+        values = ops.sum(values, axis=-1)
+    return {"sums": values, "count": count}
 
 
 @dataclass(frozen=True)
-class Perplexity:
+class Perplexity(Parametrized, MeanOfSums):
     """exp(total negative log likelihood / total tokens) over the epoch; no mean of the batches' perplexities.
 
     Tokens of weight zero (padding), and those whose target is `ignore_index`, are in neither; all others count alike.
@@ -124,15 +140,8 @@ class Perplexity:
 
     ignore_index: int | None = None
 
-    unit: ClassVar[str] = ""
-    numeric: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         settle(self, ignore_index=optional_whole("The ignore_index of Perplexity", self.ignore_index))
-
-    @property
-    def name(self) -> str:
-        return named("Perplexity", ignore_index=self.ignore_index)
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = class_items(ops, output, self.name, self.ignore_index)
@@ -141,24 +150,10 @@ class Perplexity:
         likelihoods = ops.sum(ops.where(own, log(items.logits), 0.0), axis=-1)
         # a target that is no class has no likelihood
         surprise = ops.where(ops.greater(ops.sum(own, axis=-1), 0), ops.subtract(0.0, likelihoods), float("nan"))
-        if items.counted is None:
-            count = ops.size(items.targets)
-        else:
-            surprise, count = ops.where(items.counted, surprise, 0.0), ops.sum(items.counted)
-        while len(surprise.shape) > 1:
-            surprise = ops.sum(surprise, axis=-1)
-        return {"surprise": surprise, "count": count}
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        total, count = float(np.sum(measured["surprise"], dtype=np.float64)), int(measured["count"])
-        if state is None:
-            return {"total": total, "count": count}
-        return {"total": state["total"] + total, "count": state["count"] + count}
+        return sums_by_item(ops, surprise, items.counted)
 
     def entry(self, state: State) -> Entry:
-        if not state["count"]:
-            return Entry(float("nan"))
         try:
-            return Entry(math.exp(state["total"] / state["count"]))
+            return Entry(math.exp(float(super().entry(state).value)))
         except OverflowError:
             return Entry(math.inf)

@@ -5,24 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from multilearn.arguments import choice, not_negative, optional_whole, probability, settle, whole
-from multilearn.errors import ConfigurationError
+from multilearn.arguments import not_negative, probability, settle, whole
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, ratio, top_ids
-from multilearn.metrics.items import binary_items, class_items, label_items, named, setting
+from multilearn.metrics.items import class_items, setting
+from multilearn.metrics.modes import ModalMetric
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["FBetaScore", "Precision", "Recall", "Specificity"]
 
-MODES = ("binary", "multiclass", "multilabel")
-AVERAGES = ("micro", "macro", "weighted")
-
 
 @dataclass(frozen=True, kw_only=True)
-class CountsMetric(ABC):
+class CountsMetric(ModalMetric, ABC):
     """A function of hits and misses, with these settings:
 
     `mode`: `"binary"` (one label, or class 1 of two classes), `"multiclass"` (one class out of several) or
@@ -34,60 +31,32 @@ class CountsMetric(ABC):
     `ignore_index`: items (labels) with this target are counted nowhere, and nor are those of weight zero.
     """
 
-    mode: str = "binary"
     threshold: float | None = None
     top_k: int | None = None
-    average: str | None = None
-    ignore_index: int | None = None
 
-    unit: ClassVar[str] = "share"
-    numeric: ClassVar[bool] = True
+    averages: ClassVar[tuple[str, ...]] = ("micro", "macro", "weighted")
 
     def __post_init__(self) -> None:
-        kind, mode = type(self).__name__, choice(f"{type(self).__name__} has a mode", self.mode, MODES)
-        given = {"threshold": self.threshold, "top_k": self.top_k, "average": self.average}
-        alien = {"binary": ("top_k", "average"), "multiclass": ("threshold",), "multilabel": ("top_k",)}[mode]
-        for name in alien:
-            if given[name] is not None:
-                raise ConfigurationError(
-                    f"{kind} has no {name} where the mode is {mode}.",
-                    received=repr(given[name]),
-                    remedy="Leave it out.",
-                )
-        settings: dict[str, Any] = {"ignore_index": optional_whole(f"The ignore_index of {kind}", self.ignore_index)}
-        if mode == "multiclass":
-            settings["top_k"] = whole(f"The top_k of {kind}", 1 if self.top_k is None else self.top_k, 1)
+        super().__post_init__()
+        kind = type(self).__name__
+        if self.mode == "multiclass":
+            self.refuse("threshold")
+            settle(self, top_k=whole(f"The top_k of {kind}", 1 if self.top_k is None else self.top_k, 1))
         else:
-            settings["threshold"] = probability(
-                f"The threshold of {kind}", 0.5 if self.threshold is None else self.threshold
-            )
-        if mode != "binary":
-            average = "macro" if self.average is None else self.average
-            settings["average"] = choice(f"{kind} has an average over classes", average, AVERAGES)
-        settle(self, **settings)
+            self.refuse("top_k")
+            threshold = 0.5 if self.threshold is None else self.threshold
+            settle(self, threshold=probability(f"The threshold of {kind}", threshold))
 
-    @property
-    def name(self) -> str:
-        return self._named()
-
-    def _named(self, *words: str) -> str:
-        modal = [self.mode] if self.average is None else [self.mode, self.average]
-        return named(
-            type(self).__name__,
-            *words,
-            *modal,
-            threshold=None if self.threshold == 0.5 else self.threshold,
-            top_k=None if self.top_k == 1 else self.top_k,
-            ignore_index=self.ignore_index,
-        )
+    def named(self, *words: str, **settings: float | str | None) -> str:
+        threshold = None if self.threshold == 0.5 else self.threshold
+        top_k = None if self.top_k == 1 else self.top_k
+        return super().named(*words, threshold=threshold, top_k=top_k, **settings)
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         if self.mode == "multiclass":
             items = class_items(ops, output, self.name, self.ignore_index)
             return of_classes(ops, items, top_ids(ops, items, self.top_k or 1, self.name))
-        seen = binary_items if self.mode == "binary" else label_items
-        threshold = 0.5 if self.threshold is None else self.threshold
-        return of_labels(ops, seen(ops, output, self.name, self.ignore_index), threshold)
+        return of_labels(ops, self.labels(ops, output), 0.5 if self.threshold is None else self.threshold)
 
     def merge(self, state: State | None, measured: Measured) -> State:
         return added(state, measured)
@@ -109,7 +78,7 @@ class CountsMetric(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModalMetric(CountsMetric):
+class _Plain(CountsMetric):
     """A `CountsMetric` without further settings, made for one of the three modes."""
 
     @classmethod
@@ -129,7 +98,7 @@ class ModalMetric(CountsMetric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Precision(ModalMetric):
+class Precision(_Plain):
     """hits / (hits + false alarms), with counts summed over the epoch; see `CountsMetric` for the settings.
 
     >>> Precision.multiclass(top_k=2, average="micro").name
@@ -141,7 +110,7 @@ class Precision(ModalMetric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recall(ModalMetric):
+class Recall(_Plain):
     """hits / (hits + misses), with counts summed over the epoch; see `CountsMetric` for the settings.
 
     >>> Recall.binary(threshold=0.3).name
@@ -153,7 +122,7 @@ class Recall(ModalMetric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Specificity(ModalMetric):
+class Specificity(_Plain):
     """right rejections / (right rejections + false alarms), with counts summed over the epoch: the recall of items
     that are *not* of a class. See `CountsMetric` for the settings.
 
@@ -205,7 +174,7 @@ class FBetaScore(CountsMetric):
 
     @property
     def name(self) -> str:
-        return self._named(setting("beta", self.beta))
+        return self.named(setting("beta", self.beta))
 
     def of_each(self, counts: Counts) -> Array:
         square = self.beta**2

@@ -7,20 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from multilearn.errors import ConfigurationError
-from multilearn.outputs import RegressionOutput, SeveralOutputs
-from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
+from multilearn.metrics.items import unfit
+from multilearn.metrics.mean import MeanOfSums, sums_by_item
+from multilearn.outputs import RegressionOutput
+from multilearn.protocols import ArrayOps, Entry, Output, State, Tensor
 
 __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Numbers",
     "RootMeanSquaredError",
-    "added_up",
-    "mean_of",
-    "measured_distances",
     "numbers_of",
 ]
 
@@ -37,13 +34,7 @@ class Numbers:
 def numbers_of(ops: ArrayOps, output: Output, metric: str) -> Numbers:
     """The numbers of a `RegressionOutput`; those of items of weight zero do not count."""
     if not isinstance(output, RegressionOutput) or not hasattr(output.predictions, "shape"):
-        raise ConfigurationError(
-            f"The metric {metric} needs a task that outputs numbers.",
-            received=type(output).__name__,
-            remedy="Measure one of the outputs: OfOutput(name, metric)."
-            if isinstance(output, SeveralOutputs)
-            else "Use it with a Regression task.",
-        )
+        raise unfit(metric, "a task that outputs numbers", output, "Use it with a Regression task.")
     predictions = ops.float32(output.predictions)
     rank = len(predictions.shape)
     targets = _in_rank(ops, ops.float32(output.targets), rank)
@@ -55,42 +46,12 @@ def numbers_of(ops: ArrayOps, output: Output, metric: str) -> Numbers:
         )
     if output.weights is None:
         return Numbers(predictions, targets, None)
-    weights = ops.float32(output.weights)
-    weights = _in_rank(ops, weights, rank)
+    weights = _in_rank(ops, ops.float32(output.weights), rank)
     while len(weights.shape) < rank:
         weights = ops.expand_dims(weights, -1)
     counted = ops.greater(weights, 0.0)
     # by the law of absorption that is `counted`, in the shape of the numbers
     return Numbers(predictions, targets, ops.both(counted, ops.either(counted, ops.equal(predictions, predictions))))
-
-
-def measured_distances(ops: ArrayOps, numbers: Numbers, squared: bool) -> Mapping[str, Tensor]:
-    """The sum of absolute, or of squared, differences of each item, (batch,), and how many numbers were counted."""
-    distances = ops.absolute(ops.subtract(numbers.predictions, numbers.targets))
-    if squared:
-        distances = ops.multiply(distances, distances)
-    if numbers.counted is None:
-        count = ops.size(distances)
-    else:
-        distances, count = ops.where(numbers.counted, distances, 0.0), ops.sum(numbers.counted)
-    while len(distances.shape) > 1:
-        distances = ops.sum(distances, axis=-1)
-    return {"distances": distances, "count": count}
-
-
-def added_up(state: State | None, measured: Measured) -> State:
-    """The sum over all items, in float64, and the count."""
-    total = float(np.sum(measured["distances"], dtype=np.float64))
-    count = int(measured["count"])
-    if state is None:
-        return {"total": total, "count": count}
-    return {"total": state["total"] + total, "count": state["count"] + count}
-
-
-def mean_of(state: State) -> Entry:
-    """total / count; NaN where nothing counts."""
-    total, count = state["total"], state["count"]
-    return Entry(total / count if count else float("nan"), count)
 
 
 def _in_rank(ops: ArrayOps, x: Tensor, rank: int) -> Tensor:
@@ -104,24 +65,21 @@ def _fits(targets: Any, predictions: Any) -> bool:
     """Whether the shapes agree as far as they are known; nothing is stretched."""
     if len(targets.shape) != len(predictions.shape):
         return False
-    known = [(a, b) for a, b in zip(targets.shape, predictions.shape, strict=True) if a is not None and b is not None]
-    return all(a == b for a, b in known)
+    return all(None in (a, b) or a == b for a, b in zip(targets.shape, predictions.shape, strict=True))
 
 
-class _MeanDistance:
+class _MeanDistance(MeanOfSums):
     """The mean of distances over all numbers of an epoch; `_squared`: of their squares."""
 
     name: ClassVar[str]
     _squared: ClassVar[bool]
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
-        return measured_distances(ops, numbers_of(ops, output, self.name), squared=self._squared)
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return added_up(state, measured)
-
-    def entry(self, state: State) -> Entry:
-        return mean_of(state)
+        numbers = numbers_of(ops, output, self.name)
+        distances = ops.absolute(ops.subtract(numbers.predictions, numbers.targets))
+        if self._squared:
+            distances = ops.multiply(distances, distances)
+        return sums_by_item(ops, distances, numbers.counted)
 
 
 @dataclass(frozen=True)
@@ -134,8 +92,6 @@ class MeanAbsoluteError(_MeanDistance):
     """
 
     name: ClassVar[str] = "MeanAbsoluteError"
-    unit: ClassVar[str] = ""
-    numeric: ClassVar[bool] = True
     _squared: ClassVar[bool] = False
 
 
@@ -149,8 +105,6 @@ class MeanSquaredError(_MeanDistance):
     """
 
     name: ClassVar[str] = "MeanSquaredError"
-    unit: ClassVar[str] = ""
-    numeric: ClassVar[bool] = True
     _squared: ClassVar[bool] = True
 
 
@@ -162,9 +116,7 @@ class RootMeanSquaredError(_MeanDistance):
     """
 
     name: ClassVar[str] = "RootMeanSquaredError"
-    unit: ClassVar[str] = ""
-    numeric: ClassVar[bool] = True
     _squared: ClassVar[bool] = True
 
     def entry(self, state: State) -> Entry:
-        return Entry(math.sqrt(float(mean_of(state).value)))
+        return Entry(math.sqrt(float(super().entry(state).value)))
