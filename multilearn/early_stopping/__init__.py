@@ -2,7 +2,6 @@
 
 from multilearn.early_stopping.combined import AllOf, FirstOf, asks_for_time, time_limit_of
 from multilearn.early_stopping.rules import NoImprovement, StoppingRule, Threshold, Timed, TimeLimit
-from multilearn.history import watched_by
 
 __all__ = [
     "AllOf",
@@ -14,5 +13,4 @@ __all__ = [
     "Timed",
     "asks_for_time",
     "time_limit_of",
-    "watched_by",
 ]

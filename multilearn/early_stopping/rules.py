@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from multilearn.arguments import as_real, number, settle, whole
+from multilearn.arguments import as_real, not_negative, number, settle, whole
 from multilearn.errors import ConfigurationError
 from multilearn.history import Direction, History, Watcher
 
@@ -89,13 +89,7 @@ class NoImprovement(_ByMetric):
             self,
             epochs=whole("epochs of NoImprovement", self.epochs, 1, "To stop as soon as one is not better, write 1."),
             warmup=whole("warmup of NoImprovement", self.warmup, 0, "To have no warm-up, leave it out."),
-            min_delta=number(
-                "min_delta of NoImprovement",
-                self.min_delta,
-                lambda n: 0 <= n < math.inf,
-                "a finite number, 0 or more",
-                delta,
-            ),
+            min_delta=not_negative("min_delta of NoImprovement", self.min_delta, delta),
         )
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:

@@ -3,7 +3,6 @@
 Every unit of time is an optimizer update, unless it says epochs: with `grads_accumulation(n)` that is n batches.
 """
 
-from multilearn.history import watched_by
 from multilearn.schedulers.composition import Composed, Sequential
 from multilearn.schedulers.cosine import Cosine, OneCycle
 from multilearn.schedulers.decays import Constant, Exponential, Linear, Noam, Piecewise, Polynomial, Step
@@ -27,5 +26,4 @@ __all__ = [
     "Spanning",
     "Step",
     "Warmup",
-    "watched_by",
 ]

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from multilearn.arguments import not_negative, number, whole
+from multilearn.arguments import not_negative, number, settle, whole
 from multilearn.errors import ConfigurationError
 
-__all__ = ["at_least", "horizon", "not_above", "positive", "progress", "rate", "share"]
+__all__ = [
+    "at_least",
+    "check",
+    "duration",
+    "epochs",
+    "factor",
+    "horizon",
+    "not_above",
+    "positive",
+    "progress",
+    "rate",
+    "share",
+]
+
+
+def check(schedule: object, /, **checks: Callable[[str, Any], Any]) -> None:
+    """Set each of these fields of a frozen dataclass to what its check, called with name and value, returns."""
+    settle(schedule, **{name: checked(name, getattr(schedule, name)) for name, checked in checks.items()})
 
 
 def rate(name: str, value: Any) -> float:
@@ -23,24 +42,36 @@ def positive(name: str, value: Any, most: float = math.inf) -> float:
     return number(f"{name} of a schedule", value, lambda n: 0 < n <= most and n < math.inf, kind, remedy)
 
 
+factor = partial(positive, most=1.0)
+"""A number above 0 and at most 1, as a float."""
+
+
 def share(name: str, value: Any) -> float:
     """A number above 0 and below 1, as a float."""
     kind, remedy = "a number between 0 and 1, neither of them included", f"Write for instance {name}=0.3."
     return number(f"{name} of a schedule", value, lambda n: 0 < n < 1, kind, remedy)
 
 
-def at_least(least: int, name: str, value: Any, unit: str = "optimizer updates") -> int:
-    """A whole number, as an int."""
-    remedy = f"Write for instance {name}={max(least, 100)}."
-    return whole(f"{name} of a schedule, in {unit},", value, least, remedy)
+def at_least(least: int, unit: str) -> Callable[[str, Any], int]:
+    """A check for whole numbers, as ints."""
+
+    def checked(name: str, value: Any) -> int:
+        remedy = f"Write for instance {name}={max(least, 100)}."
+        return whole(f"{name} of a schedule, in {unit},", value, least, remedy)
+
+    return checked
 
 
-def horizon(value: Any) -> int | None:
-    """`updates` of a schedule that may be left to span the run."""
+duration = at_least(1, "optimizer updates")
+epochs = at_least(0, "epochs")
+
+
+def horizon(name: str, value: Any) -> int | None:
+    """A number of optimizer updates; None for a schedule that is to span the run."""
     if value is None:
         return None
     what, remedy = "The horizon of a schedule, in optimizer updates,", "To span the whole run, leave it out."
-    return whole(what, value, 1, remedy, received=f"updates={value!r}")
+    return whole(what, value, 1, remedy, received=f"{name}={value!r}")
 
 
 def not_above(low: str, lower: float, high: str, higher: float, remedy: str) -> None:

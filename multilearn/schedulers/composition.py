@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, Self, get_args
 
-from multilearn.arguments import as_real, settle
+from multilearn.arguments import as_real, choice, settle
 from multilearn.errors import ConfigurationError
 from multilearn.history import History, Monitor, watched_by
 from multilearn.protocols import LRScheduler, Record
-from multilearn.schedulers.arguments import at_least
+from multilearn.schedulers.arguments import duration
 from multilearn.schedulers.decays import Constant
 from multilearn.schedulers.schedule import Observing, Spanning
 
-__all__ = ["Composed", "Composition", "Reduction", "Sequential", "Stage", "horizon_of", "part", "spanned"]
+__all__ = ["Composed", "Composition", "Reduction", "Sequential", "Stage", "horizon_of", "part", "rest", "spanned"]
 
 
 class Composition(ABC):
@@ -76,6 +76,17 @@ def spanned(schedule: LRScheduler, updates: int) -> LRScheduler:
     return schedule
 
 
+def rest(updates: int, before: int) -> int:
+    """What `before` updates leave of a run. Raises `ConfigurationError` if that is nothing."""
+    if updates <= before:
+        raise ConfigurationError(
+            "What comes before the last schedule must leave updates of the run to it.",
+            received=f"{before} updates before it, and a run of {updates}",
+            remedy="Make that shorter, or give the last one its own horizon: updates=...",
+        )
+    return updates - before
+
+
 Reduction = Literal["product", "sum", "mean"]
 
 
@@ -101,12 +112,7 @@ class Composed(Composition):
     reduction: Reduction
 
     def __init__(self, *schedules: Any, reduction: Reduction = "product") -> None:
-        if reduction not in get_args(Reduction):
-            raise ConfigurationError(
-                f"Schedules are composed by one of: {', '.join(get_args(Reduction))}.",
-                received=f"reduction={reduction!r}",
-                remedy="Leave it out for the product.",
-            )
+        choice("Schedules are composed by a reduction", reduction, get_args(Reduction))
         if not schedules:
             raise ConfigurationError(
                 "Composed consists of schedules, at least one.",
@@ -177,22 +183,15 @@ class Sequential(Composition):
     def horizon(self) -> int | None:
         """All its updates; None while the last one has neither a number of updates nor a horizon."""
         last = self.stages[-1]
-        rest = horizon_of(last[0]) if last[1] is None else last[1]
-        return None if rest is None else self._before_last + rest
+        horizon = horizon_of(last[0]) if last[1] is None else last[1]
+        return None if horizon is None else self._before_last + horizon
 
     def spanning(self, updates: int) -> Self:
         """With a last schedule over what is left. Raises `ConfigurationError` if nothing is."""
         if self.horizon is not None:
             return self
-        left = updates - self._before_last
-        if left < 1:
-            raise ConfigurationError(
-                "The schedules before the last one must leave updates of the run to it.",
-                received=f"{self._before_last} updates before it, and a run of {updates}",
-                remedy="Make them shorter, or give the last one its own horizon: updates=...",
-            )
-        last = (spanned(self.stages[-1][0], left), None)
-        return type(self)(*self.stages[:-1], last)
+        last = spanned(self.stages[-1][0], rest(updates, self._before_last))
+        return type(self)(*self.stages[:-1], (last, None))
 
     def learning_rate(self, update: int) -> float:
         *before, (last, _) = self.stages
@@ -215,7 +214,7 @@ def _stage(stage: Any, last: bool) -> Stage:
     schedule = part("Sequential", pair[0])
     if pair[1] is None:
         return schedule, None
-    updates = at_least(1, "updates", pair[1])
+    updates = duration("updates", pair[1])
     return spanned(schedule, updates), updates
 
 

@@ -7,9 +7,19 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, Self, get_args
 
-from multilearn.arguments import flag, settle
+from multilearn.arguments import choice, flag
 from multilearn.errors import ConfigurationError
-from multilearn.schedulers.arguments import at_least, horizon, not_above, positive, progress, rate, share
+from multilearn.schedulers.arguments import (
+    at_least,
+    check,
+    duration,
+    horizon,
+    not_above,
+    positive,
+    progress,
+    rate,
+    share,
+)
 from multilearn.schedulers.schedule import OverUpdates, Pure
 
 __all__ = ["Annealing", "Cosine", "OneCycle"]
@@ -44,14 +54,9 @@ class Cosine(Pure):
     multiplier: int = 1
 
     def __post_init__(self) -> None:
-        settle(
-            self,
-            initial=rate("initial", self.initial),
-            updates=horizon(self.updates),
-            minimum=rate("minimum", self.minimum),
-            period=None if self.period is None else at_least(1, "period", self.period),
-            multiplier=at_least(1, "multiplier", self.multiplier, unit="times the period before"),
-        )
+        check(self, initial=rate, updates=horizon, minimum=rate, multiplier=at_least(1, "times the period before"))
+        if self.period is not None:
+            check(self, period=duration)
         not_above("minimum", self.minimum, "initial", self.initial, "Exchange the two, or use Linear to rise.")
         if self.period is not None and self.updates is not None:
             raise ConfigurationError(
@@ -118,20 +123,9 @@ class OneCycle(OverUpdates):
     three_phases: bool = False
 
     def __post_init__(self) -> None:
-        settle(
-            self,
-            maximum=rate("maximum", self.maximum),
-            updates=horizon(self.updates),
-            warmup=share("warmup", self.warmup),
-            divisor=positive("divisor", self.divisor),
-            final_divisor=positive("final_divisor", self.final_divisor),
-        )
-        if self.annealing not in get_args(Annealing):
-            raise ConfigurationError(
-                'The annealing of OneCycle is "cosine" or "linear".',
-                received=repr(self.annealing),
-                remedy="Leave it out for a cosine.",
-            )
+        check(self, maximum=rate, updates=horizon, warmup=share, divisor=positive, final_divisor=positive)
+        rule = 'The annealing of OneCycle is "cosine" or "linear"'
+        choice(rule, self.annealing, get_args(Annealing), "Leave it out for a cosine.")
         flag("three_phases of OneCycle", self.three_phases, "Leave it out for two phases.")
         if self.three_phases and self.warmup >= 0.5:
             raise ConfigurationError(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from multilearn.arguments import settle
 from multilearn.errors import ConfigurationError
-from multilearn.schedulers.arguments import at_least, horizon, positive, progress, rate
+from multilearn.schedulers.arguments import at_least, check, duration, factor, horizon, positive, progress, rate
 from multilearn.schedulers.schedule import OverUpdates, Pure
 
 __all__ = ["Constant", "Exponential", "Linear", "Noam", "Piecewise", "Polynomial", "Step"]
@@ -28,7 +27,7 @@ class Constant(Pure):
     rate: float
 
     def __post_init__(self) -> None:
-        settle(self, rate=rate("rate", self.rate))
+        check(self, rate=rate)
 
     def learning_rate(self, update: int) -> float:
         return self.rate
@@ -52,12 +51,7 @@ class Exponential(Pure):
     every: int = 1
 
     def __post_init__(self) -> None:
-        settle(
-            self,
-            initial=rate("initial", self.initial),
-            gamma=positive("gamma", self.gamma, most=1.0),
-            every=at_least(1, "every", self.every),
-        )
+        check(self, initial=rate, gamma=factor, every=duration)
 
     def learning_rate(self, update: int) -> float:
         return float(self.initial * self.gamma ** (update / self.every))
@@ -80,12 +74,7 @@ class Linear(OverUpdates):
     updates: int | None = None
 
     def __post_init__(self) -> None:
-        settle(
-            self,
-            initial=rate("initial", self.initial),
-            final=rate("final", self.final),
-            updates=horizon(self.updates),
-        )
+        check(self, initial=rate, final=rate, updates=horizon)
 
     def learning_rate(self, update: int) -> float:
         done = progress(update, self.updates)
@@ -110,12 +99,7 @@ class Noam(Pure):
     factor: float = 1.0
 
     def __post_init__(self) -> None:
-        settle(
-            self,
-            model_size=at_least(1, "model_size", self.model_size, unit="features"),
-            warmup=at_least(1, "warmup", self.warmup),
-            factor=positive("factor", self.factor),
-        )
+        check(self, model_size=at_least(1, "features"), warmup=duration, factor=positive)
 
     def learning_rate(self, update: int) -> float:
         step = update + 1
@@ -141,13 +125,7 @@ class Polynomial(OverUpdates):
     updates: int | None = None
 
     def __post_init__(self) -> None:
-        settle(
-            self,
-            initial=rate("initial", self.initial),
-            final=rate("final", self.final),
-            power=positive("power", self.power),
-            updates=horizon(self.updates),
-        )
+        check(self, initial=rate, final=rate, power=positive, updates=horizon)
 
     def learning_rate(self, update: int) -> float:
         left = 1 - progress(update, self.updates)
@@ -171,12 +149,7 @@ class Step(Pure):
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        settle(
-            self,
-            initial=rate("initial", self.initial),
-            every=at_least(1, "every", self.every),
-            gamma=positive("gamma", self.gamma, most=1.0),
-        )
+        check(self, initial=rate, every=duration, gamma=factor)
 
     def learning_rate(self, update: int) -> float:
         return float(self.initial * self.gamma ** (update // self.every))
@@ -198,17 +171,10 @@ class Piecewise(Pure):
     boundaries: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        for name in ("rates", "boundaries"):
-            if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Iterable):
-                raise ConfigurationError(
-                    "Piecewise has several rates, and boundaries between them.",
-                    received=f"{name}={getattr(self, name)!r}",
-                    remedy="Write for instance Piecewise((0.1, 0.01), boundaries=(1000,)).",
-                )
         settle(
             self,
             rates=tuple(rate("rates", each) for each in self.rates),
-            boundaries=tuple(at_least(1, "boundaries", each) for each in self.boundaries),
+            boundaries=tuple(duration("boundaries", each) for each in self.boundaries),
         )
         if len(self.rates) != len(self.boundaries) + 1:
             raise ConfigurationError(

@@ -6,14 +6,11 @@ import math
 from dataclasses import dataclass, field
 
 from multilearn.arguments import not_negative, settle
-from multilearn.errors import RecordError
 from multilearn.history import Direction, History, Watcher
 from multilearn.protocols import Record
-from multilearn.schedulers.arguments import at_least, not_above, rate, share
+from multilearn.schedulers.arguments import check, epochs, not_above, rate, share
 
 __all__ = ["ReduceOnPlateau"]
-
-_MOST = 1_000_000
 
 _Plateau = tuple[int, float, int, int]
 """Reductions so far, the best value, epochs without a better one, epochs that do not count yet."""
@@ -54,15 +51,8 @@ class ReduceOnPlateau(Watcher):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        settle(
-            self,
-            initial=rate("initial", self.initial),
-            factor=share("factor", self.factor),
-            patience=at_least(0, "patience", self.patience, unit="epochs"),
-            min_delta=not_negative("min_delta of a schedule", self.min_delta, "Leave it out for 0."),
-            cooldown=at_least(0, "cooldown", self.cooldown, unit="epochs"),
-            minimum=rate("minimum", self.minimum),
-        )
+        check(self, initial=rate, factor=share, patience=epochs, cooldown=epochs, minimum=rate)
+        settle(self, min_delta=not_negative("min_delta of a schedule", self.min_delta, "Leave it out for 0."))
         not_above("minimum", self.minimum, "initial", self.initial, "Exchange the two.")
 
     def learning_rate(self, update: int) -> float:
@@ -94,9 +84,4 @@ class ReduceOnPlateau(Watcher):
 
     def restore(self, state: Record) -> None:
         # the record of another kind of schedule knows of none: then the next epoch's end works it out
-        reductions = at_least(0, "reductions", state.get("reductions", 0), unit="epochs")
-        if reductions > _MOST:
-            raise RecordError.unusable(
-                f"A plateau has lowered its rate at most once an epoch, and {_MOST} times in all.", received=reductions
-            )
-        settle(self, _reductions=reductions)
+        settle(self, _reductions=epochs("reductions", state.get("reductions", 0)))

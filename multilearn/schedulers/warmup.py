@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from multilearn.arguments import settle
-from multilearn.errors import ConfigurationError
 from multilearn.protocols import LRScheduler
-from multilearn.schedulers.arguments import at_least, rate
-from multilearn.schedulers.composition import Composition, horizon_of, part, spanned
+from multilearn.schedulers.arguments import check, duration, rate
+from multilearn.schedulers.composition import Composition, horizon_of, part, rest, spanned
 
 __all__ = ["Warmup"]
 
@@ -36,12 +35,8 @@ class Warmup(Composition):
     initial: float = 0.0
 
     def __post_init__(self) -> None:
-        settle(
-            self,
-            schedule=part("Warmup", self.schedule),
-            updates=at_least(1, "updates", self.updates),
-            initial=rate("initial", self.initial),
-        )
+        settle(self, schedule=part("Warmup", self.schedule))
+        check(self, updates=duration, initial=rate)
 
     @property
     def parts(self) -> Sequence[LRScheduler]:
@@ -50,20 +45,14 @@ class Warmup(Composition):
     @property
     def horizon(self) -> int | None:
         """That of `schedule` and the warm-up before it; None while `schedule` has none."""
-        rest = horizon_of(self.schedule)
-        return None if rest is None else self.updates + rest
+        horizon = horizon_of(self.schedule)
+        return None if horizon is None else self.updates + horizon
 
     def spanning(self, updates: int) -> Self:
         """With a `schedule` over all but the warm-up. Raises `ConfigurationError` if that leaves nothing."""
         if self.horizon is not None:
             return self
-        if updates <= self.updates:
-            raise ConfigurationError(
-                "A warm-up must leave updates of the run to the schedule after it.",
-                received=f"a warm-up of {self.updates} updates, and a run of {updates}",
-                remedy="Make the warm-up shorter, or give the schedule its own horizon: updates=...",
-            )
-        return replace(self, schedule=spanned(self.schedule, updates - self.updates))
+        return replace(self, schedule=spanned(self.schedule, rest(updates, self.updates)))
 
     def learning_rate(self, update: int) -> float:
         if update >= self.updates:

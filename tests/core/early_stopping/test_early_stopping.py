@@ -20,11 +20,10 @@ from multilearn.early_stopping import (
     TimeLimit,
     asks_for_time,
     time_limit_of,
-    watched_by,
 )
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.history import History, Monitor
+from multilearn.history import History, Monitor, watched_by
 
 
 def history(values: Any, split: Split = Split.VALID, metric: str = "Loss") -> History:

@@ -14,7 +14,7 @@ from support import toy_experiment as toy
 
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split, Stepped
-from multilearn.history import History, Monitor
+from multilearn.history import History, Monitor, watched_by
 from multilearn.protocols import LRScheduler
 from multilearn.schedulers import (
     Composed,
@@ -29,7 +29,6 @@ from multilearn.schedulers import (
     Sequential,
     Spanning,
     Warmup,
-    watched_by,
 )
 
 

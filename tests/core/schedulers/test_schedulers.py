@@ -245,8 +245,6 @@ def test_what_is_no_horizon_is_refused(kind: Any, updates: Any) -> None:
         lambda: Piecewise((0.1, 0.2, 0.3), (3, 2)),
         lambda: Piecewise((0.1, 0.2), (0,)),
         lambda: Piecewise((0.1, 0.2), (1.5,)),
-        lambda: Piecewise(0.1, (3,)),
-        lambda: Piecewise((0.1, 0.2), 3),
         lambda: Piecewise("12", (3,)),
         lambda: Polynomial(0.1, power=0),
         lambda: Polynomial(0.1, power=-1),
