@@ -12,14 +12,14 @@ from types import MappingProxyType
 from typing import Any
 
 from multilearn import backend as backends
-from multilearn.arguments import require
+from multilearn.arguments import require, settle
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, length
 from multilearn.data.epoch_length import EpochLength
 from multilearn.errors import ConfigurationError
-from multilearn.evaluation.model import Trained, WeightsSource, opened, placed
+from multilearn.evaluation.model import Trained, opened, placed
 from multilearn.evaluation.predict import predict
-from multilearn.events import START, Evaluating, Event, Finished, MetricInfo, Split, SplitEnded
+from multilearn.events import START, Evaluating, Finished, MetricInfo, Split
 from multilearn.learner.argument_checks import (
     as_metric,
     one_device,
@@ -34,7 +34,7 @@ from multilearn.learner.window import Pending, Reporter
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.printable import printable
+from multilearn.printable import aligned, printable
 from multilearn.protocols import Device, EngineOptions, of_device
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.notation import shown
@@ -75,12 +75,15 @@ class Evaluator:
     _location: Location = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_location", Location.of(self.directory))
-        loggers = None if self.metric_loggers is None else _several("metric_loggers", self.metric_loggers)
-        object.__setattr__(self, "directory", self._location.written)
-        object.__setattr__(self, "metrics", tuple(map(as_metric, _several("metrics", self.metrics))))
-        object.__setattr__(self, "metric_loggers", loggers)
-        object.__setattr__(self, "device", None if self.device is None else one_device([self.device]))
+        location = Location.of(self.directory)
+        settle(
+            self,
+            _location=location,
+            directory=location.written,
+            metrics=tuple(map(as_metric, _several("metrics", self.metrics))),
+            metric_loggers=None if self.metric_loggers is None else _several("metric_loggers", self.metric_loggers),
+            device=None if self.device is None else one_device([self.device]),
+        )
         self._refuse_unusable()
 
     @refusing(EVALUATE)
@@ -129,20 +132,19 @@ class Evaluator:
             device=None if self.device is None else str(self.device),
             capture=self.capture and not asked.eagerly,
         )
-        result = _Result()
         loggers = (FileMetricLogger(),) if self.metric_loggers is None else tuple(self.metric_loggers)
         with ExitStack() as stack:
-            trained = stack.enter_context(opened(model, data, options, WeightsSource(path, which, self.recorder)))
-            listeners = Listeners((result, *loggers), renderer)
+            trained = stack.enter_context(opened(model, data, options, which, path, self.recorder))
+            listeners = Listeners(loggers, renderer)
             stack.callback(listeners.close)
             try:
-                _measure(trained, measured, listeners, name, path)
+                values = _measure(trained, measured, listeners, name, path)
             except BaseException as error:
                 listeners.failed(START, error)
                 raise
         if self.summary:
-            _print_summary(measured, name, path, result.values)
-        return MappingProxyType(result.values)
+            _print_summary(measured, name, path, values)
+        return MappingProxyType(values)
 
     def _measured(self, of_model: Sequence[AnyMetric]) -> tuple[AnyMetric, ...]:
         names = {metric.name for metric in self.metrics}
@@ -166,7 +168,9 @@ class Evaluator:
             require(self.recorder, Recorder, "A recorder must have an extension and the methods write and read.")
 
 
-def _measure(trained: Trained, measured: Sequence[AnyMetric], listeners: Listeners, name: str, path: Path) -> None:
+def _measure(
+    trained: Trained, measured: Sequence[AnyMetric], listeners: Listeners, name: str, path: Path
+) -> dict[str, float | str]:
     store = MetricStore({Split.TEST: measured})
     shown = {Split.TEST: frozenset(metric.name for metric in measured)}
     reporter = Reporter(trained.engine, store, listeners, shown, "ignore", Progress())
@@ -180,38 +184,17 @@ def _measure(trained: Trained, measured: Sequence[AnyMetric], listeners: Listene
             if number == suspicious:
                 epoch.warn(1, number)
             reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
-    reporter.end(Split.TEST, 1)
+    readings = reporter.end(Split.TEST, 1)
     listeners.tell(Finished(START))
+    return {name: reading.value for name, reading in readings.items()}
 
 
 def _print_summary(measured: Sequence[AnyMetric], name: str, path: Path, values: Mapping[str, float | str]) -> None:
-    infos = [_info(metric) for metric in measured if metric.name in values]
-    names = [printable(info.name) for info in infos]
-    longest = max(map(len, names))
-    rows = [
-        f"  {name:{longest}}  {shown(values[info.name], info.unit)}" for name, info in zip(names, infos, strict=True)
-    ]
+    rows = [[metric.name, shown(values[metric.name], metric.unit)] for metric in measured if metric.name in values]
     screen = ForgivingStream(sys.stdout)
     head = printable(f"evaluation {name}, in {readable(RunDirectory(path).test(name))}")
-    screen.write("\n".join([head, *rows]) + "\n")
+    screen.write("\n".join([head, *aligned(rows, indent="  ")]) + "\n")
     screen.flush()
-
-
-class _Result:
-    """Listens for the values at the end."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, float | str] = {}
-
-    def log(self, event: Event) -> None:
-        if isinstance(event, SplitEnded):
-            self.values = {name: reading.value for name, reading in event.readings.items()}
-
-    def flush(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""
 
 
 def _info(metric: AnyMetric) -> MetricInfo:

@@ -10,28 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from multilearn import backend as backends
-from multilearn.checkpoint import Recorder, nbytes
+from multilearn.checkpoint import Contents, Recorder, nbytes
 from multilearn.checkpoint.manifest import steadily
 from multilearn.data import as_loader
 from multilearn.errors import CheckpointNotFound, DataError
 from multilearn.events import Position
 from multilearn.learner.inputs import first_example
-from multilearn.protocols import EngineOptions, EvalEngine, Loader, Record
+from multilearn.protocols import EngineOptions, EvalEngine, Loader
 from multilearn.run.resume import Resume, folder_of, locate
 from multilearn.seeding import seed as seeds
 from multilearn.storage.location import Location
 from multilearn.storage.refusals import reading
 
-__all__ = ["Trained", "WeightsSource", "opened", "placed"]
-
-
-@dataclass(frozen=True)
-class WeightsSource:
-    """The run whose checkpoint gives the weights, or, where `which` is None, that has none to give."""
-
-    directory: Path
-    which: str | None = None
-    recorder: Recorder | None = None
+__all__ = ["Trained", "opened", "placed", "weights_of"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +43,18 @@ def placed(directory: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def opened(model: Any, data: Any, options: EngineOptions, source: WeightsSource | None) -> Iterator[Trained]:
-    """The model on its device, with the weights of the checkpoint if `source` names one. Nothing is written.
+def opened(
+    model: Any,
+    data: Any,
+    options: EngineOptions,
+    which: str | None = None,
+    directory: Path | None = None,
+    recorder: Recorder | None = None,
+) -> Iterator[Trained]:
+    """The model on its device, with the weights of checkpoint `which` of the run in `directory`; None: with its own.
 
-    Raises `DataError` where there is no batch, or one that does not fit, `CheckpointNotFound`, `RecordError` or
-    `RecordMismatch` for the checkpoint.
+    Nothing is written. Raises `DataError` where there is no batch, or one that does not fit, `CheckpointNotFound`,
+    `RecordError` or `RecordMismatch` for the checkpoint.
     """
     loader, seed = as_loader(data, "test"), seeds.current()
     example = first_example(loader, seed)
@@ -66,35 +64,38 @@ def opened(model: Any, data: Any, options: EngineOptions, source: WeightsSource 
         )
     engine = backends.load().eval_engine(model, (example,), options)
     try:
-        position = None if source is None or source.which is None else _restored(engine, source, Resume(source.which))
+        position = None
+        if which is not None and directory is not None:
+            with reading(directory):
+                position, weights, _ = weights_of(which, directory, recorder, nbytes(engine.record()))
+            engine.restore(weights.item)
         yield Trained(engine, loader, seed, position)
     finally:
         engine.release()
 
 
-def _restored(engine: EvalEngine, source: WeightsSource, resume: Resume) -> Position:
-    folder = folder_of(resume, source.directory, source.recorder).path
-    with reading(source.directory):
-        position, weights = steadily(folder, lambda: _weights(engine, source, resume))
-    engine.restore(weights)
-    return position
+def weights_of(
+    which: str, run: Path, recorder: Recorder | None, limit: int
+) -> tuple[Position, Contents, tuple[str, ...]]:
+    """The part `model`, of at most `limit` bytes, of the checkpoint of a run that `which` names, and sentences for the
+    user. Raises `CheckpointNotFound` or `RecordError`."""
+    resume = Resume(which)
 
+    def found() -> tuple[Position, Contents, tuple[str, ...]]:
+        located = locate(resume, run, recorder)
+        if located.position is None:
+            raise CheckpointNotFound(
+                "The checkpoint that weights are taken from must have been saved, and be intact.",
+                received=f"{which!r} of {run}: {'; '.join(located.notes) or 'nothing was saved'}",
+                remedy="Check the path, or train with .with_file_checkpointer().",
+            )
+        parts = located.folder.read(located.position, {"model": limit}, ("model",))
+        if "model" not in parts:
+            raise CheckpointNotFound(
+                "The checkpoint must have its part `model`.",
+                received=f"checkpoint {located.position} of {located.source} without it",
+                remedy="Take another one.",
+            )
+        return located.position, parts["model"], located.notes
 
-def _weights(engine: EvalEngine, source: WeightsSource, resume: Resume) -> tuple[Position, Record]:
-    located = locate(resume, source.directory, source.recorder)
-    if located.position is None:
-        problems = "; ".join(located.notes) or "nothing was saved"
-        raise CheckpointNotFound(
-            "The checkpoint to evaluate must have been saved.",
-            received=f"{resume.which!r} of {source.directory}: {problems}",
-            remedy="Check the path, or leave the checkpoint out for the weights of the model in memory.",
-        )
-    limits = {"model": nbytes(engine.record())}
-    parts = located.folder.load(located.position, limits, ("model",))
-    if "model" not in parts:
-        raise CheckpointNotFound(
-            "The checkpoint must have its part `model`.",
-            received=f"checkpoint {located.position} of {located.source} without it",
-            remedy="Take another one.",
-        )
-    return located.position, parts["model"]
+    return steadily(folder_of(resume, run, recorder).path, found)

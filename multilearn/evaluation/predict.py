@@ -11,7 +11,7 @@ from typing import Any
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, out_of_order
 from multilearn.errors import ConfigurationError
-from multilearn.evaluation.model import Trained, WeightsSource, opened, placed
+from multilearn.evaluation.model import Trained, opened, placed
 from multilearn.learner.argument_checks import one_device, which_checkpoint
 from multilearn.learner.foreign_words import PREDICT, refusing
 from multilearn.protocols import Device, EngineOptions
@@ -49,10 +49,10 @@ def predict(
             "A checkpoint is one of a run.", received=f"checkpoint={checkpoint!r}", remedy="Add directory=..."
         )
     which = None if checkpoint is None else which_checkpoint(checkpoint)
-    source = None if directory is None else WeightsSource(placed(directory), which, recorder)
+    path = None if directory is None else placed(directory)
     options = EngineOptions(device=None if device is None else one_device([device]), capture=capture)
     with ExitStack() as stack:
-        trained = stack.enter_context(opened(model, data, options, source))
+        trained = stack.enter_context(opened(model, data, options, which, path, recorder))
         if (why := out_of_order(trained.loader)) is not None:
             _log.warning(
                 "Predictions are in the order of the loader's batches, and not one for each item in the order of the "

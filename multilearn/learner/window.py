@@ -104,7 +104,7 @@ class Reporter:
                 self._judge(readings[Loss.name].value, epoch, pending)
         self.engine.verify()
 
-    def end(self, split: Split, epoch: int) -> None:
+    def end(self, split: Split, epoch: int) -> Mapping[str, Reading]:
         """The last batch of an epoch was added: tell what is left, and the values over the whole epoch."""
         self.report(split, epoch)
         readings = self.store.end(split, epoch)
@@ -116,6 +116,7 @@ class Reporter:
             )
         if readings:
             self.listeners.tell(SplitEnded(split, epoch, self._shown(split)(readings)))
+        return readings
 
     def _judge(self, loss: float | str, epoch: int, pending: Pending) -> None:
         """What the policy says of a training loss that is not finite."""

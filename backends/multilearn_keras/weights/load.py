@@ -13,14 +13,12 @@ import ml_dtypes
 import numpy as np
 
 from multilearn.checkpoint import Contents, HostTensor, Recorder, nbytes, read_file
-from multilearn.checkpoint.manifest import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
-from multilearn.evaluation.model import placed
+from multilearn.evaluation.model import placed, weights_of
 from multilearn.learner.argument_checks import which_checkpoint
 from multilearn.printable import printable
 from multilearn.records.formats import BUILT_IN
 from multilearn.records.recorder import FORMAT
-from multilearn.run.resume import Resume, folder_of, locate
 from multilearn_keras.state.beside import Beside, is_beside
 from multilearn_keras.state.derived import derive
 from multilearn_keras.state.keys import OF_THE_TASK, flatten, held_by, variables, variables_of
@@ -94,29 +92,11 @@ def load_weights(
 
 def _of_run(path: Path, which: int | str, recorder: Recorder | None, limit: int) -> Contents:
     run = path.parent if path.name == "checkpoint" and not (path / "checkpoint").exists() else path
-    resume = Resume(which_checkpoint(which), run)
-    return steadily(folder_of(resume, run, recorder).path, lambda: _located(run, resume, recorder, limit))
-
-
-def _located(run: Path, resume: Resume, recorder: Recorder | None, limit: int) -> Contents:
-    located = locate(resume, run, recorder)
-    if located.position is None:
-        raise CheckpointNotFound(
-            "The checkpoint to load must have been saved, and be intact.",
-            received=f"{resume.which!r} of {run}: {'; '.join(located.notes) or 'nothing was saved'}",
-            remedy="Check the path, or train with .with_file_checkpointer().",
-        )
-    for note in located.notes:
+    position, weights, notes = weights_of(which_checkpoint(which), run, recorder, limit)
+    for note in notes:
         _log.warning("%s", printable(note))
-    contents = located.folder.read(located.position, {"model": limit}, parts=["model"])
-    if "model" not in contents:
-        raise RecordError(
-            "A checkpoint to load weights from must have the part model.",
-            received=f"checkpoint {located.position} of {run}",
-            remedy="Take another one.",
-        )
-    _log.info("Weights of checkpoint %s of %s.", located.position, printable(str(run)))
-    return contents["model"]
+    _log.info("Weights of checkpoint %s of %s.", position, printable(str(run)))
+    return weights
 
 
 def _of_file(path: Path, recorder: Recorder | None, limit: int) -> Contents:

@@ -270,7 +270,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(trained, tmp_path):
     run, _ = trained
     assert "1, 2, 3" in refused(nested(), run, CheckpointNotFound, which=7)
     assert "3.1" in refused(nested(), run, ConfigurationError, which=3.1)
-    assert "holds none" in refused(nested(), tmp_path, CheckpointNotFound)
+    assert "nothing was saved" in refused(nested(), tmp_path, CheckpointNotFound)
 
 
 def test_records_of_a_run_move_into_another_format(trained, tmp_path):
