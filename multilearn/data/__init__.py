@@ -1,11 +1,10 @@
 """Where batches come from, and in which order."""
 
-from multilearn.data.adapt import Batches, as_loader, kept_working, length
+from multilearn.data.adapt import Batches, as_loader, kept_working, length, out_of_order
 from multilearn.data.iteration import Passing, batches_of, closing_after
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
 from multilearn.data.resume import ValidationPosition, go_to, keeps_place, place_of, require_saveable
-from multilearn.data.shuffling import out_of_order
 from multilearn.seeding.order import permutation
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +13,11 @@ from multilearn.data.loader import DataLoader
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Loader
 
-__all__ = ["Batches", "as_loader", "kept_working", "length"]
+__all__ = ["Batches", "as_loader", "kept_working", "length", "out_of_order"]
+
+
+_SHUFFLING = ("shuffle", "shuffles")
+"""What a loader, of a user's or wrapped here, may say of its order."""
 
 
 class Batches:
@@ -42,7 +45,6 @@ def as_loader(data: Any, split: str) -> Loader:
     Raises `DataError` for anything else, as arrays, and items that are no batches yet.
     """
     if isinstance(data, Loader) and not isinstance(data, type):
-        _require_arguments(data)
         return data
     if isinstance(data, list):
         return Batches(data)
@@ -65,29 +67,23 @@ def as_loader(data: Any, split: str) -> Loader:
     raise _refusal(data, split)
 
 
-def _require_arguments(loader: Loader) -> None:
-    """Raise `DataError` for a method `iterate` that cannot be called as one of a loader."""
-    try:
-        signature = inspect.signature(loader.iterate)
-    except (TypeError, ValueError):
-        # of some functions written in C nothing is known
-        return
-    try:
-        signature.bind(0, 1, 0)
-    except TypeError as error:
-        raise DataError(
-            "A loader has the method iterate(seed, epoch, start), which returns the batches of an epoch.",
-            received=f"{type(loader).__name__}.iterate{signature}",
-            remedy="Take these three arguments, or rename the method and pass an iterable.",
-        ) from error
-
-
 def length(loader: Loader) -> int | None:
     """How many batches an epoch has, None if it is not known."""
     try:
         return len(loader) if isinstance(loader, Sized) else None
     except (TypeError, NotImplementedError):
         return None
+
+
+def out_of_order(loader: Loader) -> str | None:
+    """What makes the batches of a loader other than the items in their order; None if nothing is known to."""
+    options = loader.options() if isinstance(loader, DataLoader) else {}
+    found = []
+    if any(said is True for said in (options.get("shuffle"), *(getattr(loader, of, None) for of in _SHUFFLING))):
+        found.append("it shuffles")
+    if isinstance(loader, DataLoader) and options["drop_last"] and (left := len(loader.source) % options["batch_size"]):
+        found.append(f"it leaves out the last {left} items (drop_last)")
+    return " and ".join(found) or None
 
 
 def kept_working(loader: Loader) -> AbstractContextManager[None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from multilearn.data.aligned import copied
+from multilearn.data.nested import leaves, mapped
 from multilearn.data.refusals import no_numbers
 from multilearn.errors import DataError
 
@@ -88,36 +89,12 @@ def _batch(batch: Any, of_leaf: Callable[[Any], Any]) -> Any:
         )
     try:
         if isinstance(batch, list) and _holds_arrays(batch):
-            return tuple(_nested(part, of_leaf) for part in batch)
-        return _nested(batch, of_leaf)
+            return tuple(mapped(of_leaf, part, _is_nested) for part in batch)
+        return mapped(of_leaf, batch, _is_nested)
     except DataError:
-        for path, leaf in _placed(batch, "batch"):
+        for path, leaf in leaves(batch, "batch", _is_nested):
             require_values(host_array(leaf, path), path)
         raise
-
-
-def _nested(nested: Any, of_leaf: Callable[[Any], Any]) -> Any:
-    if nested is None:
-        return None
-    if isinstance(nested, Mapping):
-        return {key: _nested(value, of_leaf) for key, value in nested.items()}
-    if isinstance(nested, tuple) and hasattr(nested, "_fields"):
-        return type(nested)(*(_nested(value, of_leaf) for value in nested))
-    if _is_nested(nested):
-        return type(nested)(_nested(value, of_leaf) for value in nested)
-    return of_leaf(nested)
-
-
-def _placed(nested: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """What `_nested` takes for a leaf, with its place."""
-    if isinstance(nested, Mapping):
-        for key, value in nested.items():
-            yield from _placed(value, f"{path}[{key!r}]")
-    elif _is_nested(nested):
-        for index, value in enumerate(nested):
-            yield from _placed(value, f"{path}[{index}]")
-    elif nested is not None:
-        yield path, nested
 
 
 def _host(leaf: Any) -> Array:
@@ -140,8 +117,8 @@ def _owned(leaf: Any) -> Any:
 
 
 def _is_nested(nested: Any) -> bool:
-    if not isinstance(nested, (tuple, list)):
-        return False
+    if not isinstance(nested, (tuple, list)) or hasattr(nested, "_fields"):
+        return isinstance(nested, tuple)
     if any(isinstance(part, (str, bytes)) for part in nested):
         # texts and what is missing between them; torch collates those of items that are tuples as a tuple
         return any(map(is_tensor, nested))

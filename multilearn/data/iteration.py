@@ -9,7 +9,6 @@ from multilearn.data.adapt import Batches
 from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
 from multilearn.data.arrays import owned
 from multilearn.data.loader import DataLoader
-from multilearn.errors import DataError
 from multilearn.protocols import Batch, Loader
 
 __all__ = ["Passing", "batches_of", "closing_after"]
@@ -27,14 +26,7 @@ def batches_of(loader: Loader, seed: int, epoch: int, start: int = 0) -> Iterato
     Any other loader may refill its memory, or undo a change, as soon as it is asked for the next batch. That may happen
     before the batch is trained on: frameworks compute asynchronously.
     """
-    given = loader.iterate(seed, epoch, start)
-    if not hasattr(given, "__iter__"):
-        raise DataError(
-            "A loader's iterate(seed, epoch, start) returns the batches of an epoch, one after the other.",
-            received=f"{type(given).__name__} from {type(loader).__name__}.iterate",
-            remedy="Write `yield batch` in it, or return an iterator.",
-        )
-    with closing_after(given) as batches:
+    with closing_after(loader.iterate(seed, epoch, start)) as batches:
         yield batches if getattr(loader.iterate, "__func__", None) in _NEVER_REUSED else map(owned, batches)
 
 

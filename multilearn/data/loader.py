@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from multilearn.arguments import whole
+from multilearn.arguments import choice, whole
 from multilearn.data.collate import BatchJob, BatchMaker
 from multilearn.data.prefetch import Prefetcher
 from multilearn.data.source import Columns, source_of
 from multilearn.data.worker_pool import WorkerProcesses
-from multilearn.errors import ConfigurationError
 from multilearn.protocols import Batch
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.order import permutation
@@ -72,14 +71,7 @@ class DataLoader:
     ) -> None:
         self._batch_size = whole("batch_size", batch_size, 1, "Write for instance batch_size=64.")
         self._workers = whole("num_workers", num_workers, 0, "Leave it out to load when a batch is asked for.")
-        if workers not in ("process", "thread"):
-            raise ConfigurationError(
-                'workers must be "process" or "thread".', received=repr(workers), remedy='Write workers="thread".'
-            )
-        if transform is not None and not callable(transform):
-            raise ConfigurationError(
-                "transform must be a function of one item.", received=repr(transform), remedy="Give a function."
-            )
+        choice('workers is "process" or "thread"', workers, ("process", "thread"))
         least = 1 if self._workers else 0
         ahead = 2 * self._workers if prefetch is None else prefetch
         self._ahead = whole("prefetch", ahead, least, "Workers make at least one batch ahead; 0 is for none.")

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 __all__ = ["flat", "leaves", "mapped"]
 
 
-def mapped(function: Callable[[Any], Any], nested: Any) -> Any:
-    """`nested` with `function` applied to every leaf; None stays None."""
+def is_sequence(nested: Any) -> bool:
+    """Whether it is a tuple or a list, of whatever."""
+    return isinstance(nested, (tuple, list))
+
+
+def mapped(function: Callable[[Any], Any], nested: Any, splits: Callable[[Any], bool] = is_sequence) -> Any:
+    """`nested` with `function` applied to every leaf; None stays None. `splits`: whether a sequence is no leaf."""
     if nested is None:
         return None
-    if isinstance(nested, dict):
-        return {key: mapped(function, value) for key, value in nested.items()}
-    if isinstance(nested, tuple) and hasattr(nested, "_fields"):
-        return type(nested)(*(mapped(function, value) for value in nested))
-    if isinstance(nested, (tuple, list)):
-        return type(nested)(mapped(function, value) for value in nested)
-    return function(nested)
+    if isinstance(nested, Mapping):
+        return {key: mapped(function, value, splits) for key, value in nested.items()}
+    if not splits(nested):
+        return function(nested)
+    parts = [mapped(function, value, splits) for value in nested]
+    return type(nested)(*parts) if hasattr(nested, "_fields") else type(nested)(parts)
 
 
-def leaves(nested: Any, path: str = "data") -> Iterator[tuple[str, Any]]:
-    """Every leaf with a readable path, such as `data[0]['image']`."""
-    if nested is None:
-        return
-    if isinstance(nested, dict):
+def leaves(nested: Any, path: str = "data", splits: Callable[[Any], bool] = is_sequence) -> Iterator[tuple[str, Any]]:
+    """Every leaf with a readable path, such as `data[0]['image']`; `splits` as in `mapped`."""
+    if isinstance(nested, Mapping):
         for key, value in nested.items():
-            yield from leaves(value, f"{path}[{key!r}]")
-    elif isinstance(nested, (tuple, list)):
+            yield from leaves(value, f"{path}[{key!r}]", splits)
+    elif splits(nested):
         for index, value in enumerate(nested):
-            yield from leaves(value, f"{path}[{index}]")
-    else:
+            yield from leaves(value, f"{path}[{index}]", splits)
+    elif nested is not None:
         yield path, nested
 
 

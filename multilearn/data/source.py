@@ -91,8 +91,12 @@ def source_of(data: Any) -> Columns | Items:
         return Columns(tuple(data) if columns else host_array(data, "data"))
     if data is None or isinstance(data, (tuple, Mapping, str, bytes)) or is_tensor(data) or hasattr(data, "__array__"):
         return Columns(dict(data) if isinstance(data, Mapping) else data)
-    if hasattr(data, "on_epoch_end") or not hasattr(data, "__getitem__"):
-        _refuse_batches(data)
+    if hasattr(data, "on_epoch_end") or (hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
+        raise DataError(
+            "A DataLoader makes batches of arrays, or of the items of a dataset with __len__ and __getitem__.",
+            received=type(data).__name__,
+            remedy="Pass an iterable that already yields batches to fit directly.",
+        )
     if hasattr(data, "__getitem__"):
         if not hasattr(data, "__len__"):
             raise DataError(
@@ -112,15 +116,6 @@ def _unmap_pages(array: np.memmap[Any, Any]) -> None:
     # what was written into a private mapping is nowhere else
     if isinstance(root, mmap.mmap) and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
         root.madvise(mmap.MADV_DONTNEED)
-
-
-def _refuse_batches(data: Any) -> None:
-    if hasattr(data, "__iter__") or hasattr(data, "on_epoch_end"):
-        raise DataError(
-            "A DataLoader makes batches of arrays, or of the items of a dataset with __len__ and __getitem__.",
-            received=type(data).__name__,
-            remedy="Pass an iterable that already yields batches to fit directly.",
-        )
 
 
 def _column(leaf: Any, path: str = "data") -> Any:
