@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 
 from multilearn.events import Split
+from multilearn.protocols import Batch
 
 __all__ = ["EpochLength"]
 
@@ -29,19 +31,22 @@ class EpochLength:
 
     @property
     def suspicious(self) -> int:
-        """How many batches are so many that `warn` is due."""
+        """How many batches are so many that a warning is due."""
         known = max(self._declared or 0, self._longest)
         return max(_MANY * known, _AT_LEAST) if known else _UNKNOWN
 
-    def ended(self, batches: int) -> None:
-        """An epoch had so many."""
-        self._longest = max(self._longest, batches)
+    def counted(self, batches: Iterable[Batch], epoch: int, done: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` after the first `done`; says once if they are suspiciously many."""
+        suspicious = self.suspicious
+        for batch in batches:
+            yield batch
+            done += 1
+            if done == suspicious and not self._warned:
+                self._warned = True
+                self._warn(epoch, done)
+        self._longest = max(self._longest, done)
 
-    def warn(self, epoch: int, batches: int) -> None:
-        """Say once that `epoch` has had so many batches, and how to bound it."""
-        if self._warned:
-            return
-        self._warned = True
+    def _warn(self, epoch: int, batches: int) -> None:
         name = _NAMES[self._split]
         compared = f"the {name} loader does not know its length"
         if self._longest:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 __all__ = ["flat", "leaves", "mapped"]
 
 
@@ -17,6 +19,9 @@ def mapped(function: Callable[[Any], Any], nested: Any, splits: Callable[[Any], 
     """`nested` with `function` applied to every leaf; None stays None. `splits`: whether a sequence is no leaf."""
     if nested is None:
         return None
+    if isinstance(nested, np.ndarray):
+        # the usual leaf: to ask it whether it is a mapping takes longer
+        return function(nested)
     if isinstance(nested, Mapping):
         return {key: mapped(function, value, splits) for key, value in nested.items()}
     if not splits(nested):

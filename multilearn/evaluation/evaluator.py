@@ -177,12 +177,8 @@ def _measure(
     batches = length(trained.loader)
     listeners.tell(Evaluating(path, name, trained.position, batches, tuple(map(_info, measured))))
     reporter.begin(Split.TEST)
-    epoch = EpochLength(Split.TEST, batches)
-    suspicious = epoch.suspicious
     with batches_of(trained.loader, trained.seed, 1) as found:
-        for number, batch in enumerate(found, start=1):
-            if number == suspicious:
-                epoch.warn(1, number)
+        for number, batch in enumerate(EpochLength(Split.TEST, batches).counted(found, 1), start=1):
             reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
     readings = reporter.end(Split.TEST, 1)
     listeners.tell(Finished(START))

@@ -18,11 +18,9 @@ from multilearn.learner.foreign_words import FIT, refusing
 from multilearn.learner.inputs import Data, examine
 from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.learner.listeners import Listeners
-from multilearn.learner.loop import Course, Loop
+from multilearn.learner.loop import Loop
 from multilearn.learner.place import prepare
-from multilearn.learner.record_of_run import experiment_of, initial_weights
-from multilearn.learner.saving import checkpointer_of
-from multilearn.learner.session import in_session
+from multilearn.learner.session import experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
 from multilearn.learner.window import Reporter
 from multilearn.loggers import FileMetricLogger
@@ -196,10 +194,12 @@ class Learner:
             scheduler=start.scheduler,
             loaders=data.loaders,
             reporter=Reporter(start.engine, start.store, listeners, shown, settings.nan_policy, start.progress),
-            checkpointer=checkpointer_of(start),
+            checkpointer=start.checkpointer(),
             interrupter=self._interrupter,
             plan=start.plan,
-            course=Course(settings.epochs, settings.early_stopping, settings.checkpoint_every),
+            epochs=settings.epochs,
+            rule=settings.early_stopping,
+            every=settings.checkpoint_every,
             progress=start.progress,
             validation_position=start.validation_position,
         )

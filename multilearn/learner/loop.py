@@ -21,25 +21,17 @@ from multilearn.run.training_state import Progress, TrainingPlan, schedule_recor
 from multilearn.schedulers import Observing
 from multilearn.seeding.streams import kept_globals
 
-__all__ = ["Course", "Loop"]
+__all__ = ["Loop"]
 
 _log = logging.getLogger("multilearn")
 
 
-@dataclass(frozen=True)
-class Course:
-    """How long to train, what may end it before, and how often to save inside an epoch."""
-
-    epochs: int
-    rule: StoppingRule | None = None
-    every: SaveInterval | None = None
-
-
 @dataclass
 class Loop:
-    """Trains from where `progress` is to the end of the course, or until the interrupter has a reason.
+    """Trains from where `progress` is to the last of `epochs`, or until the interrupter has a reason.
 
-    `on_first_batch`: called once, when a batch has been trained.
+    `rule` may be that reason; `every`: how often to save inside an epoch; `on_first_batch`: called once, when a batch
+    has been trained.
     """
 
     engine: Engine
@@ -49,8 +41,10 @@ class Loop:
     checkpointer: Checkpointer
     interrupter: Interrupter
     plan: TrainingPlan
-    course: Course
     progress: Progress
+    epochs: int
+    rule: StoppingRule | None = None
+    every: SaveInterval | None = None
     validation_position: ValidationPosition = field(default_factory=lambda: ValidationPosition(None))
     on_first_batch: Callable[[], None] | None = None
     _saved: float = 0.0
@@ -59,7 +53,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self._lengths = {split: EpochLength(split, length(loader)) for split, loader in self.loaders.items()}
-        self._watch = RuleWatch(self.course.rule, self.interrupter, self.progress, lambda: self.reporter.store.history)
+        self._watch = RuleWatch(self.rule, self.interrupter, self.progress, lambda: self.reporter.store.history)
 
     @property
     def by_rule(self) -> bool:
@@ -69,12 +63,12 @@ class Loop:
     @property
     def completed(self) -> bool:
         """Whether every epoch is done, also where a request to stop came too late to prevent it."""
-        return self.progress.position.finished_epochs >= self.course.epochs
+        return self.progress.position.finished_epochs >= self.epochs
 
     def run(self) -> None:
         """Every epoch that is left; `progress` says afterwards how far it came."""
         self.validation_position.take(0)
-        self._saved = time.monotonic() if self.course.every is not None else 0.0
+        self._saved = time.monotonic() if self.every is not None else 0.0
         self._watch.begin(self.completed)
         stopping = self.interrupter.reason is not None
         while not (self.completed or stopping):
@@ -109,13 +103,13 @@ class Loop:
 
     def _train(self, epoch: int) -> bool:
         """The batches of `epoch` that are left. Whether all of them were done; if not, the place is saved."""
-        progress, lengths = self.progress, self._lengths[Split.TRAIN]
+        progress = self.progress
         done = progress.position.batch or 0
         if not done:
             self.reporter.begin(Split.TRAIN)
-        rate, in_window, suspicious = 0.0, 0, lengths.suspicious
+        rate, in_window = 0.0, 0
         with batches_of(self.loaders[Split.TRAIN], self.plan.seed, epoch, done) as loaded:
-            batches = Passing(loaded)
+            batches = Passing(self._lengths[Split.TRAIN].counted(loaded, epoch, done))
             for batch in batches:
                 if not in_window:
                     rate = float(self.scheduler.learning_rate(progress.update))
@@ -126,8 +120,6 @@ class Loop:
                     self.on_first_batch()
                     self.on_first_batch = None
                 done += 1
-                if done == suspicious:
-                    lengths.warn(epoch, done)
                 progress.update += closes
                 self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, output))
                 progress.position = Position(epoch, done)
@@ -147,7 +139,6 @@ class Loop:
             self.engine.apply(rate)
             progress.update += 1
         self._count(epoch, done)
-        lengths.ended(done)
         progress.trained = True
         return True
 
@@ -158,18 +149,15 @@ class Loop:
         if Split.VALID not in self.loaders:
             return True
         self.reporter.begin(Split.VALID)
-        number, loader, suspicious = 0, self.loaders[Split.VALID], self._lengths[Split.VALID].suspicious
-        with kept_globals(), batches_of(loader, self.plan.seed, epoch) as batches:
-            for number, batch in enumerate(batches, start=1):
+        number, lengths = 0, self._lengths[Split.VALID]
+        with kept_globals(), batches_of(self.loaders[Split.VALID], self.plan.seed, epoch) as batches:
+            for number, batch in enumerate(lengths.counted(batches, epoch), start=1):
                 self._watch.time()
                 if self.interrupter.reason is not None:
                     return False
-                if number == suspicious:
-                    self._lengths[Split.VALID].warn(epoch, number)
                 output = self.engine.eval_step(batch)
                 self.reporter.add(Split.VALID, epoch, Pending(number, self.progress.update, None, output))
             self.reporter.end(Split.VALID, epoch)
-        self._lengths[Split.VALID].ended(number)
         self.validation_position.take(number)
         return True
 
@@ -190,7 +178,7 @@ class Loop:
         self._watch.time()
         epoch, done = self.progress.position.epoch, self.progress.position.batch or 0
         stops = self.interrupter.reason is not None
-        every = self.course.every
+        every = self.every
         due = every is not None and every.due(done, window, time.monotonic() - self._saved)
         if done == self.plan.batches or not (stops or due):
             return False
@@ -217,7 +205,7 @@ class Loop:
             self._clock_saved()
 
     def _clock_saved(self) -> None:
-        if self.course.every is not None:
+        if self.every is not None:
             self._saved = time.monotonic()
 
     def _snapshot(self) -> Mapping[str, Record]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from multilearn.checkpoint import Recorder
+from multilearn.checkpoint import CheckpointFolder, Recorder
+from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, CountedFiles, FileCheckpointer
 from multilearn.data import ValidationPosition, go_to, place_of, require_saveable
 from multilearn.early_stopping import asks_for_time
 from multilearn.events import Split
@@ -32,6 +33,7 @@ from multilearn.run.continuity import changes
 from multilearn.run.resume import ResumePoint, find
 from multilearn.run.training_state import Progress, TrainingPlan, progress_of, put_back_on_error, restore_schedule
 from multilearn.schedulers.schedule import spanned
+from multilearn.storage.layout import RunDirectory
 from multilearn.storage.refusals import reading
 
 __all__ = ["BuiltRun", "Start"]
@@ -120,6 +122,16 @@ class Start:
             divided = data.divided(Split.TRAIN)
             notes += changes(found.source, found.position, schedule, divided, self.run.subject.description)
         return replace(self, plan=replace(self.plan, seed=seed), progress=progress, notes=(*self.notes, *notes))
+
+    def checkpointer(self) -> Checkpointer:
+        """Files, if there is a recorder; else the best state in memory, if it is restored in the end."""
+        settings, run = self.run.settings, RunDirectory(self.run.path)
+        if settings.recorder is None:
+            return Checkpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
+        # metric files of another run are copied, and not durable yet
+        durable = self.found.position.finished_epochs if self.found.source == run.path else 0
+        counted = CountedFiles(run, lambda: self.store.journal, durable)
+        return FileCheckpointer(CheckpointFolder(run.checkpoints, settings.recorder), settings.kept, counted)
 
 
 def _options(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]) -> EngineOptions:

@@ -81,7 +81,7 @@ def test_what_is_far_longer() -> None:
     assert EpochLength(Split.TRAIN, 5).suspicious == 100
     assert EpochLength(Split.TRAIN, 50).suspicious == 500
     seen = EpochLength(Split.TRAIN, 50)
-    seen.ended(70)
+    assert sum(1 for _ in seen.counted(range(70), 1)) == 70
     assert seen.suspicious == 700
 
 

@@ -20,7 +20,7 @@ from multilearn.learner import loop as loop_module
 from multilearn.learner import window as reporting
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.listeners import Listeners
-from multilearn.learner.loop import Course, Loop
+from multilearn.learner.loop import Loop
 from multilearn.learner.window import Reporter
 from multilearn.metrics import Loss
 from multilearn.metrics.store import MetricStore
@@ -162,7 +162,9 @@ class Setting:
             checkpointer=self.saves,
             interrupter=self.interrupter,
             plan=TrainingPlan(0, self.accumulation, len(self.train), None),
-            course=Course(self.epochs, self.rule, self.every),
+            epochs=self.epochs,
+            rule=self.rule,
+            every=self.every,
             progress=progress,
         )
 
