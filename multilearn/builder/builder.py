@@ -21,7 +21,6 @@ from multilearn.learner.argument_checks import (
     one_compiler,
     one_device,
     one_policy,
-    require_installer,
     require_loggers,
     require_metric,
     which_checkpoint,
@@ -143,7 +142,6 @@ class LearnerBuilder(AsData):
 
     def with_application_logger(self, installer: Installer | None) -> LearnerBuilder:
         """While `fit` runs, have the context `installer(path of experiment.log)` in force; None for no such log."""
-        require_installer(installer)
         return self._with(application_log=installer)
 
     def restore_best(

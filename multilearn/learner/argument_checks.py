@@ -14,7 +14,6 @@ from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
 from multilearn.protocols import Compiler, Device
-from multilearn.run.log import Installer
 from multilearn.storage.layout import file_name
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "one_compiler",
     "one_device",
     "one_policy",
-    "require_installer",
     "require_loggers",
     "require_metric",
     "require_name",
@@ -41,29 +39,17 @@ def one_policy(policy: NanPolicy) -> NanPolicy:
 
 def one_compiler(compiler: Compiler | None, capture: bool) -> Compiler | None:
     """One of the compilers there are, for steps that are captured."""
-    if compiler is not None and compiler not in get_args(Compiler):
-        raise ConfigurationError(
-            'A compiler is "inductor", which is torch\'s, or "xla", which is TensorFlow\'s and JAX\'s.',
-            received=f"compile={compiler!r}",
-            remedy="To let each framework run steps as it does by default, leave it out.",
-        )
-    if compiler is not None and not capture:
+    if compiler is None:
+        return None
+    rule = 'A compiler is "inductor", which is torch\'s, or "xla", which is TensorFlow\'s and JAX\'s'
+    choice(rule, compiler, get_args(Compiler), "To let each framework run steps as it does by default, leave it out.")
+    if not capture:
         raise ConfigurationError(
             "What is compiled is the captured step.",
             received=f"capture=False and compile={compiler!r}",
             remedy="Leave out one of the two.",
         )
     return compiler
-
-
-def require_installer(installer: Installer | None) -> None:
-    """Raise `ConfigurationError` for what cannot install an application log."""
-    if installer is not None and not callable(installer):
-        raise ConfigurationError(
-            "An application logger is a function of a path that returns a context manager, or None.",
-            received=repr(installer),
-            remedy="Leave it out for the default, which writes experiment.log.",
-        )
 
 
 def require_loggers(loggers: Sequence[MetricLogger]) -> None:
@@ -104,14 +90,6 @@ def require_name(name: str, of: str) -> None:
     """Raise `ConfigurationError` for a name that is empty, or too long for a file."""
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"The name of the {of} must be a text.", received=repr(name), remedy="Give it one.")
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            f"The name of the {of} must be a text that can be written.",
-            received=f"{name[:40]!a}, with an unpaired surrogate",
-            remedy="Remove it.",
-        ) from error
     if len(file_name(name)) > _LONGEST:
         raise ConfigurationError(
             f"The name of the {of} becomes a file name, of at most {_LONGEST} bytes.",
@@ -123,12 +101,6 @@ def require_name(name: str, of: str) -> None:
 def one_device(devices: Sequence[Device | str]) -> str:
     """The name of the only device that is named."""
     names = [devices] if isinstance(devices, (str, Device)) else list(devices or ())
-    if not names:
-        raise ConfigurationError(
-            "A learner trains on a device.",
-            received=repr(devices),
-            remedy="Leave it out for the framework's first.",
-        )
     if len(names) != 1:
         raise ConfigurationError(
             "A learner trains on one device: several at once are not supported yet.",
@@ -140,19 +112,18 @@ def one_device(devices: Sequence[Device | str]) -> str:
 
 def which_checkpoint(which: int | str) -> str:
     """The name of a checkpoint as text: of an epoch, `"latest"`, `"best"`, or one inside an epoch."""
-    if (epoch := as_whole(which)) is not None:
-        which = epoch
-    if which in ("latest", "best"):
-        return str(which)
-    a_word = isinstance(which, str) and not which[:1].isdigit()
-    if isinstance(which, bool) or not isinstance(which, (int, str)) or a_word:
+    epoch = as_whole(which)
+    name = which if epoch is None else str(epoch)
+    if name in ("latest", "best"):
+        return str(name)
+    if not isinstance(name, str) or not name[:1].isdigit():
         raise ConfigurationError(
             "A checkpoint is named by an epoch (int) or by text: 'latest', 'best', or '3.120' inside an epoch.",
             received=repr(which),
             remedy=f"Write it in quotes: {str(which)!r}." if isinstance(which, float) else "Write for instance 3.",
         )
-    if Position.parse(str(which)).epoch < 1:
+    if Position.parse(name).epoch < 1:
         raise ConfigurationError(
             "Epochs are counted from 1.", received=which, remedy="To start at the beginning, leave it out."
         )
-    return str(which)
+    return name

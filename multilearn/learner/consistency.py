@@ -36,18 +36,14 @@ def refuse_twice(name: str, split: Split, settings: Settings) -> None:
 
 def refuse_contradictions(settings: Settings) -> None:
     """Raise `ConfigurationError` for what nothing follows from."""
-    if settings.recorder is None and settings.strategy is not DEFAULT:
-        raise ConfigurationError(
-            "A checkpointing strategy needs a checkpointer.",
-            received=f"{settings.strategy!r}, and nothing is saved",
-            remedy="Add .with_file_checkpointer().",
-        )
-    if settings.recorder is None and settings.checkpoint_every is not None:
-        raise ConfigurationError(
-            "checkpoint_every needs a checkpointer.",
-            received=f"{settings.checkpoint_every!r}, and nothing is saved",
-            remedy="Add .with_file_checkpointer().",
-        )
+    strategy = None if settings.strategy is DEFAULT else settings.strategy
+    for what, given in (("A checkpointing strategy", strategy), ("checkpoint_every", settings.checkpoint_every)):
+        if settings.recorder is None and given is not None:
+            raise ConfigurationError(
+                f"{what} needs a checkpointer.",
+                received=f"{given!r}, and nothing is saved",
+                remedy="Add .with_file_checkpointer().",
+            )
 
 
 def refuse_unmeasured(settings: Settings, scheduler: LRScheduler) -> None:

@@ -22,10 +22,7 @@ _DATA = {
     "batch_size": f"the loader has it: {_LOADER}",
     "sample_weight": "weights are the third part of a batch: multilearn.DataLoader((x, y, weights), batch_size=64)",
     "shuffle": "the loader has it: multilearn.DataLoader((x, y), batch_size=64, shuffle=True)",
-    "workers": "the loader has them: multilearn.DataLoader(data, 64, num_workers=2)",
     "num_workers": "the loader has them: multilearn.DataLoader(data, 64, num_workers=2)",
-    "use_multiprocessing": "the loader has it: multilearn.DataLoader(data, 64, num_workers=2)",
-    "max_queue_size": "the loader has it: multilearn.DataLoader(data, 64, prefetch=4)",
     "steps": "bound the loader: itertools.islice(batches, n), dataset.take(n), or fewer items",
     "callbacks": "give metric_loggers=, or a renderer=, which see every event",
     "verbose": "give renderer=multilearn.renderers.SilentRenderer()",
@@ -56,7 +53,7 @@ FIT = {
     "lr": "the learner is built with it: build(model, optimizer, lr)",
     "learning_rate": "the learner is built with it: build(model, optimizer, lr)",
 }
-EVALUATE = {**_DATA}
+EVALUATE = _DATA
 PREDICT = {
     **_DATA,
     "verbose": "nothing is printed; leave it out",
@@ -70,8 +67,6 @@ BUILD = {
     "learning_rate": "lr=...",
     "run_eagerly": f"{_BUILDER}.engine(capture=False)",
     "jit_compile": f'{_BUILDER}.engine(compile="xla"), or "inductor" on torch',
-    "steps_per_execution": "every step is one call; leave it out",
-    "auto_scale_loss": "the policy mixed_float16 has its optimizer scale the loss; leave it out",
     "epochs": f"{_BUILDER}.num_epochs(n)",
     "num_epochs": f"{_BUILDER}.num_epochs(n)",
     "callbacks": FIT["callbacks"],

@@ -156,7 +156,7 @@ def test_rubbish_in_experiment_json_is_no_traceback(run: Path, part: str, value:
             assert "experiment.json" in str(error) or "holds one" in str(error)
 
 
-@pytest.mark.parametrize("name", ["a\ud800", "x" * 300, "", " ", "é" * 101])
+@pytest.mark.parametrize("name", ["x" * 300, "", " ", "é" * 101])
 def test_names_that_no_file_can_have_are_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="name of the evaluation"):
         require_name(name, "evaluation")
