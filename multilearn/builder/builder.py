@@ -26,7 +26,7 @@ from multilearn.learner.argument_checks import (
     which_checkpoint,
 )
 from multilearn.learner.consistency import refuse_contradictions, refuse_twice, refuse_unmeasured
-from multilearn.learner.foreign_words import BUILD, refusing
+from multilearn.learner.foreign_words import refusing
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.learner import Learner
 from multilearn.learner.place import placed
@@ -205,7 +205,7 @@ class LearnerBuilder(AsData):
         """Print a table of the metrics when the run ends."""
         return self._with(show_summary=True)
 
-    @refusing(BUILD)
+    @refusing
     def build(self, model: Any, optimizer: Any = None, lr: Any = None) -> Learner:
         """The learner.
 

@@ -28,7 +28,7 @@ from multilearn.learner.argument_checks import (
     require_name,
     which_checkpoint,
 )
-from multilearn.learner.foreign_words import EVALUATE, PREDICT, refusing
+from multilearn.learner.foreign_words import refusing
 from multilearn.learner.listeners import Listeners
 from multilearn.learner.window import Pending, Reporter
 from multilearn.loggers import FileMetricLogger, MetricLogger
@@ -86,7 +86,7 @@ class Evaluator:
         )
         self._refuse_unusable()
 
-    @refusing(EVALUATE)
+    @refusing
     def evaluate(
         self, model: Any, data: Any, name: str = "test", *, checkpoint: int | str | None = None
     ) -> Mapping[str, float | str]:
@@ -106,7 +106,7 @@ class Evaluator:
         renderer = self.renderer or CliRenderer()
         return renderer.host(lambda: self._evaluate(model, data, name, which, renderer))
 
-    @refusing(PREDICT)
+    @refusing
     def predict(self, model: Any, data: Any, *, checkpoint: int | str | None = None) -> Iterator[Any]:
         """`multilearn.predict` with the checkpoints, the recorder and the device of this one."""
         return predict(

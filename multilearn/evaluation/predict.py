@@ -13,7 +13,7 @@ from multilearn.data import batches_of, out_of_order
 from multilearn.errors import ConfigurationError
 from multilearn.evaluation.model import Trained, opened, placed
 from multilearn.learner.argument_checks import one_device, which_checkpoint
-from multilearn.learner.foreign_words import PREDICT, refusing
+from multilearn.learner.foreign_words import refusing
 from multilearn.protocols import Device, EngineOptions
 
 __all__ = ["predict"]
@@ -21,7 +21,7 @@ __all__ = ["predict"]
 _log = logging.getLogger("multilearn")
 
 
-@refusing(PREDICT)
+@refusing
 def predict(
     model: Any,
     data: Any,

@@ -14,7 +14,7 @@ from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
 from multilearn.learner.consistency import refuse_without_data
-from multilearn.learner.foreign_words import FIT, refusing
+from multilearn.learner.foreign_words import refusing
 from multilearn.learner.inputs import Data, examine
 from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.learner.listeners import Listeners
@@ -91,7 +91,7 @@ class Learner:
         """The epoch whose weights `fit` returned, as `.restore_best(...)` asked; None where those are the last ones."""
         return self._restored
 
-    @refusing(FIT)
+    @refusing
     def fit(self, train: Any, valid: Any = None) -> Any:
         """Train on the batches of `train`, validate on those of `valid` after every epoch, return the trained model.
 
