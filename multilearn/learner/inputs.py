@@ -21,50 +21,45 @@ class Data:
     """The loaders that have batches, an example of each, and how many batches an epoch has (None: not known)."""
 
     loaders: Mapping[Split, Loader]
-    examples: tuple[Example, ...]
+    examples: Mapping[Split, Example]
     batches: Mapping[Split, int | None]
     notes: tuple[str, ...] = ()
 
     def described(self, *, first_batches: bool) -> dict[str, dict[str, Any]]:
         """`loaders`: how the data are divided into batches; `data`: which they are, see `data_facts`; by split."""
-        seen = [
-            (split, loader, example.batch)
-            for (split, loader), example in zip(self.loaders.items(), self.examples, strict=True)
-        ]
         return {
             "loaders": {str(split): self.divided(split) for split in self.loaders},
-            "data": {str(split): data_facts(loader, batch if first_batches else None) for split, loader, batch in seen},
+            "data": {
+                str(split): data_facts(loader, self.examples[split].batch if first_batches else None)
+                for split, loader in self.loaders.items()
+            },
         }
 
     def divided(self, split: Split) -> dict[str, Any]:
         """How the data of a split are divided into batches."""
-        example = self.examples[list(self.loaders).index(split)]
-        return loader_facts(self.loaders[split], self.batches[split], example.batch)
+        return loader_facts(self.loaders[split], self.batches[split], self.examples[split].batch)
 
 
 def examine(train: Any, valid: Any, seed: int, stack: ExitStack) -> Data:
     """Look at one batch of each; `stack` ends what works for them. Raises `DataError` for nothing to train on."""
-    loaders, examples, notes = {Split.TRAIN: as_loader(train, "training")}, [], []
-    stack.enter_context(kept_working(loaders[Split.TRAIN]))
-    first = first_example(loaders[Split.TRAIN], seed)
-    if first is None:
+    loaders: dict[Split, Loader] = {}
+    examples: dict[Split, Example] = {}
+    for split, name, given in ((Split.TRAIN, "training", train), (Split.VALID, "validation", valid)):
+        if given is None and split is Split.VALID:
+            continue
+        loader = as_loader(given, name)
+        stack.enter_context(kept_working(loader))
+        if (first := first_example(loader, seed)) is not None:
+            loaders[split], examples[split] = loader, first
+    if Split.TRAIN not in loaders:
         raise DataError(
             "The training loader must have at least one batch.",
             received="none",
             remedy="Look at the length of the data, and at drop_last with a large batch_size.",
         )
-    examples.append(first)
-    if valid is not None:
-        loader = as_loader(valid, "validation")
-        stack.enter_context(kept_working(loader))
-        first = first_example(loader, seed)
-        if first is None:
-            notes.append("The validation loader has no batch: the run goes on without validation.")
-        else:
-            loaders[Split.VALID] = loader
-            examples.append(first)
-    batches = {split: length(loader) for split, loader in loaders.items()}
-    return Data(loaders, tuple(examples), batches, tuple(notes))
+    unused = valid is not None and Split.VALID not in loaders
+    notes = ("The validation loader has no batch: the run goes on without validation.",) if unused else ()
+    return Data(loaders, examples, {split: length(loader) for split, loader in loaders.items()}, notes)
 
 
 def first_example(loader: Loader, seed: int) -> Example | None:

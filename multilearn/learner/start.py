@@ -82,7 +82,7 @@ class Start:
     ) -> Start:
         """Make the engine, which `stack` releases, and bring everything to the checkpoint that was asked for."""
         settings = run.settings
-        engine = run.backend.engine(run.subject, data.examples, _options(settings, measured))
+        engine = run.backend.engine(run.subject, tuple(data.examples.values()), _options(settings, measured))
         stack.callback(engine.release)
         scheduler = spanned(run.subject.scheduler, settings.epochs, data.batches[Split.TRAIN], settings.accumulation)
         with reading(run.path):

@@ -30,5 +30,6 @@ class TracingLearner(Learner):
             data = examine(train, None, run.seed, stack)
             schedule = spanned(run.subject.scheduler, settings.epochs, data.batches[Split.TRAIN], settings.accumulation)
             rate = schedule.learning_rate(0)
-            trace.write(list(run.backend.walk(run.subject, data.examples[0], rate, settings.device)), self._path)
+            example = data.examples[Split.TRAIN]
+            trace.write(list(run.backend.walk(run.subject, example, rate, settings.device)), self._path)
         sys.exit()

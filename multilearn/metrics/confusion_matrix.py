@@ -54,15 +54,14 @@ class ConfusionMatrix:
     costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.classes, (str, bytes)) or not (
-            self.classes is None or hasattr(self.classes, "__index__") or isinstance(self.classes, Sequence)
-        ):
-            raise _unfit_classes(self.classes)
-        classes = self.classes
-        if isinstance(classes, Sequence):
-            settle(self, classes=_names(classes))
-        elif classes is not None:
-            settle(self, classes=whole("The classes of ConfusionMatrix", classes, 1))
+        remedy = "Give their number or their names, all different, or leave it out to have as many as the task."
+        if isinstance(names := self.classes, Sequence) and not isinstance(names, (str, bytes)):
+            if not names or len(set(names)) != len(names) or not all(isinstance(n, str) and n.strip() for n in names):
+                rule = "Names in the classes of ConfusionMatrix differ and are not empty."
+                raise ConfigurationError(rule, received=repr(names), remedy=remedy)
+            settle(self, classes=tuple(names))
+        elif self.classes is not None:
+            settle(self, classes=whole("The classes of ConfusionMatrix", self.classes, 1, remedy))
         settle(self, ignore_index=optional_whole("The ignore_index of ConfusionMatrix", self.ignore_index))
 
     @property
@@ -184,18 +183,3 @@ def _dense(classes: int, cells: Sequence[Sequence[int]]) -> Matrix:
     for row, column, count in cells:
         matrix[row, column] = count
     return matrix
-
-
-def _names(classes: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(classes)
-    if not names or len(set(names)) != len(names) or not all(isinstance(n, str) and n.strip() for n in names):
-        raise _unfit_classes(classes)
-    return names
-
-
-def _unfit_classes(classes: object) -> ConfigurationError:
-    return ConfigurationError(
-        "The classes of ConfusionMatrix are a number, or names that differ and are not empty.",
-        received=repr(classes),
-        remedy="Leave it out to have as many classes as the task.",
-    )

@@ -113,8 +113,9 @@ class Streamed:
             self._close(kept)
         if hasattr(self._source, "set_epoch"):
             self._source.set_epoch(epoch)
-        if restored is not None and _accessors(self._source) is not None:
-            _put(self._source, from_text(restored))
+        of_source = _accessors(self._source)
+        if restored is not None and of_source is not None:
+            of_source[1](from_text(restored))
         iterator = self._opened(epoch)
         if iterator is None:
             raise DataError(
@@ -122,8 +123,8 @@ class Streamed:
                 received=f"one, for epoch {epoch}",
                 remedy="Give fit the function that makes it, without calling it.",
             )
-        if restored is not None and _accessors(self._source) is None:
-            _put(iterator, from_text(restored))
+        if restored is not None and of_source is None and (of_iterator := _accessors(iterator)) is not None:
+            of_iterator[1](from_text(restored))
         way = _Pass(epoch, iterator, start if restored is not None else 0)
         self._now = way
         self._note(way)
@@ -145,10 +146,9 @@ class Streamed:
             way.iterator.close()
 
     def _note(self, way: _Pass) -> None:
-        holder = self._holder()
-        if holder is not None:
+        if (accessors := _accessors(self._holder())) is not None:
             before = way.states.get(way.number - 1)
-            way.states = {way.number - 1: before, way.number: copy.deepcopy(_taken(holder))}
+            way.states = {way.number - 1: before, way.number: copy.deepcopy(accessors[0]())}
 
     def _holder(self) -> Any:
         """Who has the state: the source, or the iterator under way."""
@@ -158,16 +158,9 @@ class Streamed:
         return now if _accessors(now) is not None else None
 
 
-def _accessors(holder: Any) -> tuple[str, str] | None:
-    found = [pair for pair in _STATES if all(hasattr(holder, name) for name in pair)]
-    return found[0] if found else None
-
-
-def _taken(holder: Any) -> Any:
-    names = _accessors(holder)
-    return getattr(holder, names[0])() if names else None
-
-
-def _put(holder: Any, state: Any) -> None:
-    if names := _accessors(holder):
-        getattr(holder, names[1])(state)
+def _accessors(holder: Any) -> tuple[Callable[[], Any], Callable[[Any], None]] | None:
+    """What takes the state of a source or an iterator, and what puts it back; None for one without a state."""
+    for get, put in _STATES:
+        if hasattr(holder, get) and hasattr(holder, put):
+            return getattr(holder, get), getattr(holder, put)
+    return None
