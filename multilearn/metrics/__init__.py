@@ -3,28 +3,8 @@
 A custom metric has two halves. `measure` runs on the device, inside the compiled step: it is written in `ops`
 (see `multilearn.protocols.ArrayOps`; no operators or methods of tensors, so that it runs on every framework) and hands
 over sums and counts. `merge` and `entry` run on the host, on numpy arrays, so the value of an epoch is exact however it
-was split into batches. The mean probability of the right class, in ten lines:
-
-    >>> class Certainty:
-    ...     name, unit, numeric = "Certainty", "share", True
-    ...     def measure(self, ops, output):
-    ...         scores = output.scores(ops)  # (batch, classes)
-    ...         own = ops.multiply(scores, ops.one_hot(output.targets, scores.shape[-1]))
-    ...         return {"total": ops.sum(own), "count": ops.size(output.targets)}
-    ...     def merge(self, state, measured):
-    ...         return {key: float(new) + (state[key] if state else 0.0) for key, new in measured.items()}
-    ...     def entry(self, state):
-    ...         return Entry(state["total"] / state["count"], state["count"])
-
-It is registered like any other, `.metrics(Certainty())`. `NumpyOps` tries it without a framework:
-
-    >>> import numpy as np
-    >>> from multilearn.outputs import ClassificationOutput
-    >>> scores, targets = np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([0, 1])
-    >>> output = ClassificationOutput(loss=0.0, count=2, logits=scores, targets=targets, from_logits=False)
-    >>> metric = Certainty()
-    >>> metric.entry(metric.merge(None, metric.measure(NumpyOps(), output)))
-    Entry(value=0.625, count=2.0)
+was split into batches. `docs/metrics.md` has one in ten lines. It is registered like any other, and `NumpyOps` tries it
+without a framework.
 
 * `measure` returns arrays that are 0-d, have the batch as their first axis, or have a fixed shape, such as a count for
   each class. What an output offers: `multilearn.outputs`; one that does not fit is refused by raising
