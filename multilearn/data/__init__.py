@@ -4,7 +4,7 @@ from multilearn.data.adapt import Batches, as_loader, kept_working, length, out_
 from multilearn.data.iteration import Passing, batches_of, closing_after
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
-from multilearn.data.resume import ValidationPosition, go_to, keeps_place, place_of, require_saveable
+from multilearn.data.resume import ValidationPosition, go_to, keeps_place, place_of, resumes_inside_epoch
 from multilearn.seeding.order import permutation
 
 __all__ = [
@@ -25,5 +25,5 @@ __all__ = [
     "out_of_order",
     "permutation",
     "place_of",
-    "require_saveable",
+    "resumes_inside_epoch",
 ]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from multilearn.data.adaptors import Streamed
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.protocols import Loader, Record, StatefulLoader
 from multilearn.records.object_state import from_record, to_record
 
-__all__ = ["ValidationPosition", "go_to", "keeps_place", "place_of", "require_saveable"]
+__all__ = ["ValidationPosition", "go_to", "keeps_place", "place_of", "resumes_inside_epoch"]
+
+
+def resumes_inside_epoch(loader: Loader) -> bool:
+    """Whether a loader can start inside an epoch; known once it has been looked at."""
+    return bool(getattr(loader, "resumes_inside_epoch", True))
 
 
 def keeps_place(loader: Loader | None) -> TypeGuard[StatefulLoader]:
     """Whether a loader has a state that says where it is inside an epoch."""
-    return isinstance(loader, StatefulLoader) and _goes_on_inside(loader)
+    return isinstance(loader, StatefulLoader) and resumes_inside_epoch(loader)
 
 
 def place_of(loader: Loader, batch: int) -> Record | None:
@@ -24,18 +28,6 @@ def place_of(loader: Loader, batch: int) -> Record | None:
         place: Record = to_record(loader.state(batch))
         return place
     return None
-
-
-def require_saveable(loader: Loader) -> list[str]:
-    """After a look at a loader: refuse one whose state cannot be saved. Returns warnings."""
-    if not _goes_on_inside(loader):
-        return [
-            "The training loader cannot be resumed inside an epoch: a run that is stopped inside one can be resumed "
-            "from the end of an epoch only."
-        ]
-    if isinstance(loader, Streamed):
-        place_of(loader, 1)
-    return []
 
 
 class ValidationPosition:
@@ -70,7 +62,11 @@ def go_to(loader: Loader, place: Any, position: Position, *, trained: bool = Fal
     Raises `ConfigurationError` where it is inside an epoch and the loader cannot go on there.
     """
     stateful = keeps_place(loader)
-    if position.batch is not None and not trained and (not _goes_on_inside(loader) or (stateful and place is None)):
+    if (
+        position.batch is not None
+        and not trained
+        and (not resumes_inside_epoch(loader) or (stateful and place is None))
+    ):
         raise ConfigurationError(
             "To resume inside an epoch, the training loader must be able to start there.",
             received=f"the checkpoint {position}, and a loader that cannot"
@@ -81,7 +77,3 @@ def go_to(loader: Loader, place: Any, position: Position, *, trained: bool = Fal
         )
     if place is not None and keeps_place(loader):
         loader.restore(from_record(place))
-
-
-def _goes_on_inside(loader: Loader) -> bool:
-    return bool(getattr(loader, "resumes_inside_epoch", True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from multilearn.checkpoint import DEFAULT
-from multilearn.data import ValidationPosition
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.history import Monitor, watched_by
@@ -20,7 +19,6 @@ __all__ = [
     "refuse_unmeasured",
     "refuse_without_data",
     "without_effect",
-    "without_validation_state",
 ]
 
 
@@ -80,12 +78,6 @@ def _require_measured(what: str, monitor: Monitor, settings: Settings) -> None:
             received=f"{monitor.metric!r} on {split}, where there are: {', '.join(dict.fromkeys(measured))}",
             remedy=f"Register it with .metric_{split}_numeric(...).",
         )
-
-
-def without_validation_state(validation_position: ValidationPosition) -> Iterator[str]:
-    """A sentence for a validation loader whose state cannot be saved."""
-    if (reason := validation_position.unsavable) is not None:
-        yield f"A resumed run restarts its validation loader: its state cannot be saved. {reason}"
 
 
 def without_effect(settings: Settings, data: Data) -> Iterator[str]:

@@ -70,16 +70,13 @@ class Learner:
         NaN for an epoch in which a metric was not measured; one that never was is left out. Of splits that have data,
         every numeric metric and the loss are there when training begins, without values until an epoch is done.
         """
-        table = self._store.history.table()
-        return MappingProxyType(
-            {
-                str(split): MappingProxyType(
-                    {name: _from_first(values) for name, values in self._values(split, table).items()}
-                )
-                for split in Split
-                if split in table or split in self._splits
-            }
-        )
+        table, history = self._store.history.table(), {}
+        for split in Split:
+            if split in table or split in self._splits:
+                none: dict[str, dict[int, float]] = {m.name: {} for m in self._measured()[split] if m.numeric}
+                values = table.get(split) or none
+                history[str(split)] = MappingProxyType({name: _from_first(values[name]) for name in values})
+        return MappingProxyType(history)
 
     @property
     def stopped_by(self) -> str | None:
@@ -216,12 +213,6 @@ class Learner:
 
     def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
         return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
-
-    def _values(
-        self, split: Split, table: Mapping[Split, Mapping[str, Mapping[int, float]]]
-    ) -> Mapping[str, Mapping[int, float]]:
-        """Of the numeric metrics of a split by epoch; before there are any, of all of them."""
-        return table.get(split) or {metric.name: {} for metric in self._measured()[split] if metric.numeric}
 
     def _measured(self) -> dict[Split, tuple[AnyMetric, ...]]:
         """The registered metrics, and the loss in any case: checkpoints and the check for NaN ask for it."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder, Recorder
 from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, CountedFiles, FileCheckpointer
-from multilearn.data import ValidationPosition, go_to, place_of, require_saveable
+from multilearn.data import ValidationPosition, go_to, place_of, resumes_inside_epoch
 from multilearn.early_stopping import asks_for_time
 from multilearn.events import Split
-from multilearn.learner.consistency import without_effect, without_validation_state
+from multilearn.learner.consistency import without_effect
 from multilearn.learner.inputs import Data
 from multilearn.learner.settings import Settings
 from multilearn.metrics import AnyMetric
@@ -151,9 +151,16 @@ def _savable(
     recorder: Recorder, loader: Loader, scheduler: LRScheduler, validation_position: ValidationPosition
 ) -> list[str]:
     """Raise `ConfigurationError` for a state that no record can hold, before hours are spent. Returns sentences."""
-    notes = require_saveable(loader)
+    notes = []
+    if not resumes_inside_epoch(loader):
+        notes.append(
+            "The training loader cannot be resumed inside an epoch: a run that is stopped inside one can be resumed "
+            "from the end of an epoch only."
+        )
     validation_position.take(0)
+    if (reason := validation_position.unsavable) is not None:
+        notes.append(f"A resumed run restarts its validation loader: its state cannot be saved. {reason}")
     # of objects of the user's: one batch has been looked at
     state = {"scheduler": {"state": to_record(scheduler.state())}, "loader": place_of(loader, 1)}
     require_savable(recorder, {**state, "valid_loader": validation_position.place})
-    return [*notes, *without_validation_state(validation_position)]
+    return notes
