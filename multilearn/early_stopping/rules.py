@@ -93,11 +93,11 @@ class NoImprovement(_ByMetric):
         )
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
-        values = self.monitor.values(history)
+        values, sign = self.monitor.values(history), self.monitor.sign
 
         def look(state: _Waiting, each: int, value: float) -> _Waiting:
             waited, best, at = state
-            if not math.isnan(value) and (best is None or self._improves(value, best)):
+            if not math.isnan(value) and (best is None or sign * value + self.min_delta < sign * best):
                 return 0, value, each
             return waited + 1, best, at
 
@@ -108,9 +108,6 @@ class NoImprovement(_ByMetric):
             return None
         found = "none was a number" if best is None else f"the {self.direction} was {best:.6g} in epoch {at}"
         return f"no improvement of {self.metric} ({self.split}) in {waited} epoch{'s'[: waited > 1]}: {found}"
-
-    def _improves(self, value: float, best: float) -> bool:
-        return value + self.min_delta < best if self.direction == "lowest" else value - self.min_delta > best
 
 
 @dataclass(frozen=True)
@@ -136,11 +133,10 @@ class Threshold(_ByMetric):
         settle(self, value=number("The value of a Threshold", self.value, math.isfinite, "a finite number", remedy))
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
-        values = self.monitor.values(history)
+        values, sign = self.monitor.values(history), self.monitor.sign
 
         def first(reached: int | None, each: int, value: float) -> int | None:
-            reaches = value <= self.value if self.direction == "lowest" else value >= self.value
-            return each if reached is None and reaches else reached
+            return each if reached is None and sign * value <= sign * self.value else reached
 
         reached = values.fold((type(self), self.direction, self.value), first, None, epoch)
         if reached is None:

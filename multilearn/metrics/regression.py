@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from multilearn.errors import ConfigurationError
-from multilearn.metrics.items import unfit
+from multilearn.metrics.items import Parametrized, unfit
 from multilearn.metrics.mean import MeanOfSums, sums_by_item
 from multilearn.outputs import RegressionOutput
 from multilearn.protocols import ArrayOps, Entry, Output, State, Tensor
@@ -68,10 +68,9 @@ def _fits(targets: Any, predictions: Any) -> bool:
     return all(None in (a, b) or a == b for a, b in zip(targets.shape, predictions.shape, strict=True))
 
 
-class _MeanDistance(MeanOfSums):
+class _MeanDistance(Parametrized, MeanOfSums):
     """The mean of distances over all numbers of an epoch; `_squared`: of their squares."""
 
-    name: ClassVar[str]
     _squared: ClassVar[bool]
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
@@ -91,7 +90,6 @@ class MeanAbsoluteError(_MeanDistance):
     counted.
     """
 
-    name: ClassVar[str] = "MeanAbsoluteError"
     _squared: ClassVar[bool] = False
 
 
@@ -104,7 +102,6 @@ class MeanSquaredError(_MeanDistance):
     counted.
     """
 
-    name: ClassVar[str] = "MeanSquaredError"
     _squared: ClassVar[bool] = True
 
 
@@ -115,7 +112,6 @@ class RootMeanSquaredError(_MeanDistance):
     Of several outputs it is one root, of the mean over all of their numbers; it is no mean of the batches' roots.
     """
 
-    name: ClassVar[str] = "RootMeanSquaredError"
     _squared: ClassVar[bool] = True
 
     def entry(self, state: State) -> Entry:
