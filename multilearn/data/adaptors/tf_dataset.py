@@ -39,8 +39,7 @@ def tf_batches(dataset: Any) -> Streamed:
             received="a tf.data.Dataset that repeats for ever",
             remedy="Leave .repeat() out, or say how many batches an epoch has: .take(n).",
         )
-    changed, repeatable = _changed(dataset), _repeatable(dataset)
-    shuffles = _shuffles(dataset)
+    changed, repeatable, shuffles = _known(dataset)
     ways = _Ways(dataset)
     if not (changed and repeatable):
         return Streamed(dataset, ways.opened, repeatable=repeatable, shuffles=shuffles)
@@ -123,23 +122,28 @@ class _Drawing:
         return [np.array(variable.numpy()) for variable in self._variables]
 
 
-def _changed(dataset: Any) -> list[Any]:
-    """The variables that the functions of a pipeline may change."""
-    changed: dict[int, Any] = {}
+def _known(dataset: Any) -> tuple[list[Any], bool, bool]:
+    """The variables that a pipeline may change, whether another process gets the same batches, and whether it shuffles;
+    none, and no, in a TensorFlow whose inside is another."""
     try:
-        # what is cached was drawn once, in the first epoch of any process
-        for stage, _ in _stages(dataset, until="Cache"):
-            found = [variable for wrapped in stage._functions() for variable in _assigned(wrapped.function.graph)]
-            if found and "Parallel" in type(stage).__name__:
-                _log.warning(
-                    "A function of the tf.data pipeline draws random numbers, or changes variables, in parallel calls: "
-                    "which batch gets which number is up to the threads, and no two runs are the same. Put it in a "
-                    ".map(...) of its own without num_parallel_calls."
-                )
-            changed.update((id(variable), variable) for variable in found)
-    except (AttributeError, TypeError):
-        # the inside of another TensorFlow
-        return []
+        shuffles = any("Shuffle" in type(stage).__name__ for stage, _ in _stages(dataset))
+        return _changed(dataset), _repeatable(dataset), shuffles
+    except (AttributeError, TypeError, ValueError):
+        return [], False, False
+
+
+def _changed(dataset: Any) -> list[Any]:
+    changed: dict[int, Any] = {}
+    # what is cached was drawn once, in the first epoch of any process
+    for stage, _ in _stages(dataset, until="Cache"):
+        found = [variable for wrapped in stage._functions() for variable in _assigned(wrapped.function.graph)]
+        if found and "Parallel" in type(stage).__name__:
+            _log.warning(
+                "A function of the tf.data pipeline draws random numbers, or changes variables, in parallel calls: "
+                "which batch gets which number is up to the threads, and no two runs are the same. Put it in a "
+                ".map(...) of its own without num_parallel_calls."
+            )
+        changed.update((id(variable), variable) for variable in found)
     return list(changed.values())
 
 
@@ -155,21 +159,10 @@ def _assigned(graph: Any) -> list[Any]:
     return [variable for variable in graph.variables if inside.get(id(variable.handle)) in changing]
 
 
-def _shuffles(dataset: Any) -> bool:
-    try:
-        return any("Shuffle" in type(stage).__name__ for stage, _ in _stages(dataset))
-    except (AttributeError, TypeError, ValueError):
-        return False
-
-
 def _repeatable(dataset: Any) -> bool:
-    """Whether another process gets the same batches: as far as one can see nothing draws, or shuffles unseeded."""
-    if dataset.options().deterministic is False:
-        return False
-    try:
-        return all(_keeps_order(stage, repeated) for stage, repeated in _stages(dataset))
-    except (AttributeError, TypeError, ValueError):
-        return False
+    """As far as one can see: nothing draws, or shuffles unseeded."""
+    in_order = dataset.options().deterministic is not False
+    return in_order and all(_keeps_order(stage, repeated) for stage, repeated in _stages(dataset))
 
 
 def _stages(stage: Any, repeated: bool = False, until: str | None = None) -> Iterator[tuple[Any, bool]]:
