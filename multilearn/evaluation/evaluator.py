@@ -187,10 +187,8 @@ def _measure(
 
 def _print_summary(measured: Sequence[AnyMetric], name: str, path: Path, values: Mapping[str, float | str]) -> None:
     rows = [[metric.name, shown(values[metric.name], metric.unit)] for metric in measured if metric.name in values]
-    screen = ForgivingStream(sys.stdout)
     head = printable(f"evaluation {name}, in {readable(RunDirectory(path).test(name))}")
-    screen.write("\n".join([head, *aligned(rows, indent="  ")]) + "\n")
-    screen.flush()
+    ForgivingStream(sys.stdout).say("\n".join([head, *aligned(rows, indent="  ")]))
 
 
 def _info(metric: AnyMetric) -> MetricInfo:

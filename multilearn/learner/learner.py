@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
@@ -29,7 +30,8 @@ from multilearn.metrics.store import MetricStore
 from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer
-from multilearn.renderers.summary import print_summary
+from multilearn.renderers.stream import ForgivingStream
+from multilearn.renderers.summary import summary
 from multilearn.run.directory import bring_along, claim_directory
 from multilearn.run.restore_best import lineage, restore_best
 from multilearn.storage.layout import RunDirectory
@@ -130,17 +132,17 @@ class Learner:
                     _log.warning("%s", printable(note))
                 self._train(loop, start, self._started(start, data), signals)
         if self._settings.show_summary:
-            progress = loop.progress
-            print_summary(
+            text = summary(
                 self._store.history,
                 self._infos(),
                 self._run.path,
-                progress.position.finished_epochs,
+                loop.progress.position.finished_epochs,
                 self.stopped_by,
                 restored=self._restored,
-                skipped=progress.skipped,
+                skipped=loop.progress.skipped,
                 texts=self._store.texts,
             )
+            ForgivingStream(sys.stdout).say(text)
         return self._run.subject.task.model
 
     def _train(self, loop: Loop, start: Start, started: Started, signals: Signals) -> None:

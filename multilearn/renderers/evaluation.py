@@ -69,5 +69,4 @@ class EvaluationLine:
 
     def _say(self, parts: list[str]) -> None:
         self.close()
-        self._stream.write(f"{self._line(parts)}\n")
-        self._stream.flush()
+        self._stream.say(self._line(parts))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from multilearn.events import EpochEnded, Event, Finished, Position, Saved, Split, SplitEnded, Started, Stepped
 from multilearn.printable import printable
-from multilearn.renderers.notation import rate, seconds, shown
-from multilearn.renderers.phrases import beginning, ending
+from multilearn.renderers.notation import beginning, ending, rate, seconds, shown
 from multilearn.renderers.stream import ForgivingStream
 
 __all__ = ["Lines"]
@@ -24,7 +23,7 @@ class Lines:
         self._batches = 0
         self._saved: Position | None = None
         self._values: dict[Split, list[str]] = {}
-        self._say(beginning(started))
+        self._stream.say(beginning(started))
 
     def render(self, event: Event, now: float) -> None:
         match event:
@@ -40,12 +39,12 @@ class Lines:
                     if info.name in event.readings
                 ]
             case EpochEnded():
-                self._say(self._epoch_line(event.epoch, now))
+                self._stream.say(self._epoch_line(event.epoch, now))
                 self._epoch_begun = now
                 self._batches = 0
                 self._values = {}
             case Finished():
-                self._say(ending(self._started, event, now - self._begun, self._saved))
+                self._stream.say(ending(self._started, event, now - self._begun, self._saved))
             case Saved():
                 self._saved = event.position
             case _:
@@ -64,7 +63,3 @@ class Lines:
         if self._batches and time > 0:
             parts.append(rate(self._batches / time))
         return "  ".join(parts)
-
-    def _say(self, line: str) -> None:
-        self._stream.write(f"{line}\n")
-        self._stream.flush()

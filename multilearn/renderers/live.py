@@ -6,20 +6,21 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import IO, TextIO, cast
 
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.file_proxy import FileProxy
 from rich.live import Live
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 
 from multilearn.events import Event, Finished, MetricInfo, Split, Started
-from multilearn.renderers.grid import BOLD, CYAN, DIM, PLAIN, Bar, Cell, Column, Grid
-from multilearn.renderers.notation import abridged, duration, rate, shown
-from multilearn.renderers.phrases import beginning, ending
+from multilearn.renderers.notation import abridged, beginning, duration, ending, rate, shown
 from multilearn.renderers.run_state import RunState
-from multilearn.renderers.sparkline import blocks_for, sparkline
+from multilearn.renderers.sparkline import sparkline
 from multilearn.renderers.stream import ForgivingStream
 
 __all__ = ["LiveBlock"]
@@ -29,6 +30,10 @@ _DRAWING_SHARE = 0.03
 _SHORTEST_CURVE, _LONGEST_CURVE = 5, 30
 _VALUE_WIDTH, _TEXT_WIDTH = 10, 20
 _NAME_WIDTH = 24
+_SHORTEST_BAR = 4
+
+_PLAIN, _BOLD, _DIM, _CYAN = Style(), Style(bold=True), Style(dim=True), Style(color="cyan")
+_Cell = tuple[str, Style]
 
 
 class LiveBlock:
@@ -42,7 +47,6 @@ class LiveBlock:
 
     def __init__(self, stream: TextIO, started: Started, now: float) -> None:
         self._terminal = ForgivingStream(stream)
-        self._blocks = blocks_for(self._terminal.encoding)
         self._progress = RunState(started, now)
         self._curves: dict[tuple[Split, str], tuple[tuple[int, int] | None, str]] = {}
         self._now = self._due = now
@@ -88,51 +92,47 @@ class LiveBlock:
         self._console.size = (size.columns or 80, size.lines or 24)
 
     def _block(self) -> RenderableType:
-        finished = self._progress.finished
-        if finished is None:
-            return Group(self._head(), self._metrics(), self._foot())
         progress = self._progress
-        words = ending(progress.started, finished, self._now - progress.begun, progress.saved)
-        ended = Text(words, style="bold")
-        return Group(self._metrics(), ended)
+        if progress.finished is not None:
+            words = ending(progress.started, progress.finished, self._now - progress.begun, progress.saved)
+            return _Rows([*self._metrics(), [(words, _BOLD)]])
+        speed = progress.learning_rate
+        foot = [("" if speed is None else f"learning rate {speed:.3g}", _DIM)]
+        return _Rows([self._head(), *self._metrics(), foot])
 
-    def _head(self) -> RenderableType:
+    def _head(self) -> list[_Cell]:
         """The epoch, the split, its batches as a bar (or as a mere count), how fast, and how long still."""
         progress = self._progress
         epochs, total = progress.started.epochs, progress.total
+        epoch, split = f"epoch {progress.epoch:{len(str(epochs))}}/{epochs}  ", f"{progress.split.value}  "
+        count = f"{progress.batch}/{total}" if total else f"{progress.batch} batches"
+        speed = "" if progress.rate is None else rate(progress.rate)
         remaining = "" if progress.remaining is None else f"{duration(progress.remaining)} left"
-        before: list[Cell] = [
-            (f"epoch {progress.epoch:{len(str(epochs))}}/{epochs}", BOLD),
-            (progress.split.value, PLAIN),
-        ]
-        after: list[Cell] = [
-            (f"{progress.batch}/{total}" if total else f"{progress.batch} batches", PLAIN),
-            ("" if progress.rate is None else f"{rate(progress.rate):>14}", PLAIN),
-            (f"{remaining:>9}", PLAIN),
-        ]
-        return Bar(before, after, progress.batch, total)
+        rest = f"  {count}  {speed:>14}  {remaining:>9}"
+        room = max(_SHORTEST_BAR, self._console.width - len(epoch + split + rest))
+        done = min(room, room * progress.batch // total) if total else 0
+        bar = [("━" * done, _CYAN), (("━" if total else " ") * (room - done), _DIM)]
+        return [(epoch, _BOLD), (split, _PLAIN), *bar, (rest, _PLAIN)]
 
-    def _metrics(self) -> RenderableType:
+    def _metrics(self) -> list[tuple[_Cell, ...]]:
         """A row for each metric: the value and the curve of both splits; values of the last epoch are dim."""
         metrics = self._progress.started.metrics
         names = list(dict.fromkeys(info.name for infos in metrics.values() for info in infos))
         splits = [split for split in Split if metrics.get(split)]
         if not names:
-            return Group()
+            return []
         longest = min(max(map(len, names)), self._room_for_names(splits))
         room = (self._console.width - longest) // len(splits) - _VALUE_WIDTH - 4
         width = max(1, min(_LONGEST_CURVE, room, max(_SHORTEST_CURVE, self._progress.started.epochs)))
-        of_split = Column(_VALUE_WIDTH, _TEXT_WIDTH, right=True), Column(width)
-        rows: list[list[Cell]] = [
-            [("", PLAIN), *(cell for split in splits for cell in ((split.value, DIM), ("", DIM)))]
-        ]
-        for name in names:
-            row: list[Cell] = [(abridged(name, longest), PLAIN)]
-            for split in splits:
-                info = next((info for info in metrics[split] if info.name == name), None)
-                row += self._cells(split, info, width) if info is not None else [("", PLAIN), ("", PLAIN)]
-            rows.append(row)
-        return Grid([Column(most=longest), *(of_split * len(splits))], rows)
+        columns = [_column(["", *(abridged(name, longest) for name in names)], _PLAIN, most=longest)]
+        for split in splits:
+            infos = {info.name: info for info in metrics[split]}
+            values = [self._value(split, infos.get(name)) for name in names]
+            style = _PLAIN if split in self._progress.current else _DIM
+            columns.append(_column([split.value, *values], style, least=_VALUE_WIDTH, most=_TEXT_WIDTH, right=True))
+            curves = [self._curve(split, infos.get(name), width) for name in names]
+            columns.append(_column(["", *curves], _CYAN, least=width, most=width))
+        return list(zip(*columns, strict=True))
 
     def _room_for_names(self, splits: Sequence[Split]) -> int:
         """What values and short curves leave of the line; never less than makes sense."""
@@ -141,27 +141,42 @@ class LiveBlock:
         of_split = (_TEXT_WIDTH if texts else _VALUE_WIDTH + 1) + _SHORTEST_CURVE + 4
         return max(_NAME_WIDTH, self._console.width - len(splits) * of_split)
 
-    def _cells(self, split: Split, info: MetricInfo, width: int) -> list[Cell]:
-        progress = self._progress
-        value = progress.values.get(split, {}).get(info.name)
-        text = "-" if value is None else shown(value, info.unit)
-        curve = progress.curves.get(split, {}).get(info.name, {}) if info.plotted else {}
-        return [
-            (text, PLAIN if split in progress.current else DIM),
-            (self._curve(split, info.name, curve, width), CYAN),
-        ]
+    def _value(self, split: Split, info: MetricInfo | None) -> str:
+        if info is None:
+            return ""
+        value = self._progress.values.get(split, {}).get(info.name)
+        return "-" if value is None else shown(value, info.unit)
 
-    def _curve(self, split: Split, name: str, values: Mapping[int, float], width: int) -> str:
-        """The sparkline of all epochs, made again when there is one more of them."""
-        seen, drawn = self._curves.get((split, name), (None, ""))
-        if seen != (len(values), width):
-            drawn = sparkline([values[epoch] for epoch in sorted(values)], width, self._blocks)
-            self._curves[split, name] = (len(values), width), drawn
+    def _curve(self, split: Split, info: MetricInfo | None, width: int) -> str:
+        if info is None or not info.plotted:
+            return ""
+        values = self._progress.curves.get(split, {}).get(info.name, {})
+        seen, drawn = self._curves.get((split, info.name), (None, ""))
+        if seen != (len(values), width):  # made again when there is one more epoch
+            drawn = sparkline([value for _, value in sorted(values.items())], width)
+            self._curves[split, info.name] = (len(values), width), drawn
         return drawn
 
-    def _foot(self) -> RenderableType:
-        rate_now = self._progress.learning_rate
-        return Grid([Column()], [[("" if rate_now is None else f"learning rate {rate_now:.3g}", DIM)]])
+
+class _Rows:
+    """Made straight into what a console writes, for it is drawn ten times a second. What does not fit on a line of the
+    terminal is cut at its right end."""
+
+    def __init__(self, rows: Sequence[Sequence[_Cell]]) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for row in self._rows:
+            yield from (Segment(text, style) for text, style in row)
+            yield Segment.line()
+
+
+def _column(texts: Sequence[str], style: Style, *, least: int = 0, most: int, right: bool = False) -> list[_Cell]:
+    """From `least` to `most` places wide, as its longest text needs; longer ones are cut."""
+    lengths = [cell_len(text) for text in texts]
+    width = min(most, max(least, *lengths))
+    padded = (" " * (width - length) + text if right else text for text, length in zip(texts, lengths, strict=True))
+    return [(set_cell_size(text, width) + "  ", style) for text in padded]
 
 
 def _same_terminal(stream: TextIO | None, terminal: ForgivingStream) -> bool:

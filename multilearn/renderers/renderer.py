@@ -1,4 +1,4 @@
-"""What a renderer is: it shows a run to a person while it goes on."""
+"""What a renderer is: it shows a run to a person while it goes on. And the one that shows nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from multilearn.events import Event
 
-__all__ = ["Renderer"]
+__all__ = ["Renderer", "SilentRenderer"]
 
 T = TypeVar("T")
 
@@ -30,3 +30,16 @@ class Renderer(Protocol):
     def close(self) -> None:
         """Give the screen back, however the run ended: called at least once, more often without harm."""
         ...
+
+
+class SilentRenderer:
+    """Shows nothing at all."""
+
+    def host(self, fit: Callable[[], T]) -> T:
+        return fit()
+
+    def render(self, event: Event) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""

@@ -5,23 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["ASCII_BLOCKS", "BLOCKS", "blocks_for", "sparkline"]
+__all__ = ["BLOCKS", "sparkline"]
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-ASCII_BLOCKS = "_.-:=+*#"
-"""For encodings that cannot show `BLOCKS`."""
 
 
-def blocks_for(encoding: str | None) -> str:
-    """The blocks that text in `encoding` can show; None is a stream that takes every text."""
-    try:
-        BLOCKS.encode(encoding or "utf-8")
-    except UnicodeEncodeError:
-        return ASCII_BLOCKS
-    return BLOCKS
-
-
-def sparkline(values: Sequence[float], width: int, blocks: str = BLOCKS) -> str:
+def sparkline(values: Sequence[float], width: int) -> str:
     """One character for each value, from the lowest block for the least to the highest for the greatest.
 
     At most `width` characters: more values are averaged in groups. NaN is a space, infinities are the outermost
@@ -34,16 +23,16 @@ def sparkline(values: Sequence[float], width: int, blocks: str = BLOCKS) -> str:
     finite = [value for value in points if math.isfinite(value)]
     lowest, highest = (min(finite), max(finite)) if finite else (0.0, 0.0)
     spread = highest / 2 - lowest / 2  # halves: the difference of two huge values would overflow
-    middle = blocks[(len(blocks) - 1) // 2]
+    middle = BLOCKS[(len(BLOCKS) - 1) // 2]
 
     def block(value: float) -> str:
         if math.isnan(value):
             return " "
         if math.isinf(value):
-            return blocks[-1] if value > 0 else blocks[0]
+            return BLOCKS[-1] if value > 0 else BLOCKS[0]
         if spread == 0:
             return middle
-        return blocks[min(len(blocks) - 1, int((value / 2 - lowest / 2) / spread * len(blocks)))]
+        return BLOCKS[min(len(BLOCKS) - 1, int((value / 2 - lowest / 2) / spread * len(BLOCKS)))]
 
     return "".join(map(block, points))
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import codecs
 from typing import Any, TextIO
 
+from multilearn.renderers.sparkline import BLOCKS
+
 __all__ = ["ForgivingStream"]
+
+_IN_ASCII = str.maketrans(f"{BLOCKS}━", "_.-:=+*#-")
 
 
 class ForgivingStream:
-    """Writes to `stream` what its encoding can show, `?` for the rest; silent once the stream is closed or gone.
+    """Writes to `stream` what its encoding can show, other characters for curves and bars, and `?` for the rest; silent
+    once the stream is closed or gone.
 
     All that a stream needs is a method `write`: an object that scripts put in the place of `sys.stdout` has little
     more. None, in a process without standard streams, such as pythonw, is a stream that is gone.
@@ -29,8 +34,16 @@ class ForgivingStream:
         return name
 
     def write(self, text: str) -> int:
-        self._call("write", text.encode(self.encoding, "replace").decode(self.encoding))
+        encoding, written = self.encoding, text
+        if not _has(encoding, written):
+            written = written.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
+        self._call("write", written)
         return len(text)
+
+    def say(self, line: str) -> None:
+        """Write it with a newline, at once."""
+        self.write(f"{line}\n")
+        self.flush()
 
     def flush(self) -> None:
         self._call("flush")
@@ -61,8 +74,16 @@ class ForgivingStream:
         except BlockingIOError:
             pass
         except UnicodeEncodeError:  # what it writes to knows fewer characters than it says
-            fewer = [each.encode("ascii", "replace").decode() for each in text]
+            fewer = [each.translate(_IN_ASCII).encode("ascii", "replace").decode() for each in text]
             self._gone = fewer == list(text)
             self._call(method, *fewer)
         except Exception:
             self._gone = True
+
+
+def _has(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -18,7 +18,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.loggers import read_metric_file
 from multilearn.metrics import ConfusionMatrix
 from multilearn.metrics.confusion_matrix import parsed
-from multilearn.renderers.matrix import drawn
+from multilearn.renderers.summary import matrix as drawn
 
 
 @pytest.mark.filterwarnings("ignore:A single label:UserWarning")

@@ -34,7 +34,7 @@ from multilearn.renderers import CliRenderer, Renderer, SilentRenderer, sparklin
 from multilearn.renderers.lines import Lines
 from multilearn.renderers.notation import shown
 from multilearn.renderers.run_state import RunState
-from multilearn.renderers.sparkline import ASCII_BLOCKS, BLOCKS, blocks_for
+from multilearn.renderers.sparkline import BLOCKS
 from multilearn.renderers.stream import ForgivingStream
 
 NAN, INF = float("nan"), float("inf")
@@ -449,22 +449,21 @@ def test_a_sparkline_goes_from_the_lowest_to_the_highest(values: list[float], wi
 
 @given(st.lists(st.floats()), st.integers(0, 40))
 def test_a_sparkline_never_fails_and_keeps_its_width(values: list[float], width: int) -> None:
-    line = sparkline(values, width, ASCII_BLOCKS)
+    line = sparkline(values, width)
     assert len(line) == min(width, len(values))
-    assert set(line) <= {*ASCII_BLOCKS, " "}
+    assert set(line) <= {*BLOCKS, " "}
     finite = [value for value in values if math.isfinite(value)]
     if len(values) <= width and finite and max(finite) - min(finite) > 1e-300:
-        assert line[values.index(min(finite))] == ASCII_BLOCKS[0]
-        assert line[values.index(max(finite))] == ASCII_BLOCKS[-1]
+        assert line[values.index(min(finite))] == BLOCKS[0]
+        assert line[values.index(max(finite))] == BLOCKS[-1]
 
 
-@pytest.mark.parametrize(("encoding", "blocks"), [(None, BLOCKS), ("utf-8", BLOCKS), ("cp437", ASCII_BLOCKS)])
-def test_blocks_are_those_that_the_encoding_has(encoding: str | None, blocks: str) -> None:
-    assert blocks_for(encoding) == blocks
-
-
-def test_there_are_eight_blocks_of_each_kind() -> None:
-    assert len(set(BLOCKS)) == len(set(ASCII_BLOCKS)) == 8 and ASCII_BLOCKS.isascii()
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "▁▂█ é"), ("cp437", "_.# é"), ("ascii", "_.# ?")])
+def test_blocks_are_those_that_the_encoding_has(encoding: str, shown: str) -> None:
+    raw = io.BytesIO()
+    ForgivingStream(stream := io.TextIOWrapper(raw, encoding)).say("▁▂█ é")
+    assert stream.encoding == encoding
+    assert raw.getvalue().decode(encoding) == f"{shown}\n"
 
 
 def test_the_silent_one_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -54,13 +54,6 @@ def test_texts_without_a_value_are_left_out_and_metrics_without_an_epoch_shown_e
     assert text.splitlines()[-1].split() == ["Loss", "-", "-", "-", "-"]
 
 
-def test_other_blocks_can_be_asked_for() -> None:
-    text = summary(
-        history(Loss=[0.0, 1.0]), {Split.TRAIN: [MetricInfo("Loss")]}, directory=Path("r"), epochs=2, blocks="_#"
-    )
-    assert text.endswith("_#") and text.isascii()
-
-
 def test_texts_have_their_last_value_and_a_matrix_is_a_table() -> None:
     infos = {Split.VALID: [MetricInfo("Cells", "matrix", False), MetricInfo("Words", "", False)]}
     texts = {Split.VALID: {"Cells": '{"classes": ["cat", "dog"], "counts": [[5, 1], [0, 4]]}', "Words": "two words"}}

@@ -15,7 +15,7 @@ from multilearn.commands.compare.comparison import compare
 from multilearn.commands.inspect.run import inspect
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded
-from multilearn.renderers.phrases import beginning
+from multilearn.renderers.notation import beginning
 from multilearn.run.experiment import earlier
 from multilearn.storage.layout import RunDirectory
 
