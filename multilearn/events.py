@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import total_ordering
 from pathlib import Path
 
 from multilearn.errors import ConfigurationError
@@ -161,6 +162,7 @@ Event = Started | Evaluating | Stepped | SplitEnded | EpochEnded | Saved | Finis
 _WRITTEN = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([1-9][0-9]{0,17}))?", re.ASCII)
 
 
+@total_ordering
 @dataclass(frozen=True, slots=True)
 class Position:
     """What has been done: all of `epoch` (0: nothing yet), or the first `batch` batches of its training.
@@ -203,15 +205,6 @@ class Position:
 
     def __lt__(self, other: Position) -> bool:
         return self._order() < other._order()
-
-    def __le__(self, other: Position) -> bool:
-        return self._order() <= other._order()
-
-    def __gt__(self, other: Position) -> bool:
-        return self._order() > other._order()
-
-    def __ge__(self, other: Position) -> bool:
-        return self._order() >= other._order()
 
     def _order(self) -> tuple[int, float]:
         return self.epoch, float("inf") if self.batch is None else self.batch

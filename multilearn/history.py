@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
@@ -40,16 +40,9 @@ class History:
         """All of it, read-only at every depth."""
         return MappingProxyType({split: MappingProxyType(metrics) for split, metrics in self._values.items()})
 
-    def to_state(self) -> dict[str, dict[str, list[list[float]]]]:
-        """As plain lists."""
-        return {
-            str(split): {name: [[epoch, value] for epoch, value in epochs.items()] for name, epochs in metrics.items()}
-            for split, metrics in self._values.items()
-        }
-
     @classmethod
     def from_state(cls, state: Mapping[str, Mapping[str, Iterable[Iterable[float]]]]) -> History:
-        """The history that `to_state` returned."""
+        """Of plain lists, `{"valid": {"Loss": [[1, 0.5], [2, 0.25]]}}`."""
         return cls(
             {
                 Split(split): {name: Series({int(e): float(v) for e, v in pairs}) for name, pairs in metrics.items()}
@@ -218,32 +211,5 @@ class Series(Mapping[int, float]):
     def __len__(self) -> int:
         return self._length
 
-    def items(self) -> ItemsView[int, float]:
-        return _Items(self)
-
-    def values(self) -> ValuesView[float]:
-        return _Values(self)
-
     def __repr__(self) -> str:
         return f"Series({dict(self)!r})"
-
-    def _values(self) -> Iterator[float]:
-        return islice(self._shared.values, self._length)
-
-
-class _Values(ValuesView[float]):
-    """Read off one after the other, without looking up each epoch."""
-
-    _mapping: Series
-
-    def __iter__(self) -> Iterator[float]:
-        return self._mapping._values()
-
-
-class _Items(ItemsView[int, float]):
-    """Read off one after the other, without looking up each epoch."""
-
-    _mapping: Series
-
-    def __iter__(self) -> Iterator[tuple[int, float]]:
-        return zip(self._mapping, self._mapping._values(), strict=True)
