@@ -11,7 +11,6 @@ import math
 import operator
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,8 +27,6 @@ _NUMBER = re.compile(r"NaN|-?inf|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?", re.ASC
 _UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff\\\\,]")
 _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2})|u([0-9a-f]{4}))")
 _LONGEST = 1 << 24  # bytes of a line
-_MOST_LINES = 1 << 23
-_MOST_TEXT = 1 << 28
 _DIGITS = 200  # of a count
 _SHOWN = 200  # characters of what is wrong
 
@@ -74,58 +71,20 @@ def read_metric_file(path: str | os.PathLike[str], inside: Path | None = None) -
 
     `inside`: the directory of a run, below which no link is followed.
 
-    Raises `RecordError`, naming file and line, if any other line is not of the format, or if there are more lines than
-    anybody's memory is for; `OSError` if there is no file.
+    Raises `RecordError`, naming file and line, if any other line is not of the format; `OSError` if there is no file.
     """
     values: list[float | str] = []
     counts: list[float | int | None] = []
     final: float | str | None = None
-    size = 0
-    for number, (value, tail) in enumerate(_lines(path, inside), start=1):
-        size += len(value) if isinstance(value, str) else 0
-        if number > _MOST_LINES or size > _MOST_TEXT:
-            raise _malformed(path, number, f"more than {_MOST_LINES} lines, or {_MOST_TEXT} characters", b"")
-        if tail == _FINAL:
-            final = value
-        else:
-            values.append(value)
-            counts.append(None if tail is None else _parse_number(tail))
-    return MetricFile(tuple(values), tuple(counts), final)
-
-
-def read_epoch_value(path: str | os.PathLike[str], inside: Path | None = None) -> EpochValue | None:
-    """The value of the epoch that `path` tells of, None if it was not finished; a file of any length takes no memory.
-
-    `inside`: the directory of a run, below which no link is followed. Raises as `read_metric_file` does.
-    """
-    final: float | str | None = None
-    items: float = 0
-    lines = counted = 0
-    for value, tail in _lines(path, inside):
-        if tail == _FINAL:
-            final = value
-            continue
-        lines += 1
-        if tail is not None:
-            counted += 1
-            items += _parse_number(tail)
-    if final is None:
-        return None
-    return EpochValue(final, float(items) if lines and counted == lines else None)
-
-
-def _lines(path: str | os.PathLike[str], inside: Path | None) -> Iterator[tuple[float | str, str | None]]:
-    """The value of each line, and what stands behind its comma."""
-    final = False
     kinds: set[bool] = set()
     with opened(path, inside) as file:
         for number, line in enumerate(iter(partial(file.readline, _LONGEST), b""), start=1):
             if len(line) == _LONGEST:
                 raise _malformed(path, number, f"a line of {_LONGEST} bytes or more", line)
             if not line.endswith(b"\n"):
-                return
+                break
             try:
-                if final:
+                if final is not None:
                     raise ValueError("a line after the final one")
                 value, tail = _parse_line(line[:-1].decode())
                 if value != UNAVAILABLE:
@@ -134,8 +93,21 @@ def _lines(path: str | os.PathLike[str], inside: Path | None) -> Iterator[tuple[
                     raise ValueError("a text among numbers")
             except ValueError as fault:
                 raise _malformed(path, number, str(fault), line[:-1]) from fault
-            final = tail == _FINAL
-            yield value, tail
+            if tail == _FINAL:
+                final = value
+            else:
+                values.append(value)
+                counts.append(None if tail is None else _parse_number(tail))
+    return MetricFile(tuple(values), tuple(counts), final)
+
+
+def read_epoch_value(path: str | os.PathLike[str], inside: Path | None = None) -> EpochValue | None:
+    """The value of the epoch that `path` tells of, None if it was not finished. Raises as `read_metric_file` does."""
+    found = read_metric_file(path, inside)
+    if found.final is None:
+        return None
+    counts = [count for count in found.counts if count is not None]
+    return EpochValue(found.final, float(sum(counts)) if counts and len(counts) == len(found.counts) else None)
 
 
 def _malformed(path: str | os.PathLike[str], number: int, fault: str, line: bytes) -> RecordError:
