@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
 
 from multilearn import backend
-from multilearn.commands.text import document
+from multilearn.commands.text import Sentences, TextTable, as_text, document
 from multilearn.errors import BackendError
-from multilearn.printable import aligned
 
 __all__ = ["BackendStatus", "Installation", "look"]
 
@@ -60,7 +59,7 @@ class Installation:
             table.append([found.name, versions or "not installed", devices or "none"])
         used = f"would be used: {self.used} ({self.reason})" if self.used else "would be used: none"
         refused = [f"which is refused: {self.refusal}"] if self.refusal else []
-        return "\n".join([*aligned(table), "", used, *refused])
+        return as_text([TextTable("", table), Sentences([used, *refused])])
 
 
 def look() -> Installation:

@@ -13,46 +13,16 @@ from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
 from multilearn.run.environment import Weights
-from multilearn.run.experiment import read_document
+from multilearn.run.experiment import Session, read_document
 from multilearn.run.obstacles import refuse_obstacles
 from multilearn.storage.layout import RunDirectory, metric_name
 from multilearn.storage.own_files import files_in
 from multilearn.storage.refusals import reading
 
-__all__ = ["Measured", "RunOnDisk", "RunSession", "open_run"]
+__all__ = ["RunOnDisk", "open_run"]
 
 _TRIES = 10
 _SPLITS = (Split.TRAIN, Split.VALID)
-
-
-Measured = EpochValue
-"""A metric's value over an epoch."""
-
-
-@dataclass(frozen=True)
-class RunSession:
-    """One process that worked on the run, as `experiment.json` has it."""
-
-    declared: Mapping[str, Any]
-
-    @property
-    def backend(self) -> str:
-        return str(self.declared.get("backend") or "unknown")
-
-    @property
-    def versions(self) -> Mapping[str, Any]:
-        found = self.declared.get("versions")
-        return {name: str(version) for name, version in found.items()} if isinstance(found, dict) else {}
-
-    @property
-    def ending(self) -> str:
-        """How it ended, in words."""
-        outcome, position = self.declared.get("outcome"), self.declared.get("position")
-        if self.declared.get("ended") is None or outcome is None:
-            return "did not end: killed, or still running"
-        place = f" at {position}" if position else ""
-        detail = self.declared.get("error") or self.declared.get("reason")
-        return f"{outcome}{place}" + (f": {detail}" if detail else "")
 
 
 @dataclass(frozen=True)
@@ -77,13 +47,18 @@ class RunOnDisk:
         return Weights.read(self.declared).sha256
 
     @cached_property
-    def sessions(self) -> tuple[RunSession, ...]:
-        return tuple(RunSession(each) for each in self.declared["sessions"])
+    def sessions(self) -> tuple[Session, ...]:
+        return tuple(Session.read(each) for each in self.declared["sessions"])
 
     @property
     def backends(self) -> tuple[str, ...]:
         """Those it was trained on, each once, in order."""
-        return tuple(dict.fromkeys(session.backend for session in self.sessions))
+        return tuple(dict.fromkeys(session.backend or "unknown" for session in self.sessions))
+
+    @property
+    def trained_on(self) -> str:
+        """Its backends, as they are shown."""
+        return "+".join(self.backends) or "unknown"
 
     @cached_property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
@@ -99,7 +74,7 @@ class RunOnDisk:
         return bool(self.metrics.get(metric, {}).get("repeatable", True))
 
     @cached_property
-    def epochs(self) -> Mapping[int, Mapping[tuple[Split, str], Measured]]:
+    def epochs(self) -> Mapping[int, Mapping[tuple[Split, str], EpochValue]]:
         """The exact values of every finished epoch: all its splits are there, and all their files have the final line.
 
         Raises `RecordError` for a metric file that is not of the format, `DirectoryError` for one that cannot be read.
@@ -114,20 +89,28 @@ class RunOnDisk:
                     gone = error
         raise DirectoryError(f"{self.path} is being changed: {gone}.", remedy="Try again later.") from gone
 
-    def _epochs(self) -> Mapping[int, Mapping[tuple[Split, str], Measured]]:
+    def _epochs(self) -> Mapping[int, Mapping[tuple[Split, str], EpochValue]]:
         splits = {split: folders for split in _SPLITS if (folders := self.directory.epochs(split))}
-        whole = set.intersection(*map(set, splits.values())) if splits else set()
         finished = {}
-        for epoch in sorted(whole):
-            measured = {key: each for split in splits for key, each in self._metrics(split, epoch)}
-            if all(each is not None for each in measured.values()):
-                finished[epoch] = {key: each for key, each in measured.items() if each is not None}
-        return {epoch: measured for epoch, measured in finished.items() if measured}
+        for epoch in sorted(set.intersection(*map(set, splits.values())) if splits else ()):
+            values = {key: value for split in splits for key, value in self._metrics(split, epoch)}
+            final = {key: value for key, value in values.items() if value is not None}
+            if final and len(final) == len(values):
+                finished[epoch] = final
+        return finished
 
-    def _metrics(self, split: Split, epoch: int) -> Iterator[tuple[tuple[Split, str], Measured | None]]:
+    def _metrics(self, split: Split, epoch: int) -> Iterator[tuple[tuple[Split, str], EpochValue | None]]:
         folder = self.directory.epoch(split, epoch)
-        for name in files_in(folder, self.path, ".log"):
-            yield _read(split, folder / name, self.path)
+        for path in (folder / name for name in files_in(folder, self.path, ".log")):
+            try:
+                metric = metric_name(path.stem)
+                metric.encode()  # as what is not UTF-8 in the name of a file cannot be
+                value = read_epoch_value(path, self.path)
+            except FileNotFoundError:
+                raise
+            except (OSError, UnicodeError) as error:
+                raise DirectoryError.unreadable(path, error) from error
+            yield (split, metric), value
 
 
 def open_run(path: Path) -> RunOnDisk:
@@ -165,14 +148,3 @@ def _declared(path: Path) -> Mapping[str, Any]:
         if not isinstance(entries, list) or not all(isinstance(each, dict) and needed in each for each in entries):
             raise DirectoryError(f"{path} must list {key!r}, each with a {needed!r}.", received=repr(entries)[:80])
     return declared
-
-
-def _read(split: Split, path: Path, root: Path) -> tuple[tuple[Split, str], Measured | None]:
-    try:
-        name = metric_name(path.stem)
-        name.encode()  # as what is not UTF-8 in the name of a file cannot be
-        return (split, name), read_epoch_value(path, root)
-    except FileNotFoundError:
-        raise
-    except (OSError, UnicodeError) as error:
-        raise DirectoryError.unreadable(path, error) from error

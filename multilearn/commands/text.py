@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from multilearn.printable import aligned, printable
@@ -41,6 +42,8 @@ def _strict(content: Any) -> Any:
         return {str(key): _strict(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
         return [_strict(value) for value in content]
+    if isinstance(content, Path):
+        return str(content)
     if isinstance(content, float) and not math.isfinite(content):
         return "NaN" if math.isnan(content) else str(content)
     return content

@@ -87,7 +87,7 @@ class Identical:
         found = sorted(path for path in folder.iterdir() if RunDirectory(path).experiment.exists())
         if len(found) < 2:
             self._alone("run", folder)
-        result = comparison.compare(found, tolerance)
+        result = comparison.compare_runs(comparison.opened(found, tolerance), tolerance)
         if not result.same:
             raise AssertionError(_as_text(result))
 
@@ -140,7 +140,8 @@ class Identical:
             moved = replace(whole, directory=str(folder / f"from-{name}-to-{following}"))
             self._halved(moved, asked, name)
             self._trained(replace(moved, resumes=True), following)
-            result = comparison.compare([Path(whole.directory), Path(moved.directory)], tolerance)
+            runs = comparison.opened([Path(whole.directory), Path(moved.directory)], tolerance)
+            result = comparison.compare_runs(runs, tolerance)
             if not result.same:
                 raise AssertionError(_as_text(result))
 

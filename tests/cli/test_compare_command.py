@@ -205,18 +205,17 @@ def test_a_metric_that_only_one_run_has_is_said_aloud(multilearn: Command, write
     assert done.returncode == 1
 
 
-def test_declared_differences_are_noted_above_the_verdict(
+def test_declared_differences_are_named_among_the_preconditions(
     multilearn: Command, write_run: Write, session: Callable[..., dict[str, Any]]
 ) -> None:
     write_run("a", TORCH)
     older = session("jax", versions={"keras": "3.14.0"})
     write_run("b", TORCH, seed=7, weights_sha256="cd" * 32, sessions=[session("torch"), older])
     done = multilearn("compare", "a", "b")
-    assert done.stdout.splitlines()[-4:-1] == [
-        "note: the seeds differ: 42, 7",
-        "note: the initial weights differ: abababababab, cdcdcdcdcdcd",
-        "note: the Keras versions differ: 3.15.1, 3.14.0",
-    ]
+    lines = done.stdout.splitlines()
+    assert "differs: seed (42 / 7)" in lines
+    assert "differs: weights at start (abababababab / cdcdcdcdcdcd)" in lines
+    assert "differs: versions (keras 3.15.1 / keras 3.15.1, then 3.14.0)" in lines
     assert "b (torch+jax)" in done.stdout and done.returncode == 0
 
 

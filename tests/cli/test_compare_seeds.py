@@ -93,7 +93,7 @@ def test_the_interval_is_the_mean_with_t_standard_errors_to_each_side() -> None:
 
 def test_seeds_are_compared_one_by_one_and_the_finals_over_all(seeds: Seeds) -> None:
     found = study([*seeds("torch", TORCH), *seeds("jax", JAX)])
-    assert [(group.seed, group.names) for group in found.groups] == [(n, ("torch", "jax")) for n in (1, 2, 3)]
+    assert [(group.seed, group.backends) for group in found.seeds] == [(n, ("torch", "jax")) for n in (1, 2, 3)]
     (final,) = found.finals
     torch, jax = final.spreads["torch"], final.spreads["jax"]
     assert (torch.mean, torch.deviation, torch.count) == (pytest.approx(0.6), pytest.approx(0.1), 3)
@@ -189,7 +189,7 @@ def test_seeds_on_one_backend_are_summed_up_without_a_verdict(seeds: Seeds) -> N
     ]
     all_with_each_other = compare_grouped(directories, ungrouped=True)
     assert isinstance(all_with_each_other, Comparison)
-    assert "the seeds differ: 1, 2, 3" in all_with_each_other.notes
+    assert all_with_each_other.preconditions[0].values == ("1", "2", "3")
 
 
 def test_what_is_no_finite_number_is_in_no_mean_and_is_said(seeds: Seeds, write_run: Write) -> None:
@@ -245,7 +245,7 @@ def test_runs_of_two_experiments_are_told_apart_by_the_directory_of_their_builde
         for seed in (1, 2):
             declared = {"builder": {"directory": f"runs/{name}-{{seed}}"}, "seed": seed}
             directories.append(write_run(f"{name}-{seed}", {"train/1/Loss": [f"{value},final"]}, **declared))
-    assert study(directories).names == ("torch runs/wide-{seed}", "torch runs/deep-{seed}")
+    assert study(directories).backends == ("torch runs/wide-{seed}", "torch runs/deep-{seed}")
     for path in directories:
         path.joinpath("experiment.json").write_text(
             path.joinpath("experiment.json").read_text().replace("{seed}", path.name)
@@ -361,16 +361,15 @@ def test_preconditions_are_stated_and_the_first_difference_only_of_different_run
     items=st.none() | st.integers(1, 100),
 )
 def test_the_pairs_agree_with_the_whole(values: list[tuple[float, ...]], tolerance: float, items: int | None) -> None:
-    from multilearn.commands.compare.values import ComparedRun, judged
+    from multilearn.commands.compare.values import ComparedRun
     from multilearn.events import Split
 
     rows = tuple(
-        judged(Row(Split.TRAIN, "Loss", "", epoch, each, 0.0, 0.0, items, True), each, tolerance)
-        for epoch, each in enumerate(values, start=1)
+        Row.of((Split.TRAIN, "Loss"), "", epoch, each, items, tolerance) for epoch, each in enumerate(values, start=1)
     )
     column = ComparedRun("x", "x", (), None, ())
     pairs = Comparison((column,) * 3, rows, tolerance, (), ()).pairs()
-    assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
+    assert [pair.runs for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
     for at, row in enumerate(rows):
         of_pairs = [pair.epochs[at] for pair in pairs]
         assert row.within == all(each.within for each in of_pairs)

@@ -100,9 +100,9 @@ def test_a_run_without_checkpoints_is_intact(multilearn: Command, write_run: Wri
     done = multilearn("inspect", "plain")
     assert done.returncode == 0
     assert done.stdout.splitlines()[5:] == [
-        *("sessions", "  none", ""),
-        *("preconditions", f"  weights at start  {'ab' * 6}", ""),
-        *("checkpoints", "  none", "", "intact"),
+        *("sessions", "none", ""),
+        *("preconditions", f"weights at start  {'ab' * 6}", ""),
+        *("checkpoints", "none", "", "intact"),
     ]
 
 

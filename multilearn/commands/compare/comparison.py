@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from multilearn.arguments import number
 from multilearn.commands.compare.preconditions import first_difference, preconditions
-from multilearn.commands.compare.values import ComparedRun, Comparison, Key, Row, judged
-from multilearn.commands.runs import Measured, RunOnDisk, open_run
+from multilearn.commands.compare.values import ComparedRun, Comparison, Key, Row
+from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
+from multilearn.loggers.metric_file import EpochValue
 
-__all__ = ["compare", "compare_runs", "opened", "shortened", "spelled"]
+__all__ = ["compare_runs", "opened", "shortened", "spelled"]
 
 
-def compare(directories: Sequence[Path], tolerance: float = 1e-4, prefix: bool = False) -> Comparison:
+def opened(directories: Sequence[Path], tolerance: float) -> tuple[RunOnDisk, ...]:
+    """The runs of a comparison. Raises `ConfigurationError` (`DirectoryError`) for what cannot be compared."""
+    number("The tolerance", tolerance, lambda n: n >= 0, "0 or more", "Leave it out for 1e-4.")
+    runs = tuple(open_run(path) for path in directories)
+    if len(directories) < 2:
+        raise ConfigurationError("A comparison needs two directories or more.", received=len(directories))
+    places = [os.path.realpath(path) for path in directories]
+    if twice := [str(path) for path, place in zip(directories, places, strict=True) if places.count(place) > 1]:
+        raise ConfigurationError("A run is not compared with itself.", received=", ".join(twice))
+    return runs
+
+
+def compare_runs(runs: Sequence[RunOnDisk], tolerance: float, prefix: bool = False) -> Comparison:
     """Compare two or more runs over the epochs that all of them have finished.
 
     Metrics of the machine, such as its speed, are left out, for equal runs do not agree about them.
     `tolerance` is relative; a share may differ by one item instead. Different epochs are an obstacle unless `prefix`.
-    Raises `ConfigurationError` (`DirectoryError`) for what cannot be compared.
+    Raises `DirectoryError` for runs that have nothing in common.
     """
-    return compare_runs(opened(directories, tolerance), tolerance, prefix)
-
-
-def opened(directories: Sequence[Path], tolerance: float) -> tuple[RunOnDisk, ...]:
-    """The runs of a comparison. Raises as `compare` does."""
-    number("The tolerance", tolerance, lambda n: n >= 0, "0 or more", "Leave it out for 1e-4.")
-    runs = tuple(open_run(path) for path in directories)
-    _check(directories)
-    return runs
-
-
-def compare_runs(runs: Sequence[RunOnDisk], tolerance: float, prefix: bool) -> Comparison:
-    """The same for runs that are open."""
     epochs = sorted(set.intersection(*(set(run.epochs) for run in runs)))
     if not epochs:
         epochs_of_runs = "; ".join(f"{run.path}: {spelled(tuple(run.epochs))}" for run in runs)
@@ -46,24 +46,16 @@ def compare_runs(runs: Sequence[RunOnDisk], tolerance: float, prefix: bool) -> C
         raise DirectoryError("The runs have no metric in common.", received="; ".join(missing))
     uneven = _uneven(runs, epochs)
     comparison = Comparison(
-        columns=_columns(runs),
-        rows=rows,
+        runs=_columns(runs),
+        values=rows,
         tolerance=tolerance,
-        notes=tuple(_differences(runs) + (uneven if prefix else [])),
+        notes=tuple(_not_compared(runs) + (uneven if prefix else [])),
         obstacles=tuple(missing + ([] if prefix else uneven)),
         preconditions=preconditions(runs),
     )
     if comparison.same:
         return comparison
     return replace(comparison, first_difference=first_difference(runs, tolerance) or _first_value_past(comparison))
-
-
-def _check(directories: Sequence[Path]) -> None:
-    if len(directories) < 2:
-        raise ConfigurationError("A comparison needs two directories or more.", received=len(directories))
-    places = [os.path.realpath(path) for path in directories]
-    if twice := [str(path) for path, place in zip(directories, places, strict=True) if places.count(place) > 1]:
-        raise ConfigurationError("A run is not compared with itself.", received=", ".join(twice))
 
 
 def _rows(runs: Sequence[RunOnDisk], epochs: Sequence[int], tolerance: float) -> tuple[tuple[Row, ...], list[str]]:
@@ -85,11 +77,11 @@ def _rows(runs: Sequence[RunOnDisk], epochs: Sequence[int], tolerance: float) ->
     return tuple(rows), missing
 
 
-def _row(key: Key, unit: str, epoch: int, measured: Sequence[Measured], tolerance: float) -> Row:
+def _row(key: Key, unit: str, epoch: int, measured: Sequence[EpochValue], tolerance: float) -> Row:
     values = tuple(each.value for each in measured)
     counts = [each.items for each in measured if each.items]
     items = max(counts) if unit == "share" and len(counts) == len(measured) else None
-    return judged(Row(*key, unit, epoch, values, 0.0, 0.0, items, True), values, tolerance)
+    return Row.of(key, unit, epoch, values, items, tolerance)
 
 
 def _first_value_past(comparison: Comparison) -> str | None:
@@ -107,21 +99,9 @@ def _uneven(runs: Sequence[RunOnDisk], common: Sequence[int]) -> list[str]:
     return [f"different numbers of finished epochs ({counts}): compared in {spelled(tuple(common))} only"]
 
 
-def _differences(runs: Sequence[RunOnDisk]) -> list[str]:
-    """What explains differences: declared otherwise, though not compared."""
-    notes = []
-    if unlike := _of_the_machine(runs):
-        notes.append(f"not compared, since they tell of the machine: {', '.join(sorted(unlike))}")
-    sought: Sequence[tuple[str, Callable[[RunOnDisk], Hashable]]] = (
-        ("the seeds differ", lambda run: run.seed),
-        ("the initial weights differ", lambda run: run.weights and run.weights[:12]),
-        ("the Keras versions differ", lambda run: run.sessions[-1].versions.get("keras") if run.sessions else None),
-    )
-    for what, of in sought:
-        found = [of(run) for run in runs]
-        if len({each for each in found if each is not None}) > 1:
-            notes.append(f"{what}: {', '.join(str(each) for each in found)}")
-    return notes
+def _not_compared(runs: Sequence[RunOnDisk]) -> list[str]:
+    unlike = _of_the_machine(runs)
+    return [f"not compared, since they tell of the machine: {', '.join(sorted(unlike))}"] if unlike else []
 
 
 def _of_the_machine(runs: Sequence[RunOnDisk]) -> set[str]:
@@ -130,11 +110,10 @@ def _of_the_machine(runs: Sequence[RunOnDisk]) -> set[str]:
 
 def _columns(runs: Sequence[RunOnDisk]) -> tuple[ComparedRun, ...]:
     heads = shortened([Path(os.path.abspath(run.path)) for run in runs])
-    columns = []
-    for head, run in zip(heads, runs, strict=True):
-        trained_on = "+".join(run.backends) or "unknown"
-        columns.append(ComparedRun(f"{head} ({trained_on})", str(run.path), run.backends, run.seed, tuple(run.epochs)))
-    return tuple(columns)
+    return tuple(
+        ComparedRun(f"{head} ({run.trained_on})", str(run.path), run.backends, run.seed, tuple(run.epochs))
+        for head, run in zip(heads, runs, strict=True)
+    )
 
 
 def shortened(paths: Sequence[Path]) -> list[str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from typing import Any
 
 from multilearn.commands.runs import RunOnDisk
@@ -21,20 +21,15 @@ from multilearn.run.environment import Weights
 __all__ = [
     "UNKNOWN",
     "Facts",
-    "apart",
     "configuration",
     "data",
-    "determinism",
-    "hashed",
     "last",
     "listed",
     "machine",
-    "onednn",
-    "seed",
+    "numerics",
+    "over_sessions",
     "settled",
-    "tf32",
-    "threads",
-    "versions",
+    "short_hash",
     "weights",
 ]
 
@@ -47,7 +42,6 @@ _HASH = re.compile("[0-9a-f]{64}")
 _ROUNDED = re.compile(r"~\[([^]]*)\]")
 """What `settled` knows to be floats that roundings may change."""
 _ROUNDING = 1e-5
-_CALL = re.compile(r"(\w+)\((.*)\)")
 _FEW = 20
 _SHOWN = 12
 """How many digits of a hash are shown."""
@@ -55,11 +49,6 @@ _OF_NO_EFFECT = frozenset({"name", "learning_rate"})
 """Of an optimizer: the scheduler says its learning rate."""
 _SETTINGS = ("grads_accumulation", "nan_policy", "engine", "early_stopping")
 """Of a builder. Others change where and how long a run goes on, and not what a batch of it does."""
-
-
-def seed(run: RunOnDisk) -> Facts:
-    """What everything random is a function of."""
-    return {} if run.seed is None else {"": str(run.seed)}
 
 
 def configuration(run: RunOnDisk) -> Facts:
@@ -75,13 +64,13 @@ def configuration(run: RunOnDisk) -> Facts:
     builder = _table(declared.get("builder"))
     asked = {key: _word(builder.get(key)) for key in _SETTINGS if builder}
     # how many batches there are follows from these and the data
-    divided = {key: value for key, value in _over_sessions(run, "loaders").items() if not key.endswith(".batches")}
+    divided = {key: value for key, value in over_sessions(run, "loaders").items() if not key.endswith(".batches")}
     return {**subject, **kinds, **layers, **settings, **asked, **divided}
 
 
 def data(run: RunOnDisk) -> Facts:
     """Of each split and array, what is said of which items; where runs know other items, these are not compared."""
-    recorded = [table for session in run.sessions if (table := _table(session.declared.get("data")))]
+    recorded = [session.data for session in run.sessions if session.data]
     return _joined([dict(chain.from_iterable(_of_split(table, split) for split in _SPLITS)) for table in recorded])
 
 
@@ -91,35 +80,10 @@ def weights(run: RunOnDisk) -> Facts:
     return {**dict(_flat(found.crc32)), **({} if found.sha256 is None else {"": _word(found.sha256)})}
 
 
-def versions(run: RunOnDisk) -> Facts:
-    """Of Python, Keras, and what else both runs stand on."""
-    return _over_sessions(run, "versions")
-
-
-def threads(run: RunOnDisk) -> Facts:
-    """What the environment says of them, and what each framework does."""
-    return {**_over_sessions(run, "threads"), **_numerics(run, "thread", of_framework=True)}
-
-
-def tf32(run: RunOnDisk) -> Facts:
-    """Whether products of matrices may be rounded to it."""
-    return {key.removeprefix("tf32"): value for key, value in _numerics(run, "tf32").items()}
-
-
-def onednn(run: RunOnDisk) -> Facts:
-    """Whether its kernels are used on the CPU."""
-    return _numerics(run, "onednn", of_framework=True)
-
-
-def determinism(run: RunOnDisk) -> Facts:
-    """Whether the framework was asked to repeat itself bit for bit."""
-    return _numerics(run, "determin", of_framework=True)
-
-
 def machine(run: RunOnDisk) -> Facts:
     """The system, the processor, and the device that was trained on."""
-    devices = [{"device": str(each.declared["device"])} for each in run.sessions if each.declared.get("device")]
-    return {**_over_sessions(run, "machine"), **_joined(devices)}
+    devices = [{"device": each.device} for each in run.sessions if each.device]
+    return {**over_sessions(run, "machine"), **_joined(devices)}
 
 
 def listed(facts: Facts) -> str:
@@ -127,7 +91,7 @@ def listed(facts: Facts) -> str:
     return ", ".join(f"{key} {value}".strip() for key, value in facts.items() if value != _NONE) or _NONE
 
 
-def hashed(facts: Facts) -> str:
+def short_hash(facts: Facts) -> str:
     """One hash of it, for what is too long to be shown."""
     return hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()[:_SHOWN]
 
@@ -168,21 +132,6 @@ def _close(one: Sequence[float], other: Sequence[float]) -> bool:
     )
 
 
-def apart(values: Sequence[str]) -> list[str]:
-    """What differs in values such as `Dropout(rate=0.5, seed=1)`; the values as they are where they are unlike.
-
-    >>> apart(["Dropout(rate=0.5, seed=1)", "Dropout(rate=0.4, seed=1)"])
-    ['Dropout(rate=0.5)', 'Dropout(rate=0.4)']
-    """
-    calls = [_CALL.fullmatch(value) for value in values]
-    arguments = [call[2].split(", ") for call in calls if call is not None]
-    names = {call[1] for call in calls if call is not None}
-    if len(arguments) < len(values) or len({len(each) for each in arguments}) > 1 or len(names) > 1:
-        return list(values)
-    differing = [place for place, parts in enumerate(zip(*arguments, strict=True)) if len(set(parts)) > 1]
-    return [f"{name}({', '.join(each[place] for place in differing)})" for name in names for each in arguments]
-
-
 def _of_split(table: Mapping[str, Any], split: str) -> Iterator[tuple[str, str]]:
     yield split, "given" if split in table else _NONE
     for of, arrays in _table(table.get(split)).items():
@@ -193,30 +142,26 @@ def _of_split(table: Mapping[str, Any], split: str) -> Iterator[tuple[str, str]]
                 yield f"{split} {array} ({of}), {name}", _word(value)
 
 
-def _over_sessions(run: RunOnDisk, part: str) -> Facts:
-    return _joined([dict(_flat(_table(session.declared.get(part)))) for session in run.sessions])
+def over_sessions(run: RunOnDisk, part: str) -> Facts:
+    """A table that each session has, such as `"versions"`."""
+    return _joined([dict(_flat(getattr(session, part))) for session in run.sessions])
 
 
-def _numerics(run: RunOnDisk, word: str, *, of_framework: bool = False) -> Facts:
+def numerics(run: RunOnDisk, word: str) -> Facts:
+    """The numerical settings with this word in their name. All but TF32 are each framework's own."""
     tables = []
     for session in run.sessions:
-        found = dict(_flat(_table(session.declared.get("numerics"))))
-        prefix = f"{session.backend} " if of_framework else ""
-        tables.append({f"{prefix}{key}": value for key, value in found.items() if word in key.lower()})
+        found = _flat(session.numerics)
+        of_framework = {
+            "" if key == "tf32" else f"{session.backend} {key}": value for key, value in found if word in key
+        }
+        tables.append(of_framework)
     return _joined(tables)
 
 
 def _joined(tables: Sequence[Facts]) -> Facts:
     keys = dict.fromkeys(key for table in tables for key in table)
-    return {key: ", then ".join(_changes(table[key] for table in tables if key in table)) for key in keys}
-
-
-def _changes(values: Iterable[str]) -> Iterator[str]:
-    before = None
-    for value in values:
-        if value != before:
-            yield value
-        before = value
+    return {key: ", then ".join(value for value, _ in groupby(t[key] for t in tables if key in t)) for key in keys}
 
 
 def _table(value: Any) -> Mapping[str, Any]:

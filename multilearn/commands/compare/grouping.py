@@ -46,11 +46,6 @@ def grouped(runs: Sequence[RunOnDisk]) -> Grouping | None:
     return Grouping(tuple(seeds), tuple(dict.fromkeys(names)), cells)
 
 
-def trained_on(run: RunOnDisk) -> str:
-    """The backends of a run, as they are shown."""
-    return "+".join(run.backends) or "unknown"
-
-
 def _repeated(runs: Sequence[RunOnDisk], names: Sequence[str]) -> bool:
     """Whether one of the names has several seeds."""
     return len({(run.seed, name) for run, name in zip(runs, names, strict=True)}) > len(set(names))
@@ -58,7 +53,7 @@ def _repeated(runs: Sequence[RunOnDisk], names: Sequence[str]) -> bool:
 
 def _names(runs: Sequence[RunOnDisk]) -> list[str]:
     """What each was trained on, and its experiment where several of a seed were trained on the same."""
-    backends = [trained_on(run) for run in runs]
+    backends = [run.trained_on for run in runs]
     cells = {(run.seed, name) for run, name in zip(runs, backends, strict=True)}
     declared = [_declared_directory(run) for run in runs]
     with_directory = [f"{name} {template}" for name, template in zip(backends, declared, strict=True)]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, combinations
 
 from multilearn.commands.compare import facts
 from multilearn.commands.compare.facts import Facts
-from multilearn.commands.compare.first_batch import first_batch_apart
+from multilearn.commands.compare.statistics import relative
 from multilearn.commands.runs import RunOnDisk
+from multilearn.errors import DirectoryError
+from multilearn.events import Split
+from multilearn.loggers.metric_file import MetricFile, read_metric_file
 
 __all__ = ["Precondition", "first_difference", "preconditions"]
+
+_KINDS = {Split.TRAIN: "training", Split.VALID: "validation"}
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,17 @@ class _Sought:
 
 
 _SOUGHT = (
-    _Sought("seed", facts.seed, facts.listed, cause=True),
-    _Sought("configuration", facts.configuration, facts.hashed, cause=True),
-    _Sought("data", facts.data, facts.hashed, cause=True),
+    _Sought("seed", lambda run: {} if run.seed is None else {"": str(run.seed)}, facts.listed, cause=True),
+    _Sought("configuration", facts.configuration, facts.short_hash, cause=True),
+    _Sought("data", facts.data, facts.short_hash, cause=True),
     _Sought("weights at start", facts.weights, facts.last, cause=True),
-    _Sought("versions", facts.versions, facts.listed),
-    _Sought("threads", facts.threads, facts.listed),
-    _Sought("TF32", facts.tf32, facts.listed),
-    _Sought("oneDNN", facts.onednn, facts.listed),
-    _Sought("determinism", facts.determinism, facts.listed),
+    _Sought("versions", lambda run: facts.over_sessions(run, "versions"), facts.listed),
+    _Sought(
+        "threads", lambda run: {**facts.over_sessions(run, "threads"), **facts.numerics(run, "thread")}, facts.listed
+    ),
+    _Sought("TF32", lambda run: facts.numerics(run, "tf32"), facts.listed),
+    _Sought("oneDNN", lambda run: facts.numerics(run, "onednn"), facts.listed),
+    _Sought("determinism", lambda run: facts.numerics(run, "determin"), facts.listed),
     _Sought("machine", facts.machine, facts.listed),
 )
 
@@ -66,12 +73,9 @@ def first_difference(runs: Sequence[RunOnDisk], tolerance: float) -> str | None:
     then the first batch whose loss is further apart than `tolerance` (relative), which is said besides a circumstance.
     Raises `RecordError` for a metric file that is not of the format, `DirectoryError` for one that cannot be read.
     """
-    for sought in _SOUGHT:
-        if sought.cause and (found := _difference(sought, sought.found(runs))):
-            return f"{found}."
-    others = [_difference(sought, sought.found(runs)) for sought in _SOUGHT if not sought.cause]
-    circumstance = next(filter(None, others), None)
-    reasons = list(filter(None, [circumstance, first_batch_apart(runs, tolerance)]))
+    differing = ((sought.cause, said) for sought in _SOUGHT if (said := _difference(sought, sought.found(runs))))
+    cause, said = next(differing, (False, None))
+    reasons = list(filter(None, [said, None if cause else _first_batch_apart(runs, tolerance)]))
     return f"{'; '.join(reasons)}." if reasons else None
 
 
@@ -89,7 +93,7 @@ def _difference(sought: _Sought, found: Sequence[Facts]) -> str | None:
     if key is None:
         return None
     verb = "differ" if sought.name.endswith(("s", "s at start")) else "differs"
-    values = " / ".join(facts.apart([each.get(key, facts.UNKNOWN) for each in found]))
+    values = " / ".join(each.get(key, facts.UNKNOWN) for each in found)
     subject = sought.name if sought.name in ("TF32", "oneDNN") else f"The {sought.name}"
     return f"{subject} {verb}" + (f" in {key}: {values}" if key else f": {values}")
 
@@ -100,3 +104,44 @@ def _first_key(found: Sequence[Mapping[str, str]]) -> str | None:
         if len({each[key] for each in found if key in each}) > 1:
             return key
     return None
+
+
+def _first_batch_apart(runs: Sequence[RunOnDisk], tolerance: float) -> str | None:
+    """The first batch whose loss is further apart than `tolerance` (relative), in words without a full stop.
+
+    Epoch by epoch, of each the training batches before those of validation; None where no batch is, as far as all runs
+    have come and have logged the loss.
+    """
+    for split, epoch in _logged_by_all(runs):
+        files = [_losses(run, split, epoch) for run in runs]
+        for number, values in enumerate(zip(*(file.values for file in files), strict=False), start=1):
+            if any(relative(a, b) > tolerance for a, b in combinations(values, 2)):
+                losses = " / ".join(str(value) for value in values)
+                return f"The {_KINDS[split]} loss first differs in batch {number} of epoch {epoch}: {losses}"
+        counts = [len(file.values) for file in files]
+        if len(set(counts)) > 1 and all(file.final is not None for file in files):
+            return (
+                f"The number of {_KINDS[split]} batches first differs in epoch {epoch}: {' / '.join(map(str, counts))}"
+            )
+    return None
+
+
+def _logged_by_all(runs: Sequence[RunOnDisk]) -> list[tuple[Split, int]]:
+    found = [
+        {
+            (epoch, split is Split.VALID, split)
+            for split in _KINDS
+            for epoch in run.directory.epochs(split)
+            if run.directory.metric(split, epoch, "Loss").is_file()
+        }
+        for run in runs
+    ]
+    return [(split, epoch) for epoch, _, split in sorted(set.intersection(*found))]
+
+
+def _losses(run: RunOnDisk, split: Split, epoch: int) -> MetricFile:
+    path = run.directory.metric(split, epoch, "Loss")
+    try:
+        return read_metric_file(path, run.path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DirectoryError.unreadable(path, error) from error

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from multilearn.commands.compare.preconditions import Precondition
-from multilearn.commands.compare.values import Comparison, Pair, Row
+from multilearn.commands.compare.values import Comparison, Row
 from multilearn.commands.text import Block, Sentences, TextTable, plural
 
-__all__ = ["blocks", "distance", "judgement", "plain", "states", "verdict"]
+__all__ = ["blocks", "conclusions", "distance", "judgement", "plain", "states", "verdict"]
 
 _SHOWN = 60  # characters of what runs have in common; all of it is in the JSON
 
@@ -31,42 +31,38 @@ def plain(comparison: Comparison) -> dict[str, Any]:
     return {
         "same": comparison.same,
         "verdict": verdict(comparison),
-        "tolerance": comparison.tolerance,
-        "runs": [asdict(column) for column in comparison.columns],
-        "values": [asdict(row) for row in comparison.rows],
+        **asdict(comparison),
         "largest": [asdict(row) for row in comparison.largest()],
-        "pairs": [_pair(pair) for pair in comparison.pairs()],
+        "pairs": [{"first_past": pair.first_past, **asdict(pair)} for pair in comparison.pairs()],
         "first_past": None if first_past is None else asdict(first_past),
-        "preconditions": [asdict(each) for each in comparison.preconditions],
-        "first_difference": comparison.first_difference,
-        "notes": comparison.notes,
-        "obstacles": comparison.obstacles,
     }
 
 
 def blocks(comparison: Comparison) -> list[Block]:
     """The tables, what was held in common, what else is to be said, and last the verdict; shares in per cent."""
-    between = [_pairs(comparison)] if len(comparison.columns) > 2 else []
-    explained = comparison.first_difference
+    between = [_pairs(comparison)] if len(comparison.runs) > 2 else []
     return [
         _values(comparison),
         _largest(comparison),
         *between,
         Sentences(states(comparison.preconditions), "preconditions"),
-        Sentences(
-            [
-                *(f"note: {note}" for note in comparison.notes),
-                *(f"but: {obstacle}" for obstacle in comparison.obstacles),
-                *([] if explained is None else [f"first difference: {explained}"]),
-                verdict(comparison),
-            ]
-        ),
+        conclusions(comparison.notes, comparison.obstacles, comparison.first_difference, verdict(comparison)),
     ]
+
+
+def conclusions(
+    notes: Sequence[str], obstacles: Sequence[str], first_difference: str | None, verdict: str
+) -> Sentences:
+    """What else is to be said, the verdict last."""
+    explained = [] if first_difference is None else [f"first difference: {first_difference}"]
+    return Sentences(
+        [*(f"note: {each}" for each in notes), *(f"but: {each}" for each in obstacles), *explained, verdict]
+    )
 
 
 def verdict(comparison: Comparison) -> str:
     """In one line."""
-    rows = comparison.rows
+    rows = comparison.values
     past = sum(not row.within for row in rows)
     if comparison.same:
         return f"same: {plural(len(rows), 'value')} within the tolerance ({judgement(comparison.tolerance)})"
@@ -107,20 +103,20 @@ def _common(precondition: Precondition) -> str:
 
 
 def _values(comparison: Comparison) -> TextTable:
-    heads = [column.head for column in comparison.columns]
+    heads = [column.head for column in comparison.runs]
     table = [["split", "metric", "epoch", *heads, "absolute", "relative", ""]]
-    for row in comparison.rows:
+    for row in comparison.values:
         values = [_value(value, row.unit) for value in row.values]
         table.append([row.split, row.metric, str(row.epoch), *values, *_distances(row), "" if row.within else "past"])
     return TextTable("", table, right=range(2, len(heads) + 5))
 
 
 def _largest(comparison: Comparison) -> TextTable:
-    first = {(row.split, row.metric): row.epoch for row in reversed(comparison.rows) if not row.within}
+    first = {row.key: row.epoch for row in reversed(comparison.values) if not row.within}
     table = [["split", "metric", "epoch", "absolute", "relative", "allowed", *(["first past"] if first else []), ""]]
     for row in comparison.largest():
         allowed = _relative(comparison.tolerance) if row.items is None else f"1 of {row.items:g}"
-        since = [str(first.get((row.split, row.metric), ""))] if first else []
+        since = [str(first.get(row.key, ""))] if first else []
         past = "" if row.within else "past"
         table.append([row.split, row.metric, str(row.epoch), *_distances(row), allowed, *since, past])
     return TextTable("largest differences", table, right=range(2, 7 if first else 6))
@@ -128,8 +124,8 @@ def _largest(comparison: Comparison) -> TextTable:
 
 def _pairs(comparison: Comparison) -> TextTable:
     pairs = comparison.pairs()
-    heads = [column.head for column in comparison.columns]
-    table = [["epoch", *(f"{heads[pair.first]} / {heads[pair.second]}" for pair in pairs)]]
+    heads = [column.head for column in comparison.runs]
+    table = [["epoch", *(f"{' / '.join(heads[at] for at in pair.runs)}" for pair in pairs)]]
     for at, row in enumerate(pairs[0].epochs):
         cells = [_furthest(pair.epochs[at]) for pair in pairs]
         table.append([str(row.epoch), *cells])
@@ -139,11 +135,6 @@ def _pairs(comparison: Comparison) -> TextTable:
 
 def _furthest(row: Row) -> str:
     return f"{distance(row)} {row.split} {row.metric}{'' if row.within else ', past'}"
-
-
-def _pair(pair: Pair) -> dict[str, Any]:
-    epochs = [asdict(row) for row in pair.epochs]
-    return {"runs": [pair.first, pair.second], "first_past": pair.first_past, "epochs": epochs}
 
 
 def _distances(row: Row) -> list[str]:

@@ -23,10 +23,10 @@ _LARGEST = 1e150  # whose square is still finite
 
 @dataclass(frozen=True)
 class OfSeed:
-    """The runs of one seed, by `names`; `comparison` is None where there is one run, or none that can be compared."""
+    """The runs of one seed. `comparison` is None where there is one run, or none that can be compared."""
 
     seed: int | None
-    names: tuple[str, ...]
+    backends: tuple[str, ...]
     directories: tuple[str, ...]
     comparison: Comparison | None
 
@@ -71,8 +71,8 @@ class PairedDifference:
 class Study:
     """What came out. `notes` are printed and change nothing, `obstacles` are why the runs are not the same."""
 
-    names: tuple[str, ...]
-    groups: tuple[OfSeed, ...]
+    backends: tuple[str, ...]
+    seeds: tuple[OfSeed, ...]
     finals: tuple[Final, ...]
     differences: tuple[PairedDifference, ...]
     tolerance: float
@@ -82,7 +82,7 @@ class Study:
     @property
     def compared(self) -> tuple[tuple[OfSeed, Comparison], ...]:
         """The seeds whose runs were compared."""
-        return tuple((group, group.comparison) for group in self.groups if group.comparison is not None)
+        return tuple((group, group.comparison) for group in self.seeds if group.comparison is not None)
 
     @property
     def same(self) -> bool:
@@ -95,20 +95,19 @@ class Study:
         found = [(group, row) for group, each in self.compared if (row := each.first_past()) is not None]
         return min(found, key=lambda pair: pair[1].epoch, default=None)
 
-    def first_difference(self) -> tuple[OfSeed, str] | None:
+    def first_difference(self) -> str | None:
         """The first thing that differs, for the first seed whose runs are not the same."""
-        for group, comparison in self.compared:
-            if comparison.first_difference is not None:
-                return group, comparison.first_difference
-        return None
+        found = ((group.seed, comparison.first_difference) for group, comparison in self.compared)
+        return next((f"seed {seed}: {said}" for seed, said in found if said is not None), None)
 
     def epochs(self) -> tuple[Epoch, ...]:
         """For every two names and every epoch, where they are furthest apart."""
         found: dict[tuple[str, str, int], list[tuple[OfSeed, Row]]] = {}
         for group, comparison in self.compared:
             for pair in comparison.pairs():
+                first, second = (group.backends[at] for at in pair.runs)
                 for row in pair.epochs:
-                    key = (group.names[pair.first], group.names[pair.second], row.epoch)
+                    key = first, second, row.epoch
                     found.setdefault(key, []).append((group, row))
         epochs = []
         for (first, second, _), rows in found.items():
@@ -200,7 +199,7 @@ def _finals(grouping: Grouping, groups: Sequence[OfSeed]) -> tuple[dict[Key, Val
 
 
 def _last(group: OfSeed, run: RunOnDisk) -> int:
-    return max(run.epochs if group.comparison is None else (row.epoch for row in group.comparison.rows))
+    return max(run.epochs if group.comparison is None else (row.epoch for row in group.comparison.values))
 
 
 def _final(grouping: Grouping, key: Key, values: Values) -> Final:

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from multilearn.commands.compare import report as comparison_report
-from multilearn.commands.compare.report import distance, judgement, states
+from multilearn.commands.compare.report import conclusions, distance, judgement, states
 from multilearn.commands.compare.statistics import Spread
 from multilearn.commands.compare.study import Study
 from multilearn.commands.text import Block, Sentences, TextTable, plural
@@ -26,27 +26,16 @@ def plain(study: Study) -> dict[str, Any]:
     its seeds, `mean`, sample standard `deviation`, and the 95 % interval of the mean from `low` to `high`;
     `differences`: the same of `second` minus `first`, paired by seed; `first_difference`, `notes` and `obstacles`.
     """
-    first = study.first_difference()
     return {
         "same": study.same,
         "verdict": verdict(study),
-        "tolerance": study.tolerance,
-        "backends": study.names,
+        **asdict(study),
         "seeds": [
-            {
-                "seed": group.seed,
-                "backends": group.names,
-                "directories": group.directories,
-                "comparison": None if group.comparison is None else comparison_report.plain(group.comparison),
-            }
-            for group in study.groups
+            {**asdict(each), "comparison": each.comparison and comparison_report.plain(each.comparison)}
+            for each in study.seeds
         ],
         "epochs": [asdict(each) for each in study.epochs()],
-        "finals": [asdict(each) for each in study.finals],
-        "differences": [asdict(each) for each in study.differences],
-        "first_difference": None if first is None else f"seed {first[0].seed}: {first[1]}",
-        "notes": study.notes,
-        "obstacles": study.obstacles,
+        "first_difference": study.first_difference(),
     }
 
 
@@ -54,24 +43,25 @@ def blocks(study: Study) -> list[Block]:
     """For each seed how its runs compare, the finals over the seeds, what else is to be said, and the verdict."""
     compared = [_seeds(study), _epochs(study)] if study.compared else []
     differences = [_differences(study)] if study.differences else []
-    return [*compared, _finals(study), *differences, _preconditions(study), Sentences(_conclusions(study))]
+    return [*compared, _finals(study), *differences, _preconditions(study), _conclusions(study)]
 
 
 def verdict(study: Study) -> str:
     """In one line."""
     seeds = plural(len(study.compared), "seed")
-    rows = [row for _, comparison in study.compared for row in comparison.rows]
+    rows = [row for _, comparison in study.compared for row in comparison.values]
     values = plural(len(rows), "value")
     if not study.compared:
-        return f"no verdict: none of the {plural(len(study.groups), 'seed')} has two runs that can be compared"
+        return f"no verdict: none of the {plural(len(study.seeds), 'seed')} has two runs that can be compared"
+    allowed = judgement(study.tolerance)
     if study.same:
-        return f"same: {values} of {seeds} on {', '.join(study.names)} within the tolerance ({_rule(study)})"
+        return f"same: {values} of {seeds} on {', '.join(study.backends)} within the tolerance ({allowed})"
     reasons = []
     if first := study.first_past():
         group, row = first
         past = sum(not row.within for row in rows)
         where = f"first in epoch {row.epoch} with seed {group.seed}: {row.split} {row.metric}"
-        reasons.append(f"{past} of {values} of {seeds} past the tolerance ({_rule(study)}), {where}")
+        reasons.append(f"{past} of {values} of {seeds} past the tolerance ({allowed}), {where}")
     if study.obstacles or any(comparison.obstacles for _, comparison in study.compared):
         reasons.append("not all of it could be compared")
     return f"different: {'; '.join([*reasons, *_significance(study)])}"
@@ -89,10 +79,6 @@ def _significance(study: Study) -> list[str]:
     return [f"over the seeds these differ in the end (95 %): {named}{more}"]
 
 
-def _rule(study: Study) -> str:
-    return judgement(study.tolerance)
-
-
 def _seeds(study: Study) -> TextTable:
     table = [["seed", "pair", "epochs", "largest difference", "first past"]]
     for group, comparison in study.compared:
@@ -100,14 +86,14 @@ def _seeds(study: Study) -> TextTable:
             worst = max(pair.epochs, key=lambda row: (not row.within, row.used(study.tolerance)))
             where = f"{distance(worst)} {worst.split} {worst.metric}, epoch {worst.epoch}"
             past = f"epoch {pair.first_past}" if pair.first_past else "-"
-            names = f"{group.names[pair.first]} / {group.names[pair.second]}"
+            names = " / ".join(group.backends[at] for at in pair.runs)
             table.append([str(group.seed), names, str(len(pair.epochs)), where, past])
     return TextTable("for each seed", table, right=(0, 2))
 
 
 def _epochs(study: Study) -> TextTable:
     found = {(each.first, each.second, each.row.epoch): each for each in study.epochs()}
-    pairs = [pair for pair in combinations(study.names, 2) if any(key[:2] == pair for key in found)]
+    pairs = [pair for pair in combinations(study.backends, 2) if any(key[:2] == pair for key in found)]
     table = [["epoch", *(" / ".join(pair) for pair in pairs)]]
     for epoch in sorted({epoch for _, _, epoch in found}):
         cells = []
@@ -122,10 +108,10 @@ def _epochs(study: Study) -> TextTable:
 
 def _finals(study: Study) -> TextTable:
     count = max((spread.count for final in study.finals for spread in final.spreads.values()), default=0)
-    table = [["split", "metric", *study.names]]
+    table = [["split", "metric", *study.backends]]
     for final in study.finals:
         cells = [
-            _mean(final.spreads[name], final.unit, count) if name in final.spreads else "-" for name in study.names
+            _mean(final.spreads[name], final.unit, count) if name in final.spreads else "-" for name in study.backends
         ]
         table.append([final.split, final.metric, *cells])
     return TextTable(f"in the end, mean ± standard deviation over {plural(count, 'seed')}", table)
@@ -158,17 +144,11 @@ def _preconditions(study: Study) -> Sentences:
     return Sentences(lines, "preconditions")
 
 
-def _conclusions(study: Study) -> list[str]:
+def _conclusions(study: Study) -> Sentences:
     by_seed = [(group.seed, comparison) for group, comparison in study.compared]
     notes = [*(f"seed {seed}: {note}" for seed, each in by_seed for note in each.notes), *study.notes]
     obstacles = [*(f"seed {seed}: {why}" for seed, each in by_seed for why in each.obstacles), *study.obstacles]
-    first = study.first_difference()
-    return [
-        *(f"note: {note}" for note in notes),
-        *(f"but: {obstacle}" for obstacle in obstacles),
-        *([] if first is None else [f"first difference: seed {first[0].seed}: {first[1]}"]),
-        verdict(study),
-    ]
+    return conclusions(notes, obstacles, study.first_difference(), verdict(study))
 
 
 def _mean(spread: Spread, unit: str, of: int) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 from multilearn.commands.compare.preconditions import Precondition
 from multilearn.commands.compare.statistics import absolute, relative
 from multilearn.events import Split
 
-__all__ = ["ComparedRun", "Comparison", "Key", "Pair", "Row", "furthest", "judged"]
+__all__ = ["ComparedRun", "Comparison", "Key", "Pair", "Row", "furthest"]
 
 Key = tuple[Split, str]
 
@@ -46,10 +46,26 @@ class Row:
     items: float | None
     within: bool
 
+    @classmethod
+    def of(
+        cls,
+        key: Key,
+        unit: str,
+        epoch: int,
+        values: tuple[float | str, ...],
+        items: float | None,
+        tolerance: float,
+    ) -> Row:
+        """The row of these values, judged: a share that has `items` by the number of them, all else by `tolerance`."""
+        furthest_apart = max(absolute(a, b) for a, b in combinations(values, 2))
+        largest = max(relative(a, b) for a, b in combinations(values, 2))
+        # the slack is for the rounding of the two quotients, far less than an item
+        within = largest <= tolerance if items is None else furthest_apart <= (1 + 1e-6) / items
+        return cls(*key, unit, epoch, values, furthest_apart, largest, items, within)
+
     @property
-    def excess(self) -> tuple[bool, float]:
-        """Orders rows by how bad they are: by what they are judged by."""
-        return not self.within, self.relative if self.items is None else self.absolute
+    def key(self) -> Key:
+        return self.split, self.metric
 
     def used(self, tolerance: float) -> float:
         """The difference in units of what is allowed: at most 1 within the tolerance. Comparable between metrics."""
@@ -59,15 +75,15 @@ class Row:
 
     def between(self, first: int, second: int, tolerance: float) -> Row:
         """The same of two of the runs, judged by what all of them are judged by."""
-        return judged(self, (self.values[first], self.values[second]), tolerance)
+        values = self.values[first], self.values[second]
+        return Row.of(self.key, self.unit, self.epoch, values, self.items, tolerance)
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two of the runs, by their columns: after each epoch the metric in which they are furthest apart."""
 
-    first: int
-    second: int
+    runs: tuple[int, int]
     epochs: tuple[Row, ...]
 
     @property
@@ -84,8 +100,8 @@ class Comparison:
     thing that differs, None where nothing does that was recorded.
     """
 
-    columns: tuple[ComparedRun, ...]
-    rows: tuple[Row, ...]
+    runs: tuple[ComparedRun, ...]
+    values: tuple[Row, ...]
     tolerance: float
     notes: tuple[str, ...]
     obstacles: tuple[str, ...]
@@ -95,44 +111,33 @@ class Comparison:
     @property
     def same(self) -> bool:
         """All differences are within the tolerance, and nothing is missing."""
-        return not self.obstacles and all(row.within for row in self.rows)
+        return not self.obstacles and all(row.within for row in self.values)
 
     def largest(self) -> tuple[Row, ...]:
         """Per split and metric the row with the largest difference, the earliest on ties."""
-        worst: dict[Key, Row] = {}
-        for row in self.rows:
-            so_far = worst.setdefault((row.split, row.metric), row)
-            if row.excess > so_far.excess:
-                worst[row.split, row.metric] = row
-        return tuple(worst.values())
+        by_metric: dict[Key, list[Row]] = {}
+        for row in self.values:
+            by_metric.setdefault(row.key, []).append(row)
+        return tuple(furthest(rows, self.tolerance) for rows in by_metric.values())
 
     def first_past(self) -> Row | None:
         """The value past the tolerance in the earliest epoch, of several there the worst."""
-        past = [row for row in self.rows if not row.within]
+        past = [row for row in self.values if not row.within]
         earliest = [row for row in past if row.epoch == min(each.epoch for each in past)]
         return furthest(earliest, self.tolerance) if earliest else None
 
     def pairs(self) -> tuple[Pair, ...]:
         """Every two of the runs."""
         found = []
-        for first, second in combinations(range(len(self.columns)), 2):
+        for runs in combinations(range(len(self.runs)), 2):
             by_epoch: dict[int, list[Row]] = {}
-            for row in self.rows:
-                by_epoch.setdefault(row.epoch, []).append(row.between(first, second, self.tolerance))
+            for row in self.values:
+                by_epoch.setdefault(row.epoch, []).append(row.between(*runs, self.tolerance))
             epochs = tuple(furthest(rows, self.tolerance) for _, rows in sorted(by_epoch.items()))
-            found.append(Pair(first, second, epochs))
+            found.append(Pair(runs, epochs))
         return tuple(found)
 
 
 def furthest(rows: Sequence[Row], tolerance: float) -> Row:
     """The row with the largest difference, of whatever metrics, the first on ties."""
-    return max(rows, key=lambda row: (not row.within, row.used(tolerance)))
-
-
-def judged(row: Row, values: tuple[float | str, ...], tolerance: float) -> Row:
-    """The row with other values."""
-    furthest_apart = max(absolute(a, b) for a, b in combinations(values, 2))
-    largest = max(relative(a, b) for a, b in combinations(values, 2))
-    # the slack is for the rounding of the two quotients, far less than an item
-    within = largest <= tolerance if row.items is None else furthest_apart <= (1 + 1e-6) / row.items
-    return replace(row, values=values, absolute=furthest_apart, relative=largest, within=within)
+    return max(rows, key=lambda row: (not row.within, row.used(tolerance), row.relative))

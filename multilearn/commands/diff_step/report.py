@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import asdict
 
+from multilearn.commands import text
 from multilearn.commands.diff_step.steps import Part, StepComparison, StepDifference
-from multilearn.commands.text import document
-from multilearn.printable import aligned, printable
 from multilearn.protocols import Phase
 
 __all__ = ["as_json", "as_text"]
@@ -17,35 +16,26 @@ _SHOWN = 5
 
 def as_text(comparisons: Sequence[StepComparison]) -> str:
     """For people."""
-    return "\n\n".join("\n".join(map(printable, _lines(comparison))) for comparison in comparisons)
+    return text.as_text([block for comparison in comparisons for block in _blocks(comparison)])
 
 
 def as_json(comparisons: Sequence[StepComparison]) -> str:
-    """For programs: every place that was compared."""
-    return document(
-        {"same": all(each.same for each in comparisons), "comparisons": [_plain(each) for each in comparisons]}
-    )
+    """For programs: every place that was compared, with the fields of `StepComparison`."""
+    plain = [{"same": each.same, "differs": list(sentences(each)), **asdict(each)} for each in comparisons]
+    return text.document({"same": all(each.same for each in comparisons), "comparisons": plain})
 
 
-def _lines(comparison: StepComparison) -> Iterator[str]:
+def _blocks(comparison: StepComparison) -> Iterator[text.Block]:
     one, other = comparison.backends
-    yield f"the first step on {one} and on {other}"
-    yield ""
+    yield text.Sentences([f"the first step on {one} and on {other}"])
     rows = [["part", "places", "largest difference", ""]]
     for part in comparison.parts:
-        rows.append(
-            [
-                part.phase,
-                str(len(part.differences)),
-                f"{part.largest:.2g}",
-                _judged(comparison, part),
-            ]
-        )
-    yield from aligned(rows, right=(1, 2))
+        rows.append([part.phase, str(len(part.differences)), f"{part.largest:.2g}", _judged(comparison, part)])
+    yield text.TextTable("", rows, right=(1, 2))
     if alone := comparison.part(Phase.FORWARD).alone:
-        yield f"seen on one of them only, as in loops that the other runs as one operation: {_listed(alone)}"
-    yield ""
-    yield from _verdict(comparison)
+        seen = f"seen on one of them only, as in loops that the other runs as one operation: {_listed(alone)}"
+        yield text.Sentences([seen])
+    yield text.Sentences(_verdict(comparison))
 
 
 def _judged(comparison: StepComparison, part: Part) -> str:
@@ -56,14 +46,11 @@ def _judged(comparison: StepComparison, part: Part) -> str:
     return where if felt else f"{where}, which no variable feels"
 
 
-def _verdict(comparison: StepComparison) -> Iterator[str]:
+def _verdict(comparison: StepComparison) -> list[str]:
     within = f"within {comparison.tolerance:.2g} of the largest value"
     if comparison.same:
-        yield f"same: every part of the step is {within}"
-        return
-    for sentence in sentences(comparison):
-        yield f"differs: {sentence}"
-    yield f"all before that is {within}"
+        return [f"same: every part of the step is {within}"]
+    return [*(f"differs: {sentence}" for sentence in sentences(comparison)), f"all before that is {within}"]
 
 
 def sentences(comparison: StepComparison) -> Iterator[str]:
@@ -113,30 +100,3 @@ def _named(difference: StepDifference) -> str:
         return difference.key
     call = f", call {difference.call + 1}" if difference.call else ""
     return f"{difference.key or 'the model'} ({difference.kind}{call})"
-
-
-def _plain(comparison: StepComparison) -> dict[str, Any]:
-    return {
-        "backends": comparison.backends,
-        "tolerance": comparison.tolerance,
-        "same": comparison.same,
-        "differs": list(sentences(comparison)),
-        "parts": [
-            {
-                "part": part.phase,
-                "first": None if part.first is None else part.first.key,
-                "alone": part.alone,
-                "places": [
-                    {
-                        "key": each.key,
-                        "kind": each.kind,
-                        "call": each.call,
-                        "relative": each.relative,
-                        "within": each.within,
-                    }
-                    for each in part.differences
-                ],
-            }
-            for part in comparison.parts
-        ],
-    }

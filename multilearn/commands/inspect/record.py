@@ -7,16 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multilearn.commands.text import document, plural, size
+from multilearn.commands.text import Sentences, TextTable, as_text, document, plural, size
 from multilearn.errors import DirectoryError, RecordError
-from multilearn.printable import aligned, printable
 from multilearn.records.formats import largest, recorder_of
 from multilearn.records.tensors import HostTensor
 from multilearn.storage.reading import opened
 
 __all__ = ["InspectedRecord", "RecordEntry", "inspect_record"]
-
-_LONGEST = 200  # characters of a key
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class RecordEntry:
 class InspectedRecord:
     """A record file of `size` bytes; `problem` says why it could not be read, None if it is intact."""
 
-    path: Path
+    file: Path
     size: int
     metadata: Mapping[str, Any]
     entries: tuple[RecordEntry, ...]
@@ -58,21 +55,13 @@ class InspectedRecord:
 
         An entry has its `key`, and `dtype`, `shape` and `bytes` (a tensor) or `value` (a text); the others are null.
         """
-        return document(
-            {
-                "file": str(self.path),
-                "size": self.size,
-                "intact": self.intact,
-                "problem": self.problem,
-                "metadata": {key: _plain(value) for key, value in self.metadata.items()},
-                "total": self.total,
-                "entries": [asdict(entry) for entry in self.entries],
-            }
-        )
+        metadata = {key: _plain(value) for key, value in self.metadata.items()}
+        return document({**asdict(self), "intact": self.intact, "total": self.total, "metadata": metadata})
 
     def as_text(self) -> str:
+        file = ["file", f"{self.file}  {size(self.size)}"]
         if self.problem:
-            return f"{printable(str(self.path))}  {size(self.size)}\n\nnot intact: {printable(self.problem)}"
+            return as_text([TextTable("", [file]), Sentences([f"not intact: {self.problem}"])])
         metadata = [[key, str(_plain(value))] for key, value in self.metadata.items()]
         entries = [
             [each.key, each.dtype or "", str(list(each.shape)), size(each.bytes or 0)]
@@ -80,13 +69,11 @@ class InspectedRecord:
             else [each.key, "", each.value or "", ""]
             for each in self.entries
         ]
-        return "\n".join(
+        return as_text(
             [
-                *aligned([["file", f"{self.path}  {size(self.size)}"], *metadata]),
-                "",
-                *aligned([["key", "dtype", "shape", "size"], *entries], right=(3,)),
-                "",
-                f"intact: {plural(len(self.tensors), 'tensor')} of {size(self.total)}",
+                TextTable("", [file, *metadata]),
+                TextTable("", [["key", "dtype", "shape", "size"], *entries], right=(3,)),
+                Sentences([f"intact: {plural(len(self.tensors), 'tensor')} of {size(self.total)}"]),
             ]
         )
 
@@ -112,17 +99,12 @@ def _entries(value: object, key: str) -> Iterator[RecordEntry]:
         yield RecordEntry(key, value.dtype, value.shape, value.nbytes)
     elif isinstance(value, Mapping) and value:
         for inner, each in value.items():
-            yield from _entries(each, _clipped(f"{key}/{inner}" if key else inner))
+            yield from _entries(each, f"{key}/{inner}" if key else inner)
     elif isinstance(value, list) and any(isinstance(each, (HostTensor, Mapping, list)) for each in value):
         for at, each in enumerate(value):
-            yield from _entries(each, _clipped(f"{key}/{at}"))
+            yield from _entries(each, f"{key}/{at}")
     else:
         yield RecordEntry(key, value=_shortened(value))
-
-
-def _clipped(key: str) -> str:
-    """A hostile file may have a key of megabytes above a million others."""
-    return key if len(key) <= _LONGEST else f"{key[:_LONGEST]}..."
 
 
 def _shortened(value: object) -> str:

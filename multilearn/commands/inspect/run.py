@@ -11,12 +11,12 @@ from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.manifest import Manifest, steadily
 from multilearn.commands.compare.preconditions import preconditions
 from multilearn.commands.inspect.record import InspectedRecord, inspect_record
-from multilearn.commands.runs import RunOnDisk, RunSession, open_run
-from multilearn.commands.text import document, plural, size
+from multilearn.commands.runs import RunOnDisk, open_run
+from multilearn.commands.text import Sentences, TextTable, as_text, document, plural, size
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.events import Position
-from multilearn.printable import aligned, printable
 from multilearn.records.formats import BUILT_IN
+from multilearn.run.experiment import Session
 from multilearn.run.recorded_history import history_problem
 from multilearn.storage.layout import RunDirectory
 
@@ -74,24 +74,18 @@ class InspectedRun:
         ]
         sessions = [[str(number), *_cells_of(session)] for number, session in enumerate(self.run.sessions, start=1)]
         _, *besides_seed = preconditions([self.run])
-        known = [[each.name, printable(each.values[0])] for each in besides_seed if each.held is not None]
+        known = [[each.name, each.values[0]] for each in besides_seed if each.held is not None]
         saved = [[each.position, size(each.size), each.problem or "intact"] for each in self.checkpoints]
         broken = [each for each in self.checkpoints if each.problem]
         wrong = [*self.problems, *([f"{plural(len(broken), 'checkpoint')} not intact"] if broken else [])]
-        return "\n".join(
+        none = [["none"]]
+        return as_text(
             [
-                *aligned(facts),
-                "",
-                "sessions",
-                *(aligned(sessions, indent="  ") if sessions else ["  none"]),
-                "",
-                "preconditions",
-                *(aligned(known, indent="  ") if known else ["  none"]),
-                "",
-                "checkpoints",
-                *(aligned(saved, right=(0, 1), indent="  ") if saved else ["  none"]),
-                "",
-                *(map(printable, wrong) if wrong else ["intact"]),
+                TextTable("", facts),
+                TextTable("sessions", sessions or none),
+                TextTable("preconditions", known or none),
+                TextTable("checkpoints", saved or none, right=(0, 1)),
+                Sentences(wrong or ["intact"]),
             ]
         )
 
@@ -151,15 +145,15 @@ def _splits(metric: object) -> str:
     return ", ".join(map(str, splits)) if isinstance(splits, list) else "splits unknown"
 
 
-def _cells_of(session: RunSession) -> list[str]:
-    origin = session.declared.get("resumed_from")
-    came = (
-        f"from {origin.get('position')} of {origin.get('directory')}" if isinstance(origin, dict) else "from the start"
-    )
-    return [
-        session.backend,
-        str(session.declared.get("device", "")),
-        str(session.declared.get("started", "")),
-        came,
-        session.ending,
-    ]
+def _cells_of(session: Session) -> list[str]:
+    origin = session.resumed_from
+    came = "from the start" if origin is None else f"from {origin['position']} of {origin['directory']}"
+    return [session.backend or "unknown", session.device, session.started, came, _ending(session)]
+
+
+def _ending(session: Session) -> str:
+    if session.ended is None or session.outcome is None:
+        return "did not end: killed, or still running"
+    place = f" at {session.position}" if session.position else ""
+    detail = session.error or session.reason
+    return f"{session.outcome}{place}" + (f": {detail}" if detail else "")

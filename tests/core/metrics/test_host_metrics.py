@@ -17,7 +17,7 @@ from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn import metrics as m
-from multilearn.commands.compare.comparison import compare
+from multilearn.commands.compare.study import compare_grouped as compare
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split, SplitEnded, Stepped
 from multilearn.loggers import read_metric_file

@@ -11,7 +11,7 @@ import pytest
 from support import toy_experiment as toy
 
 import multilearn as ml
-from multilearn.commands.compare.comparison import compare
+from multilearn.commands.compare.study import compare_grouped as compare
 from multilearn.commands.inspect.run import inspect
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded
@@ -185,8 +185,6 @@ def test_a_directory_whose_name_is_not_utf_8_is_like_any_other(here: Path, capsy
     with pytest.warns(UserWarning, match="renderer"):
         again = ml.LearnerBuilder.from_experiment(moved)
     assert toy.build(again.checkpoint("latest")).directory == here / moved
-    with pytest.raises(ConfigurationError, match=r"TOML is written in UTF-8.*\\udcfe"):
-        again.to_toml()
     assert "completed 1 epoch" in capsys.readouterr().out
 
 
