@@ -10,7 +10,6 @@ from pathlib import Path
 from multilearn.events import Position, Split
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import files_in, is_folder, open_own, remove_folder
-from multilearn.storage.reading import opened
 from multilearn.storage.refusals import storing
 
 __all__ = ["go_back", "lacking", "remove_metric_files"]
@@ -28,7 +27,8 @@ def go_back(directory: RunDirectory, position: Position) -> list[int]:
         for epoch, folder in directory.epochs(split).items():
             if epoch > position.epoch:
                 later.add(epoch)
-            if epoch > position.finished_epochs and not (split is Split.TRAIN and _is_inside(epoch, position)):
+            inside = split is Split.TRAIN and epoch == position.epoch and position.batch is not None
+            if epoch > position.finished_epochs and not inside:
                 remove_metric_files(folder, directory.path)
     if position.batch is not None:
         _cut(directory.epoch(Split.TRAIN, position.epoch), directory.path, position.batch)
@@ -38,22 +38,18 @@ def go_back(directory: RunDirectory, position: Position) -> list[int]:
 def lacking(directory: RunDirectory, position: Position, metrics: Iterable[str]) -> list[str]:
     """What is to be said of the files of the epoch that `position` is inside: which lack some of its batches.
 
-    `metrics`: those that must have had a line for each of them; and whatever has a file.
+    They end at `position` afterwards. `metrics`: those that must have a line for each batch; and whatever has a file.
     """
     if position.batch is None:
         return []
     epoch = position.epoch
     expected = {directory.metric(Split.TRAIN, epoch, name): 0 for name in metrics}
-    found = expected | _lengths(directory.epoch(Split.TRAIN, epoch), directory.path)
+    found = expected | _cut(directory.epoch(Split.TRAIN, epoch), directory.path, position.batch)
     return [
         f"{path} has only {kept} of the first {position.batch} batches of epoch {epoch}; the others stay lost."
         for path, kept in sorted(found.items())
         if kept < position.batch
     ]
-
-
-def _is_inside(epoch: int, position: Position) -> bool:
-    return epoch == position.epoch and position.batch is not None
 
 
 def remove_metric_files(folder: Path, root: Path) -> None:
@@ -68,10 +64,11 @@ def remove_metric_files(folder: Path, root: Path) -> None:
         remove_folder(folder)
 
 
-def _cut(folder: Path, root: Path, wanted: int) -> None:
-    """Cut the metric files after so many lines; what a kill tore, and the final line, go too."""
+def _cut(folder: Path, root: Path, wanted: int) -> dict[Path, int]:
+    """Cut the metric files after so many lines; what a kill tore, and the final line, go too. How many it has."""
     if not is_folder(folder):
-        return
+        return {}
+    lengths = {}
     with storing(folder):
         for name in files_in(folder, root, ".log"):
             with storing(folder / name), open(open_own(folder / name, root, os.O_RDWR), "r+b") as file:
@@ -81,16 +78,5 @@ def _cut(folder: Path, root: Path, wanted: int) -> None:
                         break
                     kept, size = kept + 1, size + len(line)
                 file.truncate(size)
-
-
-def _lengths(folder: Path, root: Path) -> dict[Path, int]:
-    """How many lines each metric file has."""
-    if not is_folder(folder):
-        return {}
-    with storing(folder):
-        return {folder / name: _length(folder / name, root) for name in files_in(folder, root, ".log")}
-
-
-def _length(path: Path, root: Path) -> int:
-    with opened(path, root) as file:
-        return sum(piece.count(b"\n") for piece in iter(partial(file.read, _LONGEST), b""))
+            lengths[folder / name] = kept
+    return lengths

@@ -19,7 +19,7 @@ from multilearn import backend
 from multilearn.checkpoint import AnyOf, KeepBest, KeepLast
 from multilearn.early_stopping import NoImprovement
 from multilearn.events import Event, Saved
-from multilearn.loggers import metric_writer as open_files
+from multilearn.loggers import files as open_files
 from support.wire import Fault, Wire, install
 
 EPOCHS, BATCHES, SEED = 4, 6, 11

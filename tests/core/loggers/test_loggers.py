@@ -14,7 +14,7 @@ import pytest
 from multilearn.errors import ConfigurationError, StorageError
 from multilearn.events import START, EpochEnded, MetricInfo, Position, Reading, Split, SplitEnded, Started, Stepped
 from multilearn.loggers import FileMetricLogger, MemoryMetricLogger, MetricLogger, read_metric_file
-from multilearn.loggers import metric_writer as files_module
+from multilearn.loggers import files as files_module
 
 INFOS = (MetricInfo("Loss"), MetricInfo("Top 5"))
 BATCHES = 4

@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_closed_is_named(tmp_path: Path, what: str, monkey
         return raw if buffering == 0 else io.BufferedReader(raw) if "r" in mode else io.BufferedWriter(raw)
 
     monkeypatch.setattr(os, "close", failing)
-    for module in ("run.log", "storage.atomic", "loggers.metric_writer"):
+    for module in ("run.log", "storage.atomic", "loggers.files"):
         monkeypatch.setattr(f"multilearn.{module}.open", opening, raising=False)
     with pytest.raises(StorageError, match=what.removesuffix(".tmp").replace(".", r"\.")):
         toy.fit(toy.builder(tmp_path / "run", 1))
