@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import total_ordering
 from pathlib import Path
+from typing import NamedTuple
 
 from multilearn.errors import ConfigurationError
 
@@ -53,8 +54,7 @@ class MetricInfo:
     plotted: bool = False
 
 
-@dataclass(frozen=True, slots=True, init=False)
-class Reading:
+class Reading(NamedTuple):
     """One metric at one moment.
 
     `value` is that of the batch (of the whole epoch, exactly, in `SplitEnded`), `count` what it is a mean over
@@ -63,17 +63,8 @@ class Reading:
     """
 
     value: float | str
-    count: int | float | None = None
+    count: int | float | None = None  # type: ignore[assignment]  # in place of the method of a tuple
     running: float | str = ""
-
-    def __init__(self, value: float | str, count: float | None = None, running: float | str = "") -> None:
-        # one for each metric in every batch: the slots themselves take half the time of `object.__setattr__`
-        _set_value(self, value)
-        _set_count(self, count)
-        _set_running(self, running)
-
-
-_set_value, _set_count, _set_running = (vars(Reading)[name].__set__ for name in Reading.__slots__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,13 +95,9 @@ class Monitor:
                 return best
             return sign * value, epoch
 
-        if among is None:
-            best = values.fold((Monitor, sign), better, None)
-        else:
-            best = None
-            for epoch in among:
-                if epoch in values:
-                    best = better(best, epoch, values[epoch])
+        if among is not None:
+            values = Series({epoch: values[epoch] for epoch in among if epoch in values})
+        best = values.fold((Monitor, sign), better, None)
         return None if best is None else best[1]
 
 
