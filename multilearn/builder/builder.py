@@ -9,8 +9,7 @@ from typing import Any
 
 from multilearn import backend as backends
 from multilearn.arguments import require, whole
-from multilearn.builder.as_data import AsData
-from multilearn.builder.to_toml import declared
+from multilearn.builder.as_data import AsData, declared
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.early_stopping import StoppingRule

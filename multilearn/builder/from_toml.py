@@ -27,8 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from multilearn.builder.tables import Role, refuse_unknown, thing_of
-from multilearn.builder.to_toml import METRICS, RECORDERS, RULES, STRATEGIES
+from multilearn.arguments import flag
+from multilearn.builder.tables import METRICS, RECORDERS, RULES, STRATEGIES, Role, refuse_unknown, thing_of
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.printable import printable
@@ -41,7 +41,6 @@ __all__ = ["Call", "Declaration", "declared_by_file", "declared_by_run"]
 _SPLITS = (Split.TRAIN, Split.VALID)
 _LARGEST = 1 << 18
 """Bytes of a TOML file: two hundred times what one has."""
-_DOTS = 200  # in a line: what the parser takes for a name grows with the square of its parts
 
 _Reader = Callable[[str, Any], Iterable["Call"]]
 """The calls that a key and its value stand for."""
@@ -83,10 +82,7 @@ def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> Decl
 def _read_toml(path: Path) -> dict[str, Any]:
     """The table in a file. Raises `ConfigurationError` for a file that is missing or not TOML."""
     try:
-        text = read_whole(path, _LARGEST).decode()
-        if any(line.count(".") > _DOTS for line in text.splitlines()):
-            raise ValueError(f"a line with more than {_DOTS} dots")
-        table = tomllib.loads(text)
+        table = tomllib.loads(read_whole(path, _LARGEST).decode())
         _require_numbers(table)
         return table
     except (OSError, ValueError, RecursionError) as error:
@@ -167,9 +163,6 @@ def _metrics(key: str, tables: Any) -> Iterator[Call]:
         plotted = entry.pop("plotted", None)
         metric = thing_of(entry, METRICS, where)
         refuse_unknown(splits, [split.value for split in _SPLITS], f"{where}.splits", "name")
-        if not splits:
-            rule, remedy = f"{where} is measured on at least one split.", "Leave out splits for both, or the metric."
-            raise ConfigurationError(rule, received="splits = []", remedy=remedy)
         plotted = metric.numeric if plotted is None else _flag(plotted, f"{where}.plotted")
         for split in splits:
             yield Call(f"metric_{split}_numeric" if plotted else f"metric_{split}", (metric,))
@@ -230,9 +223,7 @@ _METHODS: Final[Mapping[str, _Reader]] = {
 
 
 def _flag(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{where} is true or false.", received=repr(value), remedy="Write it without quotes.")
-    return value
+    return flag(where, value, "Write true or false, without quotes.")
 
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:

@@ -13,16 +13,17 @@ from os import PathLike, fspath
 from types import ModuleType
 from typing import Any
 
+from multilearn import checkpoint, early_stopping, metrics
 from multilearn.errors import ConfigurationError
 from multilearn.plain import as_number, is_number
 
-__all__ = ["Role", "nearest", "refuse_unknown", "role_of", "table_of", "thing_of"]
+__all__ = ["METRICS", "RECORDERS", "RULES", "STRATEGIES", "Role", "nearest", "refuse_unknown", "table_of", "thing_of"]
 
 Role = Mapping[str, type]
 """The classes that may stand in one place, by name."""
 
 
-def role_of(module: ModuleType, *members: str) -> Role:
+def _role(module: ModuleType, *members: str) -> Role:
     """The public dataclasses of a module that have all these members."""
     found = {name: getattr(module, name) for name in module.__all__}
     return {
@@ -30,6 +31,12 @@ def role_of(module: ModuleType, *members: str) -> Role:
         for name, each in found.items()
         if isinstance(each, type) and is_dataclass(each) and all(hasattr(each, member) for member in members)
     }
+
+
+METRICS = _role(metrics, "name", "merge", "entry")
+RECORDERS = _role(checkpoint, "read", "write")
+STRATEGIES = _role(checkpoint, "keep")
+RULES = _role(early_stopping, "reason")
 
 
 def table_of(thing: Any, role: Role) -> dict[str, Any]:

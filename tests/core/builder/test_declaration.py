@@ -169,7 +169,6 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(
         "checkpoint = {directory = 'b'}",
         "checkpoint = {which = 1.5}",
         "checkpoint = {which = 'latest', directory = 3}",
-        "metrics = [{type = 'Loss', splits = []}]",
         "checkpoint_every = {batches = 3, minutes = 1}",
         "file_checkpointer = {type = 'MpkGzRecorder', precision = 'haf'}",
         "early_stopping = {type = 'NoImprovement', epochs = 0}",
