@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -52,10 +52,7 @@ def main() -> None:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        try:
-            print(f"multilearn {version('multilearn')}")
-        except PackageNotFoundError:
-            print("multilearn (not installed: running from its source)")
+        print(f"multilearn {version('multilearn')}")
         raise typer.Exit
 
 
@@ -183,7 +180,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Show what a run or a record holds; exit 1 where something is not intact."""
-    from multilearn.commands.inspect import run as inspection
+    from multilearn.commands import inspect as inspection
 
     found = inspection.inspect(path)
     print(found.as_json() if as_json else found.as_text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["aligned", "printable", "printable_message"]
+__all__ = ["aligned", "plural", "printable", "printable_message"]
 
 _UNPRINTABLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f"  # C0 and C1: among them ESC, CSI, BEL, CR
@@ -39,6 +39,11 @@ def printable_message(text: str) -> str:
     A line break that is not followed by them was in a name: it could pass for the beginning of another message.
     """
     return "\n".join(map(printable, _BREAK.split(text)))
+
+
+def plural(count: int, noun: str, ending: str = "s") -> str:
+    """`"1 epoch"`, `"2 epochs"`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}{ending}"
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> list[str]:

@@ -7,17 +7,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from multilearn.printable import aligned, printable
 
-__all__ = ["Block", "Sentences", "TextTable", "as_markdown", "as_text", "document", "plural", "size"]
-
-
-def plural(count: int, noun: str) -> str:
-    """`"1 epoch"`, `"2 epochs"`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+__all__ = ["Block", "Sentences", "TextTable", "as_markdown", "as_text", "document", "size"]
 
 
 def size(count: int) -> str:
@@ -33,7 +28,7 @@ def size(count: int) -> str:
 
 
 def document(content: Mapping[str, Any]) -> str:
-    """One JSON document, in ASCII. Floats that JSON has no word for are the strings `"NaN"`, `"inf"` and `"-inf"`."""
+    """One JSON document, in ASCII. What JSON has no word for is its text: paths, `"NaN"`, `"inf"`."""
     return json.dumps(_strict(content), indent=2, allow_nan=False)
 
 
@@ -42,11 +37,9 @@ def _strict(content: Any) -> Any:
         return {str(key): _strict(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
         return [_strict(value) for value in content]
-    if isinstance(content, Path):
-        return str(content)
     if isinstance(content, float) and not math.isfinite(content):
         return "NaN" if math.isnan(content) else str(content)
-    return content
+    return content if isinstance(content, (str, int, float, NoneType)) else str(content)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -72,11 +72,7 @@ def test_help_names_every_command(multilearn: Command) -> None:
 
 
 def test_version_is_the_installed_one(multilearn: Command) -> None:
-    try:
-        expected = f"multilearn {version('multilearn')}\n"
-    except PackageNotFoundError:
-        expected = "multilearn (not installed: running from its source)\n"
-    assert multilearn("--version").stdout == expected
+    assert multilearn("--version").stdout == f"multilearn {version('multilearn')}\n"
 
 
 @pytest.mark.parametrize(

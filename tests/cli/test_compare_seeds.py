@@ -18,9 +18,8 @@ from multilearn import cli
 from multilearn.commands import text as blocks
 from multilearn.commands.compare import report as comparison_report
 from multilearn.commands.compare import study_report
-from multilearn.commands.compare.statistics import quantile, spread
 from multilearn.commands.compare.study import Study, compare_grouped
-from multilearn.commands.compare.values import Comparison, Row
+from multilearn.commands.compare.values import Comparison, Row, quantile, spread
 from multilearn.commands.text import document
 from multilearn.errors import ConfigurationError, DirectoryError
 

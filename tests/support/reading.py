@@ -21,7 +21,7 @@ from typing import Any
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, HostTensor, read_file
 from multilearn.commands.compare.study import compare_grouped as compare
-from multilearn.commands.inspect.run import inspect
+from multilearn.commands.inspect import inspect
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.loggers.metric_file import read_epoch_value, read_metric_file
 from support import toy_experiment as toy

@@ -8,28 +8,15 @@ from itertools import chain, combinations
 
 from multilearn.commands.compare import facts
 from multilearn.commands.compare.facts import Facts
-from multilearn.commands.compare.statistics import relative
+from multilearn.commands.compare.values import Precondition, relative
 from multilearn.commands.runs import RunOnDisk
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.loggers.metric_file import MetricFile, read_metric_file
 
-__all__ = ["Precondition", "first_difference", "preconditions"]
+__all__ = ["first_difference", "preconditions"]
 
 _KINDS = {Split.TRAIN: "training", Split.VALID: "validation"}
-
-
-@dataclass(frozen=True)
-class Precondition:
-    """One thing that equal experiments have in common.
-
-    `held`: whether all runs have it in common, None if some run did not record it; `values`: what each run recorded of
-    it, in short and in the order of the runs, `"not recorded"` where it did not.
-    """
-
-    name: str
-    held: bool | None
-    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from multilearn.commands.compare.preconditions import Precondition
-from multilearn.commands.compare.values import Comparison, Row
-from multilearn.commands.text import Block, Sentences, TextTable, plural
+from multilearn.commands.compare.values import Comparison, Precondition, Row
+from multilearn.commands.text import Block, Sentences, TextTable
+from multilearn.printable import plural
 
 __all__ = ["blocks", "conclusions", "distance", "judgement", "plain", "states", "verdict"]
 
@@ -17,15 +17,10 @@ _SHOWN = 60  # characters of what runs have in common; all of it is in the JSON
 
 
 def plain(comparison: Comparison) -> dict[str, Any]:
-    """For a JSON document; shares are fractions.
+    """For a JSON document, the fields of `Comparison`; shares are fractions.
 
-    `same` and `verdict`; `tolerance`; `runs`: `head`, `directory`, `backends`, `seed` and finished `epochs` of each;
-    `values`: per split, metric and epoch the `values` in the order of `runs`, the largest `absolute` and `relative`
-    difference, `items` (what a share is of, else null) and whether it is `within` the tolerance; `largest`: of these
-    the worst per split and metric; `pairs`: of every two `runs` (by index) the metric furthest apart in each of the
-    `epochs`, and the first epoch past the tolerance; `first_past`: the first value past it, or null; `preconditions`:
-    `name`, whether it `held` (null: not recorded), and the `values` of the runs; `first_difference`: a sentence or
-    null; `notes` and `obstacles`: sentences; the obstacles alone make `same` false.
+    And the rows that are the `largest` per split and metric, every two of the `runs` by index (`pairs`), and the row
+    that is the `first_past` the tolerance. The obstacles alone make `same` false where all rows are within.
     """
     first_past = comparison.first_past()
     return {

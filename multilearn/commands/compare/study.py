@@ -8,10 +8,8 @@ from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 
-from multilearn.commands.compare.comparison import compare_runs, opened
-from multilearn.commands.compare.grouping import Grouping, grouped
-from multilearn.commands.compare.statistics import EXTRA, Spread, quantile, spread
-from multilearn.commands.compare.values import Comparison, Key, Row, furthest
+from multilearn.commands.compare.comparison import Grouping, compare_runs, grouped, opened
+from multilearn.commands.compare.values import EXTRA, Comparison, Key, Row, Spread, furthest, quantile, spread
 from multilearn.commands.runs import RunOnDisk
 from multilearn.errors import DirectoryError
 from multilearn.events import Split

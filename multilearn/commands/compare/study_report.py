@@ -8,9 +8,10 @@ from typing import Any
 
 from multilearn.commands.compare import report as comparison_report
 from multilearn.commands.compare.report import conclusions, distance, judgement, states
-from multilearn.commands.compare.statistics import Spread
 from multilearn.commands.compare.study import Study
-from multilearn.commands.text import Block, Sentences, TextTable, plural
+from multilearn.commands.compare.values import Spread
+from multilearn.commands.text import Block, Sentences, TextTable
+from multilearn.printable import plural
 
 __all__ = ["blocks", "plain", "verdict"]
 
@@ -18,13 +19,8 @@ _NAMED = 3  # differences in the verdict
 
 
 def plain(study: Study) -> dict[str, Any]:
-    """For a JSON document; shares are fractions.
-
-    `same`, `verdict`, `tolerance`; `backends`; `seeds`: for each its `seed`, `backends`, `directories` and
-    `comparison` (as of runs without seeds, null where nothing was compared); `epochs`: for every two backends and every
-    epoch where they are furthest apart, over the seeds; `finals`: per split and metric for each backend the `count` of
-    its seeds, `mean`, sample standard `deviation`, and the 95 % interval of the mean from `low` to `high`;
-    `differences`: the same of `second` minus `first`, paired by seed; `first_difference`, `notes` and `obstacles`.
+    """For a JSON document, the fields of `Study`, shares as fractions; the `comparison` of each seed as that of runs
+    without seeds, and for every two backends and every epoch where they are furthest apart, over the seeds (`epochs`).
     """
     return {
         "same": study.same,

@@ -14,7 +14,8 @@ from support import toy_experiment as toy
 from toy_backend import Momentum
 
 import multilearn as ml
-from multilearn.commands.compare.preconditions import Precondition, first_difference, preconditions
+from multilearn.commands.compare.preconditions import first_difference, preconditions
+from multilearn.commands.compare.values import Precondition
 from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.errors import DirectoryError, RecordError
 

@@ -12,7 +12,7 @@ from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.commands.compare.study import compare_grouped as compare
-from multilearn.commands.inspect.run import inspect
+from multilearn.commands.inspect import inspect
 from multilearn.errors import ConfigurationError
 from multilearn.events import EpochEnded
 from multilearn.renderers.notation import beginning

@@ -15,7 +15,7 @@ from support import toy_experiment as toy
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.commands.compare.study import compare_grouped as compare
-from multilearn.commands.inspect.run import inspect
+from multilearn.commands.inspect import inspect
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.events import Position
 from multilearn.loggers.rewind import go_back, remove_metric_files

@@ -14,7 +14,7 @@ from support import toy_experiment as toy
 import multilearn as ml
 from multilearn.checkpoint import AnyOf, CheckpointFolder, KeepEvery, MpkRecorder, read_file
 from multilearn.checkpoint import manifest as manifests
-from multilearn.commands.inspect.run import inspect
+from multilearn.commands.inspect import inspect
 from multilearn.loggers.metric_file import read_epoch_value
 
 EARLIER = Path(__file__).parent / "earlier_run"

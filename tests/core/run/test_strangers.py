@@ -20,7 +20,7 @@ import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes, read_file
 from multilearn.checkpoint.manifest import steadily
 from multilearn.checkpoint.recovery import recovered
-from multilearn.commands.inspect.run import inspect
+from multilearn.commands.inspect import inspect
 from multilearn.commands.runs import open_run
 from multilearn.errors import (
     CheckpointNotFound,

@@ -1,26 +1,118 @@
-"""What is in a run's directory, and whether all of it is intact."""
+"""What is in a run's directory or in one record, and whether all of it is intact."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.manifest import Manifest, steadily
 from multilearn.commands.compare.preconditions import preconditions
-from multilearn.commands.inspect.record import InspectedRecord, inspect_record
 from multilearn.commands.runs import RunOnDisk, open_run
-from multilearn.commands.text import Sentences, TextTable, as_text, document, plural, size
+from multilearn.commands.text import Sentences, TextTable, as_text, document, size
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.events import Position
-from multilearn.records.formats import BUILT_IN
+from multilearn.printable import plural
+from multilearn.records.formats import BUILT_IN, largest, recorder_of
+from multilearn.records.tensors import HostTensor
 from multilearn.run.experiment import Session
 from multilearn.run.recorded_history import history_problem
 from multilearn.storage.layout import RunDirectory
+from multilearn.storage.reading import opened
 
-__all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]
+__all__ = ["InspectedCheckpoint", "InspectedRecord", "InspectedRun", "RecordEntry", "inspect"]
+
+
+@dataclass(frozen=True)
+class RecordEntry:
+    """One leaf of a record. A tensor has dtype, shape and bytes; of anything else `value` is what it is, shortened."""
+
+    key: str
+    dtype: str | None = None
+    shape: tuple[int, ...] | None = None
+    bytes: int | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class InspectedRecord:
+    """A record file of `size` bytes; `problem` says why it could not be read, None if it is intact."""
+
+    file: Path
+    size: int
+    metadata: Mapping[str, Any]
+    entries: tuple[RecordEntry, ...]
+    problem: str | None
+
+    @property
+    def intact(self) -> bool:
+        return self.problem is None
+
+    @property
+    def total(self) -> int:
+        """The bytes of all tensors, uncompressed."""
+        return sum(entry.bytes or 0 for entry in self.entries)
+
+    def as_json(self) -> str:
+        """Its fields, whether it is `intact`, and the `total` bytes of all tensors."""
+        return document({**asdict(self), "intact": self.intact, "total": self.total})
+
+    def as_text(self) -> str:
+        file = ["file", f"{self.file}  {size(self.size)}"]
+        if self.problem:
+            return as_text([TextTable("", [file]), Sentences([f"not intact: {self.problem}"])])
+        metadata = [[key, str(value)] for key, value in self.metadata.items()]
+        entries = [
+            [each.key, each.dtype or "", str(list(each.shape)), size(each.bytes or 0)]
+            if each.shape is not None
+            else [each.key, "", each.value or "", ""]
+            for each in self.entries
+        ]
+        tensors = sum(each.dtype is not None for each in self.entries)
+        return as_text(
+            [
+                TextTable("", [file, *metadata]),
+                TextTable("", [["key", "dtype", "shape", "size"], *entries], right=(3,)),
+                Sentences([f"intact: {plural(tensors, 'tensor')} of {size(self.total)}"]),
+            ]
+        )
+
+
+def _inspect_record(path: Path) -> InspectedRecord:
+    """Read the whole file, of a built-in format, and check it. Raises `DirectoryError` if it cannot be opened."""
+    try:
+        length = path.stat().st_size
+        with opened(path) as file:
+            contents = recorder_of(path.name).read(file, largest(length))
+    except OSError as error:
+        raise DirectoryError(f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions.") from error
+    except RecordError as error:
+        return InspectedRecord(path, length, {}, (), str(error))
+    return InspectedRecord(path, length, contents.metadata, tuple(_entries(contents.item, "")), None)
+
+
+def _entries(value: object, key: str) -> Iterator[RecordEntry]:
+    if isinstance(value, HostTensor):
+        yield RecordEntry(key, value.dtype, value.shape, value.nbytes)
+    elif isinstance(value, Mapping) and value:
+        for inner, each in value.items():
+            yield from _entries(each, f"{key}/{inner}" if key else inner)
+    elif isinstance(value, list) and any(isinstance(each, (HostTensor, Mapping, list)) for each in value):
+        for at, each in enumerate(value):
+            yield from _entries(each, f"{key}/{at}")
+    else:
+        yield RecordEntry(key, value=_shortened(value))
+
+
+def _shortened(value: object) -> str:
+    if isinstance(value, (list, bytes)) and len(value) > 8:
+        return f"{type(value).__name__} of {len(value)}"
+    text = str(value) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @dataclass(frozen=True)
@@ -46,10 +138,7 @@ class InspectedRun:
         return not self.problems and all(each.problem is None for each in self.checkpoints)
 
     def as_json(self) -> str:
-        """`directory`, `seed`, `weights_sha256`, finished `epochs` (or null), `metrics` and `sessions` as declared.
-
-        `checkpoints`: `position`, `size` in bytes, `problem` (null if intact); `problems`: sentences; `intact`.
-        """
+        """Its fields; `seed`, `weights_sha256`, `metrics` and `sessions` of the run as declared."""
         return document(
             {
                 "directory": str(self.run.path),
@@ -101,7 +190,7 @@ def inspect(path: Path) -> InspectedRun | InspectedRecord:
                 received=path,
                 remedy="Give the directory of the run, or one of the records in its checkpoint folder.",
             )
-        return inspect_record(path)
+        return _inspect_record(path)
     run = open_run(path)
     problems: list[str] = []
     epochs: tuple[int, ...] | None = None

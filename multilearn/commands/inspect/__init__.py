@@ -1,1 +1,0 @@
-"""`multilearn inspect`: what is in a run or a record."""
