@@ -1,7 +1,6 @@
 """Renderers: one protocol, one file per implementation."""
 
-from multilearn.renderers.cli import CliRenderer
-from multilearn.renderers.renderer import Renderer, SilentRenderer
-from multilearn.renderers.sparkline import sparkline
+from multilearn.renderers.notation import sparkline
+from multilearn.renderers.renderer import CliRenderer, Renderer, SilentRenderer
 
 __all__ = ["CliRenderer", "Renderer", "SilentRenderer", "sparkline"]

@@ -18,9 +18,8 @@ from rich.style import Style
 from rich.text import Text
 
 from multilearn.events import Event, Finished, MetricInfo, Split, Started
-from multilearn.renderers.notation import abridged, beginning, duration, ending, rate, shown
+from multilearn.renderers.notation import abridged, beginning, duration, ending, rate, shown, sparkline
 from multilearn.renderers.run_state import RunState
-from multilearn.renderers.sparkline import sparkline
 from multilearn.renderers.stream import ForgivingStream
 
 __all__ = ["LiveBlock"]

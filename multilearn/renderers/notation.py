@@ -1,15 +1,17 @@
-"""How values, durations, rates, and the beginning and end of a run are written for people."""
+"""How values, curves, durations, rates, and the beginning and end of a run are written for people."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from multilearn.events import START, Finished, Position, Split, Started
-from multilearn.printable import printable
+from multilearn.printable import plural, printable
 from multilearn.storage.location import readable
 
-__all__ = ["abridged", "beginning", "duration", "ending", "rate", "seconds", "shown"]
+__all__ = ["abridged", "beginning", "duration", "ending", "first_line", "rate", "seconds", "shown", "sparkline"]
 
+BLOCKS = "▁▂▃▄▅▆▇█"
 _LONGEST_TEXT = 40
 
 
@@ -82,47 +84,86 @@ def beginning(started: Started) -> str:
     position, epochs = started.position, started.epochs
     where = f"in {printable(readable(started.directory))}"
     if position.finished_epochs >= epochs:
-        return f"nothing left to do: {_epochs(epochs)} done, {where}"
+        return f"nothing left to do: {plural(epochs, 'epoch')} done, {where}"
     if position.batch is not None:
         total = started.batches.get(Split.TRAIN)
         batches = f"{position.batch} of {total}" if total else f"{position.batch}"
         return f"resuming in epoch {position.epoch} of {epochs}, after {batches} batches, {where}"
     if position.finished_epochs:
         return f"resuming with epoch {position.finished_epochs + 1} of {epochs}, {where}"
-    return f"training for {_epochs(epochs)}, {where}"
+    return f"training for {plural(epochs, 'epoch')}, {where}"
 
 
 def ending(started: Started, finished: Finished, time: float, saved: Position | None) -> str:
     """That the run is complete, or where it stopped, why, and how to go on if that place was saved."""
     if finished.error is not None:
-        return f"failed {_place(finished.position)}: {_first_line(finished.error)}"
+        return f"failed {_place(finished.position)}: {first_line(finished.error)}"
     if finished.reason is not None:
         unless = ", under another rule or none," if finished.by_rule else ""
         how = f'; .checkpoint("latest"){unless} goes on from here' if saved == finished.position else ""
-        return f"stopped {_place(finished.position)}: {_first_line(finished.reason)}{how}{_besides(finished)}"
+        return f"stopped {_place(finished.position)}: {first_line(finished.reason)}{how}{_besides(finished)}"
     done, before = finished.position.epoch, started.position
     if before == finished.position:
-        return f"completed {_epochs(done)} before{_besides(finished)}"
+        return f"completed {plural(done, 'epoch')} before{_besides(finished)}"
     share = f", the last {done - before.finished_epochs}" if before > START else ""
-    return f"completed {_epochs(done)}{share} in {seconds(time)}{_besides(finished)}"
+    return f"completed {plural(done, 'epoch')}{share} in {seconds(time)}{_besides(finished)}"
 
 
 def _besides(finished: Finished) -> str:
     skipped, best = finished.skipped, finished.restored
-    left_out = f"; {skipped} batch{'es' if skipped != 1 else ''} without a finite loss skipped" if skipped else ""
+    left_out = f"; {plural(skipped, 'batch', 'es')} without a finite loss skipped" if skipped else ""
     return f"{left_out}; the weights are those of epoch {best}" if best is not None else left_out
 
 
 def _place(position: Position) -> str:
     if position.batch is not None:
-        return f"in epoch {position.epoch} after {position.batch} batch{'es' if position.batch != 1 else ''}"
+        return f"in epoch {position.epoch} after {plural(position.batch, 'batch', 'es')}"
     return f"after epoch {position.epoch}" if position.epoch else "before the first batch"
 
 
-def _epochs(number: int) -> str:
-    return f"{number} epoch{'s' if number != 1 else ''}"
-
-
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """Of a reason or an error."""
     lines = text.strip().splitlines()
     return printable(lines[0]) if lines else "no reason given"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """One character for each value, from the lowest block for the least to the highest for the greatest.
+
+    At most `width` characters: more values are averaged in groups. NaN is a space, infinities are the outermost
+    blocks and leave the scale alone, a series without spread is drawn at half height.
+
+    >>> sparkline([1, 2, 3, 4, 5, 6, 7, 8], 8), sparkline([1, 1], 8)
+    ('▁▂▃▄▅▆▇█', '▄▄')
+    """
+    points = _grouped(values, width)
+    finite = [value for value in points if math.isfinite(value)]
+    lowest, highest = (min(finite), max(finite)) if finite else (0.0, 0.0)
+    spread = highest / 2 - lowest / 2  # halves: the difference of two huge values would overflow
+    middle = BLOCKS[(len(BLOCKS) - 1) // 2]
+
+    def block(value: float) -> str:
+        if math.isnan(value):
+            return " "
+        if math.isinf(value):
+            return BLOCKS[-1] if value > 0 else BLOCKS[0]
+        if spread == 0:
+            return middle
+        return BLOCKS[min(len(BLOCKS) - 1, int((value / 2 - lowest / 2) / spread * len(BLOCKS)))]
+
+    return "".join(map(block, points))
+
+
+def _grouped(values: Sequence[float], width: int) -> list[float]:
+    count = len(values)
+    if count <= width:
+        return list(values)
+    return [_mean(values[i * count // width : (i + 1) * count // width]) for i in range(width)]
+
+
+def _mean(group: Sequence[float]) -> float:
+    """The mean of the finite ones; an infinity, or NaN, only where there is none."""
+    finite = [value for value in group if math.isfinite(value)]
+    if finite:
+        return sum(value / len(finite) for value in finite)
+    return next((value for value in group if not math.isnan(value)), math.nan)

@@ -1,13 +1,21 @@
-"""What a renderer is: it shows a run to a person while it goes on. And the one that shows nothing."""
+"""What a renderer is: it shows a run to a person while it goes on. The default one, and the one that shows nothing."""
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar, runtime_checkable
 
-from multilearn.events import Event
+from multilearn.events import Evaluating, Event, Started
+from multilearn.renderers.lines import EvaluationLine, Lines
+from multilearn.renderers.stream import ForgivingStream
 
-__all__ = ["Renderer", "SilentRenderer"]
+if TYPE_CHECKING:
+    from multilearn.renderers.live import LiveBlock
+
+__all__ = ["CliRenderer", "Renderer", "SilentRenderer"]
 
 T = TypeVar("T")
 
@@ -43,3 +51,45 @@ class SilentRenderer:
 
     def close(self) -> None:
         """Nothing to do."""
+
+
+class CliRenderer:
+    """Shows a run on `stream`, by default what `sys.stdout` is when the run begins.
+
+    On a terminal: epoch, progress, speed, remaining time, learning rate, metric values and their curves, redrawn in
+    place. Otherwise: a line where the run starts, one for each epoch, one where it ends. An evaluation is one
+    line. A stream that is closed, gone or cannot show a character never fails the run.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._screen: Lines | LiveBlock | EvaluationLine | None = None
+
+    def host(self, fit: Callable[[], T]) -> T:
+        return fit()
+
+    def render(self, event: Event) -> None:
+        if isinstance(event, (Started, Evaluating)):
+            self.close()
+            self._screen = self._opened(event)
+        elif self._screen is not None:
+            self._screen.render(event, time.monotonic())
+
+    def close(self) -> None:
+        screen, self._screen = self._screen, None
+        if screen is not None:
+            screen.close()
+
+    def _opened(self, started: Started | Evaluating) -> Lines | LiveBlock | EvaluationLine | None:
+        stream: TextIO | None = self._stream if self._stream is not None else sys.stdout
+        if stream is None:  # a process without standard streams, such as pythonw
+            return None
+        forgiving = ForgivingStream(stream)
+        live = forgiving.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+        if isinstance(started, Evaluating):
+            return EvaluationLine(forgiving, started, time.monotonic(), live=live)
+        if not live:
+            return Lines(forgiving, started, time.monotonic())
+        from multilearn.renderers.live import LiveBlock
+
+        return LiveBlock(stream, started, time.monotonic())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import Any, TextIO
 
-from multilearn.renderers.sparkline import BLOCKS
+from multilearn.renderers.notation import BLOCKS
 
 __all__ = ["ForgivingStream"]
 
@@ -35,8 +35,10 @@ class ForgivingStream:
 
     def write(self, text: str) -> int:
         encoding, written = self.encoding, text
-        if not _has(encoding, written):
-            written = written.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            written = text.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
         self._call("write", written)
         return len(text)
 
@@ -79,11 +81,3 @@ class ForgivingStream:
             self._call(method, *fewer)
         except Exception:
             self._gone = True
-
-
-def _has(encoding: str, text: str) -> bool:
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True

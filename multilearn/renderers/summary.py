@@ -13,9 +13,8 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
 from multilearn.history import History
 from multilearn.metrics.confusion_matrix import DENSE, Matrix, parsed
-from multilearn.printable import aligned, printable
-from multilearn.renderers.notation import shown
-from multilearn.renderers.sparkline import sparkline
+from multilearn.printable import aligned, plural, printable
+from multilearn.renderers.notation import shown, sparkline
 from multilearn.storage.location import readable
 
 __all__ = ["matrix", "summary"]
@@ -48,7 +47,7 @@ def summary(
     if restored is not None:
         lines.append(f"  weights    those of epoch {restored}")
     if skipped:
-        lines.append(f"  skipped    {skipped} batch{'es' if skipped != 1 else ''} whose loss was not finite")
+        lines.append(f"  skipped    {plural(skipped, 'batch', 'es')} whose loss was not finite")
     for split in Split:
         rows = [_row(info, history.values(split, info.name)) for info in metrics.get(split, ()) if info.numeric]
         if rows:
