@@ -18,8 +18,7 @@ from support.environments import CHOICES, with_support
 
 from multilearn import backend
 from multilearn.commands.grid import grid
-from multilearn.commands.grid.cells import Cell, GridIndex, seeds_of
-from multilearn.commands.grid.plan import GridPlan
+from multilearn.commands.grid.plan import Cell, GridIndex, GridPlan, seeds_of
 from multilearn.errors import DirectoryError
 from multilearn.run import grid_cell as cell
 from multilearn.run.resume import Resume
@@ -344,7 +343,7 @@ def test_a_script_that_fails_after_its_run_is_run_again(run: Grid) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seeds"),
-    [(["7"], (7,)), (["3,1"], (3, 1)), (["1..3", "5"], (1, 2, 3, 5)), ([" 1 - 2 , 9 "], (1, 2, 9)), (["4..4"], (4,))],
+    [(["7"], (7,)), (["3,1"], (3, 1)), (["1..3", "5"], (1, 2, 3, 5)), ([" 1 - 2 , 9 "], (1, 2, 9)), (["4..4,4"], (4,))],
 )
 def test_seeds_are_numbers_and_ranges_in_the_order_given(text: list[str], seeds: tuple[int, ...]) -> None:
     assert seeds_of(text) == seeds
@@ -358,8 +357,7 @@ def test_seeds_are_numbers_and_ranges_in_the_order_given(text: list[str], seeds:
         (["--seeds", "one"], "Received: 'one'."),
         (["--seeds", "-1"], "Received: '-1'."),
         (["--seeds", "1.5"], "Received: '1.5'."),
-        (["--seeds", "3..1"], "A range of seeds goes up. Received: '3..1'."),
-        (["--seeds", "1,2,1"], "Each seed is run once. Received: 1 twice."),
+        (["--seeds", "3..1"], "ranges of them that go up. Received: '3..1'."),
         (["--seeds", "0..999999999999"], "at most 1000 seeds"),
         (["--seeds", "9223372036854775808"], "from 0 to 2**63 - 1"),
         (["--seeds", "1", "2", "3"], "come after a --. Received: 2 3. Seeds are separated by commas"),

@@ -105,7 +105,7 @@ def diff_step(
     """
     require_script(script)
     names = names_of(backends)
-    if len(set(names)) < 2 or len(set(names)) < len(names):
+    if len(names) < 2:
         raise ConfigurationError(
             "diff-step compares two different backends or more.",
             received=", ".join(names) or "none",

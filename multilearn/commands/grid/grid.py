@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from multilearn.commands.grid.cells import Cell, CellRun, GridIndex, runs_in
-from multilearn.commands.grid.plan import GridPlan
+from multilearn.commands.grid.plan import Cell, CellRun, GridIndex, GridPlan, runs_in
 from multilearn.commands.process import ForwardedSignals, run_process
 from multilearn.commands.text import document
 from multilearn.printable import aligned, printable
@@ -95,7 +95,7 @@ class Outcome:
 
     def as_json(self) -> str:
         """The exit `code`; `cells`: `backend`, `seed`, exit `code` (null if it never began), `seconds`, `skipped`,
-        `runs` (`directory`, where it `began` and its `position`, whether it is `finished`) and `notes` of each."""
+        `runs` (the fields of `CellRun`) and `notes` of each."""
         return document({"code": self.code, "cells": [_plain(ended) for ended in self.ended]})
 
 
@@ -107,75 +107,48 @@ def run(plan: GridPlan, stdout: IO[bytes] | None = None) -> Outcome:
     """
     width = max(len(str(cell)) for cell in plan.cells)
     signals = ForwardedSignals()
+    command = [sys.executable, "-u", str(plan.script), *plan.arguments]  # unbuffered: lines come as they are written
+
+    def process(cell: Cell, report: str = "") -> int:
+        prefix = f"[{cell}] ".ljust(width + 3)
+        return run_process(command, plan.environment(cell, report), prefix, signals, stdout)
+
     ended = []
     with signals.taken():
         for cell in plan.cells:
+            started = time.monotonic()
             if signals.first is not None:
                 ended.append(Ended(cell, None))
-                continue
-            process = _Process(plan, cell, f"[{cell}] ".ljust(width + 3), signals, stdout)
-            ended.append(process.run() if plan.grid is None else process.run_unless_finished(plan.grid))
+            elif plan.grid is None:
+                ended.append(Ended(cell, process(cell), time.monotonic() - started))
+            else:
+                ended.append(_in_grid(plan.grid, cell, process))
     return Outcome(tuple(ended), plan.grid is not None, None if signals.first is None else 128 + signals.first)
 
 
-@dataclass(frozen=True)
-class _Process:
-    plan: GridPlan
-    cell: Cell
-    prefix: str
-    signals: ForwardedSignals
-    stdout: IO[bytes] | None
-
-    def run(self) -> Ended:
-        started = time.monotonic()
-        return Ended(self.cell, self._run(), time.monotonic() - started)
-
-    def run_unless_finished(self, index: GridIndex) -> Ended:
-        """Skipped if its script ended well before, and all the runs that it made are finished."""
-        runs = index.runs(self.cell)
-        if runs and all(run.finished for run in runs):
-            return Ended(self.cell, 0, runs=runs, skipped=True, notes=self._notes(runs, index.command))
-        started = time.monotonic()
+def _in_grid(index: GridIndex, cell: Cell, process: Callable[[Cell, str], int]) -> Ended:
+    """Skipped if its script ended well before, and all the runs that it made are finished."""
+    started, code = time.monotonic(), 0
+    runs = index.runs(cell)
+    skipped = bool(runs) and all(run.finished for run in runs)
+    if not skipped:
         with TemporaryDirectory(prefix="multilearn-") as folder:
             file = Path(folder) / "runs.jsonl"
             file.touch()
-            code = self._run(str(file))
+            code = process(cell, str(file))
             report = file.read_bytes()
         if code == 0:
-            index.record(self.cell, report)
+            index.record(cell, report)
         runs = runs_in(report)
-        return Ended(self.cell, code, time.monotonic() - started, runs, notes=self._notes(runs, index.command))
-
-    def _run(self, report: str = "") -> int:
-        environment = self.plan.environment(self.cell, report)
-        return run_process(self.plan.command(), environment, self.prefix, self.signals, self.stdout)
-
-    def _notes(self, runs: tuple[CellRun, ...], command: str) -> tuple[str, ...]:
-        return tuple(
-            f"{self.cell}: {run.directory} was begun by another command, or before the script was changed, and resumed "
-            f"from {run.began}. To start from the beginning, remove the directory and run this again."
-            for run in runs
-            if run.began is not None and run.begun_by != command
-        )
+    notes = tuple(
+        f"{cell}: {run.directory} was begun by another command, or before the script was changed, and resumed "
+        f"from {run.began}. To start from the beginning, remove the directory and run this again."
+        for run in runs
+        if run.began is not None and run.begun_by != index.command
+    )
+    return Ended(cell, code, 0.0 if skipped else time.monotonic() - started, runs, skipped, notes)
 
 
 def _plain(ended: Ended) -> dict[str, object]:
-    runs = [
-        {
-            "directory": run.directory,
-            "path": str(run.path),
-            "began": run.began,
-            "position": run.position,
-            "finished": run.finished,
-        }
-        for run in ended.runs
-    ]
-    return {
-        "backend": ended.cell.backend,
-        "seed": ended.cell.seed,
-        "code": ended.code,
-        "seconds": ended.seconds,
-        "runs": runs,
-        "skipped": ended.skipped,
-        "notes": ended.notes,
-    }
+    fields = asdict(ended)
+    return {**fields.pop("cell"), **fields}
