@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from multilearn.builder.from_toml import Declaration, declared_by_file, declared_by_run
+from multilearn.builder.from_toml import Call, declared_by_file, declared_by_run
 from multilearn.builder.tables import METRICS, RECORDERS, RULES, STRATEGIES, table_of
 from multilearn.checkpoint import DEFAULT
 from multilearn.errors import ConfigurationError
@@ -40,7 +40,7 @@ class AsData:
         Raises `ConfigurationError` for a file that is none, for unknown keys (with the nearest known name), and for
         all that the methods of the builder refuse.
         """
-        return cls._declared(declared_by_file(Path(path).expanduser(), directory))
+        return cls._declared(*declared_by_file(Path(path).expanduser(), directory))
 
     @classmethod
     def from_experiment(cls, run: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None) -> Self:
@@ -50,7 +50,7 @@ class AsData:
         directory is `run`. `directory`: where to run instead, for the first one holds a run. What was in the builder
         and is not data, such as a metric of the user's, is missing, and a warning says so.
         """
-        return cls._declared(declared_by_run(Path(run).expanduser(), directory))
+        return cls._declared(*declared_by_run(Path(run).expanduser(), directory))
 
     def to_toml(self) -> str:
         """This builder as TOML, from which `from_toml` makes an equal one. Paths are as they were written: a relative
@@ -71,9 +71,9 @@ class AsData:
         return tomli_w.dumps(table)
 
     @classmethod
-    def _declared(cls, declaration: Declaration) -> Self:
-        builder = cls(declaration.directory, declaration.overwrite)
-        for method, positional, named in declaration.calls:
+    def _declared(cls, made: Call, *calls: Call) -> Self:
+        builder = cls(*made.positional)
+        for method, positional, named in calls:
             builder = getattr(builder, method)(*positional, **named)
         return builder
 
@@ -101,7 +101,8 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
     write("devices", settings.device, lambda device: [device])
     write("nan_policy", settings.nan_policy)
     write("summary", settings.show_summary)
-    write("engine", _engine(settings))
+    engine = {"capture": settings.capture, "compile": settings.compile, "passes": settings.passes}
+    write("engine", {name: chosen for name, chosen in engine.items() if chosen is not None})
     write("file_checkpointer", settings.recorder, lambda recorder: table_of(recorder, RECORDERS))
     if settings.strategy is not DEFAULT:
         write("checkpointing_strategy", settings.strategy, lambda strategy: table_of(strategy, STRATEGIES))
@@ -123,11 +124,6 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
     if settings.interrupter is not None:
         left_out.append(".with_interrupter(...)")
     return table, tuple(left_out)
-
-
-def _engine(settings: Settings) -> dict[str, Any]:
-    chosen = {"capture": settings.capture, "passes": settings.passes}
-    return chosen if settings.compile is None else {**chosen, "compile": settings.compile}
 
 
 def _metric_tables(registered: Sequence[Registered], left_out: list[str]) -> list[dict[str, Any]]:

@@ -1,19 +1,5 @@
 """A builder as data: the table of a TOML file, which is also in experiment.json.
 
-    directory = "runs/digits-{backend}"
-    num_epochs = 10
-    summary = true
-
-    [[metrics]]
-    type = "Accuracy"           # on both splits, plotted; or splits = ["valid"], plotted = false
-
-    [file_checkpointer]
-    type = "MpkGzRecorder"
-
-    [early_stopping]
-    type = "NoImprovement"
-    epochs = 3
-
 The keys are the methods of `LearnerBuilder`, the types are classes of `multilearn`, with their parameters.
 """
 
@@ -32,11 +18,11 @@ from multilearn.builder.tables import METRICS, RECORDERS, RULES, STRATEGIES, Rol
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.printable import printable
-from multilearn.run.experiment import read_document
+from multilearn.run.experiment import earlier, read_document
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.reading import read_whole
 
-__all__ = ["Call", "Declaration", "declared_by_file", "declared_by_run"]
+__all__ = ["Call", "declared_by_file", "declared_by_run"]
 
 _SPLITS = (Split.TRAIN, Split.VALID)
 _LARGEST = 1 << 18
@@ -47,27 +33,19 @@ _Reader = Callable[[str, Any], Iterable["Call"]]
 
 
 class Call(NamedTuple):
-    """A method of `LearnerBuilder`, and its arguments."""
+    """A method of `LearnerBuilder`, or its constructor, and the arguments."""
 
     method: str
     positional: tuple[Any, ...] = ()
     named: Mapping[str, Any] = {}
 
 
-class Declaration(NamedTuple):
-    """What makes a builder: the arguments of its constructor, then calls of its methods, in this order."""
-
-    directory: str | os.PathLike[str]
-    overwrite: bool
-    calls: tuple[Call, ...]
-
-
-def declared_by_file(path: Path, directory: str | os.PathLike[str] | None) -> Declaration:
+def declared_by_file(path: Path, directory: str | os.PathLike[str] | None) -> list[Call]:
     """The builder that a TOML file describes, in `directory` if there is one."""
     return _declaration(_read_toml(path), directory, str(path))
 
 
-def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> Declaration:
+def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> list[Call]:
     """The builder that the run in the directory `run` was declared with; warns of what is missing in it."""
     path = RunDirectory(run).experiment
     document = _read_experiment(path)
@@ -104,7 +82,9 @@ def _locate(table: dict[str, Any], run: Path, document: Mapping[str, Any]) -> No
     written = table.get("directory")
     if not isinstance(written, str) or written.startswith("~") or Path(written).is_absolute():
         return
-    own = Path(written.replace("{backend}", _backend(document)).replace("{seed}", str(document.get("seed"))))
+    sessions, _ = earlier(RunDirectory(run).experiment)
+    backend = sessions[0].backend if sessions else ""
+    own = Path(written.replace("{backend}", backend).replace("{seed}", str(document.get("seed"))))
     here = run.absolute()
     with suppress(OSError):  # there may be no current directory
         if own.resolve() == here.resolve():
@@ -114,13 +94,6 @@ def _locate(table: dict[str, Any], run: Path, document: Mapping[str, Any]) -> No
     source = table.get("checkpoint")
     if base is not None and isinstance(source, dict) and isinstance(directory := source.get("directory"), str):
         table["checkpoint"] = {**source, "directory": str(base / os.path.expanduser(directory))}
-
-
-def _backend(document: Mapping[str, Any]) -> str:
-    """That of the first session."""
-    sessions = document.get("sessions")
-    first = sessions[0] if isinstance(sessions, list) and sessions else None
-    return str(first.get("backend")) if isinstance(first, dict) else ""
 
 
 def _read_experiment(path: Path) -> dict[str, Any]:
@@ -136,8 +109,8 @@ def _read_experiment(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _declaration(table: Mapping[str, Any], directory: str | os.PathLike[str] | None, where: str) -> Declaration:
-    """As calls of the builder's own methods, which check what they are given."""
+def _declaration(table: Mapping[str, Any], directory: str | os.PathLike[str] | None, where: str) -> list[Call]:
+    """As calls of the builder's own methods, which check what they are given; its constructor first."""
     table = {**table} if directory is None else {**table, "directory": directory}
     recorder = table.get("file_checkpointer")
     if isinstance(recorder, Mapping) and recorder.get("precision") in ("full", "half"):  # of version 0.1
@@ -151,8 +124,8 @@ def _declaration(table: Mapping[str, Any], directory: str | os.PathLike[str] | N
         raise ConfigurationError(
             f"{where} must say the directory.", received="none", remedy='Write directory = "runs/a".'
         )
-    calls = [call for key, value in table.items() if key in _METHODS for call in _METHODS[key](key, value)]
-    return Declaration(table["directory"], _flag(table.get("overwrite", False), "overwrite"), tuple(calls))
+    made = Call("__init__", (table["directory"], _flag(table.get("overwrite", False), "overwrite")))
+    return [made, *(call for key, value in table.items() if key in _METHODS for call in _METHODS[key](key, value))]
 
 
 def _metrics(key: str, tables: Any) -> Iterator[Call]:
