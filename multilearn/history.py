@@ -10,7 +10,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, cast, get_args, runtime_checkable
 
-from multilearn.arguments import settle
+from multilearn.arguments import choice, settle
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 
@@ -64,18 +64,11 @@ class Monitor:
             raise ConfigurationError(
                 "A metric is watched by its name.", received=repr(self.metric), remedy='Write for instance "Accuracy".'
             )
-        if self.split not in list(Split):
-            raise ConfigurationError(
-                f"The split of a metric that is watched is one of {', '.join(Split)}.",
-                received=repr(self.split),
-                remedy='Write split="valid".',
-            )
-        if self.direction not in get_args(Direction):
-            raise ConfigurationError(
-                'The direction of a metric that is watched is "lowest" or "highest".',
-                received=repr(self.direction),
-                remedy='Losses are best when "lowest", accuracies when "highest".',
-            )
+        rule = f"The split of a metric that is watched is one of {', '.join(Split)}"
+        choice(rule, self.split, tuple(Split), 'Write split="valid".')
+        rule = 'The direction of a metric that is watched is "lowest" or "highest"'
+        remedy = 'Losses are best when "lowest", accuracies when "highest".'
+        choice(rule, self.direction, get_args(Direction), remedy)
 
     @property
     def sign(self) -> float:

@@ -8,11 +8,11 @@ all are texts; `unavailable` may stand among numbers, for the machine that a run
 from __future__ import annotations
 
 import math
-import operator
 import os
 import re
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 
 from multilearn.errors import RecordError
@@ -54,7 +54,9 @@ def format_line(value: float | str, count: float | None = None) -> str:
     >>> format_line(0.1, 64), format_line(float("nan")), format_line("a,b")
     ('0.1,64', 'NaN', 'a\\\\x2cb')
     """
-    return _format_value(value) if count is None else f"{_format_value(value)},{_format_count(count)}"
+    if count is None:
+        return _format_value(value)
+    return f"{_format_value(value)},{int(count) if isinstance(count, Integral) else _format_value(count)}"
 
 
 def format_final(value: float | str) -> str:
@@ -123,18 +125,7 @@ def _format_value(value: float | str) -> str:
     if isinstance(value, str):
         text = _UNSAFE.sub(lambda match: _escaped(match[0]), value)
         return _escaped(text[0]) + text[1:] if _NUMBER.fullmatch(text) else text
-    return _format_float(float(value))
-
-
-def _format_float(value: float) -> str:
-    return repr(value) if not math.isnan(value) else "NaN"
-
-
-def _format_count(count: float) -> str:
-    try:
-        return str(operator.index(count))  # type: ignore[arg-type]
-    except TypeError:
-        return _format_float(float(count))
+    return "NaN" if math.isnan(value) else repr(float(value))
 
 
 def _escaped(character: str) -> str:
