@@ -34,6 +34,9 @@ Script = Annotated[Path, typer.Argument(metavar="SCRIPT", help="A Python script 
 Arguments = Annotated[
     list[str] | None, typer.Argument(metavar="[-- ARGS]", help="Arguments of the script, after a --.")
 ]
+Backends = Annotated[
+    list[str] | None, typer.Option("--backend", "-b", metavar="B", help="torch, tensorflow, jax, ...; may be repeated.")
+]
 Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Wins over the script's own seed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 
@@ -69,10 +72,7 @@ def _global(
 def run(
     script: Script,
     arguments: Arguments = None,
-    backend: Annotated[
-        list[str] | None,
-        typer.Option("--backend", "-b", metavar="B", help="torch, tensorflow, jax, ...; may be repeated."),
-    ] = None,
+    backend: Backends = None,
     seed: Seed = None,
     seeds: Annotated[
         list[str] | None,
@@ -150,10 +150,7 @@ def compare(
 def diff_step(
     script: Script,
     arguments: Arguments = None,
-    backend: Annotated[
-        list[str] | None,
-        typer.Option("--backend", "-b", metavar="B", help="Two of torch, tensorflow, jax, ..., or more."),
-    ] = None,
+    backend: Backends = None,
     tolerance: Annotated[float, typer.Option(metavar="T", help="Relative to the largest value at each place.")] = 1e-4,
     seed: Seed = None,
     as_json: AsJson = False,

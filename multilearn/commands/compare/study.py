@@ -136,14 +136,17 @@ def compare_grouped(
     values, notes = _finals(grouping, groups)
     if not values and not any(group.comparison for group in groups):
         raise DirectoryError("Nothing in these runs can be compared.", received="; ".join([*unlike, *notes]))
-    finals = [_final(grouping, key, of) for key, of in values.items()]
+    finals = [
+        Final(*key, _unit(grouping, key), {name: spread(list(numbers.values())) for name, numbers in of.items()})
+        for key, of in values.items()
+    ]
     differences = [each for key, of in values.items() for each in _differences(grouping, key, of)]
     if quantile(1) is None:
         notes.append(f"no confidence intervals: SciPy is not installed (pip install '{EXTRA}')")
     return Study(
         grouping.names,
         tuple(groups),
-        tuple(final for final in finals if final.spreads),
+        tuple(finals),
         tuple(differences),
         tolerance,
         notes=tuple(notes + (missing if prefix else [])),
@@ -198,11 +201,6 @@ def _finals(grouping: Grouping, groups: Sequence[OfSeed]) -> tuple[dict[Key, Val
 
 def _last(group: OfSeed, run: RunOnDisk) -> int:
     return max(run.epochs if group.comparison is None else (row.epoch for row in group.comparison.values))
-
-
-def _final(grouping: Grouping, key: Key, values: Values) -> Final:
-    spreads = {name: spread(list(values[name].values())) for name in grouping.names if name in values}
-    return Final(*key, _unit(grouping, key), spreads)
 
 
 def _differences(grouping: Grouping, key: Key, values: Values) -> Iterator[PairedDifference]:
