@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from multilearn.commands.compare.study import compare_grouped
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Write = Callable[..., Path]
@@ -30,6 +32,17 @@ def changed(**finals: str) -> dict[str, list[str]]:
     for key, value in finals.items():
         files[key.replace("_", "/")][-1] = f"{value},final"
     return files
+
+
+def share(final: str) -> dict[str, list[str]]:
+    return {"train/1/Accuracy": ["0.5", f"{final},final"]}
+
+
+def text(final: str) -> dict[str, list[str]]:
+    return {"train/1/Verdict": [final, f"{final},final"]}
+
+
+THIRD = {"train/3/Loss": ["0.1,8", "0.1,final"]}
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -92,62 +105,48 @@ def test_the_largest_difference_is_between_the_two_furthest_runs(multilearn: Com
     assert (found["same"], done.returncode) == (False, 1)
 
 
-@pytest.mark.parametrize(
-    ("other", "tolerance", "code"),
-    [("0.99", "0.0100001", 0), ("0.99", "0.0099999", 1), ("1.0", "0", 0), ("1.0000000000000002", "0", 1)],
-)
-def test_a_loss_is_judged_by_its_relative_difference(
-    multilearn: Command, write_run: Write, other: str, tolerance: str, code: int
-) -> None:
-    write_run("a", TORCH)
-    write_run("b", changed(valid_2_Loss=other))
-    done = multilearn("compare", "a", "b", "--tolerance", tolerance)
-    assert done.returncode == code
-    assert last_line(done).startswith("different: 1 of 6 values past" if code else "same: 6 values within")
+# what one run has, what the other has, the tolerance, and whether they are the same
+JUDGED: dict[str, tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]], float, bool]] = {
+    "a loss is judged by its relative difference": (TORCH, changed(valid_2_Loss="0.99"), 0.0100001, True),
+    "and one too far apart": (TORCH, changed(valid_2_Loss="0.99"), 0.0099999, False),
+    "equal losses, without tolerance": (TORCH, changed(valid_2_Loss="1.0"), 0, True),
+    "the next float, without tolerance": (TORCH, changed(valid_2_Loss="1.0000000000000002"), 0, False),
+    "a share may be an item higher": (TORCH, changed(train_2_Accuracy="0.9"), 1e-4, True),
+    "a share may be an item lower": (TORCH, changed(train_2_Accuracy="0.7"), 1e-4, True),
+    "a share that is more than an item higher": (TORCH, changed(train_2_Accuracy="0.91"), 1e-4, False),
+    "a share that is two items lower": (TORCH, changed(train_2_Accuracy="0.6"), 1e-4, False),
+    "a share without counts, past the tolerance": (share("0.5"), share("0.5001"), 1e-4, False),
+    "a share without counts": (share("0.5"), share("0.5001"), 1e-3, True),
+    "NaN equals NaN": (changed(train_1_Loss="NaN"), changed(train_1_Loss="NaN"), 1e-4, True),
+    "infinity equals itself": (changed(train_1_Loss="inf"), changed(train_1_Loss="inf"), 1e-4, True),
+    "NaN equals no number": (changed(train_1_Loss="NaN"), changed(train_1_Loss="1.0"), 1e9, False),
+    "infinity and its negative": (changed(train_1_Loss="inf"), changed(train_1_Loss="-inf"), 1e9, False),
+    "zero and its negative": (changed(train_1_Loss="0.0"), changed(train_1_Loss="-0.0"), 0, True),
+    "other texts": (text("good"), text("bad"), 1e9, False),
+    "equal texts": (text("bad"), text("bad"), 0, True),
+    "training that is not finished": ({**TORCH, "train/3/Loss": ["0.1,8"]}, TORCH, 0, True),
+    "no validation yet": ({**TORCH, **THIRD}, TORCH, 0, True),
+    "validation that is not finished": ({**TORCH, **THIRD, "valid/3/Loss": []}, TORCH, 0, True),
+}
 
 
-@pytest.mark.parametrize(("other", "code"), [("0.9", 0), ("0.7", 0), ("0.91", 1), ("0.6", 1)])
-def test_a_share_may_differ_by_one_of_the_counted_items(
-    multilearn: Command, write_run: Write, other: str, code: int
-) -> None:
-    write_run("a", TORCH)
-    write_run("b", changed(train_2_Accuracy=other))
-    done = multilearn("compare", "a", "b")
-    assert done.returncode == code
-    (row,) = [line for line in done.stdout.splitlines() if line.startswith("train  Accuracy      2  ") and "of" in line]
-    assert "1 of 10" in row and row.endswith("past") == bool(code)
+@pytest.mark.parametrize("case", JUDGED)
+def test_what_is_the_same(write_run: Write, case: str) -> None:
+    one, other, tolerance, same = JUDGED[case]
+    found = compare_grouped([write_run("a", one), write_run("b", other)], tolerance)
+    assert found.same is same
 
 
-def test_a_share_without_counts_is_judged_by_its_relative_difference(multilearn: Command, write_run: Write) -> None:
-    plain = {"train/1/Accuracy": ["0.5", "0.5,final"]}
-    write_run("a", plain)
-    write_run("b", {"train/1/Accuracy": ["0.5", "0.5001,final"]})
-    assert multilearn("compare", "a", "b").returncode == 1
-    assert multilearn("compare", "a", "b", "--tolerance", "0.001").returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "absolute", "code"),
-    [
-        ("NaN", "NaN", 0.0, 0),
-        ("inf", "inf", 0.0, 0),
-        ("NaN", "1.0", "inf", 1),
-        ("inf", "-inf", "inf", 1),
-        ("0.0", "-0.0", 0.0, 0),
-    ],
-)
-def test_nan_equals_nan_and_nothing_else(
-    multilearn: Command, write_run: Write, one: str, other: str, absolute: object, code: int
-) -> None:
-    write_run("a", changed(train_1_Loss=one))
-    write_run("b", changed(train_1_Loss=other))
+def test_what_is_not_finite_is_a_word_in_the_json(multilearn: Command, write_run: Write) -> None:
+    write_run("a", changed(train_1_Loss="NaN", train_2_Loss="inf"))
+    write_run("b", changed(train_1_Loss="NaN", train_2_Loss="1.0"))
     done = multilearn("compare", "a", "b", "--json")
-    (row,) = [each for each in json.loads(done.stdout)["values"] if each["metric"] == "Loss" and each["items"] is None][
-        :1
-    ]
-    assert (row["absolute"], row["relative"], done.returncode) == (absolute, absolute, code)
+    first, second = (
+        each for each in json.loads(done.stdout)["values"] if (each["split"], each["unit"]) == ("train", "")
+    )
+    assert (first["values"], first["absolute"], first["relative"]) == (["NaN", "NaN"], 0.0, 0.0)
+    assert (second["values"], second["absolute"], second["relative"]) == (["inf", 1.0], "inf", "inf")
     assert "NaN" not in done.stdout.replace('"NaN"', "")
-    assert multilearn("compare", "a", "b").returncode == code
 
 
 def test_the_verdict_and_the_table_say_where_the_tolerance_is_passed_first(
@@ -178,23 +177,6 @@ def test_different_numbers_of_epochs_are_said_aloud_and_accepted_with_prefix(
     accepted = multilearn("compare", "long", "short", "--prefix")
     assert f"note: {said}" in accepted.stdout.splitlines()
     assert (refused.returncode, accepted.returncode) == (1, 0)
-
-
-@pytest.mark.parametrize(
-    "unfinished",
-    [
-        {"train/3/Loss": ["0.1,8"]},
-        {"train/3/Loss": ["0.1,8", "0.1,final"]},
-        {"train/3/Loss": ["0.1,8", "0.1,final"], "valid/3/Loss": []},
-    ],
-    ids=["training", "before validation", "validation"],
-)
-def test_an_unfinished_epoch_is_ignored(
-    multilearn: Command, write_run: Write, unfinished: dict[str, Sequence[str]]
-) -> None:
-    write_run("killed", {**TORCH, **unfinished})
-    write_run("whole", TORCH)
-    assert multilearn("compare", "killed", "whole").returncode == 0
 
 
 def test_a_metric_that_only_one_run_has_is_said_aloud(multilearn: Command, write_run: Write) -> None:
@@ -233,14 +215,6 @@ def test_wide_tables_are_neither_wrapped_nor_cut(multilearn: Command, write_run:
     done = multilearn("compare", *names, COLUMNS="40")
     assert all(f"{name} (torch)" in done.stdout.splitlines()[0] for name in names)
     assert "\x1b" not in done.stdout
-
-
-def test_texts_are_equal_or_not(multilearn: Command, write_run: Write) -> None:
-    write_run("a", {"train/1/Verdict": ["good", "good,final"]})
-    write_run("b", {"train/1/Verdict": ["bad", "bad,final"]})
-    assert multilearn("compare", "a", "b").returncode == 1
-    write_run("c", {"train/1/Verdict": ["bad", "bad,final"]})
-    assert multilearn("compare", "b", "c").returncode == 0
 
 
 @pytest.mark.parametrize(

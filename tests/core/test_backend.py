@@ -118,43 +118,34 @@ def process(tmp_path: Path, nursery: subprocess.Popen[str]) -> Process:
     return run
 
 
-def test_the_own_variable_comes_first(process: Process) -> None:
-    said = process(MULTILEARN_BACKEND="jax")
-    assert (said.name, said.usable, said.keras_backend) == ("jax", "jax", "jax")
-    assert "MULTILEARN_BACKEND" in said.reason
-    assert said.loaded == []
+FIRST = "the first installed of torch, tensorflow, jax"
+CHOICES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "the own variable": ({"MULTILEARN_BACKEND": "jax"}, "jax", "the environment variable MULTILEARN_BACKEND"),
+    "two that agree": ({"MULTILEARN_BACKEND": "jax", "KERAS_BACKEND": "jax"}, "jax", "variable MULTILEARN_BACKEND"),
+    "a loaded Keras": ({"script": "import keras; import multilearn"}, "tensorflow", "Keras was loaded on it"),
+    "the variable of Keras": ({"KERAS_BACKEND": "tensorflow"}, "tensorflow", "the environment variable KERAS_BACKEND"),
+    "the first of all": ({}, "torch", FIRST),
+    "the first of two": ({"installed": ("keras", "tensorflow", "jax")}, "tensorflow", FIRST),
+    "the only one": ({"installed": ("keras", "jax")}, "jax", FIRST),
+    "empty variables": ({"MULTILEARN_BACKEND": " ", "KERAS_BACKEND": ""}, "torch", FIRST),
+}
 
 
-def test_then_comes_what_an_already_imported_keras_runs_on(process: Process) -> None:
+@pytest.mark.parametrize("case", CHOICES)
+def test_what_is_chosen_and_why(process: Process, case: str) -> None:
+    given, chosen, reason = CHOICES[case]
+    said = process(**given)
+    assert (said.name, said.usable, said.keras_backend) == (chosen, chosen, chosen)
+    assert said.reason.endswith(reason)
+    assert said.loaded == (["keras"] if "script" in given else [])
+
+
+def test_what_keras_was_loaded_on_comes_before_its_variable(process: Process) -> None:
     # the variable was changed after Keras had read it
     said = process(
         "import os; import keras; os.environ['KERAS_BACKEND'] = 'torch'; import multilearn", KERAS_BACKEND="jax"
     )
     assert (said.name, said.reason) == ("jax", "Keras was loaded on it")
-    said = process("import keras; import multilearn")
-    assert (said.name, said.usable, said.keras_backend) == ("tensorflow", "tensorflow", "tensorflow")
-
-
-def test_then_comes_the_variable_of_keras(process: Process) -> None:
-    said = process(KERAS_BACKEND="tensorflow")
-    assert (said.name, said.usable, said.keras_backend) == ("tensorflow", "tensorflow", "tensorflow")
-    assert "KERAS_BACKEND" in said.reason
-
-
-@pytest.mark.parametrize(
-    ("installed", "chosen"),
-    [(FRAMEWORKS, "torch"), (("tensorflow", "jax"), "tensorflow"), (("jax",), "jax")],
-)
-def test_with_nothing_set_it_is_the_first_installed(process: Process, installed: Any, chosen: str) -> None:
-    said = process(installed=("keras", *installed))
-    assert (said.name, said.usable, said.keras_backend) == (chosen, chosen, chosen)
-    assert said.reason == "the first installed of torch, tensorflow, jax"
-    assert said.loaded == []
-
-
-def test_empty_variables_are_none(process: Process) -> None:
-    said = process(MULTILEARN_BACKEND=" ", KERAS_BACKEND="")
-    assert (said.name, said.usable) == ("torch", "torch")
 
 
 def test_keras_imported_afterwards_runs_on_what_was_chosen(process: Process) -> None:
@@ -238,10 +229,6 @@ def test_two_variables_that_contradict_each_other_are_refused(process: Process) 
     assert "MULTILEARN_BACKEND and KERAS_BACKEND must agree" in said.refusal
     assert "MULTILEARN_BACKEND=jax and KERAS_BACKEND=torch" in said.refusal
     assert "Unset KERAS_BACKEND, or set it to jax too" in said.refusal
-
-
-def test_two_variables_that_agree_are_fine(process: Process) -> None:
-    assert process(MULTILEARN_BACKEND="jax", KERAS_BACKEND="jax").usable == "jax"
 
 
 def test_a_keras_that_was_loaded_on_another_is_refused_with_the_remedy(process: Process) -> None:
