@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
 from multilearn.loggers.metric_file import EpochValue
 
-__all__ = ["Grouping", "compare_runs", "grouped", "opened", "shortened", "spelled"]
+__all__ = ["Grouping", "compare_runs", "grouped", "opened", "spelled", "unit_of"]
 
 
 def opened(directories: Sequence[Path], tolerance: float) -> tuple[RunOnDisk, ...]:
@@ -69,13 +69,17 @@ def _rows(runs: Sequence[RunOnDisk], epochs: Sequence[int], tolerance: float) ->
         for epoch in epochs:
             measured = [run.epochs[epoch].get(key) for run in runs]
             if None not in measured:
-                unit = "share" if all(run.unit(key[1]) == "share" for run in runs) else ""
-                rows.append(_row(key, unit, epoch, [each for each in measured if each], tolerance))
+                rows.append(_row(key, unit_of(runs, key), epoch, [each for each in measured if each], tolerance))
             for run, each in zip(runs, measured, strict=True):
                 if each is None:
                     lacking.setdefault(str(run.path), []).append(epoch)
         missing += [f"{path} has no {key[0]} {key[1]} in {spelled(tuple(at))}" for path, at in lacking.items()]
     return tuple(rows), missing
+
+
+def unit_of(runs: Iterable[RunOnDisk], key: Key) -> str:
+    """A share is one that all runs have as a share."""
+    return "share" if all(run.unit(key[1]) == "share" for run in runs) else ""
 
 
 def _row(key: Key, unit: str, epoch: int, measured: Sequence[EpochValue], tolerance: float) -> Row:
@@ -110,21 +114,12 @@ def _of_the_machine(runs: Sequence[RunOnDisk]) -> set[str]:
 
 
 def _columns(runs: Sequence[RunOnDisk]) -> tuple[ComparedRun, ...]:
-    heads = shortened([Path(os.path.abspath(run.path)) for run in runs])
+    above = os.path.commonpath([os.path.dirname(os.path.abspath(run.path)) for run in runs])
+    heads = [os.path.relpath(run.path, above) for run in runs]
     return tuple(
         ComparedRun(f"{head} ({run.trained_on})", str(run.path), run.backends, run.seed, tuple(run.epochs))
         for head, run in zip(heads, runs, strict=True)
     )
-
-
-def shortened(paths: Sequence[Path]) -> list[str]:
-    """The last parts of each path, as many as it takes to tell them apart."""
-    longest = max(len(path.parts) for path in paths)
-    for count in range(1, longest + 1):
-        heads = ["/".join(path.parts[-count:]) for path in paths]
-        if len(set(heads)) == len(heads):
-            break
-    return heads
 
 
 def spelled(epochs: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 
-from multilearn.commands.compare.comparison import Grouping, compare_runs, grouped, opened
+from multilearn.commands.compare.comparison import Grouping, compare_runs, grouped, opened, unit_of
 from multilearn.commands.compare.values import EXTRA, Comparison, Key, Row, Spread, furthest, quantile, spread
 from multilearn.commands.runs import RunOnDisk
 from multilearn.errors import DirectoryError
@@ -136,11 +136,12 @@ def compare_grouped(
     values, notes = _finals(grouping, groups)
     if not values and not any(group.comparison for group in groups):
         raise DirectoryError("Nothing in these runs can be compared.", received="; ".join([*unlike, *notes]))
-    finals = [
-        Final(*key, _unit(grouping, key), {name: spread(list(numbers.values())) for name, numbers in of.items()})
-        for key, of in values.items()
-    ]
-    differences = [each for key, of in values.items() for each in _differences(grouping, key, of)]
+    finals: list[Final] = []
+    differences: list[PairedDifference] = []
+    for key, found in values.items():
+        unit = unit_of(grouping.cells.values(), key)
+        finals.append(Final(*key, unit, {name: spread(list(numbers.values())) for name, numbers in found.items()}))
+        differences += _differences(grouping.names, key, unit, found)
     if quantile(1) is None:
         notes.append(f"no confidence intervals: SciPy is not installed (pip install '{EXTRA}')")
     return Study(
@@ -203,15 +204,11 @@ def _last(group: OfSeed, run: RunOnDisk) -> int:
     return max(run.epochs if group.comparison is None else (row.epoch for row in group.comparison.values))
 
 
-def _differences(grouping: Grouping, key: Key, values: Values) -> Iterator[PairedDifference]:
-    for first, second in combinations([name for name in grouping.names if name in values], 2):
+def _differences(names: Sequence[str], key: Key, unit: str, values: Values) -> Iterator[PairedDifference]:
+    for first, second in combinations([name for name in names if name in values], 2):
         both = [seed for seed in values[first] if seed in values[second]]
         if both:
             paired = spread([values[second][seed] - values[first][seed] for seed in both])
             larger = max(abs(fmean(values[name][seed] for seed in both)) for name in (first, second))
             relative = abs(paired.mean) / larger if larger else 0.0
-            yield PairedDifference(*key, _unit(grouping, key), first, second, paired, relative)
-
-
-def _unit(grouping: Grouping, key: Key) -> str:
-    return "share" if all(run.unit(key[1]) == "share" for run in grouping.cells.values()) else ""
+            yield PairedDifference(*key, unit, first, second, paired, relative)
