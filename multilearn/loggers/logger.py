@@ -16,18 +16,8 @@ class MetricLogger(Protocol):
     What it raises stops the run: `fit` raises it, and all listeners are closed. A logger of the user's is a class with
     these three methods; in a resumed run `Started` says from where, and what was before.
 
-    >>> from multilearn.events import SplitEnded
-    >>> class Table:
-    ...     def log(self, event):
-    ...         if isinstance(event, SplitEnded):
-    ...             values = {name: reading.value for name, reading in event.readings.items()}
-    ...             print(event.epoch, event.split, values)
-    ...     def flush(self): ...
-    ...     def close(self): ...
-    >>> isinstance(Table(), MetricLogger)
-    True
-
-    It is given to `LearnerBuilder.metric_loggers(FileMetricLogger(), Table())`: all receive each event, in this order.
+    `LearnerBuilder.metric_loggers` takes several: all receive each event, in this order. There is one of ten lines in
+    docs/extending.md.
     """
 
     def log(self, event: Event) -> None:
