@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -112,6 +113,16 @@ def stop(interrupter: ml.Interrupter, reason: str) -> None:
     thread.join()
 
 
+def failing(epoch: int, number: int, error: BaseException) -> Watched:
+    """The training loader, which raises when this batch is asked for."""
+
+    def fail(*at: int) -> None:
+        if at == (epoch, number):
+            raise error
+
+    return Watched(train_loader(), fail)
+
+
 def builder(directory: Path | str, epochs: int = 3, **options: Any) -> ml.LearnerBuilder:
     return (
         ml.LearnerBuilder(directory, **options)
@@ -134,6 +145,14 @@ def fit(described: ml.LearnerBuilder, train: Any = None, valid: Any = None) -> m
     return learner
 
 
+def stopped(described: ml.LearnerBuilder, epoch: int, number: int, split: str = "train") -> ml.Learner:
+    """A run that is stopped, as "enough", when this batch is asked for."""
+    interrupter = ml.Interrupter()
+    loaders = {"train": train_loader(), "valid": valid_loader()}
+    loaders[split] = Watched(loaders[split], lambda *at: at == (epoch, number) and stop(interrupter, "enough"))
+    return fit(described.with_interrupter(interrupter), **loaders)
+
+
 def weights(learner: ml.Learner) -> bytes:
     """Of the model that was trained."""
     return b"".join(array.tobytes() for array in learner._run.subject.task.model.weights.values())
@@ -147,6 +166,15 @@ def metric_files(directory: Path) -> dict[str, bytes]:
 
 def checkpoint_files(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((directory / "checkpoint").glob("*.mpk.gz"))}
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """All that must be equal where two runs are."""
+    return {**metric_files(directory), **checkpoint_files(directory)}
+
+
+def experiment(directory: Path) -> Any:
+    return json.loads((directory / "experiment.json").read_text())
 
 
 def checkpoints(directory: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,25 +21,11 @@ class Killed(Exception):
     """Ends a run without its doing anything about it, as far as its checkpoints are concerned."""
 
 
-def dying(at: tuple[int, int]) -> toy.Watched:
-    """A loader with which a run ends where the batch (epoch, from 1; number, from 0) is asked for."""
-
-    def look(epoch: int, number: int) -> None:
-        if (epoch, number) == at:
-            raise Killed
-
-    return toy.Watched(toy.train_loader(), look)
-
-
 def saved(described: ml.LearnerBuilder, train: Any = None, valid: Any = None) -> list[str]:
     """The checkpoints that a run makes, in order."""
     recorded = toy.Recorded()
     toy.fit(described.metric_loggers(recorded), train, valid)
     return [str(event.position) for event in recorded.of(Saved)]
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    return {**toy.metric_files(path), **toy.checkpoint_files(path)}
 
 
 @pytest.mark.parametrize(
@@ -76,30 +61,13 @@ def test_the_last_one_is_kept(tmp_path: Path) -> None:
     toy.fit(described, toy.Watched(toy.train_loader(), look))
     assert all(len([name for name in names if "." in name]) <= 1 for names in found)
     with pytest.raises(Killed):
-        toy.fit(described.num_epochs(4).checkpoint("latest"), dying((3, 4)))
+        toy.fit(described.num_epochs(4).checkpoint("latest"), toy.failing(3, 4, Killed()))
     assert toy.checkpoints(tmp_path / "run") == ["1", "2", "3.4"]
     assert sorted(path.name for path in (tmp_path / "run/checkpoint").glob("*-3*")) == [
         "model-3.4.mpk.gz",
         "optim-3.4.mpk.gz",
         "scheduler-3.4.mpk.gz",
     ]
-
-
-@pytest.mark.parametrize("accumulation", [1, 2])
-@pytest.mark.parametrize("at", [(1, 4), (2, 3), (3, 4)])
-def test_a_run_that_was_killed_goes_on_from_it_as_if_nothing_had_happened(
-    tmp_path: Path, at: tuple[int, int], accumulation: int
-) -> None:
-    def described(name: str) -> ml.LearnerBuilder:
-        return toy.builder(tmp_path / name, 3).grads_accumulation(accumulation).checkpoint_every(batches=1)
-
-    toy.fit(described("whole"))
-    with pytest.raises(Killed):
-        toy.fit(described("run"), dying(at))
-    toy.fit(described("run").checkpoint("latest"))
-    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
-    resumed = json.loads((tmp_path / "run/experiment.json").read_text())["sessions"][1]["resumed_from"]
-    assert "." in resumed["position"]
 
 
 def test_the_lines_of_the_metric_files_are_on_disk_before_the_checkpoint_is_made(
@@ -132,7 +100,7 @@ def test_it_stays_where_the_strategy_does_not_keep_its_epoch_until_a_later_one_i
     described = toy.builder(tmp_path / "run").checkpoint_every(batches=2).with_checkpointing_strategy(KeepBest())
     losses = [0.1, 0.2, 0.3, 0.05]
     with pytest.raises(Killed):
-        toy.told(described, losses, dying((3, 1)))
+        toy.told(described, losses, toy.failing(3, 1, Killed()))
     assert toy.checkpoints(tmp_path / "run") == ["1", "2.4"]
     # the run goes on from there, and not from the best
     learner = toy.told(described.checkpoint("latest"), losses)
@@ -163,10 +131,9 @@ def test_minutes_are_counted_from_the_last_save(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_stop_where_a_checkpoint_is_due_makes_one_and_not_two(tmp_path: Path) -> None:
-    interrupter = ml.Interrupter()
-    described = toy.builder(tmp_path / "run").checkpoint_every(batches=2).with_interrupter(interrupter)
-    train = toy.Watched(toy.train_loader(), lambda *at: at == (1, 1) and toy.stop(interrupter, "enough"))
-    assert saved(described, train) == ["1.2"]
+    recorded = toy.Recorded()
+    toy.stopped(toy.builder(tmp_path / "run").checkpoint_every(batches=2).metric_loggers(recorded), 1, 1)
+    assert [str(event.position) for event in recorded.of(Saved)] == ["1.2"]
 
 
 def test_an_interval_that_no_epoch_reaches_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

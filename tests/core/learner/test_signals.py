@@ -80,11 +80,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of the run that nobody interrupted."""
     directory = tmp_path_factory.mktemp("whole") / "run"
     toy.fit(toy.builder(directory, EPOCHS))
-    return contents(directory)
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    return {**toy.metric_files(directory), **toy.checkpoint_files(directory)}
+    return toy.contents(directory)
 
 
 def sessions(directory: Path) -> list[dict[str, Any]]:
@@ -115,7 +111,7 @@ def test_one_signal_ends_the_batch_saves_says_where_and_latest_goes_on(
     assert (session["outcome"], session["reason"], session["position"]) == ("stopped", number.name, "2.3")
     assert toy.checkpoints(run)[-1] == "2.3"
     assert "Going on from checkpoint 2.3" in finish(environment, run)
-    assert contents(run) == whole
+    assert toy.contents(run) == whole
 
 
 @pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
@@ -133,7 +129,7 @@ def test_a_second_signal_ends_the_run_at_once(
     assert toy.checkpoints(run) == ["1"]
     assert sessions(run)[0]["outcome"] == "failed"
     assert "Going on from checkpoint 1" in finish(environment, run)
-    assert contents(run) == whole
+    assert toy.contents(run) == whole
 
 
 class Forked:
@@ -174,19 +170,19 @@ def test_a_run_killed_at_any_moment_goes_on_from_the_newest_complete_state_and_s
         time.sleep(moments.uniform(0, 0.12))
         exit_code, said = process.kill()
         if exit_code == 0:  # it was faster
-            assert contents(run) == whole
+            assert toy.contents(run) == whole
             shutil.rmtree(run)
             continue
         assert exit_code == -signal.SIGKILL
         kills += 1
         if any(session["outcome"] == "completed" for session in sessions(run)):  # the kill came after the end
-            assert contents(run) == whole
+            assert toy.contents(run) == whole
             shutil.rmtree(run)
             continue
         if said:
             assert (f"Going on from checkpoint {before[-1]} " if before else "starting at epoch 1") in said
     finish(environment, run)
-    assert contents(run) == whole
+    assert toy.contents(run) == whole
     outcomes = [(session["outcome"], session["ended"] is None) for session in sessions(run)]
     assert set(outcomes[:-1]) <= {(None, True)}
     assert outcomes[-1] == ("completed", False)
@@ -205,4 +201,4 @@ def test_a_directory_whose_run_is_alive_in_another_process_takes_no_second_one(
     process.send(signal.SIGTERM)
     assert process.end()[0] == 143
     finish(environment, run)
-    assert contents(run) == whole
+    assert toy.contents(run) == whole

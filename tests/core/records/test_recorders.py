@@ -48,10 +48,6 @@ def saving(directory: Path, recorder: Any, epochs: int) -> ml.LearnerBuilder:
     return toy.builder(directory, epochs).with_file_checkpointer(recorder).with_checkpointing_strategy(KeepLast(2))
 
 
-def said(caplog: pytest.LogCaptureFixture) -> str:
-    return "\n".join(record.getMessage() for record in caplog.records)
-
-
 def model_files(directory: Path) -> set[str]:
     return {path.name for path in (directory / "checkpoint").glob("model-*")}
 
@@ -105,7 +101,7 @@ def test_a_resume_says_that_an_earlier_version_stored_the_weights_in_half_precis
     assert "precision" not in read_file(run / f"checkpoint/optim-2.{extension}").metadata
     caplog.clear()
     resumed = toy.fit(saving(run, recorder(), 3).checkpoint("latest"))
-    assert "stored in half precision: the rest will differ" in said(caplog)
+    assert "stored in half precision: the rest will differ" in caplog.text
     assert resumed.history["train"]["Loss"][:2] == full.history["train"]["Loss"]
     assert "half precision" in (run / "experiment.log").read_text()
 
@@ -113,7 +109,7 @@ def test_a_resume_says_that_an_earlier_version_stored_the_weights_in_half_precis
 def test_a_full_resume_does_not_speak_of_half_precision(tmp_path, caplog):
     toy.fit(saving(tmp_path, SafetensorsRecorder(), 1))
     toy.fit(saving(tmp_path, SafetensorsRecorder(), 2).checkpoint("latest"))
-    assert "half precision" not in said(caplog)
+    assert "half precision" not in caplog.text
     assert json.loads((tmp_path / "checkpoint/manifest.json").read_text())["writing"] is None
 
 

@@ -17,10 +17,6 @@ from multilearn.events import Position
 Damage = Callable[[Path], object]
 
 
-def contents(path: Path) -> dict[str, bytes]:
-    return {**toy.metric_files(path), **toy.checkpoint_files(path)}
-
-
 DAMAGES: dict[str, Damage] = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:40]),
     "emptied": lambda path: path.write_bytes(b""),
@@ -43,7 +39,7 @@ def test_a_damaged_manifest_is_put_together_from_the_files(
     mended.mend()
     assert json.loads((run.parent / "other/checkpoint/manifest.json").read_text()) == before
     toy.fit(toy.builder(run).checkpoint("latest"))
-    assert contents(run) == contents(whole)
+    assert toy.contents(run) == toy.contents(whole)
     assert f"{run}/checkpoint/manifest.json is " in caplog.text
     assert "Going on from checkpoint 2" in caplog.text
 
@@ -99,9 +95,9 @@ def test_a_damaged_experiment_json_is_said_and_written_anew(
     toy.fit(toy.builder(run).checkpoint("latest"))
     assert f"{run}/experiment.json is " in caplog.text
     assert "what it said of earlier sessions is lost" in caplog.text
-    (session,) = json.loads((run / "experiment.json").read_text())["sessions"]
+    (session,) = toy.experiment(run)["sessions"]
     assert session["outcome"] == "completed"
-    assert contents(run) == contents(whole)
+    assert toy.contents(run) == toy.contents(whole)
 
 
 def test_a_metric_file_that_is_gone_of_the_only_finished_epoch_is_said(
@@ -151,13 +147,9 @@ def test_an_earlier_checkpoint_that_is_damaged_is_said(run: Path, caplog: pytest
 
 
 def test_a_run_that_goes_on_without_metric_files_ends_those_of_the_epoch_where_it_does(tmp_path: Path) -> None:
-    def looked_at(epoch: int, number: int) -> None:
-        if (epoch, number) == (2, 4):
-            raise KeyboardInterrupt
-
     described = toy.builder(tmp_path / "run").checkpoint_every(batches=2)
     with pytest.raises(KeyboardInterrupt):
-        toy.fit(described, toy.Watched(toy.train_loader(), looked_at))
+        toy.fit(described, toy.failing(2, 4, KeyboardInterrupt()))
     path = tmp_path / "run/train/epoch-2/Loss.log"
     with path.open("ab") as file:
         file.write(b"later\n and torn")

@@ -142,21 +142,12 @@ def test_from_experiment_leads_to_the_run_from_anywhere(here: Path) -> None:
         )
 
 
-def test_a_relative_path_needs_a_current_directory(here: Path) -> None:
+def test_a_relative_path_needs_a_current_directory_and_its_experiment_does_not(here: Path) -> None:
+    toy.fit(toy.builder("runs/a", epochs=1))
     os.chdir("elsewhere")
     (here / "elsewhere").rmdir()
     with pytest.raises(ConfigurationError, match="a current directory that exists"):
         ml.LearnerBuilder("runs/a")
-    toy.fit(toy.builder(here / "runs" / "a", epochs=1))
-    with pytest.warns(UserWarning, match="renderer"):
-        again = ml.LearnerBuilder.from_experiment(here / "runs" / "a")
-    assert toy.build(again.checkpoint("latest")).directory == here / "runs" / "a"
-
-
-def test_an_experiment_of_a_relative_directory_needs_no_current_one(here: Path) -> None:
-    toy.fit(toy.builder("runs/a", epochs=1))
-    os.chdir("elsewhere")
-    (here / "elsewhere").rmdir()
     with pytest.warns(UserWarning, match="renderer"):
         again = ml.LearnerBuilder.from_experiment(here / "runs" / "a")
     assert toy.build(again.checkpoint("latest")).directory == here / "runs" / "a"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
+import random
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -91,8 +93,10 @@ def require_same(case: Case) -> None:
 @example(Case(loader="noisy", every=1, stops=(Stop("train", 1, 2), Stop("train", 1, 3, killed=True))))
 @example(Case(loader="generated", valid="noisy", schedule="number", stops=(Stop("valid", 2, 1),)))
 @example(Case(valid="stateful", every=2, stops=(Stop("valid", 2, 1), Stop("train", 3, 2))))
+@example(Case(epochs=4, strategy="best two", stops=(Stop("train", 2, 1), Stop("train", 3, 0, killed=True))))
+@example(Case(epochs=4, strategy="several", every=1, stops=(Stop("valid", 2, 0), Stop("train", 4, 1, killed=True))))
 @example(
-    Case(drawing=True, valid="noisy", accumulation=2, schedule="own", stops=(Stop("train", 2, 1), Stop("valid", 2, 0)))
+    Case(drawing=True, valid="noisy", accumulation=2, schedule="own", stops=(Stop("train", 2, 2), Stop("valid", 2, 0)))
 )
 @example(
     Case(
@@ -165,5 +169,28 @@ def test_a_run_moved_twice_before_it_saved_anything_goes_on_from_where_it_began(
     expected = outcome(fitted(case, tmp_path / "whole", again=False), tmp_path / "whole")
     found = outcome(learner, tmp_path / "2")
     assert {**found, "records": None} == {**expected, "records": None}
-    begun = json.loads((tmp_path / "2/experiment.json").read_text())["sessions"][0]["resumed_from"]
+    begun = toy.experiment(tmp_path / "2")["sessions"][0]["resumed_from"]
     assert begun == {"directory": str(tmp_path / "0"), "position": "2.2"}
+
+
+class Noisy(Lying):
+    """A loader that draws from the generators of Python and numpy."""
+
+    def __len__(self) -> int:
+        return toy.BATCHES
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
+        for x, y in super().iterate(seed, epoch, start):
+            yield x + np.random.normal(0, 0.1, x.shape).astype(np.float32) + np.float32(random.random()), y
+
+
+def test_a_run_of_the_version_that_looked_one_batch_ahead_is_resumed_exactly(tmp_path: Path) -> None:
+    """That version wrote the records, which say where the global generators were before the batch that was made and not
+    trained on, and the weights and losses of the run that was never interrupted."""
+    earlier = Path(__file__).parent / "looking_ahead"
+    run = shutil.copytree(earlier / "run", tmp_path / "run")
+    described = toy.builder(run, 3).grads_accumulation(2).checkpoint("latest")
+    learner = toy.fit(described, Noisy(toy.train_loader()))
+    assert learner.history["valid"]["Loss"] == (0.6097740026620718, 0.35667805717541623, 0.14772136280169854)
+    with np.load(earlier / "weights.npz") as expected:
+        assert toy.weights(learner) == b"".join(expected[name].tobytes() for name in expected.files)

@@ -17,24 +17,20 @@ from multilearn.run.environment import Weights
 from multilearn.run.experiment import Experiment, Session, earlier, read_document
 
 
-def read(directory: Path) -> Any:
-    return json.loads((directory / "experiment.json").read_text())
-
-
 def change(directory: Path, **parts: Any) -> None:
-    document = {**read(directory), **parts}
+    document = {**toy.experiment(directory), **parts}
     (directory / "experiment.json").write_text(json.dumps(document))
 
 
 def test_sessions_of_another_version_stay_when_a_run_goes_on(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     toy.fit(toy.builder(directory, epochs=1))
-    (first,) = read(directory)["sessions"]
+    (first,) = toy.experiment(directory)["sessions"]
     past = {"started": "2025-01-01T00:00:00Z", "backend": "toy", "versions": {}, "device": "cpu:0"}
     future = {**first, "carbon": {"kg": 1.5}, "threads": {"OMP_NUM_THREADS": None, "new": [1]}}
     change(directory, sessions=[past, future], unknown=True)
     toy.fit(toy.builder(directory, epochs=2).checkpoint("latest"))
-    sessions = read(directory)["sessions"]
+    sessions = toy.experiment(directory)["sessions"]
     assert len(sessions) == 3
     assert sessions[0].items() >= past.items()
     assert sessions[1].items() >= future.items()
@@ -44,7 +40,7 @@ def test_sessions_of_another_version_stay_when_a_run_goes_on(tmp_path: Path) -> 
 def test_the_builder_comes_back_whatever_else_is_in_the_file(tmp_path: Path) -> None:
     described = ml.LearnerBuilder(tmp_path / "run").metrics(ml.metrics.Loss()).num_epochs(2)
     toy.fit(described)
-    document = read(tmp_path / "run")
+    document = toy.experiment(tmp_path / "run")
     change(tmp_path / "run", sessions=[{**document["sessions"][0], "new": 1}, 3], version=99, other={})
     assert ml.LearnerBuilder.from_experiment(tmp_path / "run") == described
 
@@ -52,7 +48,7 @@ def test_the_builder_comes_back_whatever_else_is_in_the_file(tmp_path: Path) -> 
 def test_a_run_moved_to_another_directory_has_the_hashes_of_its_first_weights(tmp_path: Path) -> None:
     toy.fit(toy.builder(tmp_path / "a", epochs=1))
     toy.fit(toy.builder(tmp_path / "b", epochs=2).checkpoint("latest", tmp_path / "a"))
-    first, second = read(tmp_path / "a"), read(tmp_path / "b")
+    first, second = toy.experiment(tmp_path / "a"), toy.experiment(tmp_path / "b")
     for key in ("weights_sha256", "weights_crc32"):
         assert first[key] == second[key] and first[key]
 
@@ -66,7 +62,7 @@ def test_a_run_resumed_under_another_seed_says_nothing_of_a_first_batch_it_did_n
     described = toy.builder(tmp_path / "run", epochs=2).checkpoint("latest")
     learner = described.build(toy.task(), toy.Momentum(), ml.schedulers.Cosine(0.5, updates=4 * toy.BATCHES))
     learner.fit(batches, toy.valid_loader())
-    first, second = read(tmp_path / "run")["sessions"]
+    first, second = toy.experiment(tmp_path / "run")["sessions"]
     assert list(first["data"]["train"]) == ["first batch of 8"]
     assert second["data"]["train"] == {}
 

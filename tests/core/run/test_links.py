@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -181,7 +180,7 @@ def test_the_directory_itself_may_be_a_link(run: Path, half: Path, tmp_path: Pat
     (tmp_path / "latest").symlink_to(run)
     assert compare([tmp_path / "latest", half]).same
     toy.fit(toy.builder(tmp_path / "latest").checkpoint("latest"))
-    assert json.loads((run / "experiment.json").read_text())["sessions"][-1]["position"] == "3"
+    assert toy.experiment(run)["sessions"][-1]["position"] == "3"
     evaluate(tmp_path / "latest", "again")
     assert inspect(tmp_path / "latest").intact
     toy.fit(toy.builder(tmp_path / "latest", overwrite=True))

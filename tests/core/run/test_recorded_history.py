@@ -40,11 +40,7 @@ def run(whole: Path, tmp_path: Path) -> Path:
 
 def contents(path: Path) -> dict[str, bytes]:
     history = (path / "checkpoint/history.log").read_bytes()
-    return {**toy.metric_files(path), **toy.checkpoint_files(path), "history.log": history}
-
-
-def said(caplog: pytest.LogCaptureFixture) -> str:
-    return "\n".join(record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    return {**toy.contents(path), "history.log": history}
 
 
 def test_the_file_has_a_line_for_each_epoch_and_split_with_the_values_of_the_metric_files(whole: Path) -> None:
@@ -82,13 +78,8 @@ def test_what_a_run_goes_back_to_is_what_its_file_then_begins_with(run: Path, wh
 
 
 def test_a_run_that_was_stopped_in_validation_writes_no_line_twice(tmp_path: Path, whole: Path) -> None:
-    interrupter, path = ml.Interrupter(), tmp_path / "run"
-
-    def stop(epoch: int, number: int) -> None:
-        if (epoch, number) == (2, 1):
-            toy.stop(interrupter, "enough")
-
-    toy.fit(described(path).with_interrupter(interrupter), valid=toy.Watched(toy.valid_loader(), stop))
+    path = tmp_path / "run"
+    toy.stopped(described(path), 2, 1, "valid")
     assert toy.checkpoints(path) == ["1", "2.5"]
     assert (path / "checkpoint/history.log").read_bytes().count(b"\n") == 3
     toy.fit(described(path).checkpoint("latest"))
@@ -125,16 +116,16 @@ def test_where_every_checkpoint_has_lost_its_history_the_newest_goes_on_and_says
     (run / "checkpoint/scheduler-3.mpk.gz").unlink()
     damage(run / "checkpoint/history.log")
     learner = toy.fit(described(run).checkpoint("latest"))
-    assert "checkpoint 3 is skipped: scheduler-3.mpk.gz is missing" in said(caplog)
-    assert "history.log " in said(caplog) and "of the history up to checkpoint 2 " in said(caplog)
-    assert "Going on from checkpoint 2 " in said(caplog)
+    assert "checkpoint 3 is skipped: scheduler-3.mpk.gz is missing" in caplog.text
+    assert "history.log " in caplog.text and "of the history up to checkpoint 2 " in caplog.text
+    assert "Going on from checkpoint 2 " in caplog.text
     # the weights, the streams and the metric files are those of the run that nothing happened to
     assert toy.metric_files(run) == toy.metric_files(whole)
     assert [name for name in ("model", "optim") if _same(run, whole, f"{name}-3.mpk.gz")] == ["model", "optim"]
     assert np.isnan(learner.history["train"]["Loss"][0])
     caplog.clear()
     toy.fit(described(run, 4).checkpoint("latest"))
-    assert "history.log" not in said(caplog)
+    assert "history.log" not in caplog.text
 
 
 def _same(run: Path, whole: Path, name: str) -> bool:
@@ -149,8 +140,8 @@ def test_the_newest_checkpoint_whose_history_is_whole_is_taken(
     path.write_bytes(b"".join(lines[:4]) + lines[4][:10])
     assert [each.problem for each in inspect(run).checkpoints] == [None, None, "history.log is not as it was written"]
     toy.fit(described(run).checkpoint("latest"))
-    assert "checkpoint 3 is skipped: history.log is not as it was written" in said(caplog)
-    assert "Going on from checkpoint 2 " in said(caplog)
+    assert "checkpoint 3 is skipped: history.log is not as it was written" in caplog.text
+    assert "Going on from checkpoint 2 " in caplog.text
     assert contents(run) == contents(whole)
     assert inspect(run).intact
 
@@ -172,7 +163,7 @@ def test_the_history_in_a_record_of_an_earlier_version_is_read(
     }
     assert "train" in read_file(run / "checkpoint/scheduler-2.mpk.gz").item["metrics"]["history"]
     learner = toy.fit(described(run).checkpoint("latest"))
-    assert "Going on from checkpoint 2 " in said(caplog)
+    assert "Going on from checkpoint 2 " in caplog.text
     for split, losses in finals.items():
         assert learner.history[split]["Loss"][:2] == tuple(losses)
         assert len(learner.history[split]["Accuracy"]) == 3
@@ -201,8 +192,8 @@ def test_metric_files_that_are_gone_altogether_are_said_in_a_line_for_each_metri
     removed(run, pattern)
     toy.fit(described(run, 4).checkpoint("latest"))
     for each in expected:
-        assert f"{run}/{each}, and stays as it is." in said(caplog)
-    assert said(caplog).count("is missing") == max(len(expected), 1 if "valid" not in pattern else 2)
+        assert f"{run}/{each}, and stays as it is." in caplog.text
+    assert caplog.text.count("is missing") == max(len(expected), 1 if "valid" not in pattern else 2)
 
 
 def test_a_run_that_never_wrote_metric_files_misses_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -210,7 +201,7 @@ def test_a_run_that_never_wrote_metric_files_misses_none(tmp_path: Path, caplog:
         path = tmp_path / str(len(loggers))
         toy.fit(described(path, 1).metric_loggers(*loggers))
         toy.fit(described(path, 2).metric_loggers(*loggers).checkpoint("latest"))
-    assert "is missing" not in said(caplog)
+    assert "is missing" not in caplog.text
 
 
 def test_a_metric_that_was_added_later_is_not_missed_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -218,7 +209,7 @@ def test_a_metric_that_was_added_later_is_not_missed_before(tmp_path: Path, capl
     for epochs in (2, 3):
         more = described(tmp_path, epochs).metrics(ml.metrics.AUROC(mode="multiclass"))
         toy.fit(more.checkpoint("latest"))
-    assert "is missing" not in said(caplog)
+    assert "is missing" not in caplog.text
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="asks /proc which file a descriptor is of")

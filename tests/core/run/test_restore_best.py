@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -194,21 +193,17 @@ def test_the_last_record_on_disk_has_the_last_weights(tmp_path: Path) -> None:
     assert stored == weights.after[5]
 
 
-def test_the_epoch_is_told_in_the_log_the_summary_and_experiment_json(
+def test_the_epoch_is_in_the_log_on_the_screen_in_the_summary_and_in_experiment_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(described(tmp_path / "run").summary(), LOSSES)
-    assert "  weights    those of epoch 2\n" in capsys.readouterr().out
-    assert json.loads((tmp_path / "run/experiment.json").read_text())["sessions"][-1]["restored"] == 2
+    run(described(tmp_path / "run").renderer(ml.renderers.CliRenderer()).summary(), LOSSES)
+    shown = capsys.readouterr().out
+    assert "; the weights are those of epoch 2\n" in shown and "  weights    those of epoch 2\n" in shown
+    assert toy.experiment(tmp_path / "run")["sessions"][-1]["restored"] == 2
     assert (
         "The weights of epoch 2 are restored: the lowest valid Loss, 0.3."
         in (tmp_path / "run/experiment.log").read_text()
     )
-
-
-def test_the_screen_tells_which_weights_are_returned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(described(tmp_path / "run").renderer(ml.renderers.CliRenderer()), LOSSES)
-    assert capsys.readouterr().out.endswith("; the weights are those of epoch 2\n")
 
 
 def test_without_data_for_its_split_it_is_refused_before_anything_is_written(tmp_path: Path) -> None:

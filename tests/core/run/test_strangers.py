@@ -119,7 +119,7 @@ RUBBISH: dict[str, Any] = {
 def test_rubbish_in_a_session_is_no_traceback(run: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run)
     (run / "circle").symlink_to("circle")
-    document = json.loads((run / "experiment.json").read_text())
+    document = toy.experiment(run)
     document["sessions"][-1] |= RUBBISH[kind]
     (run / "experiment.json").write_text(json.dumps(document))
     shutil.rmtree(run / "checkpoint")
@@ -142,7 +142,7 @@ def test_rubbish_in_a_session_is_no_traceback(run: Path, kind: str, monkeypatch:
 @pytest.mark.parametrize("part", ["sessions", "metrics", "builder", "seed", "weights_crc32", "not_data", "version"])
 @pytest.mark.parametrize("value", [None, 3, "x", [3], [[]], {"a": 1}, float("nan"), 10**300, 10**400, {"type": {}}])
 def test_rubbish_in_experiment_json_is_no_traceback(run: Path, part: str, value: Any) -> None:
-    document = {**json.loads((run / "experiment.json").read_text()), part: value}
+    document = {**toy.experiment(run), part: value}
     (run / "experiment.json").write_text(json.dumps(document))
     for use in (
         lambda: inspect(run).as_text(),
