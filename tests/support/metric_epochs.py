@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -55,21 +56,17 @@ def value(metric: Metric, *outputs: Output) -> float:
     return found
 
 
+def slices(items: int, cuts: Iterable[int]) -> list[slice]:
+    """Batches of no particular size, none of them empty."""
+    return [slice(*edges) for edges in pairwise(sorted({0, items, *(cut for cut in cuts if 0 < cut < items)}))]
+
+
 def pieces(output: Any, cuts: Iterable[int]) -> list[Any]:
-    """The output cut into batches of no particular size, none of them empty."""
-    items = len(output.logits)
-    edges = sorted({0, items, *(cut for cut in cuts if 0 < cut < items)})
-    kind = type(output)
+    """The output cut into batches."""
+    arrays = {name: getattr(output, name, None) for name in ("logits", "predictions", "targets", "weights")}
     return [
-        kind(
-            output.loss,
-            last - first,
-            output.logits[first:last],
-            output.targets[first:last],
-            None if output.weights is None else output.weights[first:last],
-            output.from_logits,
-        )
-        for first, last in pairwise(edges)
+        replace(output, count=part.stop - part.start, **{name: x[part] for name, x in arrays.items() if x is not None})
+        for part in slices(len(output.targets), cuts)
     ]
 
 

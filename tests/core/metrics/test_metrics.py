@@ -1,49 +1,23 @@
-"""Loss and Accuracy against arithmetic and scikit-learn, on the numpy array operations."""
+"""Loss and Accuracy against arithmetic and scikit-learn; a metric of one output; the store; array operations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
-import msgpack
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import log_loss
+from support.metric_epochs import OPS, Array, classified, measured, over, slices, value
 
 from multilearn.errors import ConfigurationError
-from multilearn.metrics import Accuracy, Entry, Loss, Metric, NumpyOps
-from multilearn.outputs import ClassificationOutput, RegressionOutput
-from multilearn.protocols import Output
-
-Array = np.ndarray[Any, Any]
-OPS = NumpyOps()
-
-
-def classified(logits: Any, targets: Any, weights: Any = None) -> ClassificationOutput:
-    """An output whose loss is of no interest."""
-    logits, targets = np.asarray(logits, np.float32), np.asarray(targets, np.int32)
-    weights = None if weights is None else np.asarray(weights, np.float32)
-    return ClassificationOutput(np.float32(0), len(targets), logits, targets, weights)
-
-
-def over(metric: Metric, outputs: Sequence[Output]) -> Entry:
-    """The metric over an epoch of these batches."""
-    state = None
-    for output in outputs:
-        state = metric.merge(state, {name: np.asarray(x) for name, x in metric.measure(OPS, output).items()})
-    assert state is not None
-    return metric.entry(state)
-
-
-def split_at(items: int, cuts: set[int]) -> list[slice]:
-    """Batches of no particular size, none of them empty."""
-    edges = sorted({0, items, *(cut for cut in cuts if cut < items)})
-    return [slice(a, b) for a, b in pairwise(edges)]
-
+from multilearn.events import Split
+from multilearn.metrics import Accuracy, Entry, Loss, Metric, OfOutput
+from multilearn.metrics.store import MetricStore
+from multilearn.outputs import ClassificationOutput, SeveralOutputs
+from multilearn.protocols import HostOutput, Moment, Output
 
 # --- accuracy ---------------------------------------------------------------------------------------------------------
 
@@ -56,29 +30,6 @@ def test_accuracy_is_the_share_of_items_whose_largest_logit_is_the_target() -> N
 def test_the_first_class_wins_ties() -> None:
     assert over(Accuracy(), [classified([[1, 1, 1], [0, 3, 3]], [0, 1])]) == Entry(1.0, 2)
     assert over(Accuracy(), [classified([[1, 1, 1], [0, 3, 3]], [1, 2])]) == Entry(0.0, 2)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 5), st.sets(st.integers(1, 39)))
-def test_accuracy_is_that_of_scikit_learn_however_the_items_are_split(
-    seed: int, items: int, classes: int, cuts: set[int]
-) -> None:
-    draw = np.random.default_rng(seed)
-    logits, targets = draw.integers(-2, 3, (items, classes)), draw.integers(0, classes, items)
-    batches = [classified(logits[part], targets[part]) for part in split_at(items, cuts)]
-    assert over(Accuracy(), batches) == Entry(accuracy_score(targets, logits.argmax(axis=1)), items)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.sets(st.integers(1, 39)))
-def test_items_of_weight_zero_are_padding(seed: int, items: int, cuts: set[int]) -> None:
-    draw = np.random.default_rng(seed)
-    logits, targets = draw.normal(size=(items, 3)), draw.integers(0, 3, items)
-    weights = draw.choice([0.0, 0.25, 1.0, 7.0], items)
-    weights[0] = 1.0
-    counted = weights > 0
-    batches = [classified(logits[part], targets[part], weights[part]) for part in split_at(items, cuts)]
-    assert over(Accuracy(), batches) == Entry(
-        accuracy_score(targets[counted], logits[counted].argmax(axis=1)), counted.sum()
-    )
 
 
 def test_accuracy_counts_the_tokens_of_sequences() -> None:
@@ -95,20 +46,9 @@ def test_accuracy_of_nothing_is_not_a_number() -> None:
     assert value.count == 0
 
 
-def test_a_batch_of_padding_changes_nothing() -> None:
-    batch, padding = classified([[1, 0], [1, 0]], [0, 1]), classified([[1, 0]], [0], [0.0])
-    assert over(Accuracy(), [padding, batch, padding]) == over(Accuracy(), [batch])
-
-
 def test_logits_that_are_not_numbers_are_not_right_by_accident() -> None:
     nan = math.nan
     assert over(Accuracy(), [classified([[0, nan, 0]], [2])]).value == 0.0
-
-
-def test_accuracy_of_a_regression_is_refused_with_the_remedy() -> None:
-    output = RegressionOutput(np.float32(0), 1, np.zeros(1), np.zeros(1))
-    with pytest.raises(ConfigurationError, match=r"RegressionOutput.*Loss"):
-        Accuracy().measure(OPS, output)
 
 
 # --- loss -------------------------------------------------------------------------------------------------------------
@@ -126,7 +66,7 @@ def test_loss_is_that_of_scikit_learn_however_the_items_are_split(seed: int, ite
     scores /= scores.sum(axis=1, keepdims=True)
     batches = [
         Output(np.float32(log_loss(targets[part], scores[part], labels=[0, 1, 2])), part.stop - part.start)
-        for part in split_at(items, cuts)
+        for part in slices(items, cuts)
     ]
     whole = over(Loss(), batches)
     assert whole.value == pytest.approx(log_loss(targets, scores, labels=[0, 1, 2]), rel=1e-6)
@@ -139,7 +79,7 @@ def test_a_weighted_loss_is_averaged_over_the_sum_of_weights(seed: int, items: i
     losses, weights = draw.uniform(0, 3, items), draw.uniform(0.1, 2, items)
     batches = [
         Output(np.float32(np.average(losses[part], weights=weights[part])), np.float32(weights[part].sum()))
-        for part in split_at(items, cuts)
+        for part in slices(items, cuts)
     ]
     whole = over(Loss(), batches)
     assert whole.value == pytest.approx(np.average(losses, weights=weights), rel=1e-5)
@@ -167,38 +107,45 @@ def test_a_whole_count_is_an_integer_and_another_is_not() -> None:
     assert [type(count) for count in counts] == [int, int, int, float]
 
 
-# --- both -------------------------------------------------------------------------------------------------------------
-
-BATCHES = [classified([[1, 0], [0, 1], [3, 2]], [0, 0, 1]), classified([[0, 1]], [1])]
-
-
 @pytest.mark.parametrize("metric", [Accuracy(), Loss()], ids=lambda metric: metric.name)
-class TestEveryMetric:
-    """What a metric promises whatever it measures."""
+def test_what_leaves_the_device_is_counts_and_sums(metric: Metric) -> None:
+    for x in measured(metric, classified([[1, 0], [0, 1], [3, 2]], [0, 0, 1])).values():
+        assert x.shape == () and x.dtype in (np.int32, np.float32)
 
-    def test_it_is_a_numeric_metric(self, metric: Metric) -> None:
-        assert isinstance(metric, Metric)
-        assert metric.numeric
-        assert metric.unit in {"", "share"}
 
-    def test_its_state_survives_a_checkpoint_between_batches(self, metric: Metric) -> None:
-        first, second = ({k: np.asarray(v) for k, v in metric.measure(OPS, batch).items()} for batch in BATCHES)
-        state = metric.merge(None, first)
-        restored = msgpack.unpackb(msgpack.packb(state))
-        assert restored == state
-        assert metric.entry(metric.merge(restored, second)) == over(metric, BATCHES)
+# --- one output among several -----------------------------------------------------------------------------------------
 
-    def test_merging_changes_neither_the_state_nor_what_was_measured(self, metric: Metric) -> None:
-        measured = {k: np.asarray(v) for k, v in metric.measure(OPS, BATCHES[0]).items()}
-        state = metric.merge(None, measured)
-        before = msgpack.packb(state), {k: v.copy() for k, v in measured.items()}
-        metric.merge(state, measured)
-        assert (msgpack.packb(state), measured) == before
+KIND = ClassificationOutput(
+    np.float32(0.25), 4, np.array([[1, 0], [0, 1], [2, 1], [0, 3]], "float32"), np.array([0, 1, 1, 1], "int32")
+)
+SEVERAL = SeveralOutputs(np.float32(9.0), 4, {"kind": KIND, "size": Output(np.float32(2.0), 4)})
 
-    def test_what_leaves_the_device_is_counts_and_sums(self, metric: Metric) -> None:
-        for x in metric.measure(OPS, BATCHES[0]).values():
-            assert np.shape(x) == ()
-            assert np.asarray(x).dtype in (np.int32, np.float32)
+
+def test_a_metric_of_an_output_measures_that_one_and_says_so_in_its_name() -> None:
+    accuracy = OfOutput("kind", Accuracy())
+    assert (accuracy.name, accuracy.unit, accuracy.numeric) == ("kind Accuracy", "share", True)
+    assert value(accuracy, SEVERAL, SEVERAL) == 0.75
+    assert value(OfOutput("kind", Loss()), SEVERAL, SEVERAL) == 0.25
+    assert value(OfOutput("size", Loss()), SEVERAL, SEVERAL) == 2.0
+    assert eval(repr(accuracy)) == accuracy != OfOutput("size", Accuracy())
+
+
+def test_what_has_no_such_output_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"called 'colour'.*'kind', 'size'"):
+        value(OfOutput("colour", Accuracy()), SEVERAL)
+    with pytest.raises(ConfigurationError, match=r"several outputs by name.*ClassificationOutput.*Accuracy itself"):
+        value(OfOutput("kind", Accuracy()), KIND)
+    with pytest.raises(ConfigurationError, match="name of an output and a metric"):
+        OfOutput("kind", Accuracy)
+
+
+def test_a_metric_that_has_nothing_to_say_of_a_value_stays_silent() -> None:
+    class Silent(Loss):
+        def caution(self, state: object) -> None:
+            return None
+
+    assert OfOutput("kind", Silent()).caution({}) is None
+    assert OfOutput("kind", Loss()).caution({}) is None
 
 
 # --- array operations -------------------------------------------------------------------------------------------------
@@ -286,3 +233,49 @@ def test_an_output_gives_probabilities_from_logits_and_from_probabilities() -> N
     by_scores = ClassificationOutput(np.float32(0), 1, np.exp(logits), np.array([1]), from_logits=False)
     for output in (by_logits, by_scores):
         np.testing.assert_allclose(output.scores(OPS), [[0.2, 0.8]], rtol=1e-6)
+
+
+# --- over the epoch ---------------------------------------------------------------------------------------------------
+
+
+class Counting:
+    """A metric that counts how often each half is asked for."""
+
+    name, unit, numeric = "Counting", "", True
+
+    def __init__(self) -> None:
+        self.merged = self.entered = 0
+
+    def merge(self, state: Any, measured: Any) -> Any:
+        self.merged += 1
+        return {"sum": measured["value"] + (state["sum"] if state else 0)}
+
+    def entry(self, state: Any) -> Entry:
+        self.entered += 1
+        return Entry(float(state["sum"]))
+
+
+@pytest.mark.parametrize("batches", [10, 1000])
+def test_a_metric_is_asked_equally_often_in_every_batch_however_many_there_were(batches: int) -> None:
+    metric: Any = Counting()
+    store = MetricStore({Split.TRAIN: [metric]})
+    store.begin(Split.TRAIN)
+    for _ in range(batches):
+        store.fold(Split.TRAIN, HostOutput({"Counting": {"value": 1}}), Moment(0.1, 0.0, 0.0))
+    assert (metric.merged, metric.entered) == (2 * batches, 2 * batches)
+    assert store.end(Split.TRAIN, 1)["Counting"].value == batches
+
+
+def test_the_splits_of_a_record_keep_their_order_in_a_run_that_goes_on_with_the_next_epoch() -> None:
+    def measure(store: MetricStore, split: Split) -> None:
+        store.begin(split)
+        store.fold(split, HostOutput({"Loss": {"loss": np.float32(1), "count": 1}}), Moment(0.1, 0.0, 0.0))
+
+    stores = [MetricStore({Split.TRAIN: [Loss()], Split.VALID: [Loss()]}) for _ in range(2)]
+    whole, resumed = stores
+    measure(whole, Split.TRAIN)
+    measure(whole, Split.VALID)
+    resumed.restore(whole.state())
+    for store in stores:
+        measure(store, Split.TRAIN)
+        assert list(store.state()["states"]) == ["train", "valid"]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,14 +12,13 @@ import pytest
 import sklearn.metrics as reference
 from hypothesis import given
 from hypothesis import strategies as st
+from support.metric_epochs import OPS, Array, over, pieces
 
 from multilearn.errors import ConfigurationError, DataError
-from multilearn.metrics import R2, Entry, Mean, MeanAbsoluteError, MeanSquaredError, NumpyOps, RootMeanSquaredError
+from multilearn.metrics import R2, Entry, Mean, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
 from multilearn.outputs import ClassificationOutput, RegressionOutput, SeveralOutputs
 from multilearn.protocols import Output
 
-Array = np.ndarray[Any, Any]
-OPS = NumpyOps()
 ALL = [MeanAbsoluteError(), MeanSquaredError(), RootMeanSquaredError(), R2()]
 
 
@@ -31,22 +28,6 @@ def regressed(predictions: Any, targets: Any, weights: Any = None) -> Regression
     return RegressionOutput(
         np.float32(0), len(predictions), np.asarray(predictions, np.float32), np.asarray(targets, np.float32), weights
     )
-
-
-def over(metric: Any, outputs: Sequence[Output]) -> Entry:
-    """The metric over an epoch of these batches."""
-    state = None
-    for output in outputs:
-        state = metric.merge(state, {name: np.asarray(x) for name, x in metric.measure(OPS, output).items()})
-    assert state is not None
-    return metric.entry(state)
-
-
-def batches(predictions: Array, targets: Array, cuts: set[int], weights: Array | None = None) -> list[RegressionOutput]:
-    edges = sorted({0, len(targets), *(cut for cut in cuts if cut < len(targets))})
-    return [
-        regressed(predictions[a:b], targets[a:b], None if weights is None else weights[a:b]) for a, b in pairwise(edges)
-    ]
 
 
 def single(*shape: int, seed: int) -> Array:
@@ -63,7 +44,7 @@ def test_values_are_those_of_scikit_learn_however_the_items_are_split(
     seed, items, cuts = how
     targets = (single(items, *inner, seed=seed) + offset).astype(np.float32)
     predictions = (targets + single(items, *inner, seed=seed + 1)).astype(np.float32)
-    split = batches(predictions, targets, cuts)
+    split = pieces(regressed(predictions, targets), cuts)
     y, p = targets.astype(np.float64), predictions.astype(np.float64)
     squared = reference.mean_squared_error(y, p)
     assert over(MeanAbsoluteError(), split) == Entry(
@@ -74,7 +55,7 @@ def test_values_are_those_of_scikit_learn_however_the_items_are_split(
     assert over(R2(), split).value == pytest.approx(reference.r2_score(y, p), rel=1e-9, abs=1e-9)
     for metric in ALL:
         assert over(metric, split).value == pytest.approx(
-            over(metric, batches(predictions, targets, set())).value, rel=1e-12
+            over(metric, pieces(regressed(predictions, targets), set())).value, rel=1e-12
         )
 
 
@@ -86,7 +67,7 @@ def test_items_of_weight_zero_are_padding_and_all_others_weigh_alike(how: tuple[
     padded = np.where(weights[:, None] > 0, predictions, np.nan)
     kept = weights > 0
     for metric in ALL:
-        found = over(metric, batches(padded, targets, cuts, weights))
+        found = over(metric, pieces(regressed(padded, targets, weights), cuts))
         expected = over(metric, [regressed(predictions[kept], targets[kept])])
         assert found == Entry(pytest.approx(expected.value, rel=1e-12, nan_ok=True), expected.count)
 
@@ -96,16 +77,16 @@ def test_an_offset_of_a_million_costs_r2_no_digit() -> None:
     predictions = (targets + 1 / 16).astype(np.float32)
     y = targets.astype(np.float64)
     expected = 1 - 50 / 256 / ((y - y.mean()) ** 2).sum()
-    assert over(R2(), batches(predictions, targets, {1, 2, 30})).value == pytest.approx(expected, rel=1e-12)
+    assert over(R2(), pieces(regressed(predictions, targets), {1, 2, 30})).value == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e6 + 0.3])
 def test_equal_targets_have_an_r2_of_one_or_zero_as_in_scikit_learn(constant: float) -> None:
     targets = np.full(23, constant, np.float32)
-    assert over(R2(), batches(targets, targets, {4, 9})).value == 1.0
+    assert over(R2(), pieces(regressed(targets, targets), {4, 9})).value == 1.0
     wrong = targets.copy()
     wrong[5] += 1
-    assert over(R2(), batches(wrong, targets, {4, 9})).value == 0.0
+    assert over(R2(), pieces(regressed(wrong, targets), {4, 9})).value == 0.0
     assert reference.r2_score(np.zeros(3), np.zeros(3)) == 1.0
     assert reference.r2_score(np.zeros(3), np.ones(3)) == 0.0
 
@@ -129,7 +110,7 @@ def test_outputs_of_r2_are_the_last_axis_and_every_step_of_a_sequence_is_an_item
     weights = np.ones((4, 5), np.float32)
     weights[:, 3:] = 0
     y, p = (array[:, :3].reshape(-1, 2).astype(np.float64) for array in (targets, predictions))
-    split = batches(predictions, targets, {3}, weights)
+    split = pieces(regressed(predictions, targets, weights), {3})
     assert over(R2(), split).value == pytest.approx(reference.r2_score(y, p), rel=1e-6)
     found = over(MeanAbsoluteError(), split)
     assert found == Entry(pytest.approx(np.abs(y - p).mean(), rel=1e-6), 4 * 3 * 2)

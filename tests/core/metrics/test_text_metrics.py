@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,41 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 from sklearn.metrics import log_loss
+from support.metric_epochs import OPS, classified, over, pieces
 
 from multilearn.errors import ConfigurationError
-from multilearn.metrics import CharErrorRate, Entry, NumpyOps, Perplexity, WordErrorRate
+from multilearn.metrics import CharErrorRate, Entry, Perplexity, WordErrorRate
 from multilearn.metrics.error_rates import edit_distances
 from multilearn.outputs import ClassificationOutput, RegressionOutput
 from multilearn.protocols import Output
 
-Array = np.ndarray[Any, Any]
-OPS = NumpyOps()
 CLASSES = 5
-
-
-def tokens(logits: Any, targets: Any, weights: Any = None, from_logits: bool = True) -> ClassificationOutput:
-    weights = None if weights is None else np.asarray(weights, np.float32)
-    logits, targets = np.asarray(logits, np.float32), np.asarray(targets, np.int32)
-    return ClassificationOutput(np.float32(0), len(targets), logits, targets, weights, from_logits)
 
 
 def said(predicted: Any, targets: Any, weights: Any = None) -> ClassificationOutput:
     """Logits whose largest entries are the predicted ids."""
-    return tokens(np.eye(30)[np.asarray(predicted)], targets, weights)
-
-
-def over(metric: Any, outputs: Sequence[Output]) -> Entry:
-    """The metric over an epoch of these batches."""
-    state = None
-    for output in outputs:
-        state = metric.merge(state, {name: np.asarray(x) for name, x in metric.measure(OPS, output).items()})
-    assert state is not None
-    return metric.entry(state)
-
-
-def cut(items: int, cuts: set[int]) -> list[slice]:
-    edges = sorted({0, items, *(each for each in cuts if each < items)})
-    return [slice(a, b) for a, b in pairwise(edges)]
+    return classified(np.eye(30)[np.asarray(predicted)], targets, weights)
 
 
 # --- perplexity -------------------------------------------------------------------------------------------------------
@@ -63,9 +40,9 @@ def test_perplexity_is_that_of_all_tokens_however_the_items_are_split(
     targets = rng.integers(0, CLASSES, (items, 4))
     kept = targets != 0
     likelihoods = np.take_along_axis(log_softmax(logits.astype(np.float64), -1), targets[..., None], -1)[..., 0]
-    found = over(Perplexity(ignore_index=0), [tokens(logits[part], targets[part]) for part in cut(items, cuts)])
-    once = over(Perplexity(ignore_index=0), [tokens(logits, targets)])
-    weighted = over(Perplexity(), [tokens(logits[part], targets[part], kept[part]) for part in cut(items, cuts)])
+    found = over(Perplexity(ignore_index=0), pieces(classified(logits, targets), cuts))
+    once = over(Perplexity(ignore_index=0), [classified(logits, targets)])
+    weighted = over(Perplexity(), pieces(classified(logits, targets, kept), cuts))
     assert found.value == pytest.approx(once.value, rel=1e-11, nan_ok=True)
     assert weighted.value == pytest.approx(once.value, rel=1e-11, nan_ok=True)
     with np.errstate(over="ignore"):
@@ -75,25 +52,25 @@ def test_perplexity_is_that_of_all_tokens_however_the_items_are_split(
 
 def test_perplexity_of_probabilities_is_that_of_scikit_learn() -> None:
     probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.3, 0.4, 0.3]])
-    found = over(Perplexity(), [tokens(probabilities, [0, 2, 0], from_logits=False)])
+    found = over(Perplexity(), [classified(probabilities, [0, 2, 0], from_logits=False)])
     assert found == Entry(pytest.approx(math.exp(log_loss([0, 2, 0], probabilities, labels=[0, 1, 2])), rel=1e-6))
 
 
 def test_a_model_that_knows_nothing_is_undecided_among_all_classes() -> None:
-    assert over(Perplexity(), [tokens(np.zeros((3, 7)), [0, 3, 6])]).value == pytest.approx(7, rel=1e-6)
+    assert over(Perplexity(), [classified(np.zeros((3, 7)), [0, 3, 6])]).value == pytest.approx(7, rel=1e-6)
 
 
 def test_perplexity_of_the_impossible_is_infinite_and_of_nothing_or_no_class_not_a_number() -> None:
     certain = [[0.0, 1.0]]
-    assert over(Perplexity(), [tokens(certain, [0], from_logits=False)]).value == math.inf
-    assert over(Perplexity(), [tokens([[0.0, 5000.0]], [0])]).value == math.inf
-    assert math.isnan(float(over(Perplexity(ignore_index=1), [tokens(certain, [1])]).value))
-    assert math.isnan(float(over(Perplexity(), [tokens([[0.0, 1.0]], [-1])]).value))
+    assert over(Perplexity(), [classified(certain, [0], from_logits=False)]).value == math.inf
+    assert over(Perplexity(), [classified([[0.0, 5000.0]], [0])]).value == math.inf
+    assert math.isnan(float(over(Perplexity(ignore_index=1), [classified(certain, [1])]).value))
+    assert math.isnan(float(over(Perplexity(), [classified([[0.0, 1.0]], [-1])]).value))
 
 
 def test_masked_logits_and_ids_of_padding_do_no_harm() -> None:
     logits = [[[0.0, -np.inf, 0.0], [np.nan, np.nan, np.nan]]]
-    assert over(Perplexity(ignore_index=-100), [tokens(logits, [[2, -100]])]).value == pytest.approx(2, rel=1e-6)
+    assert over(Perplexity(ignore_index=-100), [classified(logits, [[2, -100]])]).value == pytest.approx(2, rel=1e-6)
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------
@@ -144,7 +121,7 @@ def test_error_rates_are_of_all_sequences_however_they_are_split(seed: int, item
         for name, (reference, hypothesis) in (("chars", kept), ("words", words)):
             expected[name][0] += by_recursion(tuple(reference), tuple(hypothesis))
             expected[name][1] += len(reference)
-    split = [said(predicted[part], targets[part], weights[part]) for part in cut(items, cuts)]
+    split = pieces(said(predicted, targets, weights), cuts)
     for metric, name in ((CharErrorRate(padding=0), "chars"), (WordErrorRate(padding=0, separator=1), "words")):
         edits, total = expected[name]
         assert over(metric, split) == Entry(pytest.approx(edits / total if total else math.nan, nan_ok=True), total)
