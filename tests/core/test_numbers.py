@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from enum import IntEnum
@@ -280,7 +279,7 @@ def test_numbers_in_the_builder_are_data(tmp_path: Path) -> None:
         ml.early_stopping.TimeLimit(minutes=np.float32(30))
     )
     toy.fit(described)
-    builder = json.loads((tmp_path / "run" / "experiment.json").read_text())["builder"]
+    builder = toy.experiment(tmp_path / "run")["builder"]
     assert builder["checkpoint_every"] == {"minutes": 0.5}
     assert "minutes = 0.5" in ml.LearnerBuilder("a").checkpoint_every(minutes=np.float32(0.5)).to_toml()
 
@@ -312,10 +311,17 @@ ZERO_D_WHOLE = {
     "updates": lambda n: ml.schedulers.Cosine(0.1, updates=n).updates,
     "a warm-up": lambda n: ml.schedulers.Warmup(0.1, n).updates,
     "a boundary": lambda n: ml.schedulers.Piecewise((0.1, 0.2), boundaries=(n,)).boundaries[0],
-    "a patience": lambda n: ml.early_stopping.NoImprovement(epochs=n).epochs,
+    "restarts": lambda n: ml.schedulers.Cosine(0.1, period=n, multiplier=2).period,
+    "the patience of a rule": lambda n: ml.early_stopping.NoImprovement(epochs=n).epochs,
+    "the warm-up of a rule": lambda n: ml.early_stopping.NoImprovement(warmup=n).warmup,
+    "the patience of a schedule": lambda n: ml.schedulers.ReduceOnPlateau(0.1, patience=n).patience,
+    "a stage": lambda n: ml.schedulers.Sequential((0.1, n)).stages[0][1],
+    "accumulation": lambda n: ml.LearnerBuilder("x").grads_accumulation(n)._settings.accumulation,
     "epochs": lambda n: ml.LearnerBuilder("x").num_epochs(n)._settings.epochs,
     "batches": lambda n: SaveInterval(batches=n).batches,
     "a kept number": lambda n: ml.checkpoint.KeepLast(n).n,
+    "every so many": lambda n: ml.checkpoint.KeepEvery(n).n,
+    "the best so many": lambda n: ml.checkpoint.KeepBest(k=n).k,
     "a batch size": lambda n: len(next(ml.DataLoader(toy.arrays(9), n).iterate(0, 1))[0]),
     "a top k": lambda n: ml.metrics.TopKAccuracy(n).k,
     "a checkpoint": lambda n: int(which_checkpoint(n)),

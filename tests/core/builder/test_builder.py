@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from support import toy_experiment as toy
 from toy_backend import Momentum, ToyDevice
@@ -107,15 +106,10 @@ def test_one_builder_does_not_tie_its_learners_together(tmp_path: Path) -> None:
 
 REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
     "no epochs": (lambda b: b.num_epochs(0), r"num_epochs must be .* at least 1\. Received: 0\. .*leave it out"),
-    "negative epochs": (lambda b: b.num_epochs(-1), "Received: -1"),
-    "half an epoch": (lambda b: b.num_epochs(1.5), r"Received: 1\.5"),
-    "epochs as text": (lambda b: b.num_epochs("3"), "Received: '3'"),
-    "true epochs": (lambda b: b.num_epochs(True), "Received: True"),
     "no accumulation": (
         lambda b: b.grads_accumulation(0),
         r"grads_accumulation must be .* at least 1\. Received: 0\. To update on every batch, leave it out",
     ),
-    "broken accumulation": (lambda b: b.grads_accumulation(2.0), r"Received: 2\.0"),
     "a metric twice": (lambda b: b.metric_train(Loss()).metric_train(Loss()), "Loss twice on train"),
     "a metric twice, plotted": (
         lambda b: b.metric_valid(Loss()).metric_valid_numeric(Loss()),
@@ -143,13 +137,9 @@ REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
     "no interval": (lambda b: b.checkpoint_every(), "checkpoint_every takes .*Received: neither"),
     "two intervals": (lambda b: b.checkpoint_every(batches=5, minutes=1), "Received: both"),
     "every batch at once": (lambda b: b.checkpoint_every(batches=0), "Received: 0"),
-    "an interval that goes back": (lambda b: b.checkpoint_every(batches=-3), "Received: -3"),
-    "half a batch": (lambda b: b.checkpoint_every(batches=2.5), r"Received: 2\.5"),
-    "true batches": (lambda b: b.checkpoint_every(batches=True), "Received: True"),
     "no minutes": (lambda b: b.checkpoint_every(minutes=0), "Received: 0"),
     "endless minutes": (lambda b: b.checkpoint_every(minutes=float("inf")), "Received: inf"),
     "minutes that are no number": (lambda b: b.checkpoint_every(minutes=float("nan")), "Received: nan"),
-    "minutes as text": (lambda b: b.checkpoint_every(minutes="5"), "Received: '5'"),
     "no rule": (lambda b: b.early_stopping(5), "stopping rule must have the method reason"),
     "a rule's class": (lambda b: b.early_stopping(NoImprovement), "with parentheses"),
     "an unknown NaN policy": (
@@ -173,7 +163,6 @@ REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
     "checkpoint 0": (lambda b: b.checkpoint(0), "Epochs are counted from 1"),
     "checkpoint '0.3'": (lambda b: b.checkpoint("0.3"), "Epochs are counted from 1"),
     "a negative checkpoint": (lambda b: b.checkpoint(-1), "named by an epoch"),
-    "checkpoint true": (lambda b: b.checkpoint(True), "named by an epoch"),
     "checkpoint None": (lambda b: b.checkpoint(None), "named by an epoch"),
     "an unknown word": (lambda b: b.checkpoint("newest"), r"'latest', 'best'.*Received: 'newest'"),
     "a path as a checkpoint": (lambda b: b.checkpoint("../3"), r"Received: '\.\./3'"),
@@ -301,17 +290,10 @@ def existing(directory: Path, how: str) -> None:
     if how == "completed":
         toy.fit(toy.builder(directory, 2))
     elif how == "stopped":
-        interrupter = ml.Interrupter()
-        train = toy.Watched(toy.train_loader(), lambda *at: at == (1, 2) and interrupter.stop("SIGINT"))
-        toy.fit(toy.builder(directory, 2).with_interrupter(interrupter), train)
+        toy.stopped(toy.builder(directory, 2), 1, 2)
     elif how == "failed":
-
-        def fail(epoch: int, number: int) -> None:
-            if number == 2:
-                raise OSError("the data went away")
-
         with pytest.raises(OSError, match="went away"):
-            toy.fit(toy.builder(directory, 2), toy.Watched(toy.train_loader(), fail))
+            toy.fit(toy.builder(directory, 2), toy.failing(1, 2, OSError("the data went away")))
     elif how == "killed":
         toy.fit(toy.builder(directory, 2))
         text = (directory / "experiment.json").read_text()
@@ -328,7 +310,7 @@ def existing(directory: Path, how: str) -> None:
 
 ENDINGS = {
     "completed": r"was completed at 2",
-    "stopped": r"was stopped at 1\.3 \(SIGINT\)",
+    "stopped": r"was stopped at 1\.3 \(enough\)",
     "failed": r"failed at 1\.2 \(OSError: the data went away\)",
     "killed": r"is still running or was killed",
     "unknown": r"left no record of how it ended",
@@ -440,12 +422,6 @@ def test_the_best_by_a_registered_metric_or_by_the_loss_is_welcome(tmp_path: Pat
     toy.build(described.with_checkpointing_strategy(strategy))
 
 
-def test_whole_numbers_may_be_those_of_numpy(tmp_path: Path) -> None:
-    builder = toy.builder(tmp_path / "run").num_epochs(np.int64(2)).grads_accumulation(np.int8(1))
-    learner = toy.fit(builder.checkpoint_every(batches=np.int64(3)))
-    assert len(learner.history["train"]["Loss"]) == 2
-
-
 def test_a_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
     class Long(ml.metrics.Loss):
         name = "ä" * 60
@@ -461,7 +437,3 @@ def test_a_logger_is_told_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"given once.*FileMetricLogger twice"):
         toy.builder(tmp_path).metric_loggers(FileMetricLogger(), memory, FileMetricLogger())
     toy.builder(tmp_path).metric_loggers(MemoryMetricLogger(), MemoryMetricLogger(), FileMetricLogger())
-
-
-def test_numbers_of_numpy_name_a_checkpoint() -> None:
-    assert Builder("runs/a").checkpoint(np.int64(3)) == Builder("runs/a").checkpoint(3)

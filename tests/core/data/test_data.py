@@ -160,10 +160,6 @@ def test_what_is_no_batch_size_is_refused(batch_size: Any) -> None:
         ml.DataLoader(np.arange(3), batch_size)
 
 
-def test_a_numpy_integer_is_a_batch_size() -> None:
-    assert len(ml.DataLoader(np.arange(9), np.int64(4))) == 3
-
-
 def test_arrays_of_different_lengths_are_refused_and_named() -> None:
     with pytest.raises(DataError, match=r"data\[0\]\['a'\]: 3, data\[0\]\['b'\]: 4, data\[1\]: 3"):
         ml.DataLoader(({"a": np.arange(3), "b": np.arange(4)}, np.arange(3)), 2)

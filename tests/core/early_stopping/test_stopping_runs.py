@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,10 +24,6 @@ def described(path: Path, epochs: int = 6) -> ml.LearnerBuilder:
     return toy.builder(path, epochs).early_stopping(NoImprovement(epochs=2))
 
 
-def session(path: Path) -> dict[str, Any]:
-    return json.loads((path / "experiment.json").read_text())["sessions"][-1]
-
-
 def test_a_rule_ends_the_run_after_its_epoch_which_is_saved_and_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -38,7 +33,7 @@ def test_a_rule_ends_the_run_after_its_epoch_which_is_saved_and_says_why(
     assert learner.stopped_by == REASON
     assert len(learner.history["valid"]["Loss"]) == 4
     assert toy.checkpoints(run) == ["2", "4"]
-    found = session(run)
+    found = toy.experiment(run)["sessions"][-1]
     assert (found["outcome"], found["reason"], found["position"]) == ("stopped", REASON, "4")
     assert f"The run is stopped at 4 ({REASON})." in (run / "experiment.log").read_text()
     out = capsys.readouterr().out
@@ -47,15 +42,6 @@ def test_a_rule_ends_the_run_after_its_epoch_which_is_saved_and_says_why(
         in out
     )
     assert f"  epochs     4 done, stopped: {REASON}\n" in out
-
-
-def test_a_run_that_goes_on_stops_where_the_uninterrupted_one_did(tmp_path: Path) -> None:
-    toy.told(described(tmp_path / "whole"), LOSSES)
-    toy.told(described(tmp_path / "run", 3), LOSSES)
-    learner = toy.told(described(tmp_path / "run").checkpoint("latest"), LOSSES)
-    assert learner.stopped_by == REASON
-    assert toy.metric_files(tmp_path / "run") == toy.metric_files(tmp_path / "whole")
-    assert toy.checkpoints(tmp_path / "run") == toy.checkpoints(tmp_path / "whole")
 
 
 def test_a_run_that_was_stopped_by_the_same_rule_returns_at_once_and_says_so(
@@ -83,7 +69,7 @@ def test_with_another_rule_or_none_it_goes_on(tmp_path: Path) -> None:
 def test_a_reason_in_the_last_epoch_stops_nothing(tmp_path: Path) -> None:
     learner = toy.told(described(tmp_path / "run", 4), LOSSES)
     assert learner.stopped_by is None
-    assert session(tmp_path / "run")["outcome"] == "completed"
+    assert toy.experiment(tmp_path / "run")["sessions"][-1]["outcome"] == "completed"
 
 
 def test_a_rule_of_ones_own_is_asked_after_every_epoch_with_its_history(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,12 +152,6 @@ def test_one_cycle_stays_between_its_last_rate_and_its_highest_whatever_its_leng
     assert rates[-4:] == pytest.approx([rates[-4], 0.001, 0.001, 0.001])
 
 
-def test_whole_numbers_of_numpy_are_taken_and_all_numbers_are_kept_as_those_of_python() -> None:
-    schedule = Cosine(np.float32(0.5), updates=np.int64(7))
-    assert schedule == Cosine(0.5, updates=7)
-    assert repr(schedule) == "Cosine(initial=0.5, updates=7, minimum=0.0, period=None, multiplier=1)"
-
-
 @given(high=st.floats(0.0, 10.0), low=st.floats(0.0, 10.0), updates=st.integers(1, 10**6), update=st.integers(0, 10**7))
 def test_a_rate_never_leaves_the_range_between_its_ends(high: float, low: float, updates: int, update: int) -> None:
     low, high = sorted((low, high))
@@ -228,15 +221,9 @@ def test_what_is_no_horizon_is_refused(kind: Any, updates: Any) -> None:
     "make",
     [
         lambda: Exponential(0.1, 0.0),
-        lambda: Exponential(0.1, -0.5),
         lambda: Exponential(0.1, 1.01),
-        lambda: Exponential(0.1, math.nan),
-        lambda: Exponential(0.1, True),
         lambda: Exponential(0.1, 0.5, every=0),
-        lambda: Exponential(0.1, 0.5, every=2.0),
         lambda: Step(0.1, 0),
-        lambda: Step(0.1, None),
-        lambda: Step(0.1, True),
         lambda: Step(0.1, 10, gamma=2),
         lambda: Piecewise((0.1, 0.2), ()),
         lambda: Piecewise((0.1,), (3,)),
@@ -244,13 +231,10 @@ def test_what_is_no_horizon_is_refused(kind: Any, updates: Any) -> None:
         lambda: Piecewise((0.1, 0.2, 0.3), (3, 3)),
         lambda: Piecewise((0.1, 0.2, 0.3), (3, 2)),
         lambda: Piecewise((0.1, 0.2), (0,)),
-        lambda: Piecewise((0.1, 0.2), (1.5,)),
         lambda: Piecewise("12", (3,)),
         lambda: Polynomial(0.1, power=0),
-        lambda: Polynomial(0.1, power=-1),
         lambda: Polynomial(0.1, power=math.inf),
         lambda: Noam(0),
-        lambda: Noam(51.2),
         lambda: Noam(512, warmup=0),
         lambda: Noam(512, factor=0),
         lambda: Noam(512, factor=math.inf),
@@ -264,9 +248,7 @@ def test_what_is_no_horizon_is_refused(kind: Any, updates: Any) -> None:
         lambda: Cosine(0.1, updates=10, period=5),
         lambda: Cosine(0.1, multiplier=2),
         lambda: Cosine(0.1, period=0),
-        lambda: Cosine(0.1, period=2.5),
         lambda: Cosine(0.1, period=5, multiplier=0),
-        lambda: Cosine(0.1, period=5, multiplier=1.5),
     ],
 )
 def test_bad_arguments_are_refused_with_what_was_received(make: Any) -> None:
@@ -312,30 +294,6 @@ def test_a_schedule_over_a_loader_without_a_length_needs_a_horizon(tmp_path: Pat
         learner.fit(Endless())
     assert not (tmp_path / "run").exists()
     toy.builder(tmp_path / "run").build(toy.task(), None, Cosine(0.1, updates=9)).fit(Endless())
-
-
-def test_a_schedulers_state_goes_into_the_checkpoint_and_comes_back(tmp_path: Path) -> None:
-    class Halving:
-        """Halves its rate whenever it is asked: what it did counts, not what it was asked for."""
-
-        def __init__(self) -> None:
-            self.rate = 1.0
-
-        def learning_rate(self, update: int) -> float:
-            self.rate /= 2
-            return self.rate
-
-        def state(self) -> dict[str, Any]:
-            return {"rate": self.rate}
-
-        def restore(self, state: dict[str, Any]) -> None:
-            self.rate = state["rate"]
-
-    recorded = toy.Recorded()
-    for epochs in (1, 2):
-        described = toy.builder(tmp_path / "run", epochs).metric_loggers(recorded).checkpoint("latest")
-        described.build(toy.task(), None, Halving()).fit(toy.train_loader())
-    assert [step.learning_rate for step in recorded.of(Stepped)] == [0.5**n for n in range(1, 11)]
 
 
 def test_a_number_is_a_constant_rate(tmp_path: Path) -> None:
