@@ -48,16 +48,10 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         def render(self, event: Any) -> None:
             everything.append(event)
 
-    def fail(epoch: int, number: int) -> None:
-        if epoch == 3:
-            raise OSError("the data went away")
-
-    interrupter = ml.Interrupter()
     described = toy.builder(directory).metrics(Text()).renderer(Screen()).checkpoint("latest")
-    stops = toy.Watched(toy.train_loader(), lambda *at: at == (2, 2) and toy.stop(interrupter, "enough"))
-    toy.fit(described.with_interrupter(interrupter), stops)
+    toy.stopped(described, 2, 2)
     with pytest.raises(OSError, match="went away"):
-        toy.fit(described, toy.Watched(toy.train_loader(), fail))
+        toy.fit(described, toy.failing(3, 0, OSError("the data went away")))
     toy.fit(described)
     toy.fit(described)
     ml.Evaluator(directory, [Text()], renderer=Screen()).evaluate(toy.task(), toy.valid_loader(), checkpoint=3)
@@ -103,6 +97,7 @@ def test_nothing_in_an_event_can_be_changed(said: list[Any]) -> None:
     for event in said:
         for path, value in inside(event, type(event).__name__):
             if dataclasses.is_dataclass(value):
+                assert not hasattr(value, "__dict__"), path
                 for field in dataclasses.fields(value):
                     with pytest.raises(dataclasses.FrozenInstanceError):
                         setattr(value, field.name, None)
