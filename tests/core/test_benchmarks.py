@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
-@pytest.fixture(autouse=True)
-def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(ROOT))
+    from benchmarks.harness.arguments import FRAMEWORKS, known_cases, parsed
+    from benchmarks.harness.figures import largest_difference, spread_of
+    from benchmarks.harness.goals import GOALS, Verdict
+    from benchmarks.harness.plot import picture
+    from benchmarks.harness.report import case_lines, missed
+    from benchmarks.harness.results import merged, with_ratios
 
 
 def row(framework: str = "torch", model: str = "mlp", **peers: dict[str, Any]) -> dict[str, Any]:
@@ -29,24 +34,18 @@ def peer(step: float, *, difference: float = 0.0, fit: float = 1.0) -> dict[str,
 
 
 def test_a_spread_is_half_of_the_middle_half_over_the_median() -> None:
-    from benchmarks.harness.figures import spread_of
-
     # of 1, 2, 3, 4, 10 a quarter lies below 2 and a quarter above 4: (4 - 2) / 2 / 3
     assert spread_of([10.0, 2.0, 3.0, 1.0, 4.0]) == {"median": 3.0, "min": 1.0, "max": 10.0, "spread": 0.333}
     assert spread_of([2.5]) == {"median": 2.5, "min": 2.5, "max": 2.5, "spread": 0.0}
 
 
 def test_the_largest_difference_is_relative_and_infinite_for_what_is_no_number() -> None:
-    from benchmarks.harness.figures import largest_difference
-
     assert largest_difference([(2.0, 2.0), (-1.0, 3.0), (4.0, 5.0)]) == pytest.approx(4 / 3)
     assert largest_difference([(0.0, 0.0)]) == 0.0
     assert largest_difference([(1.0, math.nan)]) == math.inf
 
 
 def test_ratios_and_verdicts_of_a_row() -> None:
-    from benchmarks.harness.results import with_ratios
-
     peers = {"learner": peer(0.9, fit=3.0), "loop": peer(1.0, fit=2.0), "loop_fused": peer(0.75), "keras_fit": peer(3)}
     found = with_ratios(row(**peers))
     assert found["ratios"]["loop"] == {"step": 0.9, "cpu": 0.9, "fit": 1.5, "cpu_fit": 1.5, "counted": 0.9}
@@ -58,8 +57,6 @@ def test_ratios_and_verdicts_of_a_row() -> None:
 
 
 def test_of_several_memory_formats_the_faster_counts() -> None:
-    from benchmarks.harness.results import with_ratios
-
     peers = {"learner": peer(7.0), "loop": peer(12.0), "loop_channels-last": peer(9.0)}
     (goal,) = with_ratios(row(model="cnn", **peers))["goals"]
     # 7 / 12 would be within 0.75; 7 / 9 is not
@@ -67,8 +64,6 @@ def test_of_several_memory_formats_the_faster_counts() -> None:
 
 
 def test_no_ratio_to_a_peer_with_other_losses() -> None:
-    from benchmarks.harness.results import with_ratios
-
     found = with_ratios(row(learner=peer(1.0), loop=peer(1.0), keras_fit=peer(3.0, difference=2e-3)))
     assert set(found["ratios"]) == {"loop"} and set(found["refused"]) == {"keras fit"}
     assert [(goal["peer"], goal["ratio"], goal["met"]) for goal in found["goals"]] == [
@@ -79,22 +74,16 @@ def test_no_ratio_to_a_peer_with_other_losses() -> None:
 
 @pytest.mark.parametrize("broken", [peer(1.0, difference=math.inf), peer(1.0, difference=2e-3), {"error": "no\nway"}])
 def test_no_ratio_at_all_where_the_learner_is_the_one_that_differs(broken: dict[str, Any]) -> None:
-    from benchmarks.harness.results import with_ratios
-
     found = with_ratios(row(learner=broken, loop=peer(1.0)))
     assert found["ratios"] == {} and set(found["refused"]) == {"learner", "loop"}
 
 
 def test_a_long_fit_is_judged_as_a_whole() -> None:
-    from benchmarks.harness.results import with_ratios
-
     found = with_ratios({**row(learner=peer(1.0, fit=3.0), loop=peer(1.0, fit=2.0)), "long": True})
     assert [(goal["ratio"], goal["met"]) for goal in found["goals"]] == [(1.5, False)]
 
 
 def test_where_a_core_was_shared_the_time_of_the_processor_counts() -> None:
-    from benchmarks.harness.results import with_ratios
-
     waited = peer(3.0)
     waited["cpu_step_ms"] = {**waited["cpu_step_ms"], "median": 2.0}
     (ratios,) = with_ratios(row(learner=peer(1.0), loop=waited))["ratios"].values()
@@ -102,16 +91,12 @@ def test_where_a_core_was_shared_the_time_of_the_processor_counts() -> None:
 
 
 def test_a_goal_is_met_by_what_rounds_to_it() -> None:
-    from benchmarks.harness.goals import GOALS, Verdict
-
     (goal,) = (goal for goal in GOALS if goal.at_most == 1.15)
     assert Verdict(goal, "loop fused", 1.1549).met is True
     assert Verdict(goal, "loop fused", 1.1551).met is False
 
 
 def test_what_was_not_measured_again_stays_and_another_machine_or_version_starts_anew() -> None:
-    from benchmarks.harness.results import merged, with_ratios
-
     machine = {"processor": "A", "cores": 2, "python": "3.11"}
     ours = [
         with_ratios(row(model=model, learner=peer(step), loop=peer(1.0))) for model, step in (("mlp", 1), ("cnn", 2))
@@ -130,8 +115,6 @@ def test_what_was_not_measured_again_stays_and_another_machine_or_version_starts
 
 
 def test_arguments_choose_and_no_arguments_choose_everything() -> None:
-    from benchmarks.harness.arguments import FRAMEWORKS, known_cases, parsed
-
     models, batches = ("mlp", "cnn"), (16, 64)
     everything = parsed([], models, batches)
     assert (everything.cases, everything.frameworks) == (known_cases(), FRAMEWORKS)
@@ -159,16 +142,12 @@ def test_arguments_choose_and_no_arguments_choose_everything() -> None:
 def test_what_is_not_known_is_refused_with_what_is(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from benchmarks.harness.arguments import parsed
-
     with pytest.raises(SystemExit) as ended:
         parsed(arguments, ("mlp", "cnn"), (16, 64))
     assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_the_figures_of_a_case_are_held_against_its_goals() -> None:
-    from benchmarks.harness.report import case_lines, missed
-
     found = {"rows": {"write": {"mb_s": 250.0}, "read": {"mb_s": 400}}, "goals": {"mb_s": ["at least", 300]}}
     assert [line.rsplit(": ", 1)[-1] for line in case_lines("checkpoints", "", found)[1:]] == ["missed", "met"]
     lost, total, untold = missed({"training": [], "cases": {"checkpoints": {"": found}}})
@@ -176,11 +155,6 @@ def test_the_figures_of_a_case_are_held_against_its_goals() -> None:
 
 
 def test_a_dot_of_the_plot_is_left_of_one_where_the_learner_is_faster() -> None:
-    import xml.etree.ElementTree as ElementTree
-
-    from benchmarks.harness.plot import picture
-    from benchmarks.harness.results import with_ratios
-
     drawn = picture({"training": [with_ratios(row(learner=peer(1.0), loop=peer(2.0), keras_fit=peer(0.5)))]})
     tree = ElementTree.fromstring(drawn)
     name = "{http://www.w3.org/2000/svg}"

@@ -1,4 +1,4 @@
-"""Epoch values, and which of them is best."""
+"""Epoch values, which of them is best, and how the values of a metric grow without being copied."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multilearn.early_stopping import NoImprovement, Threshold
 from multilearn.events import Split
-from multilearn.history import Direction, History, Monitor
+from multilearn.history import Direction, History, Monitor, Series
+from multilearn.schedulers import ReduceOnPlateau
 
 # few distinct values, so that ties are common
 curves = st.lists(
@@ -98,3 +100,55 @@ def test_a_history_survives_a_record_bit_for_bit(loss: list[float], accuracy: li
 def test_the_table_cannot_be_written_to() -> None:
     with pytest.raises(TypeError):
         of_curve([1.0]).table()[Split.TRAIN] = {}  # type: ignore[index]
+
+
+# --- series ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 3)), max_size=12))
+def test_every_series_is_the_dict_of_what_it_was_made_of_whatever_was_added_to_it_later(
+    added: list[tuple[int, int]],
+) -> None:
+    expected, made = [dict[int, float]()], [Series()]
+    for epoch, value in added:
+        expected.append(dict(sorted({**expected[-1], epoch: float(value)}.items())))
+        made.append(made[-1].with_value(epoch, float(value)))
+    for series, by_hand in zip(made, expected, strict=True):
+        assert series == by_hand
+        assert list(series.items()) == list(by_hand.items())
+        assert (list(series), list(series.values()), len(series)) == ([*by_hand], [*by_hand.values()], len(by_hand))
+        assert all((epoch in series) == (epoch in by_hand) for epoch in range(8))
+
+
+@given(st.lists(st.integers(-5, 5), max_size=8), st.lists(st.integers(0, 9), max_size=6))
+def test_a_fold_is_that_over_all_epochs_up_to_one_in_whatever_order_it_is_asked(
+    values: list[int], untils: list[int]
+) -> None:
+    series = [Series()]
+    for epoch, value in enumerate(values, start=1):
+        series.append(series[-1].with_value(epoch, float(value)))
+    branch = series[len(values) // 2].with_value(9, 100.0)
+    for until in untils:
+        for each in (*series, branch):
+            by_hand = [(epoch, value) for epoch, value in each.items() if epoch <= until]
+            assert each.fold("seen", lambda seen, epoch, value: (*seen, (epoch, value)), (), until) == tuple(by_hand)
+
+
+def test_rules_and_schedules_look_at_each_epoch_once(monkeypatch) -> None:
+    looked = dict[str, int]()
+    fold = Series.fold
+
+    def counting(self, key, step, initial, until=float("inf")):
+        def counted(state, epoch, value):
+            looked[key[0].__name__] = looked.get(key[0].__name__, 0) + 1
+            return step(state, epoch, value)
+
+        return fold(self, key, counted, initial, until)
+
+    monkeypatch.setattr(Series, "fold", counting)
+    rules, schedule, history = (NoImprovement(epochs=999), Threshold(value=-1.0)), ReduceOnPlateau(0.1), History()
+    for epoch in range(1, 501):
+        history = history.with_epoch(Split.VALID, epoch, {"Loss": 1 / epoch})
+        assert [rule.reason(history, epoch, 0.0) for rule in rules] == [None, None]
+        schedule.observe(epoch, history)
+    assert looked == {"NoImprovement": 500, "Threshold": 500, "ReduceOnPlateau": 500}

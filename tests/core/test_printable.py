@@ -97,30 +97,23 @@ def hostile(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "a\x1b[2J", tmp_path / "b\u202e"
 
 
-@pytest.mark.parametrize("form", [[], ["--markdown"], ["--json"]])
-def test_a_strangers_runs_are_compared_without_a_control_character(
-    hostile: tuple[Path, Path], form: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "command",
+    ["compare", "compare --markdown", "compare --json", "inspect", "inspect --json"],
+)
+def test_a_strangers_runs_are_reported_without_a_control_character(
+    hostile: tuple[Path, Path], command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["multilearn", "compare", *map(str, hostile), *form])
-    with pytest.raises(SystemExit):
-        cli.main()
-    said = capsys.readouterr()
-    assert said.err == "" and "toy" in said.out
-    assert all(printable(line) == line for line in said.out.split("\n"))
-    if form == ["--json"]:
-        assert json.loads(said.out)["runs"][0]["directory"] == str(hostile[0])
-
-
-@pytest.mark.parametrize("form", [[], ["--json"]])
-def test_a_strangers_run_is_inspected_without_a_control_character(
-    hostile: tuple[Path, Path], form: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for path in hostile:
-        monkeypatch.setattr(sys, "argv", ["multilearn", "inspect", str(path), *form])
+    name, *form = command.split()
+    for paths in [hostile] if name == "compare" else [hostile[:1], hostile[1:]]:
+        monkeypatch.setattr(sys, "argv", ["multilearn", name, *map(str, paths), *form])
         with pytest.raises(SystemExit):
             cli.main()
         said = capsys.readouterr()
+        assert said.err == "" and "toy" in said.out
         assert all(printable(line) == line for line in said.out.split("\n"))
+    if command == "compare --json":
+        assert json.loads(said.out)["runs"][0]["directory"] == str(hostile[0])
 
 
 def test_an_error_of_the_command_line_steers_nothing(

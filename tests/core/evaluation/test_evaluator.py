@@ -280,3 +280,37 @@ def test_predictions_of_a_checkpoint(tmp_path: Path) -> None:
         ml.predict(other, loader(), checkpoint="latest")
     with pytest.raises(CheckpointNotFound):
         ml.predict(other, loader(), checkpoint=7, directory=tmp_path)
+
+
+def said(loader: Any, caplog: pytest.LogCaptureFixture) -> list[str]:
+    caplog.clear()
+    assert len(list(ml.predict(task(), loader)))
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+class Own:
+    shuffle = True
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
+        yield arrays(10)
+
+
+def test_predicting_over_a_shuffled_loader_warns(caplog: pytest.LogCaptureFixture) -> None:
+    for loader in (ml.DataLoader(arrays(10), 4, shuffle=True), Own()):
+        (text,) = said(loader, caplog)
+        assert "not one for each item in the order of the data, for it shuffles. Give predict a loader without" in text
+    (text,) = said(ml.DataLoader(arrays(10), 4, drop_last=True), caplog)
+    assert "it leaves out the last 2 items (drop_last)" in text
+    for loader in (
+        ml.DataLoader(arrays(10), 4),
+        ml.DataLoader(arrays(10), 5, drop_last=True),
+        [arrays(10)],
+        lambda: iter([arrays(10)]),
+    ):
+        assert not said(loader, caplog)
+
+
+def test_evaluating_over_one_does_not(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+    evaluator = ml.Evaluator(tmp_path / "run", renderer=QUIET)
+    assert np.isfinite(evaluator.evaluate(task(), ml.DataLoader(arrays(10), 4, shuffle=True))["Loss"])
+    assert not caplog.records
