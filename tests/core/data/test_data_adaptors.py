@@ -185,28 +185,10 @@ def test_the_number_of_batches_may_be_unknown(tmp_path: Path, capsys: pytest.Cap
     assert "2/2" in capsys.readouterr().out
 
 
-def test_a_schedule_over_the_whole_run_needs_the_number(tmp_path: Path) -> None:
-    ml.set_seed(1)
-    learner = toy.builder(tmp_path / "run").build(toy.task(), None, ml.schedulers.Cosine(0.1))
-    with pytest.raises(ConfigurationError, match="needs to know how many batches"):
-        learner.fit(generated)
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_loader_that_counts_epochs_is_told_which_one_it_is() -> None:
     loader = as_loader(Epochs(), "training")
     for epoch in (1, 3, 2):
         assert [int(b[0]) for b in loader.iterate(0, epoch)] == np.roll(np.arange(COUNT), epoch).tolist()
-
-
-def test_a_buffer_that_is_used_again_does_not_change_the_batch_before() -> None:
-    def buffered() -> Iterator[Any]:
-        buffer = np.zeros(2)
-        for number in range(3):
-            buffer[:] = number
-            yield buffer
-
-    assert [b.tolist() for b in as_loader(buffered, "training").iterate(0, 1)] == [[0, 0], [1, 1], [2, 2]]
 
 
 def test_batches_that_are_kept_in_a_list_are_not_written_into() -> None:
@@ -221,11 +203,6 @@ def test_lists_in_batches_are_columns_or_numbers() -> None:
     assert x.shape == (2, 3) and y.tolist() == [1, 2]
     nested = hosted({"x": [np.zeros(2), np.ones(2)], "y": [[1, 2], [3, 4]], "z": None})
     assert isinstance(nested["x"], list) and nested["y"].shape == (2, 2) and nested["z"] is None
-
-
-def test_a_batch_that_is_no_array_is_refused() -> None:
-    with pytest.raises(DataError, match=r"made of numbers.*rows of different lengths.*Pad them"):
-        next(as_loader([[[1], [2, 3]]], "training").iterate(0, 1))
 
 
 def stopped_and_resumed(directory: Path, make: Callable[..., Any], stop_at: int, epochs: int = 3) -> ml.Learner:
@@ -261,14 +238,6 @@ def test_a_loader_with_a_state_or_numbers_goes_on_from_it_bit_for_bit(
     assert toy.weights(learner) == expected
     assert toy.metric_files(tmp_path / "run") == toy.metric_files(whole)
     assert toy.checkpoint_files(tmp_path / "run").items() >= toy.checkpoint_files(whole).items()
-
-
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_a_loader_with_a_state_goes_on_after_an_epoch(tmp_path: Path, epochs: int) -> None:
-    expected = toy.fit(toy.builder(tmp_path / "whole"), Stream())
-    toy.fit(toy.builder(tmp_path / "run", epochs), Stream())
-    learner = toy.fit(toy.builder(tmp_path / "run").checkpoint("latest"), Stream())
-    assert toy.weights(learner) == toy.weights(expected)
 
 
 def test_what_cannot_go_on_inside_an_epoch_says_so_at_fit_and_is_refused_there(

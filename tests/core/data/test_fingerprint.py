@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from hashlib import sha256
@@ -170,7 +169,7 @@ def test_nothing_is_drawn_or_used_up(tmp_path: Path) -> None:
     assert (random.getstate(), np.random.get_state()[1].tobytes()) == before
     generator = ((x[start : start + 8], y[start : start + 8]) for start in range(0, 24, 8))
     learner = toy.fit(toy.builder(tmp_path / "run", epochs=1), generator)
-    (session,) = json.loads((learner.directory / "experiment.json").read_text())["sessions"]
+    (session,) = toy.experiment(learner.directory)["sessions"]
     assert list(session["data"]["train"]) == ["first batch of 8"]
     assert session["loaders"]["train"] == {"batches": None, "batch_size": 8}
     assert len((learner.directory / "train/epoch-1/Loss.log").read_text().splitlines()) == 3 + 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -77,7 +75,7 @@ def test_after_an_attempt_that_trained_nothing_the_next_fit_works(tmp_path: Path
     learner = toy.fit(plain(tmp_path / "run"))
     assert learner.history == expected.history
     assert toy.metric_files(tmp_path / "run") == toy.metric_files(tmp_path / "expected")
-    (session,) = json.loads((tmp_path / "run" / "experiment.json").read_text())["sessions"]
+    (session,) = toy.experiment(tmp_path / "run")["sessions"]
     assert (session["outcome"], session["trained"]) == ("completed", True)
     # what went wrong can still be read
     assert (tmp_path / "run" / "experiment.log").read_text().count("no such") >= 2
@@ -166,29 +164,3 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     toy.fit(plain(run))
     assert [path.read_text() for path in run.rglob("*") if path.name == "notes.txt"] == ["kept", "kept"]
     assert (run / "test" / "clean" / "Loss.log").read_text() == "kept"
-
-
-def test_a_second_process_does_not_take_a_directory_whose_first_batch_is_being_trained(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    script = """
-import sys
-from support import toy_experiment as toy
-def at(epoch, number):
-    if at.looked and number == 0:
-        print("waiting", flush=True)
-        sys.stdin.read()
-    at.looked = True
-at.looked = False
-toy.fit(toy.builder(sys.argv[1], 1), toy.Watched(toy.train_loader(), at))
-"""
-    command = [sys.executable, "-c", script, str(tmp_path / "run")]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, **pipes) as first:
-        assert first.stdout is not None and first.stdin is not None
-        assert first.stdout.readline() == b"waiting\n"
-        with pytest.raises(DirectoryError, match="one writer at a time"):
-            toy.fit(plain(tmp_path / "run"))
-        first.stdin.close()
-        assert first.wait(60) == 0
-    assert os.path.exists(tmp_path / "run" / "train" / "epoch-1" / "Loss.log")

@@ -19,7 +19,7 @@ from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.errors import NonFiniteLoss
-from multilearn.events import Finished, Stepped
+from multilearn.events import Finished
 
 HAS_PROC = os.path.isdir("/proc/self/fd")
 
@@ -86,18 +86,18 @@ def test_after_a_run_on_the_screen_everything_is_as_before(unchanged: Path) -> N
     toy.fit(toy.builder(unchanged).renderer(ml.renderers.CliRenderer()).summary())
 
 
-def test_after_an_interruption_everything_is_as_before(unchanged: Path) -> None:
-    train = toy.Watched(toy.train_loader(), lambda *at: at == (2, 3) and os.kill(os.getpid(), signal.SIGINT))
-    learner = toy.fit(toy.builder(unchanged), train)
-    assert learner.stopped_by == "SIGINT"
-    assert toy.checkpoints(unchanged)[-1] == "2.4"
-
-
-def test_a_run_stops_on_sigterm_as_well(unchanged: Path) -> None:
-    valid = toy.Watched(toy.valid_loader(), lambda *at: at == (2, 1) and os.kill(os.getpid(), signal.SIGTERM))
-    learner = toy.fit(toy.builder(unchanged), valid=valid)
-    assert learner.stopped_by == "SIGTERM"
-    assert toy.checkpoints(unchanged)[-1] == "2.5"
+@pytest.mark.parametrize(
+    ("number", "split", "at", "place"),
+    [(signal.SIGINT, "train", (2, 3), "2.4"), (signal.SIGTERM, "valid", (2, 1), "2.5")],
+    ids=["SIGINT in training", "SIGTERM in validation"],
+)
+def test_after_an_interruption_everything_is_as_before(
+    unchanged: Path, number: signal.Signals, split: str, at: tuple[int, int], place: str
+) -> None:
+    loaders = {"train": toy.train_loader(), "valid": toy.valid_loader()}
+    loaders[split] = toy.Watched(loaders[split], lambda *batch: batch == at and os.kill(os.getpid(), number))
+    assert toy.fit(toy.builder(unchanged), **loaders).stopped_by == number.name
+    assert toy.checkpoints(unchanged)[-1] == place
 
 
 @pytest.mark.parametrize(
@@ -117,18 +117,16 @@ def test_the_second_signal_raises_at_once(unchanged: Path, second: Any, raised: 
 
 
 def test_after_an_error_in_the_data_everything_is_as_before(unchanged: Path) -> None:
-    def fail(epoch: int, number: int) -> None:
-        if (epoch, number) == (2, 3):
-            raise OSError("the data went away")
-
     with pytest.raises(OSError, match="the data went away"):
-        toy.fit(toy.builder(unchanged), toy.Watched(toy.train_loader(), fail))
+        toy.fit(toy.builder(unchanged), toy.failing(2, 3, OSError("the data went away")))
 
 
 def test_after_a_diverged_run_everything_is_as_before(unchanged: Path) -> None:
     x, y = toy.arrays(35)
+    learner = toy.build(toy.builder(unchanged))
     with pytest.raises(NonFiniteLoss):
-        toy.fit(toy.builder(unchanged), ml.DataLoader((x * float("nan"), y), 8))
+        learner.fit(ml.DataLoader((x * float("nan"), y), 8))
+    assert not learner._run.subject.task.model.busy
 
 
 @pytest.mark.parametrize("kind", ["Started", "Stepped", "SplitEnded", "EpochEnded", "Saved", "Finished"])
@@ -188,11 +186,8 @@ def test_a_logger_that_fails_in_flush_at_a_stop_leaves_nothing_behind(unchanged:
         def flush(self) -> None:
             raise RuntimeError("cannot be flushed")
 
-    interrupter = ml.Interrupter()
-    train = toy.Watched(toy.train_loader(), lambda *at: at == (2, 2) and toy.stop(interrupter, "enough"))
-    described = toy.builder(unchanged).metric_loggers(Failing()).with_interrupter(interrupter)
     with pytest.raises(RuntimeError, match="cannot be flushed"):
-        toy.fit(described, train)
+        toy.stopped(toy.builder(unchanged).metric_loggers(Failing()), 2, 2)
     assert toy.checkpoints(unchanged) == ["1"]
 
 
@@ -305,45 +300,6 @@ def test_more_epochs_take_no_more_memory(tmp_path: Path, epochs: int, options: d
     # of an epoch its values stay, and nothing else: its batches alone take 14 kB
     assert many.objects - few.objects < epochs
     assert many.memory - few.memory < epochs * 2000
-
-
-class Halving:
-    """A schedule that halves its rate after every epoch."""
-
-    def __init__(self) -> None:
-        self.rate = 0.4
-
-    def learning_rate(self, update: int) -> float:
-        return self.rate
-
-    def state(self) -> dict[str, Any]:
-        return {"rate": self.rate}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.rate = state["rate"]
-
-    def observe(self, epoch: int, history: Any) -> None:
-        assert epoch in history.values("valid", "Loss")
-        self.rate /= 2
-
-
-def rates(directory: Path, schedule: Halving, epochs: int, resume: bool = False) -> list[float]:
-    """The learning rate of every epoch that is trained."""
-    recorded = toy.Recorded()
-    builder = toy.builder(directory, epochs).metric_loggers(recorded)
-    ml.set_seed(toy.SEED)
-    learner = (builder.checkpoint("latest") if resume else builder).build(toy.task(), toy.Momentum(), schedule)
-    learner.fit(toy.train_loader(), toy.valid_loader())
-    return [event.learning_rate for event in recorded.of(Stepped) if event.batch == 1 and event.learning_rate]
-
-
-def test_a_schedule_that_watches_the_training_is_told_and_leaks_nothing_into_other_learners(tmp_path: Path) -> None:
-    schedule = Halving()
-    assert rates(tmp_path / "a", schedule, 3) == [0.4, 0.2, 0.1]
-    assert rates(tmp_path / "b", schedule, 2) == [0.4, 0.2]
-    assert schedule.rate == 0.4
-    # what it was told before a checkpoint is in it
-    assert rates(tmp_path / "b", schedule, 4, resume=True) == [0.1, 0.05]
 
 
 def test_learners_of_one_builder_leak_nothing_into_each_other(tmp_path: Path) -> None:

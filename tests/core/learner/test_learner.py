@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import platform
 import re
 from importlib import metadata
@@ -16,13 +14,9 @@ from support import toy_experiment as toy
 from toy_backend import Momentum, SoftmaxModel
 
 import multilearn as ml
-from multilearn.errors import ConfigurationError, DataError, DirectoryError, NonFiniteLoss
+from multilearn.errors import ConfigurationError, DataError, DirectoryError
 from multilearn.events import START, EpochEnded, Finished, Position, Started, Stepped
 from multilearn.loggers import read_metric_file
-
-
-def experiment(directory: Path) -> Any:
-    return json.loads((directory / "experiment.json").read_text())
 
 
 def log(directory: Path) -> str:
@@ -177,7 +171,7 @@ def test_sample_weights_are_what_the_loss_is_a_mean_over(tmp_path: Path) -> None
 
 def test_experiment_json_says_what_was_declared(tmp_path: Path) -> None:
     toy.fit(toy.builder(tmp_path / "run").grads_accumulation(2))
-    said = experiment(tmp_path / "run")
+    said = toy.experiment(tmp_path / "run")
     assert said["version"] == 1
     assert said["seed"] == toy.SEED
     assert said["optimizer"] == {"class": "Momentum", "beta": 0.9}
@@ -215,7 +209,7 @@ def test_equal_initial_weights_have_equal_fingerprints_and_others_another(tmp_pa
     for number, seed in enumerate([5, 5, 6]):
         ml.set_seed(seed)
         toy.builder(tmp_path / str(number), epochs=1).build(toy.task()).fit(toy.train_loader())
-        prints.append(experiment(tmp_path / str(number))["weights_sha256"])
+        prints.append(toy.experiment(tmp_path / str(number))["weights_sha256"])
     assert re.fullmatch("[0-9a-f]{64}", prints[0])
     assert prints[0] == prints[1] != prints[2]
 
@@ -232,13 +226,9 @@ def test_the_log_tells_of_the_run_and_not_of_its_batches(tmp_path: Path) -> None
 
 
 def test_a_failure_is_in_the_log_with_its_traceback_and_in_experiment_json(tmp_path: Path) -> None:
-    def fail(epoch: int, number: int) -> None:
-        if (epoch, number) == (2, 3):
-            raise OSError("the data went away")
-
     with pytest.raises(OSError, match="the data went away"):
-        toy.fit(toy.builder(tmp_path / "run"), toy.Watched(toy.train_loader(), fail))
-    (session,) = experiment(tmp_path / "run")["sessions"]
+        toy.fit(toy.builder(tmp_path / "run"), toy.failing(2, 3, OSError("the data went away")))
+    (session,) = toy.experiment(tmp_path / "run")["sessions"]
     assert session["outcome"] == "failed"
     assert session["error"] == "OSError: the data went away"
     assert session["ended"] is not None
@@ -247,41 +237,12 @@ def test_a_failure_is_in_the_log_with_its_traceback_and_in_experiment_json(tmp_p
     assert "OSError: the data went away" in text
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_without_a_checkpoint_of_it(tmp_path: Path) -> None:
-    x, y = toy.arrays(35)
-    x = x.copy()
-    x[17] = np.nan
-    # in order, so that item 17 is in batch 3; the first epoch trains on clean data
-    clean, poisoned = ml.DataLoader(toy.arrays(35), 8), ml.DataLoader((x, y), 8)
-
-    class TurnsBad:
-        def __len__(self) -> int:
-            return len(clean)
-
-        def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
-            return (poisoned if epoch == 2 else clean).iterate(seed, epoch, start)
-
-    learner = toy.build(toy.builder(tmp_path / "run"))
-    with pytest.raises(NonFiniteLoss, match=r"nan at batch 3 of epoch 2, learning rate 0\.\d+"):
-        learner.fit(TurnsBad(), toy.valid_loader())
-    assert toy.checkpoints(tmp_path / "run") == ["1"]
-    assert not learner._run.subject.task.model.busy
-    values = read_metric_file(tmp_path / "run/train/epoch-2/Loss.log").values
-    assert len(values) == 3 and math.isnan(values[2])  # written and closed
-    (session,) = experiment(tmp_path / "run")["sessions"]
-    assert session["outcome"] == "failed"
-    assert "batch 3 of epoch 2" in session["error"]
-
-
 def test_a_run_that_was_stopped_says_why_and_where(tmp_path: Path) -> None:
-    interrupter = ml.Interrupter()
-    train = toy.Watched(toy.train_loader(), lambda epoch, n: (epoch, n) == (2, 2) and toy.stop(interrupter, "enough"))
     recorded = toy.Recorded()
-    described = toy.builder(tmp_path / "run").with_interrupter(interrupter).metric_loggers(recorded)
-    learner = toy.fit(described, train)
+    learner = toy.stopped(toy.builder(tmp_path / "run").metric_loggers(recorded), 2, 2)
     assert learner.stopped_by == "enough"
     assert recorded.events[-1] == Finished(Position(2, 3), "enough")
-    (session,) = experiment(tmp_path / "run")["sessions"]
+    (session,) = toy.experiment(tmp_path / "run")["sessions"]
     assert (session["outcome"], session["reason"], session["position"]) == ("stopped", "enough", "2.3")
     assert "enough" in log(tmp_path / "run")
 
@@ -348,13 +309,6 @@ def test_a_missing_validation_loader_is_not_worth_a_word(tmp_path: Path, caplog:
     assert toy.checkpoints(tmp_path / "run") == ["2", "3"]
 
 
-def test_ready_batches_in_a_list_train_in_their_order(tmp_path: Path) -> None:
-    loader = ml.DataLoader(toy.arrays(35), 8)
-    toy.build(toy.builder(tmp_path / "a")).fit(loader)
-    toy.build(toy.builder(tmp_path / "b")).fit(list(loader.iterate(0, 1)))
-    assert toy.metric_files(tmp_path / "a") == toy.metric_files(tmp_path / "b")
-
-
 def test_the_loss_of_the_best_epoch_keeps_its_checkpoint(tmp_path: Path) -> None:
     x, y = toy.arrays(13)
 
@@ -418,17 +372,18 @@ def test_the_summary_is_printed_at_the_end_if_it_was_asked_for(
 
 
 def test_a_second_learner_cannot_write_into_the_directory_of_a_live_one(tmp_path: Path) -> None:
-    refused = []
+    asked: list[tuple[int, int]] = []
 
-    def intrude(epoch: int, number: int) -> None:
-        if (epoch, number) == (2, 1):
-            with pytest.raises(DirectoryError, match="one writer at a time") as caught:
-                toy.fit(toy.builder(tmp_path / "run", overwrite=True))
-            refused.append(caught)
+    def intrude(*batch: int) -> None:
+        # `fit` looks at one batch before; then at the first of the run, when nothing is trained yet, and at a later one
+        asked.append(batch)
+        if len(asked) in (2, 8):
+            with pytest.raises(DirectoryError, match="one writer at a time"):
+                toy.fit(toy.builder(tmp_path / "run", overwrite=len(asked) == 8))
 
     toy.fit(toy.builder(tmp_path / "run"), toy.Watched(toy.train_loader(), intrude))
-    assert refused
-    assert len(experiment(tmp_path / "run")["sessions"]) == 1
+    assert (asked[1], asked[7]) == ((1, 0), (2, 1))
+    assert len(toy.experiment(tmp_path / "run")["sessions"]) == 1
     assert not (tmp_path / "run/.lock").exists()
 
 
@@ -451,12 +406,7 @@ def test_overwrite_removes_the_files_of_the_old_run_and_no_others(tmp_path: Path
     assert everything(run) == everything(fresh) | set(mine)
     assert toy.checkpoint_files(run) == toy.checkpoint_files(fresh)
     assert {(run / name).read_text() for name in mine} == {"mine"}
-    assert len(experiment(run)["sessions"]) == 1
-
-
-def test_names_in_braces_are_replaced_in_the_directory(tmp_path: Path) -> None:
-    learner = toy.build(toy.builder(str(tmp_path / "{backend}-{seed}-{other}")))
-    assert learner.directory == tmp_path / "toy-7-{other}"
+    assert len(toy.experiment(run)["sessions"]) == 1
 
 
 def test_an_installer_of_ones_own_gets_the_path_of_the_log(tmp_path: Path) -> None:

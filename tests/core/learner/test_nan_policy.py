@@ -43,6 +43,11 @@ def run(path: Path, policy: str, train: Batches, epochs: int = 1, **options: Any
 def test_by_default_the_run_ends_with_the_batch_the_epoch_and_the_rate(tmp_path: Path, policy: str) -> None:
     with pytest.raises(NonFiniteLoss, match=r"nan at batch 2 of epoch 1, learning rate 0\.1"):
         run(tmp_path / "run", policy, batches((1,)))
+    assert toy.checkpoints(tmp_path / "run") == []
+    (session,) = toy.experiment(tmp_path / "run")["sessions"]
+    assert session["outcome"] == "failed" and "batch 2 of epoch 1" in session["error"]
+    # the line of that batch is written, and the file closed
+    assert (tmp_path / "run/train/epoch-1/Loss.log").read_text().splitlines()[1] == "NaN,8"
 
 
 def test_a_skipped_batch_changes_no_weight_and_no_epoch_value_and_is_told(

@@ -241,11 +241,7 @@ def test_a_resume_inside_an_epoch_goes_on_with_them_and_leaves_finished_epochs_a
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", Nvml())
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    interrupter = ml.Interrupter()
-    stopping = toy.Watched(
-        toy.train_loader(), lambda epoch, number: (epoch, number) == (2, 3) and toy.stop(interrupter, "enough")
-    )
-    toy.fit(builder(tmp_path / "run").with_interrupter(interrupter), stopping)
+    toy.stopped(builder(tmp_path / "run"), 2, 3)
     before = {name: content for name, content in toy.metric_files(tmp_path / "run").items() if "epoch-1" in name}
     # the machine that it goes on on has no GPU
     monkeypatch.setitem(sys.modules, "pynvml", None)
