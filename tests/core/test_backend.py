@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import toy_backend
 
-import multilearn as ml
 from multilearn import backend
 from multilearn.errors import BackendError
 
@@ -300,11 +299,3 @@ def test_a_refusal_can_be_caught_as_an_import_error_or_a_value_error() -> None:
     for kind in (ImportError, ValueError, BackendError):
         with pytest.raises(kind, match="'nonsense'"):
             backend.load("nonsense")
-
-
-def test_a_refusal_does_not_stick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MULTILEARN_BACKEND", "nonsense")
-    with pytest.raises(BackendError):
-        ml.set_seed(1)
-    monkeypatch.setenv("MULTILEARN_BACKEND", "toy")
-    ml.set_seed(1)

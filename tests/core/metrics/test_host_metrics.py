@@ -285,11 +285,6 @@ def test_one_of_ones_own_takes_ten_lines(tmp_path: Path) -> None:
     assert run.history["train"]["OpenFiles"] == (float(len(os.listdir("."))),) * 3
 
 
-def test_a_class_in_place_of_an_object_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="parentheses"):
-        toy.builder(tmp_path / "run").metric_train(m.CpuUse)
-
-
 @pytest.mark.usefixtures("without_gpu")
 def test_what_is_unavailable_is_never_best(tmp_path: Path) -> None:
     assert toy.fit(builder(tmp_path / "run").restore_best("GpuMemory", "train", "lowest")).restored is None

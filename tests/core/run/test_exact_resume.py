@@ -93,7 +93,14 @@ def require_same(case: Case) -> None:
 @example(Case(loader="noisy", every=1, stops=(Stop("train", 1, 2), Stop("train", 1, 3, killed=True))))
 @example(Case(loader="generated", valid="noisy", schedule="number", stops=(Stop("valid", 2, 1),)))
 @example(Case(valid="stateful", every=2, stops=(Stop("valid", 2, 1), Stop("train", 3, 2))))
-@example(Case(epochs=4, strategy="best two", stops=(Stop("train", 2, 1), Stop("train", 3, 0, killed=True))))
+@example(
+    Case(
+        epochs=4,
+        loader="stateful",
+        strategy="best two",
+        stops=(Stop("train", 2, 1), Stop("train", 3, 0, killed=True)),
+    )
+)
 @example(Case(epochs=4, strategy="several", every=1, stops=(Stop("valid", 2, 0), Stop("train", 4, 1, killed=True))))
 @example(
     Case(drawing=True, valid="noisy", accumulation=2, schedule="own", stops=(Stop("train", 2, 2), Stop("valid", 2, 0)))

@@ -14,7 +14,7 @@ from support import toy_experiment as toy
 from toy_backend import Momentum, SoftmaxModel, SoftmaxRegression
 
 import multilearn as ml
-from multilearn.checkpoint import CheckpointFolder, KeepLast
+from multilearn.checkpoint import CheckpointFolder, KeepEvery, KeepLast
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError, RecordMismatch
 from multilearn.events import START, EpochEnded, Finished, Position, Started, Stepped
 from multilearn.seeding import seed
@@ -284,15 +284,13 @@ def test_an_interrupted_epoch_is_trained_anew_from_the_epoch_before_if_that_is_a
 
 
 def test_a_stop_at_the_end_of_an_epoch_saves_it_whatever_the_strategy_says(tmp_path: Path) -> None:
-    class KeepNone:
-        def keep(self, epochs: Any, history: Any) -> frozenset[int]:
-            return frozenset()
-
     interrupter = ml.Interrupter()
     stops = toy.Recorded(lambda event: event == EpochEnded(2) and toy.stop(interrupter, "enough"))
-    described = toy.builder(tmp_path / "run", 4).with_checkpointing_strategy(KeepNone()).with_interrupter(interrupter)
-    toy.fit(described.metric_loggers(stops))
+    described = toy.builder(tmp_path / "run", 4).with_checkpointing_strategy(KeepEvery(3))
+    toy.fit(described.with_interrupter(interrupter).metric_loggers(stops))
     assert toy.checkpoints(tmp_path / "run") == ["2"]
+    toy.fit(described.checkpoint("latest"))
+    assert toy.checkpoints(tmp_path / "run") == ["3"]
 
 
 def test_a_damaged_newest_checkpoint_is_skipped_and_said_so(

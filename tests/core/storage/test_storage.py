@@ -93,15 +93,6 @@ def test_a_disk_that_fails_is_not_taken_for_another_writer(tmp_path: Path, monke
         toy.fit(toy.builder(tmp_path / "run"))
 
 
-def test_another_writer_is_called_one(tmp_path: Path) -> None:
-    with (
-        locked(tmp_path / ".lock"),
-        pytest.raises(DirectoryError, match="one writer at a time"),
-        locked(tmp_path / ".lock"),
-    ):
-        pass
-
-
 @pytest.mark.parametrize("place", ["experiment.json", "experiment.log", "checkpoint/manifest.json", ".lock"])
 @pytest.mark.parametrize("resumed", [True, False], ids=["resumed", "overwritten"])
 def test_a_folder_in_the_place_of_a_file_is_refused_by_the_write_and_stays(
