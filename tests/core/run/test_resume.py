@@ -285,10 +285,11 @@ def test_an_interrupted_epoch_is_trained_anew_from_the_epoch_before_if_that_is_a
 
 def test_a_stop_at_the_end_of_an_epoch_saves_it_whatever_the_strategy_says(tmp_path: Path) -> None:
     interrupter = ml.Interrupter()
-    stops = toy.Recorded(lambda event: event == EpochEnded(2) and toy.stop(interrupter, "enough"))
-    described = toy.builder(tmp_path / "run", 4).with_checkpointing_strategy(KeepEvery(3))
+    stops = toy.Recorded(lambda event: event == EpochEnded(4) and toy.stop(interrupter, "enough"))
+    described = toy.builder(tmp_path / "run", 5).with_checkpointing_strategy(KeepEvery(3))
     toy.fit(described.with_interrupter(interrupter).metric_loggers(stops))
-    assert toy.checkpoints(tmp_path / "run") == ["2"]
+    assert toy.checkpoints(tmp_path / "run") == ["3", "4"]
+    # no later epoch is saved, so that the end of the run lets it go
     toy.fit(described.checkpoint("latest"))
     assert toy.checkpoints(tmp_path / "run") == ["3"]
 
