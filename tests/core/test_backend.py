@@ -276,12 +276,9 @@ def test_importing_never_raises_where_keras_is_broken(process: Process, tmp_path
         assert said.name == "torch"
 
 
-def test_the_toy_backend_is_found_by_its_entry_point_and_needs_no_keras(process: Process) -> None:
+def test_a_third_partys_backend_needs_no_keras_and_is_not_in_its_way(process: Process) -> None:
     said = process(installed=(), MULTILEARN_BACKEND="toy")
     assert (said.name, said.usable, said.keras_backend, said.loaded) == ("toy", "toy", None, [])
-
-
-def test_a_third_partys_backend_is_not_in_the_way_of_keras(process: Process) -> None:
     said = process("import multilearn, keras", MULTILEARN_BACKEND="toy")
     assert (said.usable, said.keras_backend) == ("toy", "torch")
 

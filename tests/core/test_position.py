@@ -38,11 +38,6 @@ def test_only_complete_epochs_are_finished() -> None:
     assert {text: Position.parse(text).finished_epochs for text in written} == written
 
 
-def test_a_run_starts_before_everything() -> None:
-    assert START.finished_epochs == 0
-    assert min(Position(1, 1), Position(1), START) == START
-
-
 @given(positions)
 def test_what_is_written_is_read_back(position: Position) -> None:
     assert Position.parse(str(position)) == position

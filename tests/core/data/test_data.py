@@ -226,12 +226,6 @@ def test_the_class_of_a_loader_is_refused() -> None:
         as_loader(Mine, "training")
 
 
-@pytest.mark.parametrize("data", [(np.arange(3), np.arange(3)), {"x": np.arange(3)}, np.arange(3), "abc", 7, dict])
-def test_anything_else_is_refused_and_the_split_named(data: Any) -> None:
-    with pytest.raises(DataError, match=r"The validation data must be a loader.*Received: \w+.*DataLoader"):
-        as_loader(data, "validation")
-
-
 def test_the_orders_of_neighbouring_epochs_are_not_alike() -> None:
     """An item should meet other neighbours: few pairs that follow each other do so again."""
     pairs = [set(pairwise(permutation(1000, 3, epoch).tolist())) for epoch in (1, 2)]

@@ -263,11 +263,14 @@ def test_no_training_data_is_an_error_before_anything_is_written(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("data", [toy.arrays(3), toy.arrays(3)[0], None, "data", 5])
-def test_what_is_no_loader_is_refused_with_the_remedy(tmp_path: Path, data: Any) -> None:
+@pytest.mark.parametrize("split", ["training", "validation"])
+@pytest.mark.parametrize("data", [toy.arrays(3), {"x": toy.arrays(3)[0]}, toy.arrays(3)[0], "abc", 7, dict])
+def test_what_is_no_loader_is_refused_with_the_remedy(tmp_path: Path, data: Any, split: str) -> None:
     learner = toy.build(toy.builder(tmp_path / "run"))
-    with pytest.raises(DataError, match=r"training data must be a loader.*DataLoader\(\(x, y\)"):
-        learner.fit(data)
+    with pytest.raises(DataError, match=rf"The {split} data must be a loader.*Received: \w+.*DataLoader\(\(x, y\)"):
+        learner.fit(*((data,) if split == "training" else (toy.train_loader(), data)))
+    with pytest.raises(DataError, match="training data must be a loader"):
+        learner.fit(None)
     assert list(tmp_path.iterdir()) == []
 
 
