@@ -52,6 +52,16 @@ def train(engine: Engine, batches: Sequence[Batch], lr: float, n: int = 1) -> li
     return losses(engine, outputs)
 
 
+def trained(
+    task: Any, optimizer: Any, batches: Sequence[Batch], lr: float, n: int = 1, **options: Any
+) -> list[tuple[float, float]]:
+    """The same by an engine of its own, after which the model holds what was trained."""
+    engine = engine_of(task, optimizer, batches[0], **options)
+    found = train(engine, batches, lr, n)
+    engine.release()
+    return found
+
+
 def evaluate(engine: Engine, batches: Sequence[Batch]) -> list[tuple[float, float]]:
     """The (loss, count) of each batch."""
     return losses(engine, [engine.eval_step(batch) for batch in batches])

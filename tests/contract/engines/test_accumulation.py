@@ -10,7 +10,19 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from support.training import assert_close, assert_equal, chunks, engine_of, ids, learner, numbers, state, train, twins
+from support.training import (
+    assert_close,
+    assert_equal,
+    chunks,
+    engine_of,
+    ids,
+    learner,
+    numbers,
+    state,
+    train,
+    trained,
+    twins,
+)
 
 from multilearn import DataLoader, LearnerBuilder
 from multilearn.errors import ConfigurationError
@@ -45,9 +57,7 @@ def follow(make: Make, data: Any, optimizer: Callable[[], Any], *, small: int, l
     before = state(ours)
     for model, size, every in ((ours, small, n), (theirs, large, 1)):
         batches = chunks(data, size)
-        engine = engine_of(Classification(model, **task), optimizer(), batches[0], accumulate=every > 1)
-        train(engine, batches, 0.01, every)
-        engine.release()
+        trained(Classification(model, **task), optimizer(), batches, 0.01, every, accumulate=every > 1)
     assert_close(ours, theirs, TOLERANCE[type(optimizer()).__name__])
     assert any(value.tobytes() != before[key].tobytes() for key, value in state(theirs).items())
 
@@ -99,21 +109,18 @@ def test_an_update_from_nothing_at_all_has_gradient_zero(reduction: str, accumul
     model, untouched = twins(tagger)
     batch = (np.zeros((4, 5), "int32"), ids(3, 4, 5))
     loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)
-    engine = engine_of(Classification(model, loss), optimizers.SGD(), batch, accumulate=accumulate)
-    assert train(engine, [batch] * 2, 0.1, 2 if accumulate else 1) == [(0, 0)] * 2
-    engine.release()
+    assert (
+        trained(
+            Classification(model, loss),
+            optimizers.SGD(),
+            [batch] * 2,
+            0.1,
+            2 if accumulate else 1,
+            accumulate=accumulate,
+        )
+        == [(0, 0)] * 2
+    )
     assert_equal(model, untouched)
-
-
-def test_a_window_leaves_nothing_to_the_next() -> None:
-    ours, theirs = twins(perceptron)
-    data = (numbers(64, 6), ids(3, 64))
-    for trained, size, n in ((ours, 16, 2), (theirs, 32, 1)):
-        batches = chunks(data, size)
-        engine = engine_of(Classification(trained), optimizers.SGD(), batches[0], accumulate=n > 1)
-        train(engine, batches, 0.1, n)
-        engine.release()
-    assert_close(ours, theirs, 1e-6)
 
 
 def test_accumulating_moves_statistics_with_every_batch_and_counts_only_updates() -> None:
@@ -123,9 +130,7 @@ def test_accumulating_moves_statistics_with_every_batch_and_counts_only_updates(
     model, _ = twins(make)
     batches = chunks((numbers(64, 6), ids(3, 64)), 16)
     optimizer = optimizers.Adam()
-    engine = engine_of(Classification(model), optimizer, batches[0], accumulate=True)
-    train(engine, batches, 0.1, 2)
-    engine.release()
+    trained(Classification(model), optimizer, batches, 0.1, 2, accumulate=True)
     assert int(optimizer.iterations) == 2
     mean = np.zeros(6)
     for x, _ in batches:

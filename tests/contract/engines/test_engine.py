@@ -9,7 +9,19 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers, regularizers
-from support.training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, state, train, twins
+from support.training import (
+    BACKEND,
+    assert_close,
+    chunks,
+    engine_of,
+    evaluate,
+    ids,
+    numbers,
+    state,
+    train,
+    trained,
+    twins,
+)
 
 from multilearn_keras import Classification, Regression
 from multilearn_keras.state.keys import flatten
@@ -46,29 +58,9 @@ def recurrent() -> keras.Model:
     return keras.Sequential([keras.Input((4, 3)), layers.LSTM(4, dropout=0.2, recurrent_dropout=0.2), layers.Dense(3)])
 
 
-def tagger() -> keras.Model:
-    return keras.Sequential(
-        [
-            keras.Input((5,), dtype="int32"),
-            layers.Embedding(7, 4, mask_zero=True),
-            layers.GRU(4, return_sequences=True),
-            layers.Dense(3),
-        ]
-    )
-
-
-def padded() -> np.ndarray:
-    x = ids(6, 24, 5) + 1
-    for row, length in enumerate(np.random.default_rng(1).integers(1, 6, 24)):
-        x[row, length:] = 0
-    return x
-
-
 DATA = {
     perceptron: (numbers(24, 6), ids(3, 24), np.linspace(0.1, 2, 24, dtype="float32")),
-    convolutions: (numbers(24, 6, 6, 2), ids(3, 24, 1)),
     recurrent: (numbers(24, 4, 3), ids(3, 24)),
-    tagger: (padded(), ids(3, 24, 5)),
 }
 SGD: Callable[[], Any] = lambda: optimizers.SGD(LR, momentum=0.9)  # noqa: E731
 CASES = [
@@ -76,9 +68,7 @@ CASES = [
     (perceptron, lambda: optimizers.Adam(LR)),
     (perceptron, lambda: optimizers.AdamW(LR, weight_decay=0.1, global_clipnorm=0.5)),
     (perceptron, lambda: optimizers.RMSprop(LR, clipvalue=0.1)),
-    (convolutions, lambda: optimizers.Adam(LR)),
     (recurrent, lambda: optimizers.Adam(LR)),
-    (tagger, SGD),
 ]
 
 
@@ -98,24 +88,8 @@ def test_updates_are_those_of_train_on_batch(make: Callable[[], keras.Model], op
     for batch in batches:
         keras_model.reset_metrics()
         expected.append(float(keras_model.train_on_batch(*batch)))
-    engine = engine_of(Classification(ours), optimizer(), batches[0])
-    losses = train(engine, batches, LR)
-    engine.release()
+    losses = trained(Classification(ours), optimizer(), batches, LR)
     np.testing.assert_allclose([loss for loss, _ in losses], expected, rtol=1e-5, atol=1e-5)
-    assert_close(ours, theirs, 1e-5)
-
-
-def test_regression_is_what_fit_computes() -> None:
-    def make() -> keras.Model:
-        return keras.Sequential([keras.Input((4,)), layers.Dense(5, activation="tanh"), layers.Dense(1)])
-
-    ours, theirs = twins(make)
-    x, y = numbers(22, 4), numbers(22, seed=1)
-    compiled(theirs, optimizers.Adam(LR), "mse").fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
-    batches = chunks((x, y), 8) * 2
-    engine = engine_of(Regression(ours), optimizers.Adam(LR), batches[0])
-    train(engine, batches, LR)
-    engine.release()
     assert_close(ours, theirs, 1e-5)
 
 
@@ -144,19 +118,6 @@ def test_a_loss_that_a_layer_adds_is_added_up_on_both_splits() -> None:
     assert loss == pytest.approx(float(keras_model.test_on_batch(*batches[0])), rel=1e-5)
 
 
-def test_each_update_has_the_rate_it_is_given() -> None:
-    ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
-    batches = chunks((numbers(24, 4), numbers(24, 1, seed=1)), 8)
-    keras_model = compiled(theirs, optimizers.SGD(), "mse")
-    engine = engine_of(Regression(ours), optimizers.SGD(), batches[0])
-    for batch, rate in zip(batches, (0.1, 0.0, 0.02), strict=True):
-        keras_model.optimizer.learning_rate = rate
-        keras_model.train_on_batch(*batch)
-        engine.train_step(batch, rate, True)
-    engine.release()
-    assert_close(ours, theirs, 1e-6)
-
-
 def test_frozen_layers_stay_and_shared_ones_get_the_sum_of_their_gradients() -> None:
     def make() -> keras.Model:
         left, right = keras.Input((3,), name="left"), keras.Input((3,), name="right")
@@ -172,29 +133,10 @@ def test_frozen_layers_stay_and_shared_ones_get_the_sum_of_their_gradients() -> 
     keras_model = compiled(theirs, optimizers.AdamW(LR), CROSS_ENTROPY(from_logits=True))
     for batch in batches:
         keras_model.train_on_batch(*batch)
-    engine = engine_of(Classification(ours), optimizers.AdamW(LR), batches[0])
-    train(engine, batches, LR)
-    engine.release()
+    trained(Classification(ours), optimizers.AdamW(LR), batches, LR)
     assert_close(ours, theirs, 1e-5)
     moved = {key for key, value in state(ours).items() if value.tobytes() != before[key].tobytes()}
     assert moved == {f"layers/dense.{k}/{part}" for k in (0, 2) for part in ("kernel", "bias")}
-
-
-@pytest.mark.parametrize("as_tuple", [True, False], ids=["tuple", "list"])
-def test_several_inputs_in_a_sequence(as_tuple: bool) -> None:
-    def make() -> keras.Model:
-        inputs = [keras.Input((3,)), keras.Input((2,))]
-        return keras.Model(inputs, layers.Dense(3)(layers.Concatenate()(inputs)))
-
-    ours, theirs = twins(make)
-    inputs, y = [numbers(8, 3), numbers(8, 2)], ids(3, 8)
-    keras_model = compiled(theirs, optimizers.SGD(LR), CROSS_ENTROPY(from_logits=True))
-    keras_model.train_on_batch(inputs, y)
-    batch = (tuple(inputs) if as_tuple else inputs, y)
-    engine = engine_of(Classification(ours), optimizers.SGD(LR), batch)
-    train(engine, [batch], LR)
-    engine.release()
-    assert_close(ours, theirs, 1e-6)
 
 
 def missing() -> keras.Model:
@@ -214,9 +156,7 @@ def test_a_missing_gradient_is_zero_so_that_weight_decay_applies_alike() -> None
     model, _ = twins(missing)
     before = np.array(keras.ops.convert_to_numpy(model.unused.kernel.value))
     batch = (numbers(8, 4), ids(3, 8))
-    engine = engine_of(Classification(model), optimizers.AdamW(LR, weight_decay=0.5), batch)
-    train(engine, [batch] * 3, LR)
-    engine.release()
+    trained(Classification(model), optimizers.AdamW(LR, weight_decay=0.5), [batch] * 3, LR)
     after = keras.ops.convert_to_numpy(model.unused.kernel.value)
     np.testing.assert_allclose(after, before * (1 - 0.5 * LR) ** 3, rtol=1e-6)
 
@@ -289,9 +229,7 @@ def test_one_item_makes_a_batch() -> None:
     keras_model = compiled(theirs, optimizers.SGD(LR), CROSS_ENTROPY(from_logits=True))
     for batch in batches:
         keras_model.train_on_batch(*batch)
-    engine = engine_of(Classification(ours), optimizers.SGD(LR), batches[0])
-    assert [count for _, count in train(engine, batches, LR)] == [8, 1]
-    engine.release()
+    assert [count for _, count in trained(Classification(ours), optimizers.SGD(LR), batches, LR)] == [8, 1]
     assert_close(ours, theirs, 1e-5)
 
 
@@ -322,33 +260,9 @@ def test_an_unbuilt_model_is_built_on_the_first_batch(make: Callable[[], keras.M
     train(engine, batches, LR)
     evaluate(engine, batches)
     engine.release()
-    other = engine_of(Classification(theirs), optimizers.SGD(LR), batches[0])
-    train(other, batches, LR)
-    other.release()
+    trained(Classification(theirs), optimizers.SGD(LR), batches, LR)
     assert_close(ours, theirs, 1e-6)
     assert ours.predict(numbers(5, 2, 3), verbose=0).shape == (5, 3)
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_trains_near_full_precision(policy: str) -> None:
-    def make() -> keras.Model:
-        return keras.Sequential([keras.Input((4,)), layers.Dense(16, activation="relu"), layers.Dense(3)])
-
-    batch = (numbers(32, 4), ids(3, 32))
-    found = {}
-    for name in ("float32", policy):
-        keras.config.set_dtype_policy(name)
-        try:
-            (model, _), optimizer = twins(make), optimizers.Adam(LR)
-            if name == "mixed_float16":
-                optimizer = optimizers.LossScaleOptimizer(optimizer)
-            engine = engine_of(Classification(model), optimizer, batch)
-            found[name] = [loss for loss, _ in train(engine, [batch] * 8, LR)]
-            engine.release()
-        finally:
-            keras.config.set_dtype_policy("float32")
-    assert found[policy][-1] < found[policy][0]
-    np.testing.assert_allclose(found[policy], found["float32"], rtol=0.03)
 
 
 def test_double_precision_is_kept_from_the_batch_to_the_weights() -> None:
@@ -360,9 +274,7 @@ def test_double_precision_is_kept_from_the_batch_to_the_weights() -> None:
     try:
         ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
         compiled(theirs, optimizers.SGD(0.5), "mse").train_on_batch(*batch)
-        engine = engine_of(Regression(ours), optimizers.SGD(0.5), batch)
-        train(engine, [batch], 0.5)
-        engine.release()
+        trained(Regression(ours), optimizers.SGD(0.5), [batch], 0.5)
         assert_close(ours, theirs, 1e-14)
     finally:
         keras.config.set_floatx("float32")

@@ -92,7 +92,8 @@ CASES: dict[str, tuple[Callable[[], keras.Model], dict[str, Any], Any]] = {
             {"kind": WEIGHTS, "size": WEIGHTS[::-1].copy()},
         ),
     ),
-    "lists": (listed, {"loss": ["binary_crossentropy", "mae"]}, (INPUTS, (ids(2, ITEMS, 1), numbers(ITEMS, 2)))),
+    "tuples": (listed, {"loss": ["binary_crossentropy", "mae"]}, (INPUTS, (ids(2, ITEMS, 1), numbers(ITEMS, 2)))),
+    "lists": (listed, {"loss": ["binary_crossentropy", "mae"]}, ([*INPUTS], [ids(2, ITEMS, 1), numbers(ITEMS, 2)])),
     "recurrent": (recurrent, {"loss": TOKEN_LOSS}, (np.maximum(TOKENS, np.eye(4, dtype="int32")[0]), ids(3, ITEMS, 4))),
     "attention": (
         attentive,

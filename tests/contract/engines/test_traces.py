@@ -1,8 +1,9 @@
-"""How often a step is traced; steps that cannot be traced are run as they are written."""
+"""How often a step is traced; without capture, or where it cannot be traced, a step runs as it is written."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -191,6 +192,35 @@ def test_steps_for_many_shapes_are_bounded_and_right(
 
 def normalised() -> keras.Model:
     return keras.Sequential([keras.Input((3,)), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(2)])
+
+
+class Looking(Classification):
+    """Keeps what print would show of the loss in every step: the number, though JAX has it in a tracer."""
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__(model)
+        self.seen: list[str] = []
+
+    def step(self, batch: Any, training: bool) -> Any:
+        output = super().step(batch, training)
+        self.seen.append(str(output.loss))
+        return output
+
+
+def test_eager_steps_show_numbers_and_compute_the_same() -> None:
+    first, second = twins(normalised)
+    looking, batches = Looking(first), chunks((numbers(18, 3), ids(2, 18)), 6)
+    eager = engine_of(looking, optimizers.SGD(momentum=0.9), batches[0], accumulate=True, capture=False)
+    compiled = engine_of(Classification(second), optimizers.SGD(momentum=0.9), batches[0], accumulate=True)
+    looking.seen.clear()
+    found = train(eager, batches, 0.05, n=2)
+    np.testing.assert_allclose(found, train(compiled, batches, 0.05, n=2), rtol=1e-5)
+    shown = [float(re.findall(r"[0-9.]+[0-9]", text)[0]) for text in looking.seen]
+    np.testing.assert_allclose(shown, [loss for loss, _ in found], atol=1e-4)
+    np.testing.assert_allclose(evaluate(eager, batches[:1]), evaluate(compiled, batches[:1]), rtol=1e-5)
+    eager.release()
+    compiled.release()
+    assert_close(first, second, 1e-5)
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="TensorFlow's graphs take any batch size, torch's are captured for two")

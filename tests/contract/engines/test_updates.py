@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from support.training import assert_close, assert_equal, chunks, engine_of, learner, numbers, state, train, twins
+from support.training import assert_close, assert_equal, learner, numbers, state, trained, twins
 
 import multilearn as ml
 from multilearn_keras import Regression
@@ -39,9 +39,7 @@ def test_the_accumulated_mean_gradient_is_clipped_also_in_a_partial_window(kind:
     optimizer = optimizers.SGD(weight_decay=0.1, **{kind: 0.5})
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     batches = [(X[:2], Y[:2]), (X[2:6], Y[2:6]), (X[6:], Y[6:])]
-    engine = engine_of(Regression(model), optimizer, batches[0], accumulate=True)
-    train(engine, batches, 0.1, n=2)
-    engine.release()
+    trained(Regression(model), optimizer, batches, 0.1, n=2, accumulate=True)
     for x, y in ((X[:6], Y[:6]), (X[6:], Y[6:])):
         off = 2 * (x @ kernel + bias - y) / y.size
         by_kernel, by_bias = clipped_by(kind, [x.T @ off, off.sum(0)])
@@ -90,24 +88,11 @@ def test_records_and_validation_have_the_weights_that_are_trained_and_a_resume_i
     assert_equal(best, plain)  # what was measured, and no average: the last epoch is the best here
 
 
-def test_one_update_of_decoupled_weight_decay_is_that_of_keras() -> None:
-    ours, theirs = twins(linear)
-    engine = engine_of(Regression(ours), optimizers.AdamW(0.05, weight_decay=0.3), (X, Y))
-    train(engine, chunks((X, Y), 3), 0.05)
-    engine.release()
-    theirs.compile(optimizers.AdamW(0.05, weight_decay=0.3), loss="mse")
-    for x, y in chunks((X, Y), 3):
-        theirs.train_on_batch(x, y)
-    assert_close(ours, theirs, 1e-5)
-
-
 def test_a_token_that_occurs_twice_has_the_sum_of_its_gradients() -> None:
     model, _ = twins(lambda: keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(2, 2)]))
     (before,) = state(model).values()
     tokens, y = np.array([[0, 0, 1]], "int32"), numbers(1, 3, 2)
-    engine = engine_of(Regression(model), optimizers.Adam(epsilon=1e-12), (tokens, y))
-    train(engine, [(tokens, y)], 0.1)
-    engine.release()
+    trained(Regression(model), optimizers.Adam(epsilon=1e-12), [(tokens, y)], 0.1)
     off = 2 * (before[tokens] - y)[0] / y.size
     # the first update of Adam is the rate times the gradient's sign
     expected = before - 0.1 * np.sign([off[0] + off[1], off[2]])

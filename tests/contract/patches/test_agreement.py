@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.training import engine_of, evaluate, numbers, train, twins
+from support.training import engine_of, evaluate, numbers, train, trained, twins
 
 from multilearn_keras import Regression
 
@@ -69,9 +69,7 @@ def test_masked_attention_has_the_gradient_of_its_formula_also_where_all_keys_ar
         step = np.zeros_like(before)
         step[place] = 1e-5
         gradient[place] = (loss(before + step) - loss(before - step)) / 2e-5
-    engine = engine_of(Regression(model), keras.optimizers.SGD(), (x, y))
-    train(engine, [(x, y)], 1.0)
-    engine.release()
+    trained(Regression(model), keras.optimizers.SGD(), [(x, y)], 1.0)
     moved = before - ops.convert_to_numpy(model.weights[0])
     np.testing.assert_allclose(moved, gradient, rtol=1e-4, atol=1e-6)
 
@@ -107,9 +105,7 @@ def test_a_kernel_that_is_normalised_in_training_has_the_gradient_of_what_it_bec
     layer = layers.SpectralNormalization(layers.Dense(3, use_bias=False))
     model = twins(lambda: keras.Sequential([keras.Input((4,)), layer]))[0]
     kernel, u = (ops.convert_to_numpy(v).astype("float64") for v in (layer.layer.kernel, layer.vector_u))
-    engine = engine_of(Regression(model), keras.optimizers.SGD(), (x, y))
-    train(engine, [(x, y)] * 2, 0.1)
-    engine.release()
+    trained(Regression(model), keras.optimizers.SGD(), [(x, y)] * 2, 0.1)
     for _ in range(2):
         v = u @ kernel.T / np.linalg.norm(u @ kernel.T)
         u = v @ kernel / np.linalg.norm(v @ kernel)
@@ -125,9 +121,7 @@ def test_the_schedule_free_optimizer_averages_from_the_momentum_of_before() -> N
     model = twins(lambda: keras.Sequential([keras.Input((3,)), layers.Dense(1, use_bias=False)]))[0]
     weights = ops.convert_to_numpy(model.weights[0]).astype("float64")
     optimizer = keras.optimizers.ScheduleFreeAdamW(warmup_steps=2)
-    engine = engine_of(Regression(model), optimizer, (x, y))
-    train(engine, [(x, y)] * 4, 0.1)
-    engine.release()
+    trained(Regression(model), optimizer, [(x, y)] * 4, 0.1)
     # algorithm 1 of the paper, with the step as the weight of the average, and Adam's second moments
     z, average, second = weights, weights, np.zeros_like(weights)
     for step in range(1, 5):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.training import engine_of, numbers, train
+from support.training import numbers, trained
 
 from multilearn_keras import Regression
 from multilearn_keras.patches.install import install
@@ -107,9 +107,7 @@ def test_an_update_follows_the_gradient_of_the_formula(kind: Any, masked: bool) 
         errors = np.square(shown - y).mean(axis=-1)
         return float(errors[MASK].mean() if masked else errors.mean())
 
-    engine = engine_of(Regression(model, loss=keras.losses.MeanSquaredError()), "sgd", (x, y))
-    train(engine, [(x, y)], 1.0)
-    engine.release()
+    trained(Regression(model, loss=keras.losses.MeanSquaredError()), "sgd", [(x, y)], 1.0)
     for k, (before, after) in enumerate(zip(weights, layer.get_weights(), strict=True)):
         slope = np.array([(loss(k, at, 1e-5) - loss(k, at, -1e-5)) / 2e-5 for at in np.ndindex(before.shape)])
         np.testing.assert_allclose((before - after).ravel(), slope, rtol=1e-4, atol=2e-6)

@@ -19,6 +19,7 @@ from support.training import (
     numbers,
     state,
     train,
+    trained,
     twins,
 )
 
@@ -86,45 +87,6 @@ def test_a_compiled_model_follows_its_own_train_on_batch(case: str, weighted: bo
     assert_close(ours, theirs, 1e-5)
 
 
-def branches() -> keras.Model:
-    x = keras.Input((4,))
-    hidden = layers.Dense(5, activation="tanh")(x)
-    return keras.Model(x, {"kind": layers.Dense(3, name="kind")(hidden), "size": layers.Dense(1, name="size")(hidden)})
-
-
-def test_several_outputs_with_loss_weights() -> None:
-    losses = {"kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "size": "mse"}
-    ours, theirs = (compiled(m, loss=losses, loss_weights={"kind": 0.3, "size": 2.0}) for m in twins(branches))
-    weights = {"kind": WEIGHTS, "size": WEIGHTS[::-1].copy()}
-    data = (numbers(24, 4), {"kind": ids(3, 24), "size": numbers(24, 1)}, weights)
-    batches = chunks(data, 8)
-    engine = engine_of(ours, None, batches[0])
-    found = train(engine, batches, 0.01)
-    expected = []
-    for batch in batches:
-        theirs.reset_metrics()
-        expected.append(float(np.ravel(theirs.train_on_batch(*batch))[0]))
-    ((evaluated, _),) = evaluate(engine, batches[:1])
-    engine.release()
-    np.testing.assert_allclose([loss for loss, _ in found], expected, rtol=1e-5)
-    assert [count for _, count in found] == [8, 8, 8]
-    assert_close(ours, theirs, 1e-5)
-    theirs.reset_metrics()
-    assert evaluated == pytest.approx(float(np.ravel(theirs.test_on_batch(*batches[0]))[0]), rel=1e-5)
-
-
-def test_a_list_of_outputs_with_a_list_of_losses(tmp_path: Any) -> None:
-    def make() -> keras.Model:
-        x = keras.Input((4,))
-        return keras.Model(x, [layers.Dense(3, activation="softmax")(x), layers.Dense(1)(x)])
-
-    ours, theirs = (compiled(m, loss=["sparse_categorical_crossentropy", "mse"]) for m in twins(make))
-    data = (numbers(24, 4), [ids(3, 24), numbers(24, 1)])
-    theirs.fit(*data, batch_size=8, shuffle=False, verbose=0)
-    learner(tmp_path / "run", ours, None, None).fit(DataLoader(data, 8))
-    assert_close(ours, theirs, 1e-5)
-
-
 def test_a_model_compiled_without_a_loss_minimises_its_layers_losses() -> None:
     ours, theirs = (compiled(model) for model in twins(regressor))
     x = numbers(16, 4)
@@ -170,9 +132,7 @@ def test_an_overridden_compute_loss_is_asked_also_without_training_among_its_arg
     ours, theirs = (compiled(model, loss="mse") for model in twins(make))
     batch = (numbers(8, 4), numbers(8, 2))
     theirs.train_on_batch(*batch)
-    engine = engine_of(ours, None, batch)
-    train(engine, [batch], 0.01)
-    engine.release()
+    trained(ours, None, [batch], 0.01)
     assert_close(ours, theirs, 1e-5)
 
 
@@ -182,9 +142,7 @@ def test_going_on_from_keras_own_fit() -> None:
     for model in (ours, theirs):
         model.fit(*data, batch_size=8, shuffle=False, verbose=0)
     theirs.fit(*data, batch_size=8, shuffle=False, verbose=0)
-    engine = engine_of(ours, None, data)
-    train(engine, chunks(data, 8), 0.01)
-    engine.release()
+    trained(ours, None, chunks(data, 8), 0.01)
     assert_close(ours, theirs, 1e-5)
 
 
@@ -236,9 +194,7 @@ def test_weights_of_rows_are_those_of_every_item_of_the_row(case: str) -> None:
         expected.append(float(spelled.train_on_batch(*batch)))
     for model, given in zip(shorter, (weight, weight.reshape(-1, *[1] * (len(lengths) - 1))), strict=True):
         batches = chunks((x, y, given), 4)
-        engine = engine_of(model, None, batches[0])
-        found = [value for value, _ in train(engine, batches, 0.01)]
-        engine.release()
+        found = [value for value, _ in trained(model, None, batches, 0.01)]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
         assert_close(model, spelled, 1e-6)
 
@@ -254,9 +210,7 @@ def test_weights_of_rows_of_several_outputs() -> None:
         shorter, ({"kind": one, "size": other}, {"kind": along(one, 4), "size": other}), strict=True
     ):
         batches = chunks((x, y, given), 4)
-        engine = engine_of(model, None, batches[0])
-        train(engine, batches, 0.01)
-        engine.release()
+        trained(model, None, batches, 0.01)
         assert_close(model, spelled, 1e-6)
 
 
