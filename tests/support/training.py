@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
 import keras
 import numpy as np
+import pytest
 
 from multilearn import backend
+from multilearn.data import mapped
 from multilearn.metrics import Accuracy, Loss
 from multilearn.protocols import Engine, EngineOptions, Example
 from multilearn_keras.state.keys import variables_of
@@ -67,6 +71,23 @@ def evaluate(engine: Engine, batches: Sequence[Batch]) -> list[tuple[float, floa
     return losses(engine, [engine.eval_step(batch) for batch in batches])
 
 
+def seen(task: Any, batch: Batch, *fields: str) -> dict[str, np.ndarray]:
+    """Loss, count and other fields of a task's output, the first two the same in training as in evaluation.
+
+    Without an engine: compiling is what takes time, and engines are compared with single steps elsewhere.
+    """
+    shape = task.model(mapped(keras.ops.convert_to_tensor, task.inputs(batch))).shape
+    task.check(batch, (None, *shape[1:]))
+    tensors = mapped(keras.ops.convert_to_tensor, batch)
+    evaluated, trained = (
+        {field: keras.ops.convert_to_numpy(getattr(task.step(tensors, training), field)) for field in named}
+        for training, named in ((False, ("loss", "count", *fields)), (True, ("loss", "count")))
+    )
+    for field, value in trained.items():
+        np.testing.assert_allclose(evaluated[field], value, rtol=1e-6)
+    return evaluated
+
+
 def losses(engine: Engine, outputs: Sequence[Any]) -> list[tuple[float, float]]:
     measured = [host.measures["Loss"] for host in engine.fetch(outputs)]
     return [(float(m["loss"]), float(m["count"])) for m in measured]
@@ -80,6 +101,14 @@ def learner(directory: Any, model: Any, optimizer: Any, lr: Any = None, **settin
     for name, value in settings.items():
         builder = getattr(builder, name)(*(value if isinstance(value, tuple) else (value,)))
     return builder.build(model, optimizer, lr)
+
+
+@contextmanager
+def refused(directory: Path, error: type[Exception], said: str) -> Iterator[None]:
+    """What happens in here must fail so, and before a run has written anything."""
+    with pytest.raises(error, match=said):
+        yield
+    assert not directory.exists()
 
 
 def state(model: keras.Model) -> dict[str, np.ndarray]:
@@ -101,6 +130,12 @@ def assert_equal(one: keras.Model, other: keras.Model) -> None:
     assert list(first) == list(second)
     for key, value in first.items():
         assert value.tobytes() == second[key].tobytes(), key
+
+
+def cross_entropy(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Of each item, in float64."""
+    logits = logits.astype("float64")
+    return np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, y[..., None], -1)[..., 0]
 
 
 def chunks(data: Any, size: int) -> list[Any]:

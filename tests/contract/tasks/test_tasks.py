@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from keras import layers, optimizers
-from support.training import BACKEND, chunks, engine_of, evaluate, ids, learner, numbers, state, train, twins
+from keras import layers, ops
+from support.training import (
+    cross_entropy,
+    engine_of,
+    evaluate,
+    ids,
+    learner,
+    numbers,
+    refused,
+    seen,
+    state,
+    train,
+    twins,
+)
 
 from multilearn import DataLoader
 from multilearn.errors import ConfigurationError, DataError
-from multilearn.metrics import Accuracy, Loss
 from multilearn.outputs import RegressionOutput
 from multilearn.protocols import Output
 from multilearn_keras import Classification, Regression
@@ -36,18 +46,10 @@ def sequences() -> tuple[np.ndarray, np.ndarray]:
     return np.where(counted[..., None], x, 0).astype("float32"), counted
 
 
-def cross_entropy(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
-    logits = logits.astype("float64")
-    return np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, y[..., None], -1)[..., 0]
-
-
 def measured(task: Any, batch: Any) -> tuple[float, float]:
     """(loss, count), the same from a training step as from an evaluation."""
-    engine = engine_of(task, optimizers.SGD(), batch)
-    ((loss, count),) = evaluate(engine, [batch])
-    ((trained, counted),) = train(engine, [batch], 0.0)
-    assert (trained, counted) == (pytest.approx(loss, rel=1e-6), count)
-    return loss, count
+    found = seen(task, batch)
+    return float(found["loss"]), float(found["count"])
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "sum"])
@@ -95,14 +97,9 @@ def test_an_ignored_class_is_counted_neither_in_the_loss_nor_in_metrics(ignored:
     loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=ignored, reduction=reduction)
     logits = x @ state(model)["layers/dense.0/kernel"]
     each = cross_entropy(logits, np.where(counted, y, 0))[counted]
-    engine = engine_of(Classification(model, loss), optimizers.SGD(), (x, y), metrics=(Loss(), Accuracy()))
-    output = engine.eval_step((x, y))
-    ((found, count),) = evaluate(engine, [(x, y)])
-    assert count == counted.sum()
-    assert found == pytest.approx(each.mean(), rel=1e-5)
-    accuracy = engine.fetch([output])[0].measures["Accuracy"]
-    assert int(accuracy["correct"]) == (logits.argmax(-1) == y)[counted].sum()
-    assert int(accuracy["count"]) == counted.sum()
+    found = seen(Classification(model, loss), (x, y), "weights")
+    assert (found["loss"], found["count"]) == (pytest.approx(each.mean(), rel=1e-5), counted.sum())
+    np.testing.assert_array_equal(found["weights"], counted)
 
 
 def test_ids_and_one_hot_targets_of_any_type_do_for_every_loss_of_classes() -> None:
@@ -111,12 +108,10 @@ def test_ids_and_one_hot_targets_of_any_type_do_for_every_loss_of_classes() -> N
     y = ids(3, 4, 4)
     each = cross_entropy(x @ state(model)["layers/dense.0/kernel"], y)[counted]
     for loss in (None, keras.losses.CategoricalCrossentropy(from_logits=True)):
-        task = Classification(model, loss)
-        engine = engine_of(task, optimizers.SGD(), (x, y))
         one_hot = [np.eye(3)[y].astype(kind) for kind in ("float32", "int64", "uint8", "bool")]
         for targets in (y, y[..., None], *one_hot):
-            ((found, count),) = evaluate(engine, [(x, targets)])
-            assert (found, count) == (pytest.approx(each.mean(), rel=1e-5), counted.sum()), targets.dtype
+            expected = (pytest.approx(each.mean(), rel=1e-5), counted.sum())
+            assert measured(Classification(model, loss), (x, targets)) == expected, targets.dtype
 
 
 def test_shares_of_classes_are_targets_of_a_categorical_loss_only() -> None:
@@ -180,73 +175,6 @@ def test_a_batch_may_say_that_it_has_no_weights() -> None:
     assert measured(Classification(model), (*batch, None)) == measured(Classification(model), batch)
 
 
-class Autoencoder:
-    """Two losses: how far off the input comes back, and how large the code is."""
-
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
-
-    def step(self, batch: Any, training: bool) -> RegressionOutput:
-        code, restored = self.model(batch, training=training)
-        loss = keras.ops.mean((batch - restored) ** 2) + 0.1 * keras.ops.mean(code**2)
-        return RegressionOutput(loss, keras.ops.shape(batch)[0], restored, batch)
-
-
-def encoder() -> keras.Model:
-    x = keras.Input((4,))
-    code = layers.Dense(2, use_bias=False)(x)
-    return keras.Model(x, [code, layers.Dense(4, use_bias=False)(code)])
-
-
-def test_a_task_of_ones_own(tmp_path: Any) -> None:
-    model, _ = twins(encoder)
-    x = numbers(20, 4)
-    into, out = (state(model)[f"layers/dense.{k}/kernel"].astype("float64") for k in (0, 1))
-    for batch in chunks(x, 8):
-        code = batch @ into
-        off = code @ out - batch
-        d_off, d_code = 2 * off / off.size, 0.2 * code / code.size
-        into, out = into - 0.5 * (batch.T @ (d_off @ out.T + d_code)), out - 0.5 * (code.T @ d_off)
-    run = learner(tmp_path / "run", Autoencoder(model), optimizers.SGD(), 0.5)
-    assert run.fit(DataLoader(x, 8), DataLoader(x, 20)) is model
-    np.testing.assert_allclose(state(model)["layers/dense.0/kernel"], into, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(state(model)["layers/dense.1/kernel"], out, rtol=1e-5, atol=1e-5)
-    expected = ((x @ into @ out - x) ** 2).mean() + 0.1 * ((x @ into) ** 2).mean()
-    assert run.history["valid"]["Loss"] == (pytest.approx(expected, rel=1e-5),)
-
-
-class Counting(Classification):
-    """Counts its training steps."""
-
-    def __init__(self, model: keras.Model) -> None:
-        super().__init__(model)
-        self.steps = keras.Variable(0, dtype="int32", trainable=False)
-
-    def step(self, batch: Any, training: bool) -> Any:
-        self.steps.assign_add(1)
-        output = super().step(batch, training)
-        return replace(output, loss=output.loss * (1 + 0 * keras.ops.cast(self.steps, "float32")))
-
-
-def test_a_counter_in_a_task_counts_training_steps_and_is_recorded() -> None:
-    task = Counting(twins(plain)[0])
-    batch = (numbers(4, 4, 2), ids(3, 4, 4))
-    engine = engine_of(task, optimizers.SGD(), batch)
-    for _ in range(3):
-        train(engine, [batch], 0.1)
-        evaluate(engine, [batch, batch])
-    recorded = engine.record()
-    engine.release()
-    assert int(task.steps) == 3
-    assert recorded["model"]["task"]["steps"].array == 3
-    again = Counting(twins(plain)[1])
-    engine = engine_of(again, optimizers.SGD(), batch)
-    engine.restore(recorded)
-    train(engine, [batch], 0.1)
-    engine.release()
-    assert int(again.steps) == 4
-
-
 class Least:
     """Returns nothing but a loss and how many items it is of."""
 
@@ -262,27 +190,66 @@ def test_the_least_a_task_may_return() -> None:
     model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
     batch = (numbers(8, 4), numbers(8, 1, seed=1))
     loss, _ = measured(Regression(model), batch)
-    assert measured(Least(model), batch) == (pytest.approx(loss, rel=1e-6), 2.5)
+    engine = engine_of(Least(model), "sgd", batch)
+    for found in (evaluate(engine, [batch]), train(engine, [batch], 0.0)):
+        assert found == [(pytest.approx(loss, rel=1e-6), 2.5)]
 
 
 @pytest.mark.parametrize("task", [Regression, Least])
 def test_a_metric_that_does_not_fit_the_task_is_refused_before_anything_is_written(task: Any, tmp_path: Any) -> None:
     model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
-    run = learner(tmp_path / "run", task(model), "sgd", 0.1, accuracy=True)
-    with pytest.raises(ConfigurationError, match="Accuracy"):
-        run.fit(DataLoader((numbers(8, 4), numbers(8, 1)), 4))
-    assert not (tmp_path / "run").exists()
+    run = tmp_path / "run"
+    with refused(run, ConfigurationError, "Accuracy"):
+        learner(run, task(model), "sgd", 0.1, accuracy=True).fit(DataLoader((numbers(8, 4), numbers(8, 1)), 4))
 
 
-def test_a_step_that_fails_is_refused_before_anything_is_written(tmp_path: Any) -> None:
-    class Wrong(Least):
-        def step(self, batch: Any, training: bool) -> Output:
-            return Output(keras.ops.mean(self.model(batch[0]) - batch[2]), 1)
+PENALTY = 0.01
 
-    model, _ = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
-    run = learner(tmp_path / "run", Wrong(model), "sgd", 0.1)
-    with pytest.raises(DataError, match="index out of range"):
-        run.fit(DataLoader((numbers(8, 4), numbers(8, 1)), 4))
-    assert not (tmp_path / "run").exists()
-    if BACKEND == "jax":  # what was tried left no tracer behind
-        assert state(model)["layers/dense.0/kernel"].shape == (4, 1)
+
+class Pair:
+    """Predicts `y` from `a` and `b` together, in batches that only its step can read."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+
+    def step(self, batch: Any, training: bool) -> RegressionOutput:
+        predicted = self.model(ops.concatenate([batch["a"], batch["b"]], axis=-1), training=training)
+        loss = ops.mean(ops.square(predicted - batch["y"])) + sum(self.model.losses)
+        return RegressionOutput(loss, ops.shape(batch["y"])[0], predicted, batch["y"])
+
+
+class Unevaluated(Pair):
+    """A step that fails where it is not training."""
+
+    def step(self, batch: Any, training: bool) -> RegressionOutput:
+        return super().step(batch if training else {"a": batch["a"]}, training)
+
+
+def pairs(items: int) -> dict[str, np.ndarray]:
+    a, b = numbers(items, 3), numbers(items, 2, seed=1)
+    return {"a": a, "b": b, "y": a.sum(axis=1, keepdims=True)}
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_task_reads_its_batches_as_it_likes_whether_its_model_is_built_or_not(tmp_path: Any, built: bool) -> None:
+    dense = layers.Dense(1, kernel_regularizer=keras.regularizers.L2(PENALTY))
+    model = keras.Sequential([keras.Input((5,)), dense] if built else [dense])
+    batches = pairs(50)
+    run = learner(tmp_path / "run", Pair(model), "sgd", 0.0)
+    assert run.fit(DataLoader(batches, 16), DataLoader(batches, 16)) is model
+    kernel, bias = (ops.convert_to_numpy(variable) for variable in dense.trainable_variables)
+    predicted = np.concatenate([batches["a"], batches["b"]], axis=1) @ kernel + bias
+    expected = np.mean((predicted - batches["y"]) ** 2) + PENALTY * np.sum(kernel**2)
+    for split in ("train", "valid"):
+        assert run.history[split]["Loss"] == pytest.approx([expected], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "batch"), [(Pair, {"a": numbers(4, 3)}), (Unevaluated, pairs(4))], ids=["training", "evaluation"]
+)
+def test_a_step_that_fails_is_refused_before_anything_is_written(tmp_path: Any, task: Any, batch: Any) -> None:
+    model, run = keras.Sequential([keras.Input((5,)), layers.Dense(1)]), tmp_path / "run"
+    with refused(run, DataError, "KeyError"):
+        learner(run, task(model), "sgd", 0.1).fit([batch], [batch])
+    # what was tried left no tracer of JAX behind
+    assert state(model)["layers/dense.0/kernel"].shape == (5, 1)
