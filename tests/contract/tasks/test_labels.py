@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from support.training import engine_of, ids, learner, numbers, train, twins
+from support.training import engine_of, ids, learner, numbers, refused, train, twins
 
 from multilearn import DataLoader
 from multilearn.errors import ConfigurationError, DataError
@@ -22,10 +22,6 @@ def flat(activation: Any = None) -> keras.Model:
     return keras.Sequential([keras.Input((4,)), layers.Dense(3, activation=activation)])
 
 
-def sequence() -> keras.Model:
-    return keras.Sequential([keras.Input((2, 2)), layers.Dense(3)])
-
-
 def with_last(value: Any, kind: str = "int32") -> np.ndarray:
     """Good labels, but for the very last one."""
     y = Y.astype(kind)
@@ -33,39 +29,67 @@ def with_last(value: Any, kind: str = "int32") -> np.ndarray:
     return y
 
 
-WRONG_LABELS = {
-    "too large": (with_last(3), "from 0 to 2.*the id 3"),
-    "negative": (with_last(-1), "from 0 to 2.*the id -1"),
-    "negative, column": (with_last(-1)[:, None], "from 0 to 2.*the id -1"),
-    "too large, 64 bits": (with_last(2**40, "int64"), "from 0 to 2"),
-    "fractions": (with_last(0.5, "float32"), "whole numbers.*Regression"),
-    "not a number": (with_last(np.nan, "float32"), "whole numbers"),
-    "infinite": (with_last(np.inf, "float32"), "from 0 to 2|whole numbers"),
-    "text": (Y.astype("str"), "made of numbers"),
-    "truth values": (Y > 0, "whole numbers"),
-    "too many columns": (np.zeros((40, 4), "float32"), r"class ids of shape \(batch\)"),
-    "a sequence": (np.zeros((40, 3, 3), "int32"), r"class ids of shape \(batch\)"),
-    "one-hot of nothing": (np.zeros((40, 3), "float32"), "add up to 1"),
-    "several hot": (np.ones((40, 3), "int32"), "add up to 1"),
-    "negative hot": (np.array([[-1.0, 1, 1]] * 40, "float32"), "not be negative"),
-    "one-hot that is not a number": (np.full((40, 3), np.nan, "float32"), "add up to 1"),
-    "several arrays": ({"a": Y, "b": Y}, "y one array"),
+def classes() -> Any:
+    return Classification(flat())
+
+
+def compiled() -> keras.Model:
+    model = flat("softmax")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def classes_of_steps() -> Any:
+    return Classification(keras.Sequential([keras.Input((2, 2)), layers.Dense(3)]))
+
+
+STEPS = numbers(40, 2, 2)
+WRONG: dict[str, tuple[Any, Any, str]] = {
+    "too large": (classes, (X, with_last(3)), "from 0 to 2.*the id 3"),
+    "negative": (classes, (X, with_last(-1)), "from 0 to 2.*the id -1"),
+    "negative, column": (classes, (X, with_last(-1)[:, None]), "from 0 to 2.*the id -1"),
+    "too large, 64 bits": (classes, (X, with_last(2**40, "int64")), "from 0 to 2"),
+    "fractions": (classes, (X, with_last(0.5, "float32")), "whole numbers.*Regression"),
+    "not a number": (classes, (X, with_last(np.nan, "float32")), "whole numbers"),
+    "infinite": (classes, (X, with_last(np.inf, "float32")), "from 0 to 2|whole numbers"),
+    "text": (classes, (X, Y.astype("str")), "made of numbers"),
+    "truth values": (classes, (X, Y > 0), "whole numbers"),
+    "too many columns": (classes, (X, np.zeros((40, 4), "float32")), r"class ids of shape \(batch\)"),
+    "a sequence": (classes, (X, np.zeros((40, 3, 3), "int32")), r"class ids of shape \(batch\)"),
+    "one-hot of nothing": (classes, (X, np.zeros((40, 3), "float32")), "add up to 1"),
+    "several hot": (classes, (X, np.ones((40, 3), "int32")), "add up to 1"),
+    "negative hot": (classes, (X, np.array([[-1.0, 1, 1]] * 40, "float32")), "not be negative"),
+    "one-hot that is not a number": (classes, (X, np.full((40, 3), np.nan, "float32")), "add up to 1"),
+    "several arrays": (classes, (X, {"a": Y, "b": Y}), "y one array"),
+    "compiled, too large": (compiled, (X, with_last(3)), "the id 3"),
+    "compiled, one-hot": (compiled, (X, np.eye(3)[Y]), "class ids"),
+    "compiled, fractions": (compiled, (X, with_last(0.5, "float64")), "whole"),
+    "steps, one for all": (classes_of_steps, (STEPS, np.zeros(40, "int32")), r"class ids of shape \(batch, 2\)"),
+    "steps, too many": (classes_of_steps, (STEPS, np.zeros((40, 3), "int32")), r"shape \(batch, 2\)"),
+    "steps, columns": (classes_of_steps, (STEPS, np.zeros((40, 3, 1), "int32")), r"shape \(batch, 2\)"),
+    "steps, too large": (classes_of_steps, (STEPS, np.full((40, 2), 3)), "the id 3"),
+    "numbers, too few": (lambda: Regression(flat()), (X, np.zeros((40, 2))), "shape of the model's output"),
+    "numbers, a sequence": (lambda: Regression(flat()), (X, np.zeros((40, 1, 1))), "shape of the model's output"),
+    "numbers, one": (lambda: Regression(flat()), (X, np.zeros(40)), "shape of the model's output"),
+    "numbers, none": (lambda: Regression(flat()), X, "y"),
+    "inputs of another width": (classes, (numbers(40, 5), Y), r"\(.*5\)"),
+    "inputs of another rank": (classes, (numbers(40, 4, 4, 4), Y), "4, 4"),
+    "inputs of another name": (classes, ({"left": X, "right": X}, Y), "left"),
+    "inputs of text": (classes, (X.astype("str"), Y), "made of numbers.*text"),
+    "inputs of dates": (classes, (X.astype("int64").astype("datetime64[s]"), Y), "made of numbers.*datetime64"),
 }
 
 
-@pytest.mark.parametrize(("y", "said"), WRONG_LABELS.values(), ids=WRONG_LABELS)
-def test_wrong_labels_anywhere_in_memory_are_refused(y: Any, said: str, tmp_path: Any) -> None:
-    run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
-    with pytest.raises(DataError, match=said):
-        run.fit(DataLoader((X, y), 8))
-    assert not (tmp_path / "run").exists()
+@pytest.mark.parametrize(("task", "data", "said"), WRONG.values(), ids=WRONG)
+def test_wrong_data_anywhere_in_memory_are_refused(task: Any, data: Any, said: str, tmp_path: Any) -> None:
+    with refused(tmp_path / "run", DataError, said):
+        learner(tmp_path / "run", task(), "sgd", 0.1).fit(DataLoader(data, 8))
 
 
 def test_wrong_labels_for_validation_are_refused_before_training(tmp_path: Any) -> None:
-    run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
-    with pytest.raises(DataError, match="the id 3"):
-        run.fit(DataLoader((X, Y), 8), DataLoader((X, with_last(3)), 8))
-    assert not (tmp_path / "run").exists()
+    run = tmp_path / "run"
+    with refused(run, DataError, "the id 3"):
+        learner(run, classes(), "sgd", 0.1).fit(DataLoader((X, Y), 8), DataLoader((X, with_last(3)), 8))
 
 
 @pytest.mark.parametrize("wrong", [3, -1])
@@ -74,57 +98,6 @@ def test_a_wrong_label_in_a_later_batch_of_a_stream_stops_there(wrong: int, tmp_
     run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
     with pytest.raises(DataError, match=f"the id {wrong}"):
         run.fit(batches)
-
-
-@pytest.mark.parametrize(
-    ("y", "said"),
-    [
-        (np.zeros((40,), "int32"), r"class ids of shape \(batch, 2\)"),
-        (np.zeros((40, 3), "int32"), r"shape \(batch, 2\)"),
-        (np.zeros((40, 3, 1), "int32"), r"shape \(batch, 2\)"),
-        (np.full((40, 2), 3), "the id 3"),
-    ],
-)
-def test_labels_of_sequences_have_one_class_for_each_step(y: Any, said: str, tmp_path: Any) -> None:
-    run = learner(tmp_path / "run", Classification(sequence()), "sgd", 0.1)
-    with pytest.raises(DataError, match=said):
-        run.fit(DataLoader((numbers(40, 2, 2), y), 8))
-    assert not (tmp_path / "run").exists()
-
-
-def test_compiled_models_are_told_about_their_labels_too(tmp_path: Any) -> None:
-    for y, said in ((with_last(3), "the id 3"), (np.eye(3)[Y], "class ids"), (with_last(0.5, "float64"), "whole")):
-        model = flat("softmax")
-        model.compile("sgd", "sparse_categorical_crossentropy")
-        run = learner(tmp_path / "run", model, None, None)
-        with pytest.raises(DataError, match=said):
-            run.fit(DataLoader((X, y), 8))
-        assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("y", [np.zeros((40, 2)), np.zeros((40, 1, 1)), np.zeros((40,)), None], ids=str)
-def test_regression_targets_have_the_shape_of_the_output(y: Any, tmp_path: Any) -> None:
-    run = learner(tmp_path / "run", Regression(flat()), "sgd", 0.1)
-    with pytest.raises(DataError):
-        run.fit(DataLoader(X if y is None else (X, y), 8))
-    assert not (tmp_path / "run").exists()
-
-
-WRONG_INPUTS = {
-    "another width": ((numbers(40, 5), Y), r"\(.*5\)"),
-    "another rank": ((numbers(40, 4, 4, 4), Y), "4, 4"),
-    "another name": (({"left": X, "right": X}, Y), "left"),
-    "text": ((X.astype("str"), Y), "made of numbers.*text"),
-    "dates": ((X.astype("int64").astype("datetime64[s]"), Y), "made of numbers.*datetime64"),
-}
-
-
-@pytest.mark.parametrize(("data", "said"), WRONG_INPUTS.values(), ids=WRONG_INPUTS)
-def test_inputs_that_the_model_does_not_take_are_refused(data: Any, said: str, tmp_path: Any) -> None:
-    run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
-    with pytest.raises(DataError, match=said):
-        run.fit(DataLoader(data, 8))
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_batch_of_arrays_of_different_lengths_is_refused() -> None:
