@@ -21,6 +21,7 @@ KEYS: dict[str, list[tuple[int, int]]] = {
     "seed against draw": [(s, 31 - s) for s in range(32)],
     "single bits of the seed": [(0, 0), *((1 << bit, 0) for bit in range(32))],
     "single bits of the draw": [(0, 0), *((0, 1 << bit) for bit in range(32))],
+    "lanes": [(s, t + lane * 2**30) for s in range(2) for t in range(4) for lane in range(4)],
     "derived": [(derive(n, k), 0) for n in range(8) for k in range(4)],
 }
 
