@@ -16,7 +16,7 @@ import pytest
 from multilearn import backend
 from multilearn.data import mapped
 from multilearn.metrics import Accuracy, Loss
-from multilearn.protocols import Engine, EngineOptions, Example
+from multilearn.protocols import Engine, EngineOptions, Example, HostOutput
 from multilearn_keras.state.keys import variables_of
 
 BACKEND = backend.chosen()
@@ -86,6 +86,17 @@ def seen(task: Any, batch: Batch, *fields: str) -> dict[str, np.ndarray]:
     for field, value in trained.items():
         np.testing.assert_allclose(evaluated[field], value, rtol=1e-6)
     return evaluated
+
+
+def entries(metrics: Sequence[Any], hosts: Sequence[HostOutput]) -> dict[str, Any]:
+    """What each metric says of batches that were measured, by its name."""
+    found = {}
+    for metric in metrics:
+        state = None
+        for host in hosts:
+            state = metric.merge(state, host.measures[metric.name])
+        found[metric.name] = metric.entry(state)
+    return found
 
 
 def losses(engine: Engine, outputs: Sequence[Any]) -> list[tuple[float, float]]:

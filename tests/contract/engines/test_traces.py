@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops, optimizers
-from support.training import BACKEND, assert_close, chunks, engine_of, evaluate, ids, numbers, train, twins
+from support.training import BACKEND, assert_close, chunks, engine_of, entries, evaluate, ids, numbers, train, twins
 
 from multilearn.metrics import Accuracy, Loss, MeanSquaredError
 from multilearn.protocols import Output
@@ -246,15 +246,11 @@ def test_a_ragged_batch_is_exact_and_has_a_program_that_is_compiled_once(
     eager = engine_of(kind(theirs), optimizers.SGD(), batches[0], metrics=metrics, accumulate=True, capture=False)
     for _ in range(2):
         for batch in batches:
-            steps = [e.train_step(batch, RATE, True) for e in (engine, eager)]
-            steps += [e.eval_step(batch) for e in (engine, eager)]
-            hosts = list(engine.fetch(steps))
-            for one, other in zip(hosts[0::2], hosts[1::2], strict=True):
-                for metric in metrics:
-                    value: Any = metric.entry(metric.merge(None, one.measures[metric.name]))
-                    expected: Any = metric.entry(metric.merge(None, other.measures[metric.name]))
-                    assert value.count == expected.count
-                    np.testing.assert_allclose(value.value, expected.value, rtol=1e-5)
+            steps = [step for e in (engine, eager) for step in (e.train_step(batch, RATE, True), e.eval_step(batch))]
+            trained, evaluated, *others = ([*entries(metrics, [host]).values()] for host in engine.fetch(steps))
+            for value, expected in zip([*trained, *evaluated], [*others[0], *others[1]], strict=True):
+                assert value.count == expected.count
+                np.testing.assert_allclose(value.value, expected.value, rtol=1e-5)
     assert compiled == {"training": 2, "updates": 1, "evaluation": 2}
     engine.release()
     eager.release()

@@ -12,20 +12,17 @@ import numpy as np
 import pytest
 import sklearn.metrics as reference
 from keras import layers, ops
-from support.training import chunks, engine_of, ids, learner, numbers, twins
+from support.training import chunks, engine_of, entries, ids, learner, numbers, twins
 
 from multilearn import metrics as m
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.loggers import read_metric_file
-from multilearn.metrics.store import MetricStore
-from multilearn.protocols import Moment
 from multilearn.storage.layout import RunDirectory
 from multilearn_keras import Classification, KerasMetric, MultiLabelClassification, Regression
 
 ITEMS, CLASSES, BATCH = 37, 3, 16
 X, Y = numbers(ITEMS, 4), ids(CLASSES, ITEMS)
-MOMENT = Moment(None, 0.0, 0.0)
 
 
 class Share(keras.metrics.Metric):
@@ -54,12 +51,9 @@ def evaluated(task: Any, metrics: list[Any], data: Any) -> dict[str, float]:
     adopted = [metric if isinstance(metric, KerasMetric) else KerasMetric(metric) for metric in metrics]
     batches = chunks(data, BATCH)
     engine = engine_of(task, "sgd", batches[0], metrics=adopted)
-    store = MetricStore({Split.VALID: adopted})
-    store.begin(Split.VALID)
-    for host in engine.fetch([engine.eval_step(batch) for batch in batches]):
-        store.fold(Split.VALID, host, MOMENT)
+    hosts = engine.fetch([engine.eval_step(batch) for batch in batches])
     engine.release()
-    return {name: reading.value for name, reading in store.end(Split.VALID, 1).items()}
+    return {name: entry.value for name, entry in entries(adopted, hosts).items()}
 
 
 def area(y_true: Any, y_pred: Any, thresholds: int) -> float:

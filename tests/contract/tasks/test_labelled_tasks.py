@@ -13,6 +13,7 @@ from support.training import (
     chunks,
     cross_entropy,
     engine_of,
+    entries,
     evaluate,
     ids,
     numbers,
@@ -309,14 +310,13 @@ def test_metrics_of_each_output_of_a_compiled_model_are_those_of_keras() -> None
     each = [OfOutput(name, Loss()) for name in y]
     metrics = (Loss(), OfOutput("kind", Accuracy()), *each)
     engine = engine_of(model, None, batch, metrics=metrics)
-    measures = engine.fetch([engine.eval_step(batch)])[0].measures
+    found = entries(metrics, engine.fetch([engine.eval_step(batch)]))
     engine.release()
     expected = model.evaluate(x, y, sample_weight=weights, batch_size=12, verbose=0, return_dict=True)
-    found = {metric.name: metric.entry(metric.merge(None, measures[metric.name])).value for metric in metrics}
-    assert found["Loss"] == pytest.approx(expected["loss"], rel=1e-5)
-    assert found["kind Accuracy"] == pytest.approx(expected["kind_accuracy"], abs=1e-6)
+    assert found["Loss"].value == pytest.approx(expected["loss"], rel=1e-5)
+    assert found["kind Accuracy"].value == pytest.approx(expected["kind_accuracy"], abs=1e-6)
     for name in y:
-        assert found[f"{name} Loss"] == pytest.approx(expected[f"{name}_loss"], rel=1e-5)
+        assert found[f"{name} Loss"].value == pytest.approx(expected[f"{name}_loss"], rel=1e-5)
 
 
 def test_the_outputs_of_a_list_are_called_like_their_layers() -> None:
