@@ -11,7 +11,6 @@ from support.processes import (
     BACKENDS,
     DIGITS,
     SCRIPTS,
-    Ended,
     Warm,
     epoch_values,
     expect_equal_runs,
@@ -42,12 +41,8 @@ def moved(warm: Mapping[str, Warm], halves: Mapping[str, Path], tmp_path_factory
 def restored(warm: Mapping[str, Warm], halves: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What each framework holds right after it has gone on from the first one's second epoch."""
     folder = tmp_path_factory.mktemp("restored")
-
-    def restore(backend: str) -> Ended:
-        return warm[backend].run(SCRIPTS / "restored.py", DIGITS, halves[SOURCE], folder / f"{backend}.npz")
-
-    for backend, ended in on_each(restore).items():
-        assert ended.code == 0, (backend, ended.said)
+    script, source = SCRIPTS / "restored.py", halves[SOURCE]
+    on_each(lambda backend: warm[backend].done(script, DIGITS, source, folder / f"{backend}.npz"))
     return folder
 
 
@@ -99,30 +94,30 @@ def test_the_optimizer_ends_where_it_would_have_without_the_move(runs: Path, mov
 
 
 @pytest.fixture(scope="module")
-def again(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, Ended]]:
+def again(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, str]]:
     """Three epochs on each framework, then from the second one on to four; what was said the second time."""
     folder = tmp_path_factory.mktemp("again")
 
-    def train(backend: str) -> Ended:
+    def train(backend: str) -> str:
         warm[backend].train(folder / backend, "--epochs", 3)
         finished = [path for path in files(folder / backend, "train", "valid") if "epoch-3" not in path]
         times = {path: (folder / backend / path).stat().st_mtime_ns for path in finished}
-        ended = warm[backend].train(folder / backend, "--epochs", 4, "--checkpoint", 2)
+        said = warm[backend].train(folder / backend, "--epochs", 4, "--checkpoint", 2)
         assert times == {path: (folder / backend / path).stat().st_mtime_ns for path in finished}
-        return ended
+        return said
 
     return folder, on_each(train)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_two_epochs_and_two_more_are_four_bit_for_bit(
-    runs: Path, again: tuple[Path, Mapping[str, Ended]], backend: str
+    runs: Path, again: tuple[Path, Mapping[str, str]], backend: str
 ) -> None:
     """Also where a third epoch, since given up, had come in between."""
     folder, said = again
     expect_equal_runs(folder / backend, runs / f"digits-{backend}")
-    assert "What came after 2 is given up: checkpoint 3, epoch 3." in said[backend].said
-    assert "resuming with epoch 3 of 4" in said[backend].said
+    assert "What came after 2 is given up: checkpoint 3, epoch 3." in said[backend]
+    assert "resuming with epoch 3 of 4" in said[backend]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -130,6 +125,6 @@ def test_going_on_from_a_finished_run_changes_nothing(
     warm: Mapping[str, Warm], halves: Mapping[str, Path], backend: str
 ) -> None:
     before = files(halves[backend], "train", "valid", "checkpoint")
-    ended = warm[backend].train(halves[backend], "--epochs", 2, "--checkpoint", "latest")
+    said = warm[backend].train(halves[backend], "--epochs", 2, "--checkpoint", "latest")
     assert files(halves[backend], "train", "valid", "checkpoint") == before
-    assert "nothing left to do: 2 epochs done" in ended.said
+    assert "nothing left to do: 2 epochs done" in said

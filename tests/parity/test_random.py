@@ -18,8 +18,7 @@ def draws(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) ->
     directory = tmp_path_factory.mktemp("draws")
 
     def draw(backend: str) -> dict[str, np.ndarray]:
-        ended = warm[backend].run(SCRIPTS / "draws.py", directory / f"{backend}.npz")
-        assert ended.code == 0, ended.said
+        warm[backend].done(SCRIPTS / "draws.py", directory / f"{backend}.npz")
         with np.load(directory / f"{backend}.npz") as arrays:
             return dict(arrays)
 

@@ -117,7 +117,7 @@ def test_a_second_ctrl_c_ends_it_at_once(warm: Mapping[str, Warm], runs: Path, t
     assert saved(run) == [Position(1)]
     assert not (run / ".lock").exists()
     file.unlink()
-    assert "resuming with epoch 2 of 4" in warm[backend].train(run, "--epochs", 4, "--checkpoint", "latest").said
+    assert "resuming with epoch 2 of 4" in warm[backend].train(run, "--epochs", 4, "--checkpoint", "latest")
     expect_equal_runs(run, runs / f"digits-{backend}")
 
 

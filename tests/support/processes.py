@@ -111,11 +111,14 @@ class Warm:
     def run(self, script: Path, *arguments: object, **variables: str) -> Ended:
         return self.start(script, *arguments, **variables).wait()
 
-    def train(self, directory: Path, *options: object, **variables: str) -> Ended:
-        """Run the example, to its end, which must be a good one."""
-        ended = self.run(DIGITS, "--directory", directory, *options, **variables)
+    def done(self, script: Path, *arguments: object, **variables: str) -> str:
+        """What a script said that must come to a good end."""
+        ended = self.run(script, *arguments, **variables)
         assert ended.code == 0, ended.said
-        return ended
+        return ended.said
+
+    def train(self, directory: Path, *options: object, **variables: str) -> str:
+        return self.done(DIGITS, "--directory", directory, *options, **variables)
 
     def paused(self, where: str, *arguments: object) -> tuple[Running, Path]:
         """The example where it waits before a batch, and the file to remove to let it go on."""

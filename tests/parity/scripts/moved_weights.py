@@ -45,6 +45,7 @@ def made() -> keras.Model:
 tokens = np.random.default_rng(0).integers(0, 9, (24, 5)).astype("int32")
 action, folder = sys.argv[1], Path(sys.argv[2])
 if action == "write":
+    folder.mkdir()
     ml.set_seed(3)
     builder = ml.LearnerBuilder(folder / "run").with_file_checkpointer().renderer(ml.renderers.SilentRenderer())
     learner = builder.build(Classification(made()), "adam", 0.05)
