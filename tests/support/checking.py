@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Iterable
@@ -10,6 +9,8 @@ from pathlib import Path
 
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.events import Position
+from support import processes
+from support.processes import files
 from support.running import Ended
 
 TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z (INFO|WARNING|ERROR) ")
@@ -33,13 +34,8 @@ def expect_equal_runs(directory: Path, ended: Ended, whole: Path, wholly: Ended)
     assert ended.code == 0, ended.said
     assert wholly.result and ended.result
     assert {**ended.result, **UNEQUAL} == {**wholly.result, **UNEQUAL}
-    found, expected = files(directory), files(whole)
-    assert sorted(found) == sorted(expected)
-    for path, content in expected.items():
-        if path.startswith(("train/", "valid/")):
-            assert found[path] == content, path
-        elif path.endswith(".gz"):
-            assert gzip.decompress(found[path]) == gzip.decompress(content), path
+    assert sorted(files(directory)) == sorted(files(whole))
+    processes.expect_equal_runs(directory, whole)
     expect_sound_logs(directory)
 
 
@@ -49,15 +45,3 @@ def expect_sound_logs(directory: Path) -> None:
     assert sessions[-1]["outcome"] == "completed"
     for line in (directory / "experiment.log").read_bytes().splitlines():
         assert len(TIME.findall(line)) <= 1, line
-
-
-def files(directory: Path) -> dict[str, bytes]:
-    """Every file, and every folder with nothing in it, by its path."""
-    found = {}
-    for path in sorted(directory.rglob("*")):
-        name = path.relative_to(directory).as_posix()
-        if path.is_file():
-            found[name] = path.read_bytes()
-        elif not any(path.iterdir()):
-            found[f"{name}/"] = b""
-    return found

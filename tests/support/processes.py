@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,16 +50,17 @@ def until(condition: Callable[[], T], running: Callable[[], bool] = lambda: True
 
 @dataclass(frozen=True)
 class Ended:
-    """How a script ended: its exit code, -n where signal n killed it, and what it wrote to stdout and stderr."""
+    """How a script ended: its exit code (-n: signal n), what it wrote, and how many processes it left behind."""
 
     code: int
     said: str
+    orphans: int
 
 
 class Running:
     """A script in a fork of a warm process."""
 
-    def __init__(self, warm: Warm, pid: int, output: Path) -> None:
+    def __init__(self, warm: Forking, pid: int, output: Path) -> None:
         self.pid = pid
         self._warm = warm
         self._output = output
@@ -72,21 +73,24 @@ class Running:
         return Path(f"/proc/{self.pid}").exists()
 
     def send(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
+        # the process that forks may have collected it in this very moment
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def wait(self) -> Ended:
-        return Ended(int(self._warm.answer()), self.said())
+        code = int(self._warm.answer())
+        return Ended(code, self.said(), int(self._warm.answer()))
 
 
-class Warm:
-    """A process that has imported one framework, and runs one script after the other in forks of itself."""
+class Forking:
+    """A process that has imported what scripts need, and runs one after the other in forks of itself."""
 
-    def __init__(self, backend: str, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._scripts = 0
         self._process = subprocess.Popen(
-            [sys.executable, SCRIPTS / "warm.py"],
-            env=environment(MULTILEARN_BACKEND=backend, **compiled_in(folder / "compiled")),
+            [sys.executable, TESTS / "support" / "forking.py"],
+            env={**environment, **compiled_in(folder / "compiled")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -111,6 +115,23 @@ class Warm:
     def run(self, script: Path, *arguments: object, **variables: str) -> Ended:
         return self.start(script, *arguments, **variables).wait()
 
+    def answer(self) -> str:
+        assert self._process.stdout
+        answer = self._process.stdout.readline()
+        assert answer, "the process that forks has ended"
+        return answer
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+class Warm(Forking):
+    """On one framework, for the example of the digits and other scripts."""
+
+    def __init__(self, backend: str, folder: Path) -> None:
+        super().__init__(folder, environment(MULTILEARN_BACKEND=backend))
+
     def done(self, script: Path, *arguments: object, **variables: str) -> str:
         """What a script said that must come to a good end."""
         ended = self.run(script, *arguments, **variables)
@@ -127,18 +148,6 @@ class Warm:
         until(file.exists, running.lives)
         return running, file
 
-    def answer(self) -> str:
-        assert self._process.stdout
-        return self._process.stdout.readline()
-
-    def close(self) -> None:
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.kill()
-        self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
-
 
 @contextmanager
 def warmed(folder_of: Callable[[str], Path]) -> Iterator[Mapping[str, Warm]]:
@@ -150,10 +159,15 @@ def warmed(folder_of: Callable[[str], Path]) -> Iterator[Mapping[str, Warm]]:
 
 
 def files(directory: Path, *folders: str) -> dict[str, bytes]:
-    """Every file in these folders of a run (or in all of it), by its path."""
-    roots = [directory / folder for folder in folders] or [directory]
-    found = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file()]
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in found}
+    """Every file in these folders of a run (or in all of it), and every folder with nothing in it, by its path."""
+    found = {}
+    for path in [path for folder in folders or (".",) for path in sorted((directory / folder).rglob("*"))]:
+        name = path.relative_to(directory).as_posix()
+        if path.is_file():
+            found[name] = path.read_bytes()
+        elif not any(path.iterdir()):
+            found[f"{name}/"] = b""
+    return found
 
 
 def metric_files(directory: Path, *epochs: int) -> dict[str, bytes]:

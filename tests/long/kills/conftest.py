@@ -13,9 +13,6 @@ import pytest
 from support.running import Calls, Order, Warm, Whole, calls_of
 from support.wire import Fault
 
-# not modules but scripts, for processes of their own
-collect_ignore = ["scripts"]
-
 IN_THE_THIRD_EPOCH = Fault("write", "metrics", 22, "half")
 
 

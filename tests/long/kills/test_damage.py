@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.checking import expect_equal_runs, expect_nothing_lost, expect_sound_logs, files
+from support.checking import expect_equal_runs, expect_nothing_lost, expect_sound_logs
+from support.processes import files
 from support.running import Ended, Warm, Whole
 
 from multilearn.checkpoint import CheckpointFolder

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.checking import expect_equal_runs, expect_nothing_lost, files
+from support.checking import expect_equal_runs, expect_nothing_lost
+from support.processes import files
 from support.running import Ended, Order, Warm, Whole
 from support.wire import Fault
 

@@ -2,26 +2,35 @@
 
 A fork finds what a new process finds after its imports (no model, no seed, one thread) without their seconds, runs the
 script as `python SCRIPT ARGUMENTS` does, and ends as that ends. Asked by a line of JSON on its standard input, it
-answers with the fork's process id, and with the exit code once there is one.
+answers with the fork's process id, with the exit code once there is one, and with how many processes the fork left
+behind (they are waited for a while).
 """
 
+import ctypes
 import json
 import os
 import runpy
 import sys
+import time
 
 import multilearn  # isort: skip  (chooses the backend before Keras is loaded)
-import keras
-import sklearn.datasets
 
-import multilearn_keras
+if os.environ["MULTILEARN_BACKEND"] == "toy":
+    import toy_backend as framework
+else:
+    import sklearn.datasets  # noqa: F401
 
-IMPORTED = (multilearn, keras, multilearn_keras, sklearn.datasets)
+    import multilearn_keras as framework
+
+IMPORTED = (multilearn, framework)
+ADOPTS_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
+PATIENCE = 20.0
 
 
 def serve():
     """Answer requests until there are no more. In a fork, return what it is to run."""
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
+    assert ctypes.CDLL(None).prctl(ADOPTS_ORPHANS, 1, 0, 0, 0) == 0
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
@@ -30,7 +39,20 @@ def serve():
         print(child, flush=True)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+        print(left_behind(), flush=True)
     return None
+
+
+def left_behind():
+    """How many processes are still there of what a fork started, after some patience."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.02)
+        except ChildProcessError:
+            return 0
+    return 1
 
 
 def become(request):
