@@ -49,10 +49,10 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_equal_runs_are_the_same(multilearn: Command, write_run: Write) -> None:
+def test_equal_runs_are_the_same(command: Command, write_run: Write) -> None:
     write_run("runs/digits-torch", TORCH)
     write_run("runs/digits-jax", TORCH, backend="jax")
-    done = multilearn("compare", "runs/digits-torch", "runs/digits-jax")
+    done = command("compare", "runs/digits-torch", "runs/digits-jax")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[:15] == [
@@ -77,11 +77,11 @@ def test_equal_runs_are_the_same(multilearn: Command, write_run: Write) -> None:
     assert lines[17:] == ["", "same: 6 values within the tolerance (relative 0.0001, shares one item)"]
 
 
-def test_the_largest_difference_is_between_the_two_furthest_runs(multilearn: Command, write_run: Write) -> None:
+def test_the_largest_difference_is_between_the_two_furthest_runs(command: Command, write_run: Write) -> None:
     write_run("a", TORCH)
     write_run("b", changed(train_1_Loss="2.0", valid_2_Loss="0.8"))
     write_run("c", changed(train_1_Loss="1.5", valid_2_Loss="-1.0"))
-    done = multilearn("compare", "a", "b", "c", "--json")
+    done = command("compare", "a", "b", "c", "--json")
     found = json.loads(done.stdout)
     values = {(each["split"], each["metric"], each["epoch"]): each for each in found["values"]}
     assert values["train", "Loss", 1] == {
@@ -137,10 +137,10 @@ def test_what_is_the_same(write_run: Write, case: str) -> None:
     assert found.same is same
 
 
-def test_what_is_not_finite_is_a_word_in_the_json(multilearn: Command, write_run: Write) -> None:
+def test_what_is_not_finite_is_a_word_in_the_json(command: Command, write_run: Write) -> None:
     write_run("a", changed(train_1_Loss="NaN", train_2_Loss="inf"))
     write_run("b", changed(train_1_Loss="NaN", train_2_Loss="1.0"))
-    done = multilearn("compare", "a", "b", "--json")
+    done = command("compare", "a", "b", "--json")
     first, second = (
         each for each in json.loads(done.stdout)["values"] if (each["split"], each["unit"]) == ("train", "")
     )
@@ -150,11 +150,11 @@ def test_what_is_not_finite_is_a_word_in_the_json(multilearn: Command, write_run
 
 
 def test_the_verdict_and_the_table_say_where_the_tolerance_is_passed_first(
-    multilearn: Command, write_run: Write
+    command: Command, write_run: Write
 ) -> None:
     write_run("a", TORCH)
     write_run("b", changed(train_2_Loss="0.8", train_2_Accuracy="0.1", valid_2_Loss="0.99"))
-    done = multilearn("compare", "a", "b")
+    done = command("compare", "a", "b")
     # the accuracy is 7 of 10 items apart where 1 is allowed, the losses 1,111 and 100 times the tolerance
     past = "3 of 6 values past the tolerance (relative 0.0001, shares one item)"
     assert last_line(done) == f"different: {past}, first in epoch 2: train Loss"
@@ -166,34 +166,34 @@ def test_the_verdict_and_the_table_say_where_the_tolerance_is_passed_first(
 
 
 def test_different_numbers_of_epochs_are_said_aloud_and_accepted_with_prefix(
-    multilearn: Command, write_run: Write
+    command: Command, write_run: Write
 ) -> None:
     write_run("long", {**TORCH, "train/3/Loss": ["0.1,8", "0.1,final"], "valid/3/Loss": ["0.1,4", "0.1,final"]})
     write_run("short", TORCH)
     said = "different numbers of finished epochs (long 3, short 2): compared in epochs 1-2 only"
-    refused = multilearn("compare", "long", "short")
+    refused = command("compare", "long", "short")
     assert f"but: {said}" in refused.stdout.splitlines()
     assert last_line(refused) == "different: not all of it could be compared"
-    accepted = multilearn("compare", "long", "short", "--prefix")
+    accepted = command("compare", "long", "short", "--prefix")
     assert f"note: {said}" in accepted.stdout.splitlines()
     assert (refused.returncode, accepted.returncode) == (1, 0)
 
 
-def test_a_metric_that_only_one_run_has_is_said_aloud(multilearn: Command, write_run: Write) -> None:
+def test_a_metric_that_only_one_run_has_is_said_aloud(command: Command, write_run: Write) -> None:
     write_run("a", TORCH)
     write_run("b", {key: lines for key, lines in TORCH.items() if key != "train/2/Accuracy"})
-    done = multilearn("compare", "a", "b", "--prefix")
+    done = command("compare", "a", "b", "--prefix")
     assert "but: b has no train Accuracy in epoch 2" in done.stdout.splitlines()
     assert done.returncode == 1
 
 
 def test_declared_differences_are_named_among_the_preconditions(
-    multilearn: Command, write_run: Write, session: Callable[..., dict[str, Any]]
+    command: Command, write_run: Write, session: Callable[..., dict[str, Any]]
 ) -> None:
     write_run("a", TORCH)
     older = session("jax", versions={"keras": "3.14.0"})
     write_run("b", TORCH, seed=7, weights_sha256="cd" * 32, sessions=[session("torch"), older])
-    done = multilearn("compare", "a", "b")
+    done = command("compare", "a", "b")
     lines = done.stdout.splitlines()
     assert "differs: seed (42 / 7)" in lines
     assert "differs: weights at start (abababababab / cdcdcdcdcdcd)" in lines
@@ -201,18 +201,18 @@ def test_declared_differences_are_named_among_the_preconditions(
     assert "b (torch+jax)" in done.stdout and done.returncode == 0
 
 
-def test_runs_of_the_same_name_are_told_apart_by_their_parents(multilearn: Command, write_run: Write) -> None:
+def test_runs_of_the_same_name_are_told_apart_by_their_parents(command: Command, write_run: Write) -> None:
     write_run("first/run", TORCH)
     write_run("second/run", TORCH)
-    head = multilearn("compare", "first/run", "second/run").stdout.splitlines()[0]
+    head = command("compare", "first/run", "second/run").stdout.splitlines()[0]
     assert "first/run (torch)  second/run (torch)" in head
 
 
-def test_wide_tables_are_neither_wrapped_nor_cut(multilearn: Command, write_run: Write) -> None:
+def test_wide_tables_are_neither_wrapped_nor_cut(command: Command, write_run: Write) -> None:
     names = [f"{letter * 60}" for letter in "abcd"]
     for name in names:
         write_run(name, TORCH)
-    done = multilearn("compare", *names, COLUMNS="40")
+    done = command("compare", *names, COLUMNS="40")
     assert all(f"{name} (torch)" in done.stdout.splitlines()[0] for name in names)
     assert "\x1b" not in done.stdout
 
@@ -239,7 +239,7 @@ def test_wide_tables_are_neither_wrapped_nor_cut(multilearn: Command, write_run:
     ],
 )
 def test_what_cannot_be_compared_is_refused(
-    multilearn: Command, write_run: Write, arguments: list[str], said: str
+    command: Command, write_run: Write, arguments: list[str], said: str
 ) -> None:
     write_run("a", TORCH)
     write_run("b", TORCH)
@@ -250,6 +250,6 @@ def test_what_cannot_be_compared_is_refused(
     write_run("newer", TORCH, version=2)
     write_run("listless", TORCH, sessions={})
     (write_run("cut", TORCH) / "experiment.json").write_text('{"version": 1')
-    done = multilearn("compare", *arguments)
+    done = command("compare", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr and "Traceback" not in done.stderr

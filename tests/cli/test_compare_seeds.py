@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multilearn import cli
 from multilearn.commands import text as blocks
 from multilearn.commands.compare import report as comparison_report
 from multilearn.commands.compare import study_report
@@ -23,6 +23,7 @@ from multilearn.commands.compare.values import Comparison, Row, quantile, spread
 from multilearn.commands.text import document
 from multilearn.errors import ConfigurationError, DirectoryError
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
 Write = Callable[..., Path]
 Seeds = Callable[..., list[Path]]
 
@@ -274,26 +275,12 @@ def test_nothing_at_all_to_compare_is_refused(write_run: Write) -> None:
         compare_grouped(runs)
 
 
-def command(*arguments: object) -> int:
-    sys.argv = ["multilearn", "compare", *map(str, arguments)]
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
-def test_the_json_has_all_of_it(
-    seeds: Seeds, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", [])
+def test_the_json_has_all_of_it(seeds: Seeds, command: Command) -> None:
     directories = [*seeds("torch", TORCH), *seeds("jax", JAX)]
-    assert command(*directories, "--json") == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["same"], told["backends"], [each["seed"] for each in told["seeds"]]) == (
-        False,
-        ["torch", "jax"],
-        [1, 2, 3],
-    )
+    done = command("compare", *directories, "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["same"], told["backends"]) == (1, False, ["torch", "jax"])
+    assert [each["seed"] for each in told["seeds"]] == [1, 2, 3]
     assert told["seeds"][0]["comparison"]["first_past"]["relative"] == pytest.approx(0.1 / 0.6)
     assert told["seeds"][2]["directories"] == [str(directories[2]), str(directories[5])]
     assert told["differences"][0]["spread"]["low"] == pytest.approx(-0.0484138, abs=1e-7)
@@ -302,13 +289,10 @@ def test_the_json_has_all_of_it(
     assert told["verdict"].startswith("different: 3 of 6 values of 3 seeds")
 
 
-def test_markdown_has_the_same_tables_and_the_verdict_in_bold(
-    seeds: Seeds, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", [])
+def test_markdown_has_the_same_tables_and_the_verdict_in_bold(seeds: Seeds, command: Command) -> None:
     directories = [*seeds("torch", TORCH), *seeds("jax", TORCH)]
-    assert command(*directories, "--markdown") == 0
-    told = capsys.readouterr().out.splitlines()
+    done = command("compare", *directories, "--markdown")
+    told = done.stdout.splitlines()
     assert told[:5] == [
         "### for each seed",
         "",
@@ -319,12 +303,11 @@ def test_markdown_has_the_same_tables_and_the_verdict_in_bold(
     assert told[-1] == (
         "**same: 6 values of 3 seeds on torch, jax within the tolerance (relative 0.0001, shares one item)**"
     )
-    assert command(directories[0], directories[3], "--markdown") == 0
-    flat = capsys.readouterr().out.splitlines()
+    flat = command("compare", directories[0], directories[3], "--markdown").stdout.splitlines()
     assert flat[0] == "| split | metric | epoch | torch-1 (torch) | jax-1 (jax) | absolute | relative |  |"
     assert flat[-1] == "**same: 2 values within the tolerance (relative 0.0001, shares one item)**"
-    assert command(*directories, "--markdown", "--json") == 2
-    assert "printed in one form" in capsys.readouterr().err
+    both = command("compare", *directories, "--markdown", "--json")
+    assert (done.returncode, both.returncode) == (0, 2) and "printed in one form" in both.stderr
 
 
 def test_markdown_escapes_what_names_could_break(seeds: Seeds, write_run: Write) -> None:

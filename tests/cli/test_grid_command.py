@@ -367,18 +367,9 @@ def test_seeds_are_numbers_and_ranges_in_the_order_given(text: list[str], seeds:
     ],
 )
 def test_seeds_that_are_none_are_refused_before_anything_runs(
-    script: Write,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    said: str,
+    command: Callable[..., subprocess.CompletedProcess[str]], script: Write, arguments: list[str], said: str
 ) -> None:
-    from multilearn import cli
-
-    monkeypatch.setattr(sys, "argv", ["multilearn", "run", str(script()), "-b", "toy", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    output = capsys.readouterr()
-    assert (ended.value.code, output.out) == (2, "")
-    assert said in output.err and "Traceback" not in output.err
+    done = command("run", script(), "-b", "toy", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
     assert not Path(".multilearn").exists() and started() == []

