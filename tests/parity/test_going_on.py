@@ -7,17 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.processes import (
-    BACKENDS,
-    DIGITS,
-    SCRIPTS,
-    Warm,
-    epoch_values,
-    expect_equal_runs,
-    files,
-    metric_files,
-    on_each,
-)
+from support.processes import BACKENDS, Warm, epoch_values, expect_equal_runs, files, metric_files, on_each
 
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.events import Position
@@ -34,15 +24,6 @@ def moved(warm: Mapping[str, Warm], halves: Mapping[str, Path], tmp_path_factory
     on_each(lambda backend: warm[backend].train(folder / backend, "--epochs", 4, "--from", source))
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in source.rglob("*") if path.is_file()}
     assert before == after
-    return folder
-
-
-@pytest.fixture(scope="module")
-def restored(warm: Mapping[str, Warm], halves: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What each framework holds right after it has gone on from the first one's second epoch."""
-    folder = tmp_path_factory.mktemp("restored")
-    script, source = SCRIPTS / "restored.py", halves[SOURCE]
-    on_each(lambda backend: warm[backend].done(script, DIGITS, source, folder / f"{backend}.npz"))
     return folder
 
 
@@ -66,20 +47,6 @@ def test_the_metric_files_of_the_epochs_before_come_along(
     halves: Mapping[str, Path], moved: Path, backend: str
 ) -> None:
     assert metric_files(moved / backend, 1, 2) == metric_files(halves[SOURCE])
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_the_moments_and_the_step_count_arrive(halves: Mapping[str, Path], restored: Path, backend: str) -> None:
-    record = CheckpointFolder(halves[SOURCE] / "checkpoint").load(Position(2))["optim"]
-    with np.load(restored / f"{backend}.npz") as held, np.load(restored / f"{SOURCE}.npz") as of_source:
-        assert held["iterations"] == 2 * BATCHES == record["iterations"].array
-        assert list(held) == list(of_source)
-        for name in held:
-            np.testing.assert_array_equal(held[name], of_source[name], err_msg=name)
-        kernels = [held[f"{slot}/0"] for slot in ("momentums", "velocities")]
-    for slot, kernel in zip(("momentums", "velocities"), kernels, strict=True):
-        np.testing.assert_array_equal(kernel, record["slots"][slot]["layers"]["conv2d.0"]["kernel"].array)
-        assert np.abs(kernel).max() > 0
 
 
 @pytest.mark.parametrize("backend", OTHERS)

@@ -1,37 +1,21 @@
-"""However a run is stopped, by Ctrl-C, by SIGTERM or by kill -9: going on ends where the uninterrupted run ends."""
+"""However a run is stopped, by Ctrl-C or by SIGTERM: going on ends where the uninterrupted run ends."""
 
 from __future__ import annotations
 
 import json
-import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.processes import (
-    BACKENDS,
-    DIGITS,
-    SCRIPTS,
-    Ended,
-    Running,
-    Warm,
-    environment,
-    expect_equal_runs,
-    files,
-    on_each,
-    until,
-)
+from support.processes import BACKENDS, Ended, Warm, expect_equal_runs, files, on_each
 
 from multilearn.checkpoint import CheckpointFolder
-from multilearn.events import START, Position
+from multilearn.events import Position
 
 BATCHES = 23
-KILLED = [backend for backend in BACKENDS if backend != "tensorflow"]
 
 
 def saved(directory: Path) -> list[Position]:
@@ -119,53 +103,3 @@ def test_a_second_ctrl_c_ends_it_at_once(warm: Mapping[str, Warm], runs: Path, t
     file.unlink()
     assert "resuming with epoch 2 of 4" in warm[backend].train(run, "--epochs", 4, "--checkpoint", "latest")
     expect_equal_runs(run, runs / f"digits-{backend}")
-
-
-def test_multilearn_run_passes_ctrl_c_on(runs: Path, tmp_path: Path) -> None:
-    first, *rest = BACKENDS
-    file, run = tmp_path / "paused", tmp_path / "run"
-    named = [option for backend in BACKENDS for option in ("--backend", backend)]
-    script = [str(SCRIPTS / "pausing.py"), "--", "train 2 9", str(file), str(DIGITS)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "multilearn", "run", *named, *script, "--epochs", "4", "--directory", str(run)],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    until(file.exists, lambda: process.poll() is None)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    file.unlink()
-    said, _ = process.communicate()
-    assert process.returncode == 130, said
-    assert f"stopped in epoch 2 after {saved(run)[-1].batch} batches: SIGINT" in said
-    assert f"multilearn: {first}" in said
-    assert said.count("not started") == len(rest)
-
-
-@pytest.mark.parametrize("backend", KILLED)
-def test_a_run_that_was_killed_again_and_again_ends_as_if_it_had_not_been(
-    warm: Mapping[str, Warm], runs: Path, tmp_path: Path, backend: str
-) -> None:
-    run, delays = tmp_path / "run", [random.uniform(0, 0.3), random.uniform(0, 1), random.uniform(0, 1)]
-    for delay in delays:
-        newest = saved(run)[-1] if (run / "checkpoint").exists() and saved(run) else START
-        running = warm[backend].start(DIGITS, "--directory", run, "--epochs", 4, "--checkpoint", "latest")
-        expect_truth(running, newest, run)
-        time.sleep(delay)
-        if running.lives():
-            running.send(signal.SIGKILL)
-        assert running.wait().code in (-signal.SIGKILL, 0), delays
-    warm[backend].train(run, "--epochs", 4, "--checkpoint", "latest")
-    expect_equal_runs(run, runs / f"digits-{backend}")
-
-
-def expect_truth(running: Running, newest: Position, run: Path) -> None:
-    """It says from where it goes on."""
-    beginnings = ("training for", "going on", "nothing left to do")
-    until(lambda: any(words in running.said() for words in beginnings), running.lives)
-    if newest == START:
-        assert f"Nothing was saved in {run}: starting at epoch 1." in running.said()
-    else:
-        assert f"Going on from checkpoint {newest} of {run}." in running.said()

@@ -1,17 +1,14 @@
 """Digits as sequences of rows, for an LSTM with both kinds of dropout: `recurrent.py DIRECTORY`."""
 
 import sys
-from pathlib import Path
 
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
 import keras
-import numpy as np
 from keras import layers
 from sklearn.datasets import load_digits
 
 from multilearn_keras import Classification
 
-directory = Path(sys.argv[1])
 digits = load_digits()
 rows, labels = (digits.images / 16).astype("float32"), digits.target.astype("int32")
 
@@ -24,10 +21,8 @@ model = keras.Sequential(
         layers.Dense(10, kernel_initializer="he_normal"),
     ]
 )
-directory.mkdir(parents=True)
-np.savez(directory / "initial.npz", *(np.asarray(weights) for weights in model.get_weights()))
 learner = (
-    ml.LearnerBuilder(directory)
+    ml.LearnerBuilder(sys.argv[1])
     .metrics(ml.metrics.Loss(), ml.metrics.Accuracy())
     .with_file_checkpointer()
     .num_epochs(3)
