@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import keras
@@ -21,15 +20,8 @@ BATCHES = chunks(DATA, 8)
 
 
 def model() -> keras.Model:
-    return keras.Sequential(
-        [
-            keras.Input((4,)),
-            layers.Dense(6),
-            layers.BatchNormalization(momentum=0.5),
-            layers.Dropout(0.3),
-            layers.Dense(3),
-        ]
-    )
+    between = layers.Dense(6), layers.BatchNormalization(momentum=0.5), layers.Dropout(0.3)
+    return keras.Sequential([keras.Input((4,)), *between, layers.Dense(3)])
 
 
 def contents(record: dict[str, Any]) -> dict[str, bytes]:
@@ -41,15 +33,17 @@ def engine(trained: keras.Model, optimizer: Any = None) -> Any:
     return engine_of(Classification(trained), optimizer or optimizers.Adam(), BATCHES[0])
 
 
-def test_a_record_stays_as_it_was_while_training_goes_on() -> None:
+def test_a_record_stays_as_it_was_while_training_goes_on_also_where_it_was_restored() -> None:
     ours = engine(twins(model)[0])
     train(ours, BATCHES[:2], 0.01)
     record = ours.record()
     before = contents(record)
-    train(ours, BATCHES, 0.01)
+    for _ in range(2):
+        train(ours, BATCHES, 0.01)
+        assert contents(record) == before
+        assert contents(ours.record()) != before
+        ours.restore(record)
     ours.release()
-    assert contents(record) == before
-    assert contents(ours.record()) != before
 
 
 def test_a_model_built_again_in_the_process_goes_on_bit_for_bit() -> None:
@@ -67,52 +61,6 @@ def test_a_model_built_again_in_the_process_goes_on_bit_for_bit() -> None:
     one.release()
     two.release()
     assert_equal(first, second)
-
-
-def test_what_is_restored_is_not_shared_with_the_record() -> None:
-    one = engine(twins(model)[0])
-    record = one.record()
-    before = contents(record)
-    one.restore(record)
-    train(one, BATCHES, 0.01)
-    assert contents(record) == before
-    one.release()
-
-
-def spoiled(record: dict[str, Any]) -> dict[str, Any]:
-    """A wrong shape, a missing and an extra key in the model, a wrong type and a missing slot in the optimizer."""
-    record = copy.deepcopy(record)
-    weights, optim = record["model"]["layers"], record["optim"]
-    weights["dense.0"]["kernel"] = HostTensor.of(np.zeros((6, 4), "float32"))
-    del weights["dense.1"]["bias"]
-    weights["dense.2"] = {"bias": HostTensor.of(np.zeros(3, "float32"))}
-    optim["iterations"] = HostTensor.of(np.zeros((), "float32"))
-    del optim["slots"]["momentums"]["layers"]["dense.0"]["kernel"]
-    return record
-
-
-def test_a_record_that_does_not_fit_names_all_that_is_wrong_and_changes_nothing() -> None:
-    ours = engine(twins(model)[0])
-    train(ours, BATCHES[:2], 0.01)
-    good = ours.record()
-    train(ours, BATCHES[:2], 0.01)
-    before = contents(ours.record())
-    with pytest.raises(RecordMismatch) as caught:
-        ours.restore(spoiled(good))
-    said = str(caught.value)
-    assert "5 differences" in said
-    for wrong in ("dense.0/kernel", "dense.1/bias", "dense.2", "iterations", "momentums/layers/dense.0/kernel"):
-        assert wrong in said, wrong
-    assert contents(ours.record()) == before
-    ours.release()
-
-
-def test_another_optimizer_does_not_take_the_record() -> None:
-    one, two = engine(twins(model)[0]), engine(twins(model)[1], optimizers.SGD(momentum=0.9))
-    before = contents(two.record())
-    with pytest.raises(RecordMismatch, match="velocities"):
-        two.restore(one.record())
-    assert contents(two.record()) == before
 
 
 def test_a_step_count_too_large_for_the_framework_changes_nothing() -> None:
