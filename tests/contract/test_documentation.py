@@ -71,27 +71,26 @@ def test_every_link_of_a_page_leads_somewhere_in_the_repository(page: Path) -> N
     assert broken == []
 
 
-def test_every_method_of_the_builder_and_of_the_learner_is_on_the_page_of_the_learner() -> None:
-    methods = {name for of in (ml.LearnerBuilder, ml.Learner) for name in vars(of) if not name.startswith("_")}
-    assert methods - named("docs/learner.md") == set()
+EVERYWHERE = [str(page.relative_to(ROOT)) for page in PAGES]
+PUBLIC: dict[str, tuple[set[str], list[str]]] = {
+    "methods of the builder and of the learner": (
+        {name for of in (ml.LearnerBuilder, ml.Learner) for name in vars(of) if not name.startswith("_")},
+        ["docs/learner.md"],
+    ),
+    "metrics": (set(ml.metrics.__all__), ["docs/metrics.md"]),
+    "schedules": (set(ml.schedulers.__all__), ["docs/schedules.md"]),
+    "tasks": (set(multilearn_keras.__all__), EVERYWHERE),
+    **{
+        module.__name__: ({name for name in module.__all__ if isinstance(getattr(module, name), type)}, EVERYWHERE)
+        for module in (ml.early_stopping, ml.checkpoint, ml.loggers, ml.renderers, ml.outputs)
+    },
+}
 
 
-def test_every_metric_is_on_the_page_of_metrics() -> None:
-    assert set(ml.metrics.__all__) - named("docs/metrics.md") == set()
-
-
-def test_every_scheduler_is_on_the_page_of_schedules() -> None:
-    assert set(ml.schedulers.__all__) - named("docs/schedules.md") == set()
-
-
-@pytest.mark.parametrize("module", [ml.early_stopping, ml.checkpoint, ml.loggers, ml.renderers, ml.outputs])
-def test_every_configurable_part_is_on_some_page(module: Any) -> None:
-    classes = {name for name in module.__all__ if isinstance(getattr(module, name), type)}
-    assert classes - set().union(*(named(str(page.relative_to(ROOT))) for page in PAGES)) == set()
-
-
-def test_every_task_is_on_some_page() -> None:
-    assert set(multilearn_keras.__all__) - set().union(*(named(str(page.relative_to(ROOT))) for page in PAGES)) == set()
+@pytest.mark.parametrize("what", PUBLIC)
+def test_every_public_name_is_on_its_page(what: str) -> None:
+    names, pages = PUBLIC[what]
+    assert names - set().union(*map(named, pages)) == set()
 
 
 def test_every_example_and_every_page_is_named_in_the_readme() -> None:
