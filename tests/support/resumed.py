@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from multilearn.checkpoint import KeepLast
 from multilearn.early_stopping import NoImprovement
 from multilearn.seeding.streams import GlobalStreams
 from multilearn_keras import Classification
+from support.resumed_runs import Killed, Noisy, Stop, asked, looking
 from support.training import numbers, state
 
 # no batch of another size: each would be compiled by itself
@@ -27,10 +27,6 @@ BATCHES = ITEMS // SIZE
 IMAGES = numbers(ITEMS + VALID, 6, 6, 1)
 SERIES = numbers(ITEMS + VALID, 6, 3)
 POINTS = numbers(ITEMS + VALID, 5)
-
-
-class Killed(Exception):
-    """Ends a run without its doing anything about it."""
 
 
 def mlp() -> keras.Model:
@@ -107,21 +103,6 @@ class Counting(Classification):
         return replace(output, loss=output.loss * (1.0 + 0.01 * self.steps))
 
 
-class Loader(ml.DataLoader):
-    """Noise from the global streams, and `look(epoch, number)` before each batch, from the second way through on."""
-
-    def __init__(self, data: Any, look: Callable[[int, int], object]) -> None:
-        super().__init__(data, SIZE, shuffle=True)
-        self._look, self._looked = look, False
-
-    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
-        looking, self._looked = self._looked, True
-        for number, (x, y) in enumerate(super().iterate(seed, epoch, start), start):
-            if looking:
-                self._look(epoch, number)
-            yield x + np.float32(0.1 * random.random() * np.random.normal()), y
-
-
 @dataclass(frozen=True)
 class Kind:
     """One experiment. `counting`: with the task above; `broken`: one item is NaN."""
@@ -135,31 +116,9 @@ class Kind:
     plateau: bool = False
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a session ends: as batch `number` (from 0) of the training or the validation of an epoch is made."""
-
-    epoch: int
-    number: int
-    split: str = "train"
-    killed: bool = False
-
-
-def session(
-    kind: Kind, directory: Path, place: Place | None = None, *, again: bool = False, seeded: bool = True
-) -> Any:
+def session(kind: Kind, directory: Path, place: Stop | None = None, *, again: bool = False, seeded: bool = True) -> Any:
     """One process' part of it, in this one. The learner; None where it was killed."""
     interrupter = ml.Interrupter()
-
-    def look(split: str) -> Callable[[int, int], None]:
-        def at(epoch: int, number: int) -> None:
-            if place is not None and (split, epoch, number) == (place.split, place.epoch, place.number):
-                if place.killed:
-                    raise Killed
-                interrupter.stop("enough")
-
-        return at
-
     builder = (
         ml.LearnerBuilder(directory)
         .metrics(metrics.Loss(), metrics.Accuracy(), metrics.AUROC(), metrics.ConfusionMatrix())
@@ -194,7 +153,9 @@ def session(
         rate if kind.plateau else schedulers.Cosine(0.05, updates=40),
     )
     with suppress(Killed):
-        learner.fit(Loader((x[:ITEMS], y[:ITEMS]), look("train")), Loader((x[ITEMS:], y[ITEMS:]), look("valid")))
+        splits = {"train": (x[:ITEMS], y[:ITEMS]), "valid": (x[ITEMS:], y[ITEMS:])}
+        loaders = (asked(Noisy(data, SIZE), looking(place, interrupter, split)) for split, data in splits.items())
+        learner.fit(*loaders)
         return learner
     return None
 
@@ -213,7 +174,7 @@ def outcome(learner: ml.Learner, directory: Path) -> dict[str, Any]:
     }
 
 
-def assert_interrupted_is_whole(kind: Kind, places: tuple[Place, ...], directory: Path, *, seeded: bool = True) -> None:
+def assert_interrupted_is_whole(kind: Kind, places: tuple[Stop, ...], directory: Path, *, seeded: bool = True) -> None:
     """The run in one piece, and the one that ended at each of the places and went on from there."""
     straight = session(kind, directory / "whole")
     expected = outcome(straight, directory / "whole")

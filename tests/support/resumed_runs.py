@@ -194,6 +194,18 @@ class Stop:
     moved: bool = False
 
 
+def looking(stop: Stop | None, interrupter: ml.Interrupter, split: str) -> Callable[[int, int], None]:
+    """What is to be called before each batch of this split is made."""
+
+    def look(epoch: int, number: int) -> None:
+        if stop is not None and (split, epoch, number) == (stop.split, stop.epoch, stop.number):
+            if stop.killed:
+                raise Killed
+            interrupter.stop("enough")
+
+    return look
+
+
 @dataclass(frozen=True)
 class Case:
     """One experiment."""
@@ -248,16 +260,6 @@ def outcome(learner: ml.Learner, directory: Path) -> dict[str, Any]:
 def fitted(case: Case, directory: Path, stop: Stop | None = None, source: Path | None = None, *, again: bool) -> Any:
     """One session of it: a learner that was fitted, or None where it was killed."""
     interrupter = ml.Interrupter()
-
-    def at(split: str) -> Callable[[int, int], None]:
-        def look(epoch: int, number: int) -> None:
-            if stop is not None and (split, epoch, number) == (stop.split, stop.epoch, stop.number):
-                if stop.killed:
-                    raise Killed
-                interrupter.stop("enough")
-
-        return look
-
     x, y = toy.arrays(case.items)
     x = x.copy()
     x[[item % case.items for item in case.broken]] = np.nan
@@ -286,7 +288,11 @@ def fitted(case: Case, directory: Path, stop: Stop | None = None, source: Path |
     ml.set_seed(toy.SEED)
     learner = builder.build(toy.task(), Momentum(), SCHEDULES[case.schedule]())
     with suppress(Killed):
-        return _fit(learner, asked(train, at("train")), asked(valid, at("valid")))
+        return _fit(
+            learner,
+            asked(train, looking(stop, interrupter, "train")),
+            asked(valid, looking(stop, interrupter, "valid")),
+        )
     return None
 
 

@@ -7,12 +7,13 @@ import random
 from pathlib import Path
 
 import pytest
-from support.resumed import BATCHES, MODELS, OPTIMIZERS, Kind, Place, assert_interrupted_is_whole
+from support.resumed import BATCHES, MODELS, OPTIMIZERS, Kind, assert_interrupted_is_whole
+from support.resumed_runs import Stop
 
 PAIRS = list(itertools.product(MODELS, OPTIMIZERS))
 
 
-def drawn(model: str, optimizer: str) -> tuple[Kind, tuple[Place, ...], bool]:
+def drawn(model: str, optimizer: str) -> tuple[Kind, tuple[Stop, ...], bool]:
     """A kind with this model and optimizer, three places in the order in which a run comes by them, and `seeded`."""
     chance = random.Random(f"{model} {optimizer}")
     kind = Kind(
@@ -25,9 +26,9 @@ def drawn(model: str, optimizer: str) -> tuple[Kind, tuple[Place, ...], bool]:
         plateau=chance.random() < 0.5,
     )
     anywhere = [(epoch, number) for epoch in (1, 2) for number in range(1, BATCHES)]
-    places = [Place(*at, killed=chance.random() < 0.5) for at in sorted(chance.sample(anywhere, 3))]
+    places = [Stop("train", *at, killed=chance.random() < 0.5) for at in sorted(chance.sample(anywhere, 3))]
     if chance.random() < 0.5:
-        places[-1] = Place(2, 0, "valid")
+        places[-1] = Stop("valid", 2, 0)
     # what is killed before anything was saved begins anew: from the same weights only where it is seeded
     return kind, tuple(places), places[0].killed or chance.random() < 0.5
 
