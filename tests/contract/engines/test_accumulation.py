@@ -29,7 +29,6 @@ from multilearn.errors import ConfigurationError
 from multilearn_keras import Classification, Regression
 
 ITEMS = 10 * 64
-TOLERANCE = {"SGD": 1e-6, "Adam": 1e-5}
 Make = Callable[[], keras.Model]
 
 
@@ -51,38 +50,30 @@ def padded(items: int) -> np.ndarray:
     return x
 
 
-def follow(make: Make, data: Any, optimizer: Callable[[], Any], *, small: int, large: int, n: int, **task: Any) -> None:
-    """Train twins, in n batches of `small` per update and in batches of `large`; their weights must agree."""
+RAGGED = ITEMS - 64 + 37  # ten updates, the last of two whole batches and a ragged one
+PLAIN = (numbers(RAGGED, 6), ids(3, RAGGED))
+PADDED = (padded(ITEMS), ids(3, ITEMS, 5))
+WEIGHTED = (numbers(ITEMS, 6), ids(3, ITEMS), np.random.default_rng(3).uniform(0, 5, ITEMS).astype("float32"))
+CASES: dict[str, tuple[Make, Any, Callable[[], Any], str]] = {
+    "SGD": (perceptron, PLAIN, optimizers.SGD, "sum_over_batch_size"),
+    "Adam": (perceptron, PLAIN, optimizers.Adam, "sum_over_batch_size"),
+    "masked, SGD": (tagger, PADDED, optimizers.SGD, "sum_over_batch_size"),
+    "masked, Adam": (tagger, PADDED, optimizers.Adam, "sum_over_batch_size"),
+    "weighted": (perceptron, WEIGHTED, optimizers.SGD, "mean_with_sample_weight"),
+    "clipped": (perceptron, PLAIN, lambda: optimizers.SGD(global_clipnorm=0.1), "sum_over_batch_size"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_four_batches_of_16_are_one_of_64(case: str) -> None:
+    make, data, optimizer, reduction = CASES[case]
+    loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)
     ours, theirs = twins(make)
     before = state(ours)
-    for model, size, every in ((ours, small, n), (theirs, large, 1)):
-        batches = chunks(data, size)
-        trained(Classification(model, **task), optimizer(), batches, 0.01, every, accumulate=every > 1)
-    assert_close(ours, theirs, TOLERANCE[type(optimizer()).__name__])
+    for model, size, n in ((ours, 16, 4), (theirs, 64, 1)):
+        trained(Classification(model, loss), optimizer(), chunks(data, size), 0.01, n, accumulate=n > 1)
+    assert_close(ours, theirs, 1e-5 if optimizer is optimizers.Adam else 1e-6)
     assert any(value.tobytes() != before[key].tobytes() for key, value in state(theirs).items())
-
-
-@pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.Adam])
-def test_four_batches_of_16_are_one_of_64(optimizer: Callable[[], Any]) -> None:
-    items = ITEMS - 64 + 37  # ten updates, the last of two whole batches and a ragged one
-    follow(perceptron, (numbers(items, 6), ids(3, items)), optimizer, small=16, large=64, n=4)
-
-
-@pytest.mark.parametrize("optimizer", [optimizers.SGD, optimizers.Adam])
-def test_masked_batches_weigh_by_their_unmasked_items(optimizer: Callable[[], Any]) -> None:
-    follow(tagger, (padded(ITEMS), ids(3, ITEMS, 5)), optimizer, small=16, large=64, n=4)
-
-
-def test_weighted_batches_weigh_by_their_weights() -> None:
-    weight = np.random.default_rng(3).uniform(0, 5, ITEMS).astype("float32")
-    loss = keras.losses.SparseCategoricalCrossentropy(True, reduction="mean_with_sample_weight")
-    data = (numbers(ITEMS, 6), ids(3, ITEMS), weight)
-    follow(perceptron, data, optimizers.SGD, small=16, large=64, n=4, loss=loss)
-
-
-def test_the_accumulated_gradient_is_what_is_clipped() -> None:
-    data = (numbers(ITEMS, 6), ids(3, ITEMS))
-    follow(perceptron, data, lambda: optimizers.SGD(global_clipnorm=0.1), small=16, large=64, n=4)
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])

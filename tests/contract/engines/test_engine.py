@@ -1,4 +1,4 @@
-"""Training is what Keras' own train_on_batch computes; only the loop is ours."""
+"""Losses of layers, frozen and shared layers, any kind of array: training is what Keras' train_on_batch computes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras import layers, optimizers, regularizers
+from keras import layers, optimizers
 from support.training import (
     BACKEND,
     assert_close,
@@ -30,17 +30,6 @@ CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy
 LR = 0.01
 
 
-def perceptron() -> keras.Model:
-    return keras.Sequential(
-        [
-            keras.Input((6,)),
-            layers.Dense(8, activation="tanh", kernel_regularizer="l2", activity_regularizer=regularizers.L2(0.01)),
-            layers.Dropout(0.2),
-            layers.Dense(3, kernel_constraint=keras.constraints.MaxNorm(1.0)),
-        ]
-    )
-
-
 def convolutions() -> keras.Model:
     return keras.Sequential(
         [
@@ -54,43 +43,10 @@ def convolutions() -> keras.Model:
     )
 
 
-def recurrent() -> keras.Model:
-    return keras.Sequential([keras.Input((4, 3)), layers.LSTM(4, dropout=0.2, recurrent_dropout=0.2), layers.Dense(3)])
-
-
-DATA = {
-    perceptron: (numbers(24, 6), ids(3, 24), np.linspace(0.1, 2, 24, dtype="float32")),
-    recurrent: (numbers(24, 4, 3), ids(3, 24)),
-}
-SGD: Callable[[], Any] = lambda: optimizers.SGD(LR, momentum=0.9)  # noqa: E731
-CASES = [
-    (perceptron, SGD),
-    (perceptron, lambda: optimizers.Adam(LR)),
-    (perceptron, lambda: optimizers.AdamW(LR, weight_decay=0.1, global_clipnorm=0.5)),
-    (perceptron, lambda: optimizers.RMSprop(LR, clipvalue=0.1)),
-    (recurrent, lambda: optimizers.Adam(LR)),
-]
-
-
 def compiled(model: keras.Model, optimizer: Any, loss: Any) -> keras.Model:
     # eagerly: what is compared is arithmetic, and tracing costs a second
     model.compile(optimizer, loss, run_eagerly=BACKEND != "jax", jit_compile=BACKEND == "jax")
     return model
-
-
-@pytest.mark.parametrize(("make", "optimizer"), CASES, ids=[f"{m.__name__}-{o().name}" for m, o in CASES])
-def test_updates_are_those_of_train_on_batch(make: Callable[[], keras.Model], optimizer: Callable[[], Any]) -> None:
-    ours, theirs = twins(make)
-    batches = chunks(DATA[make], 8) * 2
-    keras_model = compiled(theirs, optimizer(), CROSS_ENTROPY(from_logits=True))
-    # Keras tells the running mean over items: the loss of a batch alone is that of a fresh epoch
-    expected = []
-    for batch in batches:
-        keras_model.reset_metrics()
-        expected.append(float(keras_model.train_on_batch(*batch)))
-    losses = trained(Classification(ours), optimizer(), batches, LR)
-    np.testing.assert_allclose([loss for loss, _ in losses], expected, rtol=1e-5, atol=1e-5)
-    assert_close(ours, theirs, 1e-5)
 
 
 class Penalised(layers.Layer):

@@ -78,6 +78,23 @@ def convolutional() -> keras.Model:
     )
 
 
+def perceptron() -> keras.Model:
+    """Penalties on weights and on what they give, a constraint and dropout."""
+    hidden = layers.Dense(8, "tanh", kernel_regularizer="l2", activity_regularizer=keras.regularizers.L2(0.01))
+    constrained = layers.Dense(3, kernel_constraint=keras.constraints.MaxNorm(1.0))
+    return keras.Sequential([keras.Input((3,)), hidden, layers.Dropout(0.2), constrained])
+
+
+def dropped() -> keras.Model:
+    return keras.Sequential([keras.Input((4, 3)), layers.LSTM(4, dropout=0.2, recurrent_dropout=0.2), layers.Dense(3)])
+
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "SGD": lambda: optimizers.SGD(momentum=0.9),
+    "Adam": optimizers.Adam,
+    "AdamW": lambda: optimizers.AdamW(weight_decay=0.1, global_clipnorm=0.5),
+    "RMSprop": lambda: optimizers.RMSprop(clipvalue=0.1),
+}
 WEIGHTS = np.linspace(0.5, 1.5, ITEMS, dtype="float32")
 TOKENS = ids(6, ITEMS, 4)
 TOKEN_LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -100,6 +117,8 @@ CASES: dict[str, tuple[Callable[[], keras.Model], dict[str, Any], Any]] = {
         {"loss": TOKEN_LOSS},
         (TOKENS, np.roll(TOKENS, -1, axis=1), np.ones((ITEMS, 4), "float32")),
     ),
+    "dropout of an LSTM": (dropped, {"loss": TOKEN_LOSS}, (numbers(ITEMS, 4, 3), ids(3, ITEMS))),
+    **{name: (perceptron, {"loss": TOKEN_LOSS}, (INPUTS[0], ids(3, ITEMS), WEIGHTS)) for name in OPTIMIZERS},
     "convolutions": (
         convolutional,
         {"loss": "sparse_categorical_crossentropy"},
@@ -114,15 +133,17 @@ EVALUATED = ("several inputs and outputs", "recurrent")  # compiling once more i
 def test_five_updates_equal_those_of_keras(case: str) -> None:
     make, losses, data = CASES[case]
     ours, theirs = twins(make)
+    rate = 0.01 if case in OPTIMIZERS else 0.05
     for model in (ours, theirs):
         eager = BACKEND != "jax"
-        model.compile(optimizers.SGD(momentum=0.9), run_eagerly=eager, jit_compile=not eager, **losses)
-        model.optimizer.learning_rate = 0.05
+        optimizer = OPTIMIZERS.get(case, OPTIMIZERS["SGD"])()
+        model.compile(optimizer, run_eagerly=eager, jit_compile=not eager, **losses)
+        model.optimizer.learning_rate = rate
     x, y, weight = (*data, None)[:3]
     told = theirs.fit(x, y, sample_weight=weight, batch_size=BATCH, shuffle=False, verbose=0)
     batches = chunks(data, BATCH)
     engine = engine_of(ours, None, batches[0])
-    found = train(engine, batches, 0.05)
+    found = train(engine, batches, rate)
     evaluated = evaluate(engine, [data]) if case in EVALUATED else []
     engine.release()
     # Keras weighs batches by their items also where a mask leaves some tokens out

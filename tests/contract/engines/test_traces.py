@@ -39,21 +39,6 @@ def perceptron() -> keras.Model:
     return keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="tanh"), layers.Dense(2)])
 
 
-@pytest.mark.skipif(not TRACED, reason="counts traces of TensorFlow and JAX")
-def test_nothing_is_traced_again_in_later_epochs() -> None:
-    task = Counting(twins(perceptron)[0])
-    batches = chunks((numbers(20, 3), ids(2, 20)), 8)
-    engine = engine_of(task, optimizers.Adam(), batches[0])
-    train(engine, batches, RATE)
-    evaluate(engine, batches)
-    before = dict(task.calls)
-    for rate in (0.1, 0.01):
-        train(engine, batches, rate)
-        evaluate(engine, batches)
-    assert task.calls == before
-    engine.release()
-
-
 class Deciding:
     """Its loss is doubled where it is large, which it asks in plain Python; in training only."""
 
