@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.processes import Warm, on_each, warmed
+from support.processes import Warm, on_each, warm
 
+__all__ = ["warm"]
 EPOCHS = 4
 
 # not modules but scripts, for processes of their own
 collect_ignore = ["scripts"]
-
-
-@pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Warm]]:
-    """A process on each framework, ready to run scripts."""
-    with warmed(tmp_path_factory.mktemp) as processes:
-        yield processes
 
 
 @pytest.fixture(scope="session")

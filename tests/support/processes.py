@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
+
+import pytest
 
 from support.environments import EXAMPLES, TESTS, compiled_in, unchosen
 
@@ -149,10 +151,10 @@ class Warm(Forking):
         return running, file
 
 
-@contextmanager
-def warmed(folder_of: Callable[[str], Path]) -> Iterator[Mapping[str, Warm]]:
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Warm]]:
     """A process on each framework, ready to run scripts."""
-    processes = {backend: Warm(backend, folder_of(backend)) for backend in BACKENDS}
+    processes = {backend: Warm(backend, tmp_path_factory.mktemp(backend)) for backend in BACKENDS}
     yield processes
     for process in processes.values():
         process.close()

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from support.processes import BACKENDS, Warm, on_each, warmed
+from support.processes import BACKENDS, Warm, on_each, warm
 
 # not modules but scripts, for processes of their own
 collect_ignore = ["scripts"]
 
+__all__ = ["warm"]
 Runs = Callable[..., Mapping[str, Path]]
-
-
-@pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Warm]]:
-    """A process on each framework, ready to run scripts."""
-    with warmed(tmp_path_factory.mktemp) as processes:
-        yield processes
 
 
 @pytest.fixture(scope="session")
