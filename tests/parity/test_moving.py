@@ -24,7 +24,7 @@ CELLS = (
 )
 
 
-def told(said: str) -> Any:
+def printed(said: str) -> Any:
     """What a script printed last."""
     return json.loads(said.splitlines()[-1])
 
@@ -32,7 +32,7 @@ def told(said: str) -> Any:
 @pytest.fixture(scope="module")
 def keys(warm: Mapping[str, Warm]) -> Mapping[str, dict[str, list[object]]]:
     """What each installed framework says of each model and optimizer, in a process of its own."""
-    return on_each(lambda backend: told(warm[backend].done(KEYED)))
+    return on_each(lambda backend: printed(warm[backend].done(KEYED)))
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(BACKENDS, 2)))
@@ -54,7 +54,7 @@ def trained(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) 
 def test_weights_of_every_format_predict_the_same_on_every_framework(
     warm: Mapping[str, Warm], trained: Path, source: str
 ) -> None:
-    read = on_each(lambda backend: told(warm[backend].done(WEIGHTS, "read", trained / source)))
+    read = on_each(lambda backend: printed(warm[backend].done(WEIGHTS, "read", trained / source)))
     for backend, differences in read.items():
         assert len(differences) == 6
         assert max(differences.values()) < 1e-6, (backend, differences)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.training import learner, numbers
+from support.training import Batches, learner, numbers
 
 from multilearn.errors import DataError
 from multilearn.protocols import Output
 
 X = numbers(6, 3)
 FULL, EMPTY = (X, X[:, :1]), (X[:0], X[:0, :1])
-
-
-class Loader:
-    """One of a user's own."""
-
-    def __init__(self, *batches: Any) -> None:
-        self._batches = batches
-
-    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
-        return iter(self._batches[start:])
 
 
 class Own:
@@ -53,15 +43,15 @@ def fitted(directory: Path, model: Any, *data: Any) -> None:
 
 
 def evaluated(directory: Path, *batches: Any) -> None:
-    ml.Evaluator(directory, renderer=ml.renderers.SilentRenderer()).evaluate(made(), Loader(*batches))
+    ml.Evaluator(directory, renderer=ml.renderers.SilentRenderer()).evaluate(made(), Batches(*batches))
 
 
 CASES: dict[str, Callable[[Path], None]] = {
-    "training": lambda path: fitted(path, made(), Loader(FULL, EMPTY, FULL)),
-    "first": lambda path: fitted(path, made(), Loader(EMPTY, FULL)),
+    "training": lambda path: fitted(path, made(), Batches(FULL, EMPTY, FULL)),
+    "first": lambda path: fitted(path, made(), Batches(EMPTY, FULL)),
     "list": lambda path: fitted(path, made(), [FULL, EMPTY]),
-    "validation": lambda path: fitted(path, made(), [FULL], Loader(FULL, EMPTY)),
-    "own task": lambda path: fitted(path, Own(made()), Loader(FULL, EMPTY)),
+    "validation": lambda path: fitted(path, made(), [FULL], Batches(FULL, EMPTY)),
+    "own task": lambda path: fitted(path, Own(made()), Batches(FULL, EMPTY)),
     "evaluation": lambda path: evaluated(path, FULL, EMPTY),
     "first of an evaluation": lambda path: evaluated(path, EMPTY, FULL),
 }
@@ -74,11 +64,11 @@ def test_it_is_refused_with_its_shapes(case: str, tmp_path: Path) -> None:
 
 
 def test_the_prediction_for_it_is_empty() -> None:
-    predictions = list(ml.predict(made(), Loader(FULL, EMPTY, FULL)))
+    predictions = list(ml.predict(made(), Batches(FULL, EMPTY, FULL)))
     assert [prediction.shape for prediction in predictions] == [(6, 1), (0, 1), (6, 1)]
 
 
 def test_an_own_task_may_have_an_array_without_entries(tmp_path: Path) -> None:
     no_edges = np.zeros((0, 2), "int32")
-    fitted(tmp_path / "run", Own(made()), Loader((X, no_edges + 1), (X, no_edges)))
+    fitted(tmp_path / "run", Own(made()), Batches((X, no_edges + 1), (X, no_edges)))
     assert (tmp_path / "run" / "train" / "epoch-1" / "Loss.log").exists()

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 from keras import layers
+from support.toy_experiment import Recorded
 from support.training import BACKEND, ids, learner, numbers, twins
 
 import multilearn as ml
@@ -33,29 +34,17 @@ def on_the_device() -> int:
     return sum(issubclass(type(thing), kind) for thing in gc.get_objects())
 
 
-class Counting:
-    """A logger that counts tensors after some epochs."""
-
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
-
-    def log(self, event: Event) -> None:
-        if isinstance(event, EpochEnded) and event.epoch in (5, 20):
-            self.counts[event.epoch] = on_the_device()
-
-    def flush(self) -> None:
-        """Nothing is kept back."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 def test_twenty_epochs_leave_no_more_tensors_and_graphs_than_five(tmp_path: Path) -> None:
     model, _ = twins(
         lambda: keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.Dropout(0.2), layers.Dense(2)])
     )
     data = (numbers(7, 3), ids(2, 7))
-    counting = Counting()
-    run = learner(tmp_path, Classification(model), "adam", 0.01, num_epochs=20, metric_loggers=(counting,))
+    counts: dict[int, int] = {}
+
+    def count(event: Event) -> None:
+        if isinstance(event, EpochEnded) and event.epoch in (5, 20):
+            counts[event.epoch] = on_the_device()
+
+    run = learner(tmp_path, Classification(model), "adam", 0.01, num_epochs=20, metric_loggers=(Recorded(count),))
     run.fit(ml.DataLoader(data, 3, shuffle=True), ml.DataLoader(data, 4))
-    assert counting.counts[20] == counting.counts[5] > 0
+    assert counts[20] == counts[5] > 0

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as reference
 from keras import layers, ops
+from support.resumed_runs import asked
 from support.training import chunks, engine_of, entries, ids, learner, numbers, twins
 
 from multilearn import metrics as m
@@ -161,19 +162,8 @@ def test_a_run_that_goes_on_inside_an_epoch_reports_what_the_whole_one_does(tmp_
         )
         builder = builder.checkpoint("latest") if going_on else builder
         run = builder.build(Classification(classifier()), "sgd", 0.1)
-        loader: Any = ml.DataLoader((X, Y), 8)
-        if stopping:
-
-            class Stopping:
-                def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
-                    for number, batch in enumerate(loader.iterate(seed, epoch, start), start):
-                        if number == 3:
-                            interrupter.stop("enough")
-                        yield batch
-
-            run.fit(Stopping())
-        else:
-            run.fit(loader)
+        stop = 3 if stopping else None
+        run.fit(asked(ml.DataLoader((X, Y), 8), lambda _, number: number == stop and interrupter.stop("enough")))
         return run
 
     whole = build(tmp_path / "whole", stopping=False, going_on=False)

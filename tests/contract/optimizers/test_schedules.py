@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from keras.optimizers import schedules as theirs
+from support.resumed_runs import asked
+from support.toy_experiment import Recorded
 from support.training import learner, numbers
 
 from multilearn import DataLoader, Interrupter
 from multilearn.errors import ConfigurationError
-from multilearn.events import Event, Split, Stepped
+from multilearn.events import Split, Stepped
 from multilearn.history import History
 from multilearn.schedulers import (
     Composed,
@@ -188,50 +190,24 @@ def test_what_is_no_schedule_of_keras_is_refused_and_one_that_is_not_wrapped_tol
         Warmup(theirs.ExponentialDecay(0.1, 7, 0.5), 3)
 
 
-class Rates:
-    """A metric logger of one's own: the rate of every training batch."""
-
-    def __init__(self) -> None:
-        self.found: list[float | None] = []
-
-    def log(self, event: Event) -> None:
-        if isinstance(event, Stepped) and event.split is Split.TRAIN:
-            self.found.append(event.learning_rate)
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 def test_a_schedule_that_is_resumed_inside_an_epoch_gives_the_rates_of_the_whole_run(tmp_path: Any) -> None:
     x, y = numbers(20, 4), numbers(20, 1, seed=1)
 
     def rates(name: str, epochs: int, stop: int | None = None) -> list[float | None]:
         interrupter = Interrupter()
 
-        class Stopping:
-            def iterate(self, seed: int, epoch: int, start: int = 0) -> Any:
-                for number, batch in enumerate(DataLoader((x, y), 4).iterate(seed, epoch, start), start):
-                    if number == stop:
-                        interrupter.stop("enough")
-                    yield batch
-
-            def __len__(self) -> int:
-                return 5
-
         schedule = Composed(
             Warmup(Cosine(1.0, updates=18), 2),
             KerasSchedule(theirs.ExponentialDecay(0.1, 7, 0.5)),
             ReduceOnPlateau(1.0, factor=0.5, patience=0, min_delta=1000.0),
         )
-        seen = Rates()
+        seen = Recorded()
         task = Regression(keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
         settings = {"num_epochs": epochs, "checkpoint": "latest", "with_interrupter": interrupter}
         settings |= {"with_file_checkpointer": (), "metric_loggers": seen}
-        learner(tmp_path / name, task, "sgd", schedule, **settings).fit(Stopping(), DataLoader((x, y), 20))
-        return seen.found
+        train = asked(DataLoader((x, y), 4), lambda _, number: number == stop and interrupter.stop("enough"))
+        learner(tmp_path / name, task, "sgd", schedule, **settings).fit(train, DataLoader((x, y), 20))
+        return [event.learning_rate for event in seen.of(Stepped) if event.split is Split.TRAIN]
 
     whole = rates("whole", 4)
     cosine = [update / 2 if update < 2 else (1 + math.cos(math.pi * (update - 2) / 18)) / 2 for update in range(20)]

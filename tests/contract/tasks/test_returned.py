@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.training import BACKEND, assert_equal, learner, numbers, refused, twins
+from support.training import BACKEND, Batches, assert_equal, learner, numbers, refused, twins
 
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.protocols import Output
@@ -78,19 +78,9 @@ def test_complex_numbers_are_refused_where_real_ones_are_meant(tmp_path: Path) -
             learner(tmp_path / "run", task, "sgd", 0.1).fit(ml.DataLoader((x, y), 8))
 
 
-class Own:
-    """A loader of the user's own with the same batches in each epoch."""
-
-    def __init__(self, *batches: Any) -> None:
-        self._batches = batches
-
-    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
-        return iter(self._batches[start:])
-
-
 def test_a_list_of_x_and_y_is_taken_as_keras_takes_it(tmp_path: Path) -> None:
     one, other = twins(lambda: keras.Sequential([keras.Input((5,)), layers.Dense(1)]))
-    learner(tmp_path / "one", Regression(one), "sgd", 0.1).fit(Own([X[:8], Y[:8]], [X[8:], Y[8:]]))
+    learner(tmp_path / "one", Regression(one), "sgd", 0.1).fit(Batches([X[:8], Y[:8]], [X[8:], Y[8:]]))
     learner(tmp_path / "other", Regression(other), "sgd", 0.1).fit(ml.DataLoader((X, Y), 8))
     assert_equal(one, other)
 
@@ -100,9 +90,9 @@ def test_several_inputs_are_given_together(tmp_path: Path) -> None:
     model = keras.Model([left, right], layers.Dense(1)(layers.Concatenate()([left, right])))
     # [a, b] alone is (x, y)
     with pytest.raises(DataError, match=r"several inputs together.*\(\[a, b\], y\).*\[x, y\] is \(x, y\)"):
-        list(ml.predict(model, Own([X, X])))
-    assert [len(each) for each in ml.predict(model, Own([[X, X], Y], ([X, X],)))] == [16, 16]
-    learner(tmp_path / "run", Regression(model), "sgd", 0.1).fit(Own([[X, X], Y]))
+        list(ml.predict(model, Batches([X, X])))
+    assert [len(each) for each in ml.predict(model, Batches([[X, X], Y], ([X, X],)))] == [16, 16]
+    learner(tmp_path / "run", Regression(model), "sgd", 0.1).fit(Batches([[X, X], Y]))
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.data is TensorFlow's")
