@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import pytest
 from keras import layers, optimizers
 from support.training import (
     BACKEND,
@@ -101,20 +100,3 @@ def test_the_trained_weights_are_equal_bit_for_bit_with_and_without_validation(t
     assert losses[0] == losses[1]
     assert_equal(*models)
     assert state(models[0])["layers/drawing.0/calls"] == 9
-
-
-def test_evaluation_computes_what_keras_evaluate_does() -> None:
-    def make() -> keras.Model:
-        between = [layers.BatchNormalization(), layers.Flatten(), layers.Dropout(0.5), layers.GaussianNoise(0.5)]
-        return keras.Sequential([keras.Input((3, 2)), *between, layers.Dense(3)])
-
-    model, _ = twins(make)
-    data = (numbers(16, 3, 2), ids(3, 16))
-    batches = chunks(data, 8)
-    engine = engine_of(Classification(model), optimizers.Adam(), batches[0])
-    train(engine, batches, 0.01)
-    found = evaluate(engine, batches)
-    engine.release()
-    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    expected = model.evaluate(*data, batch_size=8, verbose=0)
-    assert sum(loss * count for loss, count in found) / 16 == pytest.approx(expected, rel=1e-5)

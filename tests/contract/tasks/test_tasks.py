@@ -74,19 +74,6 @@ def test_the_loss_and_its_divisor(make: Any, weighted: bool, reduction: str) -> 
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
-def test_a_weight_for_each_sequence_counts_as_often_as_keras_divides_by_it(reduction: str) -> None:
-    model, _ = twins(plain)
-    x, y = numbers(4, 4, 2), ids(3, 4, 4)
-    weight = np.array([[1], [2], [0.5], [1]], "float32")
-    loss, count = measured(
-        Classification(model, keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)), (x, y, weight)
-    )
-    total = (cross_entropy(x @ state(model)["layers/dense.0/kernel"], y) * weight).sum()
-    assert loss * count == pytest.approx(total, rel=1e-5)
-    assert count == {"sum_over_batch_size": 16, "mean_with_sample_weight": 4.5}[reduction]
-
-
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
 @pytest.mark.parametrize("ignored", [-1, 0, 255])
 def test_an_ignored_class_is_counted_neither_in_the_loss_nor_in_metrics(ignored: int, reduction: str) -> None:
     model, _ = twins(masked)
