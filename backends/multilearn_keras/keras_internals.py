@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pkgutil import resolve_name
 from typing import Any
@@ -23,12 +24,14 @@ from keras.src.utils.jax_utils import is_in_jax_tracing_scope
 from keras.src.utils.naming import get_object_name, to_snake_case
 
 __all__ = [
+    "INSIDE",
     "CompileMetrics",
     "Functional",
     "LossFunctionWrapper",
     "MetricsList",
     "Operation",
     "apply_mask",
+    "around",
     "backend_module",
     "exists",
     "get_global_attribute",
@@ -39,6 +42,8 @@ __all__ = [
     "is_binary_or_sparse_categorical",
     "is_in_jax_tracing_scope",
     "metric_classes",
+    "replace_all",
+    "replaces",
     "seed_generator",
     "set_global_attribute",
     "set_keras_mask",
@@ -47,6 +52,43 @@ __all__ = [
     "unseeded_name",
     "unseeded_state",
 ]
+
+INSIDE: dict[str, str] = {}
+"""What is replaced in Keras, and what is called in its place, with its parameters: a draw with others is another draw.
+"""
+_replacements: dict[str, Callable[..., Any]] = {}
+
+
+def replaces(name: str, parameters: str, *frameworks: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a function that `replace_all` puts in the place of what Keras has at `name`, which takes `parameters`.
+
+    It is given the original before the arguments. `frameworks`: where it is replaced; by default, on all.
+    """
+
+    def declared(replacement: Callable[..., Any]) -> Callable[..., Any]:
+        if not frameworks or keras.backend.backend() in frameworks:
+            INSIDE[name] = parameters
+            _replacements[name] = replacement
+        return replacement
+
+    return declared
+
+
+def replace_all() -> None:
+    """Replace what was declared. To be called once."""
+    for name, replacement in _replacements.items():
+        owner, last = _place(name)
+        setattr(owner, last, around(inside(name), replacement))
+
+
+def around(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
+    """`replacement`, which is given the original before its arguments."""
+
+    @functools.wraps(original)
+    def called(*args: Any, **named: Any) -> Any:
+        return replacement(original, *args, **named)
+
+    return called
 
 
 def inside(name: str) -> Any:
@@ -61,12 +103,18 @@ def backend_module(name: str = "", framework: str | None = None) -> Any:
 
 def exists(name: str) -> bool:
     """Whether `name`, as `inside` takes it, is there, and not inherited from elsewhere."""
-    module, _, path = name.partition(":")
-    owner, _, last = path.rpartition(".")
     try:
-        return last in vars(inside(f"{module}:{owner}" if owner else module))
+        owner, last = _place(name)
+        return last in vars(owner)
     except (AttributeError, ImportError):
         return False
+
+
+def _place(name: str) -> tuple[Any, str]:
+    """What holds `name`, and the name that it has there."""
+    module, _, path = name.partition(":")
+    owner, _, last = path.rpartition(".")
+    return inside(f"{module}:{owner}" if owner else module), last
 
 
 def unlike(name: str, parameters: str) -> str | None:

@@ -12,27 +12,38 @@ from types import SimpleNamespace
 from typing import Any
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras.keras_internals import inside
-from multilearn_keras.patches.copies import on_a_copy
+from multilearn_keras.keras_internals import INSIDE, inside, replaces
 from multilearn_keras.patches.elastic import elastic_transform
+from multilearn_keras.patches.parity import own_copy
 from multilearn_keras.random.draws import Draws
+from multilearn_keras.random.seeds import is_chosen
 
-__all__ = ["INSIDE", "adjust_layers", "replace_images"]
+__all__ = ["install", "replace_images"]
 
 _LAYERS = "layers.preprocessing.image_preprocessing"
 _DRAWN = "multilearn_drawn"
 
-INSIDE = {
+INSIDE |= {
     "backend:image.affine_transform": "images transform interpolation fill_mode fill_value data_format",
     "backend:image.elastic_transform": "images alpha sigma interpolation fill_mode fill_value seed data_format",
     f"{_LAYERS}.aug_mix:AugMix.get_random_transformation": "self data training seed",
     f"{_LAYERS}.aug_mix:py_random.choice": "seq",
-    f"{_LAYERS}.random_brightness:RandomBrightness.transform_images": "self images transformation training",
 }
-"""What is replaced in Keras, and its parameters."""
 
 
-def replace_images(module: Any, draws: Draws, chosen: Callable[[], bool]) -> None:
+def install() -> None:
+    """Have AugMix choose by draws of its own where the experiment is seeded."""
+    mixing = inside(f"{_LAYERS}.aug_mix")
+    setattr(mixing.AugMix, _DRAWN, property(_DrawnLayer))
+    mixing.py_random = SimpleNamespace(choice=lambda seq: _DRAWN if is_chosen() else random.choice(seq))
+
+
+@replaces(f"{_LAYERS}.random_brightness:RandomBrightness.transform_images", "self images transformation training")
+def _brightened(original: Callable[..., Any], layer: Any, images: Any, *rest: Any, **more: Any) -> Any:
+    return original(layer, own_copy(images), *rest, **more)
+
+
+def replace_images(module: Any, draws: Draws) -> None:
     """In a backend module of Keras: the elastic distortion, and what the affine one may be asked."""
 
     @functools.wraps(module.image.elastic_transform)
@@ -40,19 +51,10 @@ def replace_images(module: Any, draws: Draws, chosen: Callable[[], bool]) -> Non
         return elastic_transform(draws, draws.normal, images, *args, **kwargs)
 
     module.image.elastic_transform = elastic
-    module.image.affine_transform = _affine(module.image.affine_transform, draws, chosen)
+    module.image.affine_transform = _affine(module.image.affine_transform, draws)
 
 
-def adjust_layers(chosen: Callable[[], bool]) -> None:
-    """In the layers: nothing is written to, and AugMix chooses by draws of its own once `chosen` says so."""
-    brightness = inside(f"{_LAYERS}.random_brightness:RandomBrightness")
-    brightness.transform_images = on_a_copy(brightness.transform_images, 1)
-    mixing = inside(f"{_LAYERS}.aug_mix")
-    setattr(mixing.AugMix, _DRAWN, property(_DrawnLayer))
-    mixing.py_random = SimpleNamespace(choice=lambda seq: _DRAWN if chosen() else random.choice(seq))
-
-
-def _affine(original: Callable[..., Any], draws: Draws, chosen: Callable[[], bool]) -> Callable[..., Any]:
+def _affine(original: Callable[..., Any], draws: Draws) -> Callable[..., Any]:
     """On PyTorch it writes into the matrix; TensorFlow has another idea of "wrap"."""
 
     @functools.wraps(original)
@@ -64,7 +66,7 @@ def _affine(original: Callable[..., Any], draws: Draws, chosen: Callable[[], boo
         *rest: Any,
         **more: Any,
     ) -> Any:
-        if fill_mode == "wrap" and chosen():
+        if fill_mode == "wrap" and is_chosen():
             raise ConfigurationError(
                 'fill_mode="wrap" of an affine transformation is not the same on every framework, so a seeded '
                 "experiment cannot use it.",

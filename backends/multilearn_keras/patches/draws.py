@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -11,10 +10,12 @@ import keras
 
 from multilearn.errors import ConfigurationError
 from multilearn_keras.keras_internals import (
+    INSIDE,
+    around,
     backend_module,
     get_global_attribute,
-    inside,
     is_in_jax_tracing_scope,
+    replaces,
     seed_generator,
     set_global_attribute,
     unseeded_name,
@@ -25,16 +26,14 @@ from multilearn_keras.random.bits import key_of
 from multilearn_keras.random.draws import Draws, advance
 from multilearn_keras.random.seeds import default_seed, is_chosen, unseeded_seed
 
-__all__ = ["CALLERS", "INSIDE", "MARK", "install"]
+__all__ = ["CALLERS", "MARK", "install"]
 
 _DRAWS = (
     *("beta", "categorical", "dropout", "gamma"),
     *("normal", "randint", "shuffle", "truncated_normal", "uniform"),
 )
 MARK = "multilearn_draws"
-_SEED = "global_random_seed"
-
-INSIDE = {
+INSIDE |= {
     "backend:random.beta": "shape alpha beta dtype seed",
     "backend:random.binomial": "shape counts probabilities dtype seed",
     "backend:random.categorical": "logits num_samples dtype seed",
@@ -49,12 +48,7 @@ INSIDE = {
     "backend.common.global_state:get_global_attribute": "name default set_to_default",
     "backend.common.global_state:set_global_attribute": "name value",
     "backend.common.variables:Variable.assign": "self value",
-    "initializers.random_initializers:Orthogonal.__call__": "self shape dtype",
-    "random.seed_generator:SeedGenerator.__init__": "self seed name kwargs",
-    "random.seed_generator:SeedGenerator.next": "self ordered",
-    "random.seed_generator:global_seed_generator": "",
     "random.seed_generator:make_default_seed": "",
-    "utils.backend_utils:DynamicBackend.__getattr__": "self name",
     "utils.jax_utils:is_in_jax_tracing_scope": "x",
 }
 # Where layers, initialisers and users reach the draws: one module, replaced once.
@@ -62,114 +56,79 @@ CALLERS = ("backend:random", "initializers.random_initializers:random", "ops:ran
 
 
 def install() -> None:
-    """Replace the draws, the default seeds, and what initialisers compute with the framework."""
-    draws = _replace_draws(backend_module())
-    generator = seed_generator.SeedGenerator
+    """Replace the draws and the default seeds; what else there is to draws is declared below."""
+    _replace_draws(backend_module())
     seed_generator.make_default_seed = default_seed
-    seed_generator.global_seed_generator = _unseeded(seed_generator.global_seed_generator)
-    generator.next = _advancing(generator.next)
-    generator.__init__ = _portable_seed(generator.__init__)
-    orthogonal = inside("initializers.random_initializers:Orthogonal")
-    orthogonal.__call__ = _on_the_host(orthogonal.__call__, draws)
-    dynamic = inside("utils.backend_utils:DynamicBackend")
-    dynamic.__getattr__ = _replacing(dynamic.__getattr__)
 
 
 def _replace_draws(module: Any) -> Draws:
     draws = Draws(module, unseeded=lambda: seed_generator.global_seed_generator())
     for name in _DRAWS:
         draw = getattr(draws, name)
-        setattr(module.random, name, draw if module.__name__.endswith(".tensorflow") else _drawing_in_pipelines(draw))
-    module.random.binomial = _refused_in_seeded_experiments(module.random.binomial)
-    augmentation.replace_images(module, draws, is_chosen)
+        in_pipelines = not module.__name__.endswith(".tensorflow")
+        setattr(module.random, name, around(draw, _drawing_in_pipelines) if in_pipelines else draw)
+    module.random.binomial = around(module.random.binomial, _refused_in_seeded_experiments)
+    augmentation.replace_images(module, draws)
     module.random.make_default_seed = default_seed
     setattr(module.random, MARK, draws)
     return draws
 
 
-def _unseeded(original: Callable[[], Any]) -> Callable[[], Any]:
+@replaces("random.seed_generator:global_seed_generator", "")
+def _unseeded(original: Callable[[], Any]) -> Any:
     """Keras' stream of unseeded draws, from a seed that no layer has."""
-
-    name = unseeded_name()
-
-    @functools.wraps(original)
-    def generator() -> Any:
-        # While JAX traces, Keras refuses an unseeded draw; that is left to it.
-        if get_global_attribute(name) is None and not is_in_jax_tracing_scope():
-            set_global_attribute(name, keras.random.SeedGenerator(unseeded_seed()))
-        return original()
-
-    return generator
+    # While JAX traces, Keras refuses an unseeded draw; that is left to it.
+    if get_global_attribute(unseeded_name()) is None and not is_in_jax_tracing_scope():
+        set_global_attribute(unseeded_name(), keras.random.SeedGenerator(unseeded_seed()))
+    return original()
 
 
-def _advancing(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def following(self: Any, ordered: bool = True) -> Any:
-        return advance(self, ordered)
-
-    return following
+@replaces("random.seed_generator:SeedGenerator.next", "self ordered")
+def _advancing(original: Callable[..., Any], generator: Any, ordered: bool = True) -> Any:
+    return advance(generator, ordered)
 
 
-def _portable_seed(original: Callable[..., None]) -> Callable[..., None]:
+@replaces("random.seed_generator:SeedGenerator.__init__", "self seed name kwargs")
+def _portable_seed(
+    original: Callable[..., None], generator: Any, seed: Any = None, name: str | None = None, **kwargs: Any
+) -> None:
     """A seed that some framework's state cannot hold starts from the key that an integer seed has."""
-
-    @functools.wraps(original)
-    def initialise(self: Any, seed: Any = None, name: str | None = None, **kwargs: Any) -> None:
-        original(self, key_of(seed)[0] if isinstance(seed, int) else seed, name, **kwargs)
-        self._initial_seed = seed
-
-    return initialise
+    original(generator, key_of(seed)[0] if isinstance(seed, int) else seed, name, **kwargs)
+    generator._initial_seed = seed
 
 
-def _on_the_host(original: Callable[..., Any], draws: Draws) -> Callable[..., Any]:
+@replaces("initializers.random_initializers:Orthogonal.__call__", "self shape dtype")
+def _on_the_host(original: Callable[..., Any], initializer: Any, shape: Any, dtype: Any = None) -> Any:
     """The frameworks' own QR decompositions differ by 1e-6."""
-
-    @functools.wraps(original)
-    def call(self: Any, shape: Any, dtype: Any = None) -> Any:
-        if len(shape) < 2 or not isinstance(self.seed, int):
-            return original(self, shape, dtype)
-        return draws.orthogonal(shape, self.gain, key_of(self.seed), dtype)
-
-    return call
+    if len(shape) < 2 or not isinstance(initializer.seed, int):
+        return original(initializer, shape, dtype)
+    return _draws_of(backend_module()).orthogonal(shape, initializer.gain, key_of(initializer.seed), dtype)
 
 
-def _replacing(original: Callable[..., Any]) -> Callable[..., Any]:
+@replaces("utils.backend_utils:DynamicBackend.__getattr__", "self name")
+def _replacing(original: Callable[..., Any], dynamic: Any, name: str) -> Any:
     """In a tf.data pipeline, preprocessing layers draw with TensorFlow under every framework."""
-
-    @functools.wraps(original)
-    def attribute(self: Any, name: str) -> Any:
-        found = original(self, name)
-        if name in ("random", "image") and isinstance(found, ModuleType):
-            _draws_of(backend_module(framework=self._backend))
-        return found
-
-    return attribute
+    found = original(dynamic, name)
+    if name in ("random", "image") and isinstance(found, ModuleType):
+        _draws_of(backend_module(framework=dynamic._backend))
+    return found
 
 
-def _refused_in_seeded_experiments(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def binomial(*args: Any, **kwargs: Any) -> Any:
-        if is_chosen():
-            raise ConfigurationError(
-                "keras.random.binomial is not the same on every framework, so a seeded experiment cannot use it.",
-                received="a binomial draw after set_seed",
-                remedy="Add up comparisons of keras.random.uniform with the probability, or leave out set_seed.",
-            )
-        return original(*args, **kwargs)
-
-    return binomial
+def _refused_in_seeded_experiments(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if is_chosen():
+        raise ConfigurationError(
+            "keras.random.binomial is not the same on every framework, so a seeded experiment cannot use it.",
+            received="a binomial draw after set_seed",
+            remedy="Add up comparisons of keras.random.uniform with the probability, or leave out set_seed.",
+        )
+    return original(*args, **kwargs)
 
 
-def _drawing_in_pipelines(draw: Callable[..., Any]) -> Callable[..., Any]:
+def _drawing_in_pipelines(draw: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`keras.random` in a function that a tf.data pipeline maps draws with TensorFlow too, once for each element."""
-
-    @functools.wraps(draw)
-    def drawing(*args: Any, **kwargs: Any) -> Any:
-        if mirrors.is_tracing_pipeline():
-            return getattr(_draws_of(backend_module(framework="tensorflow")), draw.__name__)(*args, **kwargs)
-        return draw(*args, **kwargs)
-
-    return drawing
+    if mirrors.is_tracing_pipeline():
+        return getattr(_draws_of(backend_module(framework="tensorflow")), draw.__name__)(*args, **kwargs)
+    return draw(*args, **kwargs)
 
 
 def _draws_of(module: Any) -> Draws:

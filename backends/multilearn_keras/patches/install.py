@@ -5,24 +5,16 @@ from __future__ import annotations
 import keras
 
 from multilearn.errors import BackendError
-from multilearn_keras.keras_internals import exists, inside, unlike
-from multilearn_keras.patches import augmentation, draws, parity, vectorized
+from multilearn_keras.keras_internals import INSIDE, exists, inside, replace_all, unlike
+from multilearn_keras.patches import augmentation, draws, losses, parity, vectorized
 from multilearn_keras.patches.recurrent import layers as recurrent
 from multilearn_keras.random import mirrors
-from multilearn_keras.random.seeds import is_chosen
 from multilearn_keras.state import assignments
 
-__all__ = ["INSIDE", "install"]
+__all__ = ["install"]
 
-# What is replaced, and what is called in its place: with its parameters, for a draw with others is another draw.
-INSIDE = {
-    **draws.INSIDE,
-    **augmentation.INSIDE,
-    **parity.INSIDE,
-    **mirrors.INSIDE,
-    **recurrent.INSIDE,
-    **vectorized.INSIDE,
-}
+_DECLARING = (losses, mirrors, recurrent, vectorized)
+"""Modules that declare by `replaces` all that they replace."""
 
 
 def install() -> None:
@@ -33,12 +25,10 @@ def install() -> None:
     if exists("backend:random") and hasattr(inside("backend:random"), draws.MARK):
         return
     _check_keras()
-    vectorized.install()
+    replace_all()
     draws.install()
-    augmentation.adjust_layers(is_chosen)
+    augmentation.install()
     parity.install()
-    mirrors.install()
-    recurrent.install()
     assignments.install()
 
 

@@ -13,97 +13,65 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
 
 from multilearn.errors import DataError
-from multilearn_keras.keras_internals import backend_module, inside
+from multilearn_keras.keras_internals import backend_module, replaces
 
-__all__ = ["INSIDE", "install", "lined_up", "of_rows"]
+__all__ = ["lined_up", "of_rows"]
 
 Function = Callable[..., Any]
-
-INSIDE = {
-    "backend:nn.binary_crossentropy": "target output from_logits",
-    "backend:nn.categorical_crossentropy": "target output from_logits axis",
-    "backend:nn.sparse_categorical_crossentropy": "target output from_logits axis",
-    "losses.loss:reduce_weighted_values": "values sample_weight mask reduction dtype",
-}
-"""What is replaced in Keras, and its parameters."""
+_OF_CLASSES = "target output from_logits axis"
 
 
-def install() -> None:
-    """Replace what this framework needs. To be called once."""
-    backend = keras.backend.backend()
-    nn: Any = backend_module("nn")
-    losses: Any = inside("losses.loss")
-    if backend == "tensorflow":
-        nn.binary_crossentropy = _of_the_output(nn.binary_crossentropy)
-        nn.categorical_crossentropy = _of_the_output(nn.categorical_crossentropy)
-        of_logits = _of_the_output(nn.sparse_categorical_crossentropy)
-        nn.sparse_categorical_crossentropy = _one_hot(of_logits, nn.categorical_crossentropy)
-    if backend == "torch":
-        nn.sparse_categorical_crossentropy = _flattened(nn.sparse_categorical_crossentropy)
-    losses.reduce_weighted_values = _by_rows(losses.reduce_weighted_values)
-
-
-def _of_the_output(original: Function) -> Function:
+@replaces("backend:nn.binary_crossentropy", "target output from_logits", "tensorflow")
+@replaces("backend:nn.categorical_crossentropy", _OF_CLASSES, "tensorflow")
+def _of_the_output(original: Function, target: Any, output: Any, *rest: Any, **options: Any) -> Any:
     """TensorFlow's, of a tensor from which no activation can be recognised."""
     import tensorflow as tf
 
-    @functools.wraps(original)
-    def crossentropy(target: Any, output: Any, *rest: Any, **options: Any) -> Any:
-        return original(target, tf.identity(output), *rest, **options)
-
-    return crossentropy
+    return original(target, tf.identity(output), *rest, **options)
 
 
-def _one_hot(of_logits: Function, of_probabilities: Function) -> Function:
+@replaces("backend:nn.sparse_categorical_crossentropy", _OF_CLASSES, "tensorflow")
+def _one_hot(original: Function, target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
     """Class ids with the same definition as one-hot targets where the output is probabilities."""
-
-    @functools.wraps(of_logits)
-    def crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
-        if from_logits:
-            return of_logits(target, output, from_logits, axis)
-        target, output = ops.convert_to_tensor(target), ops.convert_to_tensor(output)
-        if len(target.shape) == len(output.shape) and target.shape[axis] == 1:
-            target = ops.squeeze(target, axis)
-        one_hot = ops.one_hot(ops.cast(target, "int32"), ops.shape(output)[axis], axis=axis, dtype=output.dtype)
-        return of_probabilities(one_hot, output, False, axis)
-
-    return crossentropy
+    if from_logits:
+        return _of_the_output(original, target, output, from_logits, axis)
+    target, output = _squeezed(target, output, axis)
+    one_hot = ops.one_hot(ops.cast(target, "int32"), ops.shape(output)[axis], axis=axis, dtype=output.dtype)
+    nn: Any = backend_module("nn")
+    return nn.categorical_crossentropy(one_hot, output, False, axis)
 
 
-def _flattened(original: Function) -> Function:
+@replaces("backend:nn.sparse_categorical_crossentropy", _OF_CLASSES, "torch")
+def _flattened(original: Function, target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
     """torch's, of an output (items, classes)."""
-
-    @functools.wraps(original)
-    def crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
-        target, output = ops.convert_to_tensor(target), ops.convert_to_tensor(output)
-        if len(target.shape) == len(output.shape) and target.shape[axis] == 1:
-            target = ops.squeeze(target, axis)
-        output = ops.moveaxis(output, axis, -1)
-        if len(output.shape) < 3 or target.shape != output.shape[:-1]:
-            return original(target, output, from_logits, -1)
-        flat = original(target.reshape(-1), output.reshape(-1, output.shape[-1]), from_logits, -1)
-        return flat.reshape(target.shape)
-
-    return crossentropy
+    target, output = _squeezed(target, output, axis)
+    output = ops.moveaxis(output, axis, -1)
+    if len(output.shape) < 3 or target.shape != output.shape[:-1]:
+        return original(target, output, from_logits, -1)
+    flat = original(target.reshape(-1), output.reshape(-1, output.shape[-1]), from_logits, -1)
+    return flat.reshape(target.shape)
 
 
-def _by_rows(original: Function) -> Function:
-    @functools.wraps(original)
-    def reduce_weighted_values(values: Any, sample_weight: Any = None, *rest: Any, **options: Any) -> Any:
-        # of a loss that is one number already, Keras makes one for each weight
-        if sample_weight is not None and len(values.shape) > 0:
-            sample_weight = of_rows(sample_weight, values)
-        return original(values, sample_weight, *rest, **options)
+@replaces("losses.loss:reduce_weighted_values", "values sample_weight mask reduction dtype")
+def _by_rows(original: Function, values: Any, sample_weight: Any = None, *rest: Any, **options: Any) -> Any:
+    # of a loss that is one number already, Keras makes one for each weight
+    if sample_weight is not None and len(values.shape) > 0:
+        sample_weight = of_rows(sample_weight, values)
+    return original(values, sample_weight, *rest, **options)
 
-    return reduce_weighted_values
+
+def _squeezed(target: Any, output: Any, axis: int) -> tuple[Any, Any]:
+    """Class ids without an axis for the classes, and the output, as tensors."""
+    target, output = ops.convert_to_tensor(target), ops.convert_to_tensor(output)
+    if len(target.shape) == len(output.shape) and target.shape[axis] == 1:
+        target = ops.squeeze(target, axis)
+    return target, output
 
 
 def of_rows(weight: Any, items: Any) -> Any:

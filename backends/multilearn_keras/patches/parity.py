@@ -9,7 +9,7 @@
 * `ScheduleFreeAdamW`, on torch and TensorFlow: the momentum that it keeps for later is overwritten meanwhile. It is the
   one of before, as in the paper (arxiv.org/abs/2405.15682), and on JAX.
 * Masked losses, on torch: the weights of the caller are written into.
-* Cross-entropies: see `loss_agreement`.
+* Cross-entropies: see `losses`.
 """
 
 from __future__ import annotations
@@ -22,23 +22,9 @@ import keras
 from keras import ops
 
 from multilearn_keras.devices import has_gpu
-from multilearn_keras.keras_internals import inside
-from multilearn_keras.patches import losses as loss_agreement
-from multilearn_keras.patches.copies import on_a_copy
+from multilearn_keras.keras_internals import around, backend_module, replaces
 
-__all__ = ["INSIDE", "install"]
-
-INSIDE = {
-    "backend:nn.dot_product_attention": (
-        "query key value bias mask scale is_causal flash_attention attn_logits_soft_cap"
-    ),
-    "backend:numpy.einsum": "subscripts operands kwargs",
-    "backend:numpy.matmul": "x1 x2",
-    "losses.loss:apply_mask": "sample_weight mask dtype reduction",
-    **loss_agreement.INSIDE,
-}
-"""What is replaced in Keras, and its parameters."""
-
+__all__ = ["install", "own_copy"]
 
 # those that consist of several operations
 _ACTIVATIONS = ("elu", "gelu", "log_sigmoid", "log_softmax", "mish", "selu", "sigmoid", "silu", "softmax", "softplus")
@@ -46,67 +32,71 @@ _HALF = ("bfloat16", "float16")
 
 
 def install() -> None:
-    """Replace the parts of Keras named above that this framework needs. To be called once."""
+    """Replace what is not there in every Keras, where this framework needs it. To be called once."""
     backend = keras.backend.backend()
-    if backend == "torch":
-        nn, losses = inside("backend.torch.nn"), inside("losses.loss")
-        nn.dot_product_attention = _without_unattending_queries(nn.dot_product_attention)
-        losses.apply_mask = on_a_copy(losses.apply_mask, 0)
-    if backend == "tensorflow":
-        numpy = inside("backend.tensorflow.numpy")
-        numpy.matmul, numpy.einsum = _rounded(numpy.matmul, 0), _rounded(numpy.einsum, 1)
     if backend != "torch":
-        nn = inside(f"backend.{backend}.nn")
+        nn: Any = backend_module("nn")
         for name in _ACTIVATIONS:
             if hasattr(nn, name):
-                setattr(nn, name, _in_single_precision(getattr(nn, name)))
-    loss_agreement.install()
+                setattr(nn, name, around(getattr(nn, name), _in_single_precision))
     if backend != "jax" and hasattr(keras.optimizers, "ScheduleFreeAdamW"):
         keras.optimizers.ScheduleFreeAdamW.update_step = _schedule_free_step
 
 
-def _without_unattending_queries(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def dot_product_attention(
-        query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, *rest: Any, **options: Any
-    ) -> Any:
-        if mask is not None:
-            mask = ops.cast(mask, "bool")
-            mask = ops.reshape(mask, (1,) * (4 - len(mask.shape)) + tuple(mask.shape))
-            if options.get("is_causal") or rest[1:2] == (True,):
-                mask = ops.logical_and(mask, ops.tril(ops.ones((query.shape[1], key.shape[1]), "bool")))
-            attending = ops.any(mask, axis=-1, keepdims=True)
-            # all keys weigh the same where all are masked, and where all scores are 0; the latter has no gradient
-            mask = ops.logical_or(mask, ops.logical_not(attending))
-            query = ops.where(ops.swapaxes(attending, 1, 2), query, ops.zeros_like(query))
-        return original(query, key, value, bias, mask, *rest, **options)
-
-    return dot_product_attention
+def own_copy(tensor: Any) -> Any:
+    """A copy of a tensor of torch, for a function of Keras that would write into its caller's."""
+    return tensor.clone() if hasattr(tensor, "clone") else tensor
 
 
-def _rounded(original: Callable[..., Any], first: int) -> Callable[..., Any]:
-    """A product of all arguments from `first` on: of bfloat16, the float32 product, rounded."""
-
-    @functools.wraps(original)
-    def product(*args: Any, **options: Any) -> Any:
-        factors = [ops.convert_to_tensor(factor) for factor in args[first:]]
-        if any(factor.dtype != "bfloat16" for factor in factors) or has_gpu():
-            return original(*args, **options)
-        wide = (ops.cast(factor, "float32") for factor in factors)
-        return ops.cast(original(*args[:first], *wide, **options), "bfloat16")
-
-    return product
+@replaces("losses.loss:apply_mask", "sample_weight mask dtype reduction", "torch")
+def _masked(original: Callable[..., Any], sample_weight: Any, *rest: Any, **options: Any) -> Any:
+    return original(own_copy(sample_weight), *rest, **options)
 
 
-def _in_single_precision(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def activation(x: Any, *args: Any, **options: Any) -> Any:
-        kind = keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else None
-        if kind not in _HALF:
-            return original(x, *args, **options)
-        return ops.cast(original(ops.cast(x, "float32"), *args, **options), kind)
+@replaces(
+    "backend:nn.dot_product_attention",
+    "query key value bias mask scale is_causal flash_attention attn_logits_soft_cap",
+    "torch",
+)
+def _without_unattending_queries(
+    original: Callable[..., Any],
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    *rest: Any,
+    **options: Any,
+) -> Any:
+    if mask is not None:
+        mask = ops.cast(mask, "bool")
+        mask = ops.reshape(mask, (1,) * (4 - len(mask.shape)) + tuple(mask.shape))
+        if options.get("is_causal") or rest[1:2] == (True,):
+            mask = ops.logical_and(mask, ops.tril(ops.ones((query.shape[1], key.shape[1]), "bool")))
+        attending = ops.any(mask, axis=-1, keepdims=True)
+        # all keys weigh the same where all are masked, and where all scores are 0; the latter has no gradient
+        mask = ops.logical_or(mask, ops.logical_not(attending))
+        query = ops.where(ops.swapaxes(attending, 1, 2), query, ops.zeros_like(query))
+    return original(query, key, value, bias, mask, *rest, **options)
 
-    return activation
+
+@replaces("backend:numpy.matmul", "x1 x2", "tensorflow")
+@replaces("backend:numpy.einsum", "subscripts operands kwargs", "tensorflow")
+def _rounded(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Of bfloat16, the product in float32, rounded."""
+    first = 1 if isinstance(args[0], str) else 0
+    factors = [ops.convert_to_tensor(factor) for factor in args[first:]]
+    if any(factor.dtype != "bfloat16" for factor in factors) or has_gpu():
+        return original(*args, **options)
+    wide = (ops.cast(factor, "float32") for factor in factors)
+    return ops.cast(original(*args[:first], *wide, **options), "bfloat16")
+
+
+def _in_single_precision(original: Callable[..., Any], x: Any, *args: Any, **options: Any) -> Any:
+    kind = keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else None
+    if kind not in _HALF:
+        return original(x, *args, **options)
+    return ops.cast(original(ops.cast(x, "float32"), *args, **options), kind)
 
 
 def _schedule_free_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:

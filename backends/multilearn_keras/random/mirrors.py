@@ -10,27 +10,28 @@ from weakref import WeakKeyDictionary
 
 import keras
 
-from multilearn_keras.keras_internals import get_global_attribute, inside, is_in_jax_tracing_scope, set_global_attribute
+from multilearn_keras.keras_internals import (
+    get_global_attribute,
+    is_in_jax_tracing_scope,
+    replaces,
+    set_global_attribute,
+)
 
-__all__ = ["INSIDE", "follow", "install", "is_tracing_pipeline", "mirror_of", "on_backend"]
-
-INSIDE = {"layers.preprocessing.data_layer:DataLayer._get_seed_generator": "self backend"}
-"""What is replaced in Keras, and its parameters."""
+__all__ = ["follow", "is_tracing_pipeline", "mirror_of", "on_backend"]
 
 _SCOPE = "stateless_scope"
 
 _mirrors: WeakKeyDictionary[keras.random.SeedGenerator, keras.random.SeedGenerator] = WeakKeyDictionary()
 
 
-def install() -> None:
-    """Have preprocessing layers draw with the one generator that they have, in a pipeline too.
+@replaces("layers.preprocessing.data_layer:DataLayer._get_seed_generator", "self backend")
+def _the_one_generator(original: Callable[..., Any], layer: Any, backend: Any = None) -> Any:
+    """Preprocessing layers draw with the one generator that they have, in a pipeline too.
 
     Keras makes them another one for it, which starts from the layer's seed; a layer without a seed then takes one more
     of those that follow from the experiment's.
     """
-    layer = inside("layers.preprocessing.data_layer:DataLayer")
-    original = layer._get_seed_generator
-    layer._get_seed_generator = lambda self, backend=None: original(self)
+    return original(layer)
 
 
 def is_tracing_pipeline() -> bool:

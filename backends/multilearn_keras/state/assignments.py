@@ -7,14 +7,13 @@ import threading
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from types import FrameType
 from typing import Any
 
 import keras
 
 from multilearn.errors import ConfigurationError
-from multilearn_keras.keras_internals import unseeded_state
+from multilearn_keras.keras_internals import around, unseeded_state
 
 __all__ = ["Assigned", "assigned_besides", "install", "kept_by_keras", "place", "refusal"]
 
@@ -46,7 +45,7 @@ _watch = _Watch()
 
 def install() -> None:
     """Have Keras' one way to assign to a variable be seen. To be called once."""
-    keras.Variable.assign = _seen(keras.Variable.assign)
+    keras.Variable.assign = around(keras.Variable.assign, _seen)
 
 
 @contextmanager
@@ -103,11 +102,7 @@ def refusal(found: Sequence[Assigned]) -> ConfigurationError:
     )
 
 
-def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def assign(self: keras.Variable, value: Any) -> Any:
-        if _watch.see is not None:
-            _watch.see(self)
-        return original(self, value)
-
-    return assign
+def _seen(original: Callable[..., Any], variable: keras.Variable, value: Any) -> Any:
+    if _watch.see is not None:
+        _watch.see(variable)
+    return original(variable, value)

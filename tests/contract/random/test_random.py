@@ -20,8 +20,9 @@ from keras.src.random import seed_generator
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.seeding import seed as experiment_seed
 from multilearn_keras import keras_internals
+from multilearn_keras.keras_internals import INSIDE
 from multilearn_keras.patches import draws
-from multilearn_keras.patches.install import INSIDE, install
+from multilearn_keras.patches.install import install
 from multilearn_keras.random import initializers as initial
 from multilearn_keras.random import seeds
 from multilearn_keras.random.bits import derive, host_bits, host_halves, key_of, signed, traced_bits, traced_halves

@@ -8,48 +8,54 @@ product, half precision, `use_cudnn=False`, other devices, and what torch or XLA
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import activations, ops
 
-__all__ = ["INSIDE", "install"]
+from multilearn_keras.keras_internals import replaces
 
-INSIDE = {
-    "layers.rnn.gru:GRU.inner_loop": "self sequences initial_state mask training",
-    "layers.rnn.lstm:LSTM.inner_loop": "self sequences initial_state mask training",
-}
-"""What is replaced in Keras, and its parameters."""
+__all__: list[str] = []
+
+_LOOP = "self sequences initial_state mask training"
 
 
-def install() -> None:
-    """Replace the loop of `LSTM` and `GRU` where there is something faster. To be called once."""
-    lstm, gru = keras.layers.LSTM, keras.layers.GRU
-    if keras.backend.backend() == "torch":
-        lstm.inner_loop = _fused(lstm.inner_loop, keras.layers.LSTMCell, _fits_torch, _lstm)
-        gru.inner_loop = _fused(gru.inner_loop, keras.layers.GRUCell, _fits_torch, _gru)
-    if keras.backend.backend() == "tensorflow":
-        from multilearn_keras.patches.recurrent import tensorflow as kernel
+@replaces("layers.rnn.lstm:LSTM.inner_loop", _LOOP, "torch")
+def _lstm_on_torch(original: Callable[..., Any], layer: Any, *given: Any, **named: Any) -> Any:
+    return _fused(original, keras.layers.LSTMCell, _fits_torch, _lstm, layer, *given, **named)
 
-        lstm.inner_loop = _fused(lstm.inner_loop, keras.layers.LSTMCell, kernel.is_fit, kernel.lstm)
+
+@replaces("layers.rnn.gru:GRU.inner_loop", _LOOP, "torch")
+def _gru_on_torch(original: Callable[..., Any], layer: Any, *given: Any, **named: Any) -> Any:
+    return _fused(original, keras.layers.GRUCell, _fits_torch, _gru, layer, *given, **named)
+
+
+@replaces("layers.rnn.lstm:LSTM.inner_loop", _LOOP, "tensorflow")
+def _lstm_on_tensorflow(original: Callable[..., Any], layer: Any, *given: Any, **named: Any) -> Any:
+    from multilearn_keras.patches.recurrent import tensorflow as kernel
+
+    return _fused(original, keras.layers.LSTMCell, kernel.is_fit, kernel.lstm, layer, *given, **named)
 
 
 def _fused(
-    original: Callable[..., Any], cell: type, is_fit: Callable[[list[Any], Any], bool], run: Callable[..., Any]
-) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def inner_loop(self: Any, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        states = keras.tree.flatten(initial_state)
-        one = keras.tree.flatten(mask)[0]
-        if type(self.cell) is cell and _is_plain(self, one, training):
-            tensors = [ops.convert_to_tensor(each) for each in (sequences, *states, *_weights(self.cell))]
-            if is_fit(tensors, one):
-                return _over_all_steps(self, run, sequences, states, one, training)
-        return original(self, sequences, initial_state, mask, training=training)
-
-    return inner_loop
+    original: Callable[..., Any],
+    cell: type,
+    is_fit: Callable[[list[Any], Any], bool],
+    run: Callable[..., Any],
+    layer: Any,
+    sequences: Any,
+    initial_state: Any,
+    mask: Any,
+    training: bool = False,
+) -> Any:
+    states = keras.tree.flatten(initial_state)
+    one = keras.tree.flatten(mask)[0]
+    if type(layer.cell) is cell and _is_plain(layer, one, training):
+        tensors = [ops.convert_to_tensor(each) for each in (sequences, *states, *_weights(layer.cell))]
+        if is_fit(tensors, one):
+            return _over_all_steps(layer, run, sequences, states, one, training)
+    return original(layer, sequences, initial_state, mask, training=training)
 
 
 def _is_plain(layer: Any, mask: Any, training: bool) -> bool:
