@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn_keras.random.words import Arithmetic, HostWords, Words, signed, words_of
+from multilearn_keras.random.words import HostWords, Words, signed, words_of
 
 __all__ = [
     "WORD",
@@ -120,7 +120,7 @@ def _traced(words: Words, count: Any, key: Any, lane: int) -> Any:
     return _scrambled(words, words.count(count, key), k0, own)
 
 
-def _scrambled(words: Arithmetic, x: Any, k0: Any, own: Any) -> Any:
+def _scrambled(words: HostWords, x: Any, k0: Any, own: Any) -> Any:
     x = words.xor(words.times(x, _STEP), own)
     x = words.times(words.fold(x, 17), _FIRST)
     x = words.xor(x, k0)
