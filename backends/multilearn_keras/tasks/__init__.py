@@ -38,10 +38,8 @@ Three more methods may be there:
   `shape` is that of the model's output, (None, ...), nested as the model nests it, or `(None,)` without `inputs`.
 """
 
-from multilearn_keras.tasks.classification import Classification
 from multilearn_keras.tasks.compiled import CompiledModel
-from multilearn_keras.tasks.multi_label import MultiLabelClassification
-from multilearn_keras.tasks.regression import Regression
+from multilearn_keras.tasks.labelled import Classification, MultiLabelClassification, Regression
 from multilearn_keras.tasks.sequences import LanguageModel, SequenceClassification
 from multilearn_keras.tasks.supervised import unpack
 

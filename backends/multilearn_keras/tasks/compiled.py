@@ -135,16 +135,15 @@ def _check(x: Any, y: Any, weight: Any, loss: keras.losses.Loss, shape: tuple[in
 def _output(loss: Any, kind: keras.losses.Loss, prediction: Any, y: Any, weight: Any) -> Output:
     """One output of a model, in the form that metrics of its kind expect."""
     if is_categorical(kind):
-        ids, _ = both_forms(y, prediction, sparse=True)
-        mask = counted(prediction, ids, kind)
-        weight = spread(weight, ids, mask)
-        logits = ops.reshape(prediction, (*ops.shape(ids), prediction.shape[-1]))
-        count, weights = divisor(kind.reduction, ids, mask, weight), item_weights(ids, mask, weight)
-        return ClassificationOutput(loss, count, logits, ids, weights, bool(from_logits_of(kind)))
-    items = prediction[..., 0] if len(prediction.shape) > 1 else prediction
-    mask = get_keras_mask(prediction)
+        items, _ = both_forms(y, prediction, sparse=True)
+        mask = counted(prediction, items, kind)
+    else:
+        items, mask = prediction[..., 0] if len(prediction.shape) > 1 else prediction, get_keras_mask(prediction)
     weight = spread(weight, items, mask)
     count, weights = divisor(kind.reduction, items, mask, weight), item_weights(items, mask, weight)
+    if is_categorical(kind):
+        logits = ops.reshape(prediction, (*ops.shape(items), prediction.shape[-1]))
+        return ClassificationOutput(loss, count, logits, items, weights, bool(from_logits_of(kind)))
     if is_binary(kind) and len(prediction.shape) > 1:
         targets = ops.cast(ops.greater(ops.cast(ops.reshape(y, ops.shape(prediction)), "float32"), 0.5), "int32")
         return MultiLabelOutput(loss, count, prediction, targets, weights, bool(from_logits_of(kind)))

@@ -17,8 +17,8 @@ __all__ = [
     "check_ids",
     "check_items",
     "check_labels",
-    "check_numbers",
     "check_one_hot",
+    "check_shape",
     "check_shares",
     "check_targets",
     "check_weights",
@@ -85,7 +85,7 @@ def check_labels(y: Array, shape: Shape) -> None:
             received=f"an output of shape {_batched(shape)}",
             remedy="For a single label, end it in Dense(1).",
         )
-    _check_shape(y, shape, "The labels", "Give a 0 or 1 for each output of the model.")
+    check_shape(y, shape, "The labels", "Give a 0 or 1 for each output of the model.")
     if not _is_number(y) or not np.all((y == 0) | (y == 1)):
         raise DataError(
             "Labels must be 0 or 1.",
@@ -96,18 +96,13 @@ def check_labels(y: Array, shape: Shape) -> None:
 
 def check_shares(y: Array, shape: Shape) -> None:
     """Targets of a binary cross-entropy: from 0 to 1, in the shape of the output or without a last axis of 1."""
-    _check_shape(y, shape, "The targets", "Reshape the targets, or change the model's last layer.")
+    check_shape(y, shape, "The targets", "Reshape the targets, or change the model's last layer.")
     if not _is_number(y) or not np.all((y >= 0) & (y <= 1)):
         raise DataError(
             "The targets of a binary cross-entropy must be from 0 to 1.",
             received=_values(y),
             remedy="Number the two classes 0 and 1.",
         )
-
-
-def check_numbers(y: Array, shape: Shape) -> None:
-    """Numbers in the shape of the model's output, or without a last axis of length 1."""
-    _check_shape(y, shape, "The targets of a regression", "Reshape the targets, or change the model's last layer.")
 
 
 def check_ids(y: Array, classes: int, shape: Shape, ignored: Collection[int] = ()) -> None:
@@ -161,7 +156,8 @@ def check_one_hot(y: Array, shares: bool) -> None:
         )
 
 
-def _check_shape(y: Array, shape: Shape, what: str, remedy: str) -> None:
+def check_shape(y: Array, shape: Shape, what: str, remedy: str) -> None:
+    """Targets in the shape of the model's output, or without a last axis of length 1."""
     expected = shape[1:]
     fitting = [y.shape[1:], (*y.shape[1:], 1)]
     if not any(

@@ -9,8 +9,8 @@ import numpy as np
 
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.plain import whole
-from multilearn_keras.tasks.classification import Classification
 from multilearn_keras.tasks.label_checks import check_ids
+from multilearn_keras.tasks.labelled import Classification
 from multilearn_keras.tasks.supervised import single, unpack
 
 __all__ = ["LanguageModel", "SequenceClassification"]
