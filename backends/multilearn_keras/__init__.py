@@ -17,8 +17,8 @@ from multilearn_keras.tasks import (
     Regression,
     SequenceClassification,
 )
+from multilearn_keras.weights.keras_files import save_model
 from multilearn_keras.weights.load import load_weights
-from multilearn_keras.weights.save import save_model
 
 __all__ = [
     "Classification",

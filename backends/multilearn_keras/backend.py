@@ -20,9 +20,9 @@ from multilearn_keras.metrics.compiled import CompiledMetric, metric_by_name
 from multilearn_keras.metrics.keras_metric import KerasMetric
 from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule, require_trainable
 from multilearn_keras.random import seeds
-from multilearn_keras.random.state import seed_native
+from multilearn_keras.random.seeds import seed_native
 from multilearn_keras.tasks import CompiledModel
-from multilearn_keras.tasks.compiled_words import asked_by, refuse_overridden
+from multilearn_keras.tasks.compiled import asked_by, refuse_overridden
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
 

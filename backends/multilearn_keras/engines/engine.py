@@ -15,10 +15,9 @@ from multilearn.errors import ConfigurationError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Phase, Record, StepOutput, Subject, Traced
 from multilearn_keras.diff_step import traced_step, traced_variables
-from multilearn_keras.engines.fixed import Fixed
+from multilearn_keras.engines.fixed import Fixed, RateGuard
 from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.model import OpenedModel
-from multilearn_keras.engines.rate import RateGuard
 from multilearn_keras.optimizers.adopt import (
     rate_variable,
     refuse_built_for_another,
@@ -26,13 +25,13 @@ from multilearn_keras.optimizers.adopt import (
     scales_loss_dynamically,
     track_all,
 )
-from multilearn_keras.random.state import require_streams, restore_streams, streams
+from multilearn_keras.random.seeds import require_streams, restore_streams, streams
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.beside import Beside, without_beside
 from multilearn_keras.state.derived import derive
 from multilearn_keras.state.keys import flatten, held_by, variables
 from multilearn_keras.state.optimizer_keys import optimizer_variables
-from multilearn_keras.state.readings import Readings
+from multilearn_keras.state.places import Readings
 from multilearn_keras.state.rebound import Bindings
 from multilearn_keras.state.transfer import assign, is_seed_state, record_of, specification, to_device
 from multilearn_keras.tasks.constant_outputs import refuse_constant_outputs, refuse_unmoved, softmaxes_of_one

@@ -1,9 +1,10 @@
-"""What steps are made for: attributes of layers, task and optimizer whose change a step would not see."""
+"""What must not change in training: the learning rate, and attributes whose change a step would not see."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -12,9 +13,9 @@ from keras import ops
 
 from multilearn.errors import ConfigurationError
 from multilearn_keras.state.keys import all_layers
-from multilearn_keras.state.readings import Readings, alike, contents
+from multilearn_keras.state.places import Readings, alike, contents
 
-__all__ = ["Fixed"]
+__all__ = ["Fixed", "RateGuard"]
 
 _VARIABLE = "Keep what changes in a keras.Variable, which steps read, or train with .engine(capture=False)."
 _ADAPT = "Adapt the layer before the model is trained."
@@ -142,3 +143,43 @@ def _said(value: Any) -> str:
     if value is None or isinstance(value, (bool, int, float, str)):
         return repr(value)
     return getattr(value, "__name__", type(value).__name__)
+
+
+_ASSIGN = "_direct_assign"
+
+
+class RateGuard:
+    """Refuses what is assigned to the variable from outside, in the line that does it: it would be overwritten."""
+
+    def __init__(self, variable: keras.Variable) -> None:
+        self._variable = variable
+        # that of another engine, if this one is made while that one trains
+        self._outer = vars(variable).get(_ASSIGN)
+        vars(variable)[_ASSIGN] = _refuse
+
+    def release(self) -> None:
+        self._put(self._outer)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """While it lasts the rate may be assigned, as by a record that is restored."""
+        before = vars(self._variable).get(_ASSIGN)
+        self._put(None)
+        try:
+            yield
+        finally:
+            self._put(before)
+
+    def _put(self, assign: Any) -> None:
+        vars(self._variable).pop(_ASSIGN, None)
+        if assign is not None:
+            vars(self._variable)[_ASSIGN] = assign
+
+
+def _refuse(value: Any) -> None:
+    raise ConfigurationError(
+        "In training the scheduler sets the learning rate, before every update.",
+        received=f"an assignment of {float(value):g} to optimizer.learning_rate",
+        remedy="Give build a scheduler: multilearn.schedulers.ReduceOnPlateau, Piecewise, or an object with a method "
+        "learning_rate(update). In a loop of your own, give train_step the rate.",
+    )

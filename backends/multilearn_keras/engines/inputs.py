@@ -1,21 +1,34 @@
-"""Batches from the host, in the types that a model takes on every framework, and symbols in their place."""
+"""Batches from the host, in the types that a model takes on every framework; and what the step of a task returned."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from multilearn.data.aligned import copied
 from multilearn.data.arrays import host_array as as_numpy
-from multilearn.data.arrays import require_numbers
+from multilearn.data.arrays import is_text, require_numbers
 from multilearn.data.nested import flat, leaves, mapped
-from multilearn.errors import DataError
-from multilearn.protocols import Batch
+from multilearn.errors import ConfigurationError, DataError
+from multilearn.protocols import Batch, Output
 from multilearn_keras.engines.signatures import input_axes_open
+from multilearn_keras.tasks import unpack
+from multilearn_keras.tasks.supervised import Supervised
 
-__all__ = ["host_array", "refuse_complex", "require_items", "require_numeric", "symbolic"]
+__all__ = [
+    "host_array",
+    "preprocessing_of",
+    "refuse_complex",
+    "require_items",
+    "require_numeric",
+    "require_output",
+    "symbolic",
+]
 
 _INT32 = np.iinfo(np.int32)
 
@@ -99,3 +112,97 @@ def symbolic(x: Any, model: keras.Model) -> Any:
         return keras.KerasTensor(shape, keras.backend.standardize_dtype(array.dtype))
 
     return mapped(symbol, x)
+
+
+def preprocessing_of(task: Any) -> Callable[[Batch], Batch] | None:
+    """What makes of a batch (x, y, sample_weight) of a loader what goes into the model; None if that is the same.
+
+    A model with a `preprocessor` and `preprocess_samples` has its data preprocessed, as by its own `fit`, unless the
+    task has a step of its own: that reads batches as it likes. Texts of x go in as lists of `str`, as keras-hub's own
+    `fit` has them: its tokenizers of byte pairs take nothing else. The function raises `DataError` if they are bytes
+    that are no UTF-8.
+    """
+    model = task.model
+    if hasattr(task, "step") and not isinstance(task, Supervised):
+        return None
+    if getattr(model, "preprocessor", None) is None or not hasattr(model, "preprocess_samples"):
+        return None
+
+    def preprocessed(batch: Batch) -> Batch:
+        x, y, weight = unpack(batch)
+        return mapped(_on_host, model.preprocess_samples(mapped(_listed, x), y, weight))
+
+    return preprocessed
+
+
+def _listed(leaf: Any) -> Any:
+    return _decoded(leaf.tolist()) if isinstance(leaf, np.ndarray) and leaf.size and is_text(leaf) else leaf
+
+
+def _decoded(texts: Any) -> Any:
+    if isinstance(texts, list):
+        return [_decoded(each) for each in texts]
+    if isinstance(texts, str):
+        return texts
+    try:
+        return texts.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "Texts for a preprocessor must be str, or bytes in UTF-8.",
+            received=f"{texts[:40]!r}: {error.reason}",
+            remedy="Decode them where batches are made, in transform= or .map(...).",
+        ) from error
+
+
+def _on_host(leaf: Any) -> Any:
+    if leaf is None or isinstance(leaf, np.ndarray):
+        return leaf
+    return ops.convert_to_numpy(leaf) if ops.is_tensor(leaf) else np.asarray(leaf)
+
+
+def require_output(output: Any, task: Any) -> Output:
+    """`output` itself. Raises `ConfigurationError` if it is no output, or no number is its loss or its count."""
+    if isinstance(output, type) or not (hasattr(output, "loss") and hasattr(output, "count")):
+        raise ConfigurationError(
+            f"The step of a task must return an Output: the loss, and what it is a mean over ({_step(task)}).",
+            received=_described(output),
+            remedy="Return multilearn.outputs.Output(loss, count), where count is the number of items: "
+            "keras.ops.shape(y)[0].",
+        )
+    loss, count = output.loss, output.count
+    if not (ops.is_tensor(loss) and _is_scalar(loss) and "float" in keras.backend.standardize_dtype(loss.dtype)):
+        raise ConfigurationError(
+            f"The loss of an Output must be one floating-point number that the step computed, a 0-d tensor "
+            f"({_step(task)}).",
+            received=_described(loss),
+            remedy="Take the mean over the items, keras.ops.mean(losses), of what the model outputs.",
+        )
+    number = isinstance(count, (Real, np.generic)) or (hasattr(count, "dtype") and _is_scalar(count))
+    if not number or isinstance(count, bool):
+        raise ConfigurationError(
+            f"The count of an Output must be one number: what the loss is a mean over ({_step(task)}).",
+            received=_described(count),
+            remedy="Give the number of items, keras.ops.shape(y)[0], or the sum of the weights.",
+        )
+    found: Output = output
+    return found
+
+
+def _step(task: Any) -> str:
+    return f"{type(task).__name__}.step"
+
+
+def _is_scalar(tensor: Any) -> bool:
+    shape = tensor.shape
+    return getattr(shape, "rank", 0) is None or len(shape) == 0
+
+
+def _described(value: Any) -> str:
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}, and no object of it"
+    if ops.is_tensor(value) or isinstance(value, (np.ndarray, np.generic)):
+        shape = "unknown" if getattr(value.shape, "rank", 0) is None else tuple(value.shape)
+        return f"a {'tensor' if ops.is_tensor(value) else 'numpy array'} of shape {shape} and type {value.dtype}"
+    return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, (tuple, list, dict)) else "")

@@ -15,9 +15,15 @@ from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Output, StepOutput
 from multilearn_keras.devices import check_lives_on, resolve
-from multilearn_keras.engines.inputs import host_array, refuse_complex, require_items, require_numeric, symbolic
-from multilearn_keras.engines.preprocessing import preprocessing_of
-from multilearn_keras.engines.returned import require_output
+from multilearn_keras.engines.inputs import (
+    host_array,
+    preprocessing_of,
+    refuse_complex,
+    require_items,
+    require_numeric,
+    require_output,
+    symbolic,
+)
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.metrics.array_ops import KerasOps
 from multilearn_keras.state.assignments import Assigned, assigned_besides

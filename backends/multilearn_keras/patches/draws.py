@@ -21,7 +21,7 @@ from multilearn_keras.keras_internals import (
     unseeded_name,
 )
 from multilearn_keras.patches import augmentation
-from multilearn_keras.random import mirrors
+from multilearn_keras.random import pipelines
 from multilearn_keras.random.bits import key_of
 from multilearn_keras.random.draws import Draws, advance
 from multilearn_keras.random.seeds import default_seed, is_chosen, unseeded_seed
@@ -126,7 +126,7 @@ def _refused_in_seeded_experiments(original: Callable[..., Any], *args: Any, **k
 
 def _drawing_in_pipelines(draw: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`keras.random` in a function that a tf.data pipeline maps draws with TensorFlow too, once for each element."""
-    if mirrors.is_tracing_pipeline():
+    if pipelines.is_tracing_pipeline():
         return getattr(_draws_of(backend_module(framework="tensorflow")), draw.__name__)(*args, **kwargs)
     return draw(*args, **kwargs)
 

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from multilearn_keras.keras_internals import INSIDE, backend_module, replaces
-from multilearn_keras.patches.elastic import FILLS
+from multilearn_keras.patches.augmentation import FILLS
 
 __all__: list[str] = []
 

@@ -14,7 +14,7 @@ from multilearn_keras.keras_internals import in_stateless_scope
 from multilearn_keras.random import gamma
 from multilearn_keras.random import initializers as initial
 from multilearn_keras.random.bits import WORD, Key, below, host_halves, shift_right, signed, traced_halves
-from multilearn_keras.random.mirrors import follow, mirror_of
+from multilearn_keras.random.pipelines import follow, mirror_of
 from multilearn_keras.random.source import DrawSource, dtype_of, is_number, on_host, working
 
 __all__ = ["Draws", "advance"]

@@ -1,13 +1,86 @@
-"""TensorFlow's global seed under every framework: what `tf.data` shuffles and draws is a function of it."""
+"""Draws in a tf.data pipeline, made by TensorFlow whatever the framework: Keras' generators, TensorFlow's seed."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
 
-__all__ = ["seed_tensorflow"]
+import keras
+
+from multilearn_keras.keras_internals import (
+    get_global_attribute,
+    is_in_jax_tracing_scope,
+    replaces,
+    set_global_attribute,
+)
+
+__all__ = ["follow", "is_tracing_pipeline", "mirror_of", "on_backend", "seed_tensorflow"]
+
+_SCOPE = "stateless_scope"
+
+_mirrors: WeakKeyDictionary[keras.random.SeedGenerator, keras.random.SeedGenerator] = WeakKeyDictionary()
+
+
+@replaces("layers.preprocessing.data_layer:DataLayer._get_seed_generator", "self backend")
+def _the_one_generator(original: Callable[..., Any], layer: Any, backend: Any = None) -> Any:
+    """Preprocessing layers draw with the one generator that they have, in a pipeline too.
+
+    Keras makes them another one for it, which starts from the layer's seed; a layer without a seed then takes one more
+    of those that follow from the experiment's.
+    """
+    return original(layer)
+
+
+def is_tracing_pipeline() -> bool:
+    """Whether TensorFlow is tracing a graph: under another framework, that of a pipeline."""
+    executing_eagerly: Callable[[], bool] | None = getattr(sys.modules.get("tensorflow"), "executing_eagerly", None)
+    return executing_eagerly is not None and not executing_eagerly() and not is_in_jax_tracing_scope()
+
+
+def on_backend(generator: keras.random.SeedGenerator, backend: Any) -> keras.random.SeedGenerator:
+    """`generator`, or its mirror if `backend` (TensorFlow's module of Keras) has other variables than the framework.
+
+    A mirror begins with the state of the generator, and `draws.advance` keeps the two the same.
+    """
+    if isinstance(generator.state, backend.Variable):
+        return generator
+    if generator not in _mirrors:
+        import tensorflow
+
+        # the pipeline is being traced, perhaps by a layer that is being built, and this is no part of it
+        with tensorflow.init_scope(), _outside_of_scopes():
+            mirror = keras.random.SeedGenerator(0, generator.name, backend=backend)
+            follow(mirror, generator)
+        _mirrors[generator] = mirror
+    return _mirrors[generator]
+
+
+def mirror_of(generator: keras.random.SeedGenerator) -> keras.random.SeedGenerator | None:
+    """Its mirror, if a pipeline draws from it under another framework than TensorFlow."""
+    return _mirrors.get(generator) if _mirrors else None
+
+
+def follow(generator: keras.random.SeedGenerator, other: keras.random.SeedGenerator) -> None:
+    """Take the state of the other one, of whatever framework."""
+    # `value` is another one while torch is asked for shapes
+    generator.state.assign(other.backend.convert_to_numpy(other.state._value))
+
+
+@contextmanager
+def _outside_of_scopes() -> Iterator[None]:
+    """Variables are made and assigned, whatever stateless scope there is."""
+    scope = get_global_attribute(_SCOPE)
+    set_global_attribute(_SCOPE, None)
+    try:
+        yield
+    finally:
+        set_global_attribute(_SCOPE, scope)
+
 
 _NAME = "tensorflow"
 

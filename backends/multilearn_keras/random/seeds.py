@@ -1,19 +1,42 @@
 """Seeds for whatever is made or drawn without one: they follow from the experiment's, on every framework alike.
 
 A layer or initialiser made without a seed gets the k-th of them; what is drawn with no seed at all comes from a stream
-of its own. Once the experiment is seeded, a draw that cannot be made the same everywhere is refused.
+of its own, which is recorded with the framework's own. Once the experiment is seeded, a draw that cannot be made the
+same everywhere is refused.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
-from multilearn.errors import ConfigurationError
+import keras
+
+from multilearn.checkpoint import HostTensor
+from multilearn.errors import ConfigurationError, RecordError
 from multilearn.seeding import seed as experiment
-from multilearn_keras.keras_internals import get_global_attribute, set_global_attribute, unseeded_name
+from multilearn_keras.keras_internals import (
+    get_global_attribute,
+    seed_generator,
+    set_global_attribute,
+    unseeded_name,
+    unseeded_state,
+)
 from multilearn_keras.random.bits import WORD, derive
+from multilearn_keras.random.pipelines import seed_tensorflow
+from multilearn_keras.state.transfer import assign, to_host
 
-__all__ = ["default_seed", "is_chosen", "reset", "unseeded_seed"]
+__all__ = [
+    "default_seed",
+    "is_chosen",
+    "require_streams",
+    "reset",
+    "restore_streams",
+    "seed_native",
+    "streams",
+    "unseeded_seed",
+]
 
 _SEED = "global_random_seed"
 
@@ -82,3 +105,60 @@ def _is_seeded_again() -> bool:
     """Whether `keras.utils.set_random_seed` was called since the streams were started."""
     seed = get_global_attribute(_SEED)
     return seed is not None and not isinstance(seed, _Followed)
+
+
+def seed_native(n: int) -> None:
+    """Start the framework's own stream from `n`: for a task that draws from it, past Keras. JAX has none.
+
+    TensorFlow's starts from it under every framework, for pipelines of `tf.data`.
+    """
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.manual_seed(n)
+    seed_tensorflow(n)
+
+
+def streams() -> dict[str, Any]:
+    """Their state, as plain data and tensors for a record. A stream of TensorFlow's or JAX's own cannot be read."""
+    unseeded = unseeded_state()
+    framework = keras.backend.backend()
+    return {
+        "framework": framework,
+        "unseeded": to_host(unseeded[0]) if unseeded else None,
+        "native": _native() if framework == "torch" else None,
+    }
+
+
+def require_streams(state: Mapping[str, Any]) -> None:
+    """Raise `RecordError` unless `restore_streams` can go on from it; nothing is touched."""
+    try:
+        framework, unseeded, native = state["framework"], state["unseeded"], state["native"]
+        if unseeded is not None and (unseeded.dtype, unseeded.shape) != ("U32", (2,)):
+            raise ValueError(f"{unseeded} as the state of Keras' stream")
+        if native is not None and framework == keras.backend.backend():
+            import torch
+
+            torch.Generator().set_state(torch.from_numpy(native.array.copy()))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise RecordError(
+            "The record of random streams must be as this version writes it.",
+            received=f"{type(error).__name__}: {str(error)[:200]}",
+            remedy="Resume from another checkpoint.",
+        ) from error
+
+
+def restore_streams(state: Mapping[str, Any]) -> None:
+    """Go on from what `streams` returned; the framework's own stream only where it is the same framework."""
+    if state["unseeded"] is not None:
+        assign(seed_generator.global_seed_generator().state, state["unseeded"])
+    if state["native"] is not None and state["framework"] == keras.backend.backend():
+        import torch
+
+        torch.set_rng_state(torch.from_numpy(state["native"].array.copy()))
+
+
+def _native() -> HostTensor:
+    import torch
+
+    return HostTensor.of(torch.get_rng_state().numpy().copy())

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from multilearn_keras.random.bits import host_bits, key_of, shift_right, signed, traced_bits
-from multilearn_keras.random.mirrors import on_backend
+from multilearn_keras.random.pipelines import on_backend
 
 __all__ = ["DrawSource", "dtype_of", "is_number", "on_host", "working"]
 

@@ -13,10 +13,9 @@ from keras import ops
 from multilearn.errors import ConfigurationError
 from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.tasks import CompiledModel
-from multilearn_keras.tasks.activations import last_activation
 from multilearn_keras.tasks.compiled import named
 from multilearn_keras.tasks.losses import from_logits_of
-from multilearn_keras.tasks.supervised import Supervised, unpack
+from multilearn_keras.tasks.supervised import Supervised, last_activation, unpack
 
 __all__ = ["refuse_constant_outputs", "refuse_unmoved", "softmaxes_of_one"]
 

@@ -1,19 +1,16 @@
-"""Weights out of Keras' own files, `.keras` and `.weights.h5`.
+"""Keras' own files, `.keras` and `.weights.h5`: weights out of them, and a trained model into one.
 
 Of a file only arrays are read: no configuration is interpreted and no code is run.
 """
 
 from __future__ import annotations
 
-import lzma
 import math
+import os
 import shutil
-import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,48 +18,23 @@ from typing import Any
 import h5py
 import keras
 
-from multilearn.errors import RecordError, RecordMismatch
+from multilearn.errors import ConfigurationError, RecordError, RecordMismatch
 from multilearn.printable import printable
+from multilearn.storage import atomic
 from multilearn.storage import reading as regular
 from multilearn_keras.state.beside import require_alike
 from multilearn_keras.state.derived import derive
 from multilearn_keras.state.transfer import assign, to_host
 from multilearn_keras.weights.keras_archives import differences_beside
 
-__all__ = ["KERAS_FILES", "load_keras_file", "mismatch"]
+__all__ = ["KERAS_FILES", "load_keras_file", "mismatch", "save_model"]
 
 KERAS_FILES = (".keras", ".weights.h5")
 
 _MEMBER = "model.weights.h5"
 _OF_THE_OPTIMIZER = "optimizer/"
-_BROKEN = (
-    *(
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        LookupError,
-        ArithmeticError,
-        AttributeError,
-        RuntimeError,
-        MemoryError,
-    ),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-)
-"""What the libraries raise that read archives and HDF5, when they come upon what no writer has written."""
 _SLACK = 1 << 26
 _LARGEST_CHUNK = 1 << 24
-
-
-@dataclass(frozen=True)
-class _Dataset:
-    """An array in a file: its shape, and whether it holds floats, integers or bools."""
-
-    shape: tuple[int, ...]
-    kind: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.shape}"
 
 
 def load_keras_file(model: keras.Model, path: Path) -> None:
@@ -119,7 +91,7 @@ def _extract(path: Path, target: Path, largest: int) -> None:
                 shutil.copyfileobj(packed, file)
     except RecordError:
         raise
-    except _BROKEN as error:
+    except Exception as error:
         raise _broken(path, error) from error
 
 
@@ -132,25 +104,24 @@ def _require_alike(model: keras.Model, path: Path, own: Path) -> None:
         return
     try:
         lines = differences_beside(path, own)
-    except _BROKEN as error:
+    except Exception as error:
         raise _broken(path, error) from error
     require_alike(lines)
 
 
-def _datasets(path: Path, said: Path | None = None) -> dict[str, _Dataset]:
-    """The arrays in a file by their names, those of the optimizer left out."""
+def _datasets(path: Path, said: Path | None = None) -> dict[str, str]:
+    """By name, what each array in a file holds, and its shape; the optimizer's are left out."""
     try:
         with h5py.File(path, "r") as file:
-            found: dict[str, _Dataset] = {}
+            found: dict[str, str] = {}
             _walk(file, "", found, set())
-    except RecordError:
-        raise
-    except _BROKEN as error:
+    except Exception as error:
+        # what reads HDF5 raises anything where it comes upon what no writer has written
         raise _broken(said or path, error) from error
     return {name: dataset for name, dataset in found.items() if not name.startswith(_OF_THE_OPTIMIZER)}
 
 
-def _walk(group: Any, prefix: str, found: dict[str, _Dataset], seen: set[int]) -> None:
+def _walk(group: Any, prefix: str, found: dict[str, str], seen: set[int]) -> None:
     for name in group:
         path = f"{prefix}{name}"
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -167,7 +138,7 @@ def _walk(group: Any, prefix: str, found: dict[str, _Dataset], seen: set[int]) -
                 raise ValueError(f"{path} keeps its data in another place")
             if math.prod(entry.chunks or ()) * entry.dtype.itemsize > max(entry.nbytes, _LARGEST_CHUNK):
                 raise ValueError(f"{path} has pieces larger than itself")
-            found[path] = _Dataset(tuple(entry.shape or ()), _kind(entry))
+            found[path] = f"{_kind(entry)} {tuple(entry.shape or ())}"
 
 
 def _kind(dataset: Any) -> str:
@@ -176,7 +147,7 @@ def _kind(dataset: Any) -> str:
     return {"f": "floats", "i": "integers", "u": "integers", "b": "bools"}.get(dataset.dtype.kind, str(dataset.dtype))
 
 
-def _differences(expected: Mapping[str, _Dataset], received: Mapping[str, _Dataset]) -> list[str]:
+def _differences(expected: Mapping[str, str], received: Mapping[str, str]) -> list[str]:
     lines = [
         f"{name}: missing, expected {wanted}"
         if name not in received
@@ -213,3 +184,43 @@ def _broken(path: Path, what: object) -> RecordError:
         received=f"{path}: {what}",
         remedy="Save it again with model.save or model.save_weights, into one file.",
     )
+
+
+def save_model(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a model, or a task's, into a `.keras` file, which plain Keras loads on any backend.
+
+    It is what `model.save` writes: architecture and weights, and of a compiled model also how it is compiled and the
+    state of its optimizer. The file is durable on return; if anything fails it is as it was. Classes of your own need
+    `keras.saving.register_keras_serializable` or `custom_objects` where the file is loaded.
+
+    Raises `ConfigurationError` for what is no built model, and for one that Keras cannot write.
+    """
+    path = Path(path).expanduser()
+    model = model if isinstance(model, keras.Model) else getattr(model, "model", model)
+    if not isinstance(model, keras.Model) or not model.built:
+        raise ConfigurationError(
+            "Only a built model can be saved.",
+            received="a model that is not built" if isinstance(model, keras.Model) else type(model).__name__,
+            remedy="Call the model on a batch before, or train it.",
+        )
+    if path.suffix != ".keras":
+        raise ConfigurationError(
+            "The file of a model ends in .keras.",
+            received=path.name,
+            remedy="To keep the weights in another format, save a run and convert its records.",
+        )
+    temporary = path.with_name(f"{path.stem}.tmp.keras")
+    try:
+        model.save(temporary)
+        with open(temporary, "r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            "Keras must be able to write the model.",
+            received=f"{type(error).__name__}: {error}",
+            remedy="Give each layer of your own a get_config.",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    atomic.sync_folder(path.absolute().parent)

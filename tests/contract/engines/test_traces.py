@@ -17,7 +17,7 @@ from support.training import BACKEND, assert_close, chunks, engine_of, entries, 
 from multilearn.metrics import Accuracy, Loss, MeanSquaredError
 from multilearn.protocols import Output
 from multilearn_keras import Classification, Regression
-from multilearn_keras.engines import recent
+from multilearn_keras.engines import compiled
 
 TRACED = BACKEND != "torch"
 RATE = 0.1
@@ -157,7 +157,7 @@ def head() -> keras.Model:
 def test_steps_for_many_shapes_are_bounded_and_right(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(recent, "_KEPT", 2)
+    monkeypatch.setattr(compiled, "_KEPT", 2)
     first, second = twins(head)
     task = Summing(first)
     batches = [numbers(3, t, 2, seed=t) for t in (1, 2, 1, 3, 1, 2)]
@@ -213,7 +213,7 @@ def test_eager_steps_show_numbers_and_compute_the_same() -> None:
 def test_a_ragged_batch_is_exact_and_has_a_program_that_is_compiled_once(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from multilearn_keras.engines.jax import programs as jax_programs
+    from multilearn_keras.engines.jax import evaluation as jax_programs
 
     compiled = dict.fromkeys(("training", "updates", "evaluation"), 0)
     original = jax_programs.Programs._compiled

@@ -12,11 +12,10 @@ import keras
 import numpy as np
 
 from multilearn.protocols import Batch, Record, StepOutput
+from multilearn_keras.engines.compiled import Measures
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
-from multilearn_keras.engines.jax.base import OnJax
-from multilearn_keras.engines.jax.evaluation import JaxEvalEngine
+from multilearn_keras.engines.jax.evaluation import JaxEvalEngine, OnJax
 from multilearn_keras.engines.jax.live import Link, is_linked, linked, unlinked
-from multilearn_keras.engines.packed import Measures
 from multilearn_keras.engines.signatures import signature
 
 __all__ = ["JaxEngine", "JaxEvalEngine"]

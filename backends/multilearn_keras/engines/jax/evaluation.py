@@ -1,16 +1,142 @@
-"""A model that is not being trained, on JAX."""
+"""What training and evaluating share on JAX; and the engine of a model that is not being trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from typing import Any
 
-from multilearn.protocols import Batch, StepOutput
-from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.jax.base import OnJax
-from multilearn_keras.engines.packed import Measures
-from multilearn_keras.engines.signatures import signature
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
 
-__all__ = ["JaxEvalEngine"]
+from multilearn.metrics import Metric
+from multilearn.protocols import Batch, HostOutput, StepOutput
+from multilearn_keras.engines.compiled import EagerSteps, Measures, Packed, PackedLayout, RecentlyUsed, chain, packed
+from multilearn_keras.engines.evaluation import KerasEvalEngine
+from multilearn_keras.engines.model import OpenedModel
+from multilearn_keras.engines.signatures import signature
+from multilearn_keras.state.keys import variables
+from multilearn_keras.tasks import CompiledModel
+
+__all__ = ["JaxEvalEngine", "OnJax", "Programs"]
+
+Program = Callable[..., Any]
+Function = Callable[..., tuple[Any, Measures]]
+
+
+class Programs:
+    """The programs of one kind of step of an engine, each compiled when it is first called.
+
+    `function(first, ...)` returns what goes on living on the device, and measures, which are packed. `first` is
+    donated if asked for. `kind`: what the step is for, as the log calls it. A step that looks at values runs eagerly.
+    """
+
+    def __init__(self, kind: str, function: Function, eager: EagerSteps, donated: bool = False) -> None:
+        self._kind = kind
+        self._function = function
+        self._eager = eager
+        self._donated = (0,) if donated else ()
+        self._programs = RecentlyUsed()
+
+    def __call__(self, key: Hashable, *arguments: Any) -> tuple[Any, Measures]:
+        """`key`: equal for arguments of equal structure, types and shapes."""
+        program = self._programs.get(key)
+        if program is None:
+            program = self._compiled()
+            self._programs.put(key, program, self._kind)
+        try:
+            returned: tuple[Any, Measures] = program(*arguments)
+        except Exception as error:
+            if program is self._function or not self._eager.accepts(self._kind, error):
+                raise
+        else:
+            return returned
+        self._programs.put(key, self._function, self._kind)
+        return self._function(*arguments)
+
+    def _compiled(self) -> Program:
+        layouts: list[PackedLayout] = []
+
+        def flat(*arguments: Any) -> tuple[Any, list[Any]]:
+            kept, measures = self._function(*arguments)
+            tensors, layout = packed(measures, lambda floats: jax.lax.bitcast_convert_type(floats, jnp.int32))
+            layouts[:] = [layout]
+            return kept, tensors
+
+        jitted = jax.jit(flat, donate_argnums=self._donated)
+
+        def program(*arguments: Any) -> tuple[Any, Measures]:
+            kept, tensors = jitted(*arguments)
+            return kept, Packed(tensors, layouts[0])
+
+        return program
+
+
+def asks_for_value(error: BaseException) -> bool:
+    """Whether it comes of an array without a value being asked for it."""
+    return isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
+
+
+def fetched(outputs: Sequence[StepOutput]) -> list[HostOutput]:
+    """The measures on the host: all copies from another device are begun before the first one is waited for."""
+    found = [output.measures for output in outputs]
+    tensors = [tensor for each in found if isinstance(each, Packed) for tensor in each.tensors]
+    if tensors and any(device.platform != "cpu" for device in tensors[0].devices()):
+        for tensor in tensors:
+            tensor.copy_to_host_async()
+    return [HostOutput(_on_host(each)) for each in found]
+
+
+def _on_host(measures: Measures) -> Any:
+    return measures.on_host(np.asarray) if isinstance(measures, Packed) else jax.device_get(measures)
+
+
+Run = Callable[..., tuple[Any, Measures]]
+
+
+class OnJax(OpenedModel):
+    """Copies to the host, and a look at a batch that computes nothing."""
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        return fetched(outputs)
+
+    def _jitted(self, kind: str, function: Callable[..., tuple[Any, Measures]], donated: bool = False) -> Run:
+        """What runs `function`, given a key of its arguments and these, compiled unless that is not wanted."""
+        if not self._options.capture:
+            return lambda _, *arguments: function(*arguments)
+        return Programs(kind, function, self._eager, donated)
+
+    @cached_property
+    def _eager(self) -> EagerSteps:
+        return EagerSteps(asks_for_value)
+
+    def _probe_eagerly(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
+        return super()._probe(batch, metrics, training)
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
+        if isinstance(self._task, CompiledModel) or not self._options.capture:
+            # Keras makes variables for a compiled loss at its first call, which must not be a traced one
+            return super()._probe(batch, metrics, training)
+        found = list(variables(self._task).values())
+
+        def stepped(values: list[jax.Array], batch: Batch) -> Any:
+            pairs = list(zip(found, values, strict=True))
+            with keras.StatelessScope(pairs, collect_losses=True, initialize_variables=False):
+                return self._measured(metrics, self._step(batch, training))
+
+        try:
+            jax.eval_shape(stepped, [variable.value for variable in found], batch)
+        except Exception as error:
+            if not any(map(asks_for_value, chain(error))):
+                raise
+            return super()._probe(batch, metrics, training)
+        finally:
+            # Keras gives what the step has made its first values at the end of a scope: not of one that is traced
+            with keras.StatelessScope():
+                pass
+        return None
 
 
 class JaxEvalEngine(OnJax, KerasEvalEngine):

@@ -9,17 +9,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras import ops
+from tensorflow.python.framework import op_callbacks
 
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, Output, StepOutput
+from multilearn_keras.engines.compiled import Measures
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
-from multilearn_keras.engines.packed import Measures
-from multilearn_keras.engines.tensorflow.base import OnTensorFlow
-from multilearn_keras.engines.tensorflow.evaluation import TensorFlowEvalEngine
+from multilearn_keras.engines.tensorflow.evaluation import OnTensorFlow, TensorFlowEvalEngine
 from multilearn_keras.engines.tensorflow.update import by_kernels
-from multilearn_keras.engines.tensorflow.writes import resources_written
 from multilearn_keras.keras_internals import backend_module
-from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
+from multilearn_keras.state.assignments import Assigned, kept_by_keras, place, refusal
 from multilearn_keras.state.keys import variables
 
 __all__ = ["TensorFlowEngine", "TensorFlowEvalEngine"]
@@ -172,3 +171,42 @@ def _keep_unless(usable: Any, variables: Sequence[keras.Variable], before: Seque
     """Put `before` back into the variables unless `usable`."""
     for variable, old in zip(variables, before, strict=True):
         variable.assign(tf.where(usable, tf.convert_to_tensor(variable.value), old))
+
+
+_WRITING = ("Assign", "ResourceApply", "ResourceScatter", "ResourceSparseApply", "ResourceStridedSliceAssign")
+
+
+@contextmanager
+def resources_written() -> Iterator[list[tuple[Any, Assigned]]]:
+    """Meanwhile, the variables of TensorFlow that operations write into, run or traced: their handles, each once."""
+    listed: list[tuple[Any, Assigned]] = []
+
+    def seen(kind: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
+        if not tf.compat.as_str(kind).startswith(_WRITING) or not inputs:
+            return
+        handle = _outermost(inputs[0])
+        if handle is not None and not any(handle is each for each, _ in listed):
+            listed.append((handle, Assigned(_described(handle), place())))
+
+    op_callbacks.add_op_callback(seen)
+    try:
+        yield listed
+    finally:
+        op_callbacks.remove_op_callback(seen)
+
+
+def _outermost(handle: Any) -> Any:
+    """What a handle inside of graphs stands for outside of all of them; None if it is made inside."""
+    while not isinstance(handle, tf.__internal__.EagerTensor):
+        captures = getattr(getattr(handle, "graph", None), "captures", ())
+        handle = next((outside for outside, inside in captures if inside is handle), None)
+        if handle is None:
+            return None
+    return handle
+
+
+def _described(handle: Any) -> str:
+    data = handle._handle_data
+    of = data.shape_and_type[0] if data is not None and data.is_set else None
+    shape = "" if of is None else f" {tuple(dim.size for dim in of.shape.dim)} {tf.as_dtype(of.dtype).name}"
+    return f"a tf.Variable{shape}, no keras.Variable"

@@ -1,16 +1,61 @@
-"""A model that is not being trained, on TensorFlow."""
+"""What training and evaluating share on TensorFlow; and the engine of a model that is not being trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from multilearn.protocols import Batch, StepOutput
-from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.packed import Measures
-from multilearn_keras.engines.tensorflow.base import OnTensorFlow
-from multilearn_keras.engines.tensorflow.graphs import GraphStep, left_as_it_is
+import numpy as np
+import tensorflow as tf
+from keras import ops
 
-__all__ = ["TensorFlowEvalEngine"]
+from multilearn.data import mapped
+from multilearn.protocols import Batch, Example, HostOutput, StepOutput
+from multilearn_keras.engines.compiled import Measures, Packed
+from multilearn_keras.engines.evaluation import KerasEvalEngine
+from multilearn_keras.engines.model import OpenedModel
+from multilearn_keras.engines.signatures import declared_open, shapes
+from multilearn_keras.engines.tensorflow.graphs import Graphs, GraphStep, left_as_it_is, left_measured
+
+__all__ = ["OnTensorFlow", "TensorFlowEvalEngine"]
+
+
+class OnTensorFlow(OpenedModel):
+    """Steps are traced with an unknown batch size from the start: a ragged batch retraces nothing,
+    and a resumed run runs the same graphs as the one it goes on from."""
+
+    _graphs: Graphs
+    _examples: Sequence[Example]
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        return [HostOutput(_on_host(output.measures)) for output in outputs]
+
+    def _set_up_graphs(self) -> None:
+        """Forget the graphs. XLA takes batches just like the first ones of a run, so that the choice is the same in
+        one that is resumed."""
+        asked = self._options.compile == "xla"
+        exact = frozenset(shapes(example.batch) for example in self._examples) if asked else frozenset()
+        self._graphs = Graphs(lambda batch: declared_open(batch, self._model, self._output_shape), exact)
+
+    def _measure(self, kind: str, function: Callable[..., Measures], batch: Batch, *scalars: tf.Tensor) -> StepOutput:
+        """What `function` measures of a batch of the host."""
+        return StepOutput(self._run(GraphStep(kind, function, left_measured), self._prepared(batch), *scalars))
+
+    def _run(self, step: GraphStep, batch: Batch, *scalars: tf.Tensor) -> Any:
+        if not self._options.capture or tf.config.functions_run_eagerly():
+            return step.function(mapped(tf.convert_to_tensor, batch), *scalars)
+        return self._graphs(step, batch, scalars)
+
+
+def _on_host(measures: Measures) -> Any:
+    if isinstance(measures, Packed):
+        return measures.on_host(_array)
+    return mapped(ops.convert_to_numpy, measures)
+
+
+def _array(tensor: tf.Tensor) -> np.ndarray[Any, Any]:
+    found: np.ndarray[Any, Any] = tensor.numpy()
+    return found
 
 
 class TensorFlowEvalEngine(OnTensorFlow, KerasEvalEngine):

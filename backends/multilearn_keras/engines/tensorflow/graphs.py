@@ -18,9 +18,7 @@ from tensorflow.python.eager import context
 from multilearn.data import flat, mapped
 from multilearn.data.aligned import is_lent
 from multilearn_keras.devices import has_gpu
-from multilearn_keras.engines.eager import EagerSteps
-from multilearn_keras.engines.packed import Measures, Packed, packed
-from multilearn_keras.engines.recent import RecentlyUsed
+from multilearn_keras.engines.compiled import EagerSteps, Measures, Packed, RecentlyUsed, packed
 from multilearn_keras.engines.signatures import Open, Pattern, patterned, structure
 
 __all__ = ["GraphStep", "Graphs", "left_as_it_is", "left_measured"]

@@ -14,11 +14,8 @@ from multilearn.metrics import Metric
 from multilearn.protocols import Batch, Record, StepOutput
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.model import OpenedModel
-from multilearn_keras.engines.torch.base import OnTorch
-from multilearn_keras.engines.torch.capture.comparing import Snapshot
-from multilearn_keras.engines.torch.capture.writes import Writes
-from multilearn_keras.engines.torch.evaluation import TorchEvalEngine
-from multilearn_keras.engines.torch.gradients import leads_to
+from multilearn_keras.engines.torch.capture.comparing import Snapshot, Writes
+from multilearn_keras.engines.torch.evaluation import OnTorch, TorchEvalEngine
 from multilearn_keras.engines.torch.update import fused_update
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.keys import variables
@@ -176,3 +173,24 @@ def _keep_unless(usable: torch.Tensor, variables: Sequence[keras.Variable], befo
     """Put `before` back into the variables unless `usable`, without waiting for the device to say which."""
     for variable, old in zip(variables, before, strict=True):
         variable.assign(torch.where(usable, variable.value, old))
+
+
+_ZERO = ("Ceil", "Floor", "Heaviside", "Round", "Sgn", "Sign", "Trunc")
+"""What has a gradient that is zero everywhere: JAX and TensorFlow have none for it."""
+
+
+def leads_to(parameters: Sequence[torch.Tensor], loss: torch.Tensor) -> bool:
+    """Whether the loss has a gradient by any of the parameters, be it zero at this point."""
+    wanted = set(map(id, parameters))
+    steps: list[Any] = [loss.grad_fn]
+    seen: set[Any] = set()
+    while steps:
+        step = steps.pop()
+        if step is None or step in seen or step.name().rstrip("01").removesuffix("Backward") in _ZERO:
+            continue
+        seen.add(step)
+        # torch's checkpointing computes its steps again, and does not say of what
+        if id(getattr(step, "variable", None)) in wanted or "Checkpoint" in step.name():
+            return True
+        steps += [following for following, _ in step.next_functions]
+    return False

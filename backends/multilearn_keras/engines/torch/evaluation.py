@@ -1,17 +1,79 @@
-"""A model that is not being trained, on PyTorch."""
+"""What training and evaluating share on PyTorch; and the engine of a model that is not being trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import keras
+import numpy as np
 import torch
 
-from multilearn.protocols import Batch
+from multilearn.data import mapped
+from multilearn.metrics import Metric
+from multilearn.protocols import Batch, HostOutput, StepOutput
 from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.torch.base import OnTorch
-from multilearn_keras.engines.torch.modules import ModuleValues
+from multilearn_keras.engines.model import OpenedModel
+from multilearn_keras.engines.torch.capture.captured import Captured, CapturedStep
+from multilearn_keras.keras_internals import backend_module
+from multilearn_keras.state.keys import all_layers
 
-__all__ = ["TorchEvalEngine"]
+__all__ = ["OnTorch", "TorchEvalEngine"]
+
+
+class OnTorch(OpenedModel):
+    """Copies to the device and back, and steps that are captured.
+
+    `_mapping`: variables with the values that evaluating gives them; `_eval`: what measures a prepared batch with them.
+    """
+
+    _mapping: Sequence[tuple[keras.Variable, torch.Tensor]]
+    _eval: Callable[[Batch], dict[str, dict[str, Any]]]
+
+    def eval_step(self, batch: Batch) -> StepOutput:
+        batch = self._prepared(batch)
+        with self._on_device():
+            return StepOutput(self._eval(batch))
+
+    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        measures = [measured for output in outputs for measured in output.measures.values()]
+        arrays = iter(on_host([leaf for measured in measures for leaf in measured.values()]))
+        return [
+            HostOutput({name: {leaf: next(arrays) for leaf in measured} for name, measured in output.measures.items()})
+            for output in outputs
+        ]
+
+    def _captured(self, name: str, run: Any, state: Any = tuple, first_only: bool = False, refuse: Any = None) -> Any:
+        """`run(batch)`, of a prepared batch, as a graph where that is asked for."""
+        device = self._device_name()
+        if not self._options.capture:
+            return lambda batch: run(mapped(lambda leaf: owned(leaf, device), batch))
+        return Captured(
+            CapturedStep(
+                name,
+                run,
+                state,
+                own=lambda leaf: owned(leaf, device),
+                borrowed=lambda leaf: borrowed(leaf, device),
+                passes=self._options.passes,
+                compiler=self._options.compile if self._options.compile == "inductor" else None,
+                refuse=refuse,
+            ),
+            first_only,
+        )
+
+    def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
+        with torch.no_grad():
+            return self._evaluated(batch, self._options.eval_metrics, self._mapping)
+
+    def _device_name(self) -> str:
+        with self._on_device():
+            return str(backend_module("core").get_device())
+
+    def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
+        with torch.no_grad():
+            return super()._probe(batch, metrics, training)
 
 
 class TorchEvalEngine(OnTorch, KerasEvalEngine):
@@ -35,3 +97,69 @@ class TorchEvalEngine(OnTorch, KerasEvalEngine):
     def _predicted_of(self, inputs: Any) -> Any:
         with torch.no_grad(), self._modules.in_place():
             return self._predicted(inputs, self._mapping)
+
+
+class ModuleValues:
+    """Other values for the parameters and buffers in the `TorchModuleWrapper`s of a task.
+
+    `values`: pairs of a variable and the value it is to have.
+    """
+
+    def __init__(self, task: Any, values: Sequence[tuple[keras.Variable, torch.Tensor]]) -> None:
+        given = {id(variable.value): value for variable, value in values if variable.value is not value}
+        self._places = [
+            (store, name, tensor, given[id(tensor)])
+            for layer in all_layers(task).values()
+            if given and isinstance(layer, keras.layers.TorchModuleWrapper)
+            for module in layer.module.modules()
+            for store in (module._parameters, module._buffers)
+            for name, tensor in store.items()
+            if id(tensor) in given
+        ]
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """While it lasts the modules have them; it may begin and end while a step is captured."""
+        for store, name, _, value in self._places:
+            store[name] = value
+        try:
+            yield
+        finally:
+            for store, name, tensor, _ in self._places:
+                store[name] = tensor
+
+
+def on_host(tensors: Sequence[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
+    """Copies, in the same order: from another device, the tensors of one type are brought over together."""
+    if all(tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16 for tensor in tensors):
+        return [np.array(tensor.detach().numpy()) for tensor in tensors]
+    kinds: dict[torch.dtype, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        kinds.setdefault(tensor.dtype, []).append(place)
+    found: list[Any] = [None] * len(tensors)
+    for places in kinds.values():
+        together = keras.ops.convert_to_numpy(torch.cat([tensors[place].reshape(-1) for place in places]))
+        start = 0
+        for place in places:
+            shape = tensors[place].shape
+            end = start + tensors[place].numel()
+            found[place] = together[start:end].reshape(shape)
+            start = end
+    return found
+
+
+def owned(leaf: Any, device: str) -> torch.Tensor:
+    """A copy, for a model may write into its inputs: `x += noise` would go into the data that was loaded."""
+    if isinstance(leaf, np.ndarray):
+        # to another device it is copied anyhow; torch takes neither negative strides nor arrays it must not write to
+        owned = np.array(leaf, order="C") if device == "cpu" else np.require(leaf, requirements=["C", "W"])
+        return torch.from_numpy(owned).to(device)
+    return keras.ops.convert_to_tensor(leaf).to(device, copy=True)
+
+
+def borrowed(leaf: Any, device: str) -> torch.Tensor:
+    """A tensor that is only read, and may be the memory of `leaf`."""
+    if isinstance(leaf, np.ndarray):
+        tensor = torch.from_numpy(np.require(leaf, requirements=["C", "W"]))
+        return tensor if device == "cpu" else tensor.to(device)
+    return keras.ops.convert_to_tensor(leaf).to(device).contiguous()

@@ -1,9 +1,10 @@
-"""What a compiled step measures, in few tensors: small numbers of 32 bits share one, which is fetched by one copy."""
+"""Compiled steps: which are kept, which run eagerly, and what they measure, in few tensors."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,84 @@ import keras
 import numpy as np
 from keras import ops
 
-__all__ = ["Measures", "Packed", "PackedLayout", "packed"]
+__all__ = ["EagerSteps", "Measures", "Packed", "PackedLayout", "RecentlyUsed", "chain", "packed"]
+
+_log = logging.getLogger("multilearn")
+
+_KEPT = 64
+"""How many are kept: another one is compiled again when it is needed."""
+
+Compiled = Callable[..., Any]
+
+
+class RecentlyUsed:
+    """What was compiled, by the shapes it is for. Without room for more, what was not used for longest is dropped."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[Hashable, Compiled] = {}
+        self._warned = False
+
+    def __len__(self) -> int:
+        return len(self._compiled)
+
+    def get(self, key: Hashable) -> Compiled | None:
+        """What was put there, which counts as used now; None for what is not there, or not any more."""
+        compiled = self._compiled.pop(key, None)
+        if compiled is not None:
+            self._compiled[key] = compiled
+        return compiled
+
+    def put(self, key: Hashable, compiled: Compiled, kind: str) -> None:
+        """`kind`: what the step does, such as "training", for the one warning that there are too many."""
+        self._compiled[key] = compiled
+        if len(self._compiled) <= _KEPT:
+            return
+        del self._compiled[next(iter(self._compiled))]
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "Steps of %s have had more than %d combinations of shapes, and each is compiled: only the last %d are "
+                "kept. Pad the batches to a few lengths, or declare the axes that vary, by keras.Input((None, ...)).",
+                kind,
+                _KEPT,
+                _KEPT,
+            )
+
+
+class EagerSteps:
+    """Knows which exceptions mean that a step asked for a value, and says once of each kind of step that it did."""
+
+    def __init__(self, asks_for_value: Callable[[BaseException], bool]) -> None:
+        self._asks_for_value = asks_for_value
+        self._warned: set[str] = set()
+
+    def accepts(self, kind: str, error: BaseException) -> bool:
+        """Whether the step that raised this while it was traced is to run eagerly; then the log says so.
+
+        `kind`: what the step does, such as "training".
+        """
+        reason = next((each for each in chain(error) if self._asks_for_value(each)), None)
+        if reason is None:
+            return False
+        if kind not in self._warned:
+            self._warned.add(kind)
+            _log.warning(
+                "Steps of %s run eagerly, which is correct but slower: the task or the model reads a value "
+                "while the step is traced (%s: %s). To have them compiled, write keras.ops.where or keras.ops.cond in "
+                "place of if.",
+                kind,
+                type(reason).__name__,
+                str(reason).strip().splitlines()[0].split(". ")[0].rstrip(".")[:200],
+            )
+        return True
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The exception and those that it came from: Keras puts another one in the place of what a layer raised."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
 
 Measures = Mapping[str, Mapping[str, Any]]
 
