@@ -80,34 +80,14 @@ def tensors_of(nested: Any) -> list[torch.Tensor]:
 
 
 _READING = frozenset(
-    {
-        torch.Tensor.numpy,
-        torch.Tensor.tolist,
-        torch.Tensor.__array__,
-        torch.Tensor.__dlpack__,
-        torch.Tensor.data_ptr,
-        torch.Tensor.untyped_storage,
-        torch.equal,
-        torch.Tensor.equal,
-        torch.allclose,
-        torch.Tensor.allclose,
-    }
-)
-
-
+    getattr(torch.Tensor, name)
+    for name in ("numpy", "tolist", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "equal", "allclose")
+) | {torch.equal, torch.allclose}
 # the tracer refuses these itself, but not for what comes from outside of the step, such as a variable
 _READING_STATE = frozenset(
-    {
-        torch.Tensor.item,
-        torch.Tensor.__bool__,
-        torch.Tensor.__int__,
-        torch.Tensor.__float__,
-        torch.Tensor.__complex__,
-        torch.Tensor.__index__,
-        torch.Tensor.is_nonzero,
-        torch.is_nonzero,
-    }
-)
+    getattr(torch.Tensor, name)
+    for name in ("item", "__bool__", "__int__", "__float__", "__complex__", "__index__", "is_nonzero")
+) | {torch.is_nonzero}
 
 
 class _ValuesUnread(TorchFunctionMode):

@@ -39,7 +39,7 @@ class TorchEngine(OnTorch, KerasEngine):
             self._sums = [torch.zeros_like(p, dtype=getattr(torch, sum_dtype(p.dtype))) for p in self._parameters]
         self._weight = torch.zeros((), device=device)
         self._taken = torch.zeros((), dtype=torch.bool, device=device)
-        self._train = self._captured("training", self._computed, self._changed, refuse=self._refuse)
+        self._train = self._captured("training", self._computed, self._changed, refuse=_refuse)
         self._eval = self._captured("validation", self._measured_of, first_only=True)
         # whether a batch is to be left out is known on the device only, and with it the number of updates
         fused = self._options.capture and not self._options.skip_non_finite
@@ -74,12 +74,9 @@ class TorchEngine(OnTorch, KerasEngine):
                 loss = OpenedModel._probe(self, batch, metrics, training)
         finally:
             before.put_back()
-        self._refuse(writes.found(state))
+        if found := writes.found(state):
+            _refuse(found)
         return loss
-
-    def _refuse(self, found: Sequence[Assigned]) -> None:
-        if found:
-            raise refusal(found)
 
     def record(self) -> Record:
         if not self._options.capture:
@@ -163,6 +160,10 @@ class TorchEngine(OnTorch, KerasEngine):
         if usable is not None:
             with self._rate_guard.opened():
                 _keep_unless(usable, touched, before)
+
+
+def _refuse(found: Sequence[Assigned]) -> None:
+    raise refusal(found)
 
 
 def _copies(variables: Sequence[keras.Variable]) -> list[torch.Tensor]:

@@ -15,7 +15,7 @@ from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, StepOutput
 from multilearn_keras.engines.evaluation import KerasEvalEngine
 from multilearn_keras.engines.model import OpenedModel
-from multilearn_keras.engines.torch.capture.captured import Captured, CapturedStep
+from multilearn_keras.engines.torch.capture.captured import Captured
 from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.state.keys import all_layers
 
@@ -50,17 +50,15 @@ class OnTorch(OpenedModel):
         if not self._options.capture:
             return lambda batch: run(mapped(lambda leaf: owned(leaf, device), batch))
         return Captured(
-            CapturedStep(
-                name,
-                run,
-                state,
-                own=lambda leaf: owned(leaf, device),
-                borrowed=lambda leaf: borrowed(leaf, device),
-                passes=self._options.passes,
-                compiler=self._options.compile if self._options.compile == "inductor" else None,
-                refuse=refuse,
-            ),
-            first_only,
+            name,
+            run,
+            state,
+            own=lambda leaf: owned(leaf, device),
+            borrowed=lambda leaf: borrowed(leaf, device),
+            passes=self._options.passes,
+            compiler=self._options.compile if self._options.compile == "inductor" else None,
+            refuse=refuse,
+            first_only=first_only,
         )
 
     def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
@@ -139,12 +137,9 @@ def on_host(tensors: Sequence[torch.Tensor]) -> list[np.ndarray[Any, Any]]:
     found: list[Any] = [None] * len(tensors)
     for places in kinds.values():
         together = keras.ops.convert_to_numpy(torch.cat([tensors[place].reshape(-1) for place in places]))
-        start = 0
-        for place in places:
-            shape = tensors[place].shape
-            end = start + tensors[place].numel()
-            found[place] = together[start:end].reshape(shape)
-            start = end
+        ends = np.cumsum([tensors[place].numel() for place in places])
+        for place, part in zip(places, np.split(together, ends[:-1]), strict=True):
+            found[place] = part.reshape(tensors[place].shape)
     return found
 
 

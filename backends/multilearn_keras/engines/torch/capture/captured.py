@@ -20,7 +20,7 @@ from multilearn_keras.engines.torch.capture.program import Program
 from multilearn_keras.state.assignments import Assigned
 from multilearn_keras.torch_tracing import CannotCapture, TooLarge, trace
 
-__all__ = ["Captured", "CapturedStep"]
+__all__ = ["Captured"]
 
 MIN_SEEN = 4
 SEEN_IF_RARE = 32
@@ -46,25 +46,6 @@ _COMPILED_ROUNDINGS = 32
 _log = logging.getLogger("multilearn")
 
 
-@dataclass(frozen=True)
-class CapturedStep:
-    """`run(batch)` takes tensors nested like a batch and returns nested tensors. It may change `state()`; `refuse`
-    raises for what else it changes. `own` makes a tensor of a leaf for it alone, `borrowed` one that may be the
-    leaf's memory.
-
-    `passes`: whether graphs may be rearranged. `compiler`: `"inductor"` or None.
-    """
-
-    name: str
-    run: Callable[[Batch], Any]
-    state: Callable[[], Sequence[torch.Tensor]]
-    own: Callable[[Any], torch.Tensor]
-    borrowed: Callable[[Any], torch.Tensor]
-    passes: bool = True
-    compiler: str | None = None
-    refuse: Callable[[list[Assigned]], None] | None = None
-
-
 @dataclass
 class _Kind:
     """Batches that go through one graph, once it was `tried` often enough. `met`: how often they came."""
@@ -80,7 +61,11 @@ class _Kind:
 
 @dataclass
 class Captured:
-    """A `step` for each kind of batch: decided by how often it came, and by a clock only where the bits are the same.
+    """A step for each kind of batch: decided by how often it came, and by a clock only where the bits are the same.
+
+    `run(batch)` takes tensors nested like a batch and returns nested tensors. It may change `state()`; `refuse` raises
+    for what else it changes. `own` makes a tensor of a leaf for it alone, `borrowed` one that may be the leaf's memory.
+    `passes`: whether graphs may be rearranged. `compiler`: `"inductor"` or None.
 
     The graph's results count from its first batch on. Where they are not what the eager step gives, or no graph can be
     made, that kind stays eager, and the log says why.
@@ -89,7 +74,14 @@ class Captured:
     nothing then depends on how many batches came before.
     """
 
-    step: CapturedStep
+    name: str
+    run: Callable[[Batch], Any]
+    state: Callable[[], Sequence[torch.Tensor]]
+    own: Callable[[Any], torch.Tensor]
+    borrowed: Callable[[Any], torch.Tensor]
+    passes: bool = True
+    compiler: str | None = None
+    refuse: Callable[[list[Assigned]], None] | None = None
     first_only: bool = False
     _known: dict[str, _Kind] = field(default_factory=dict)
     _kinds: dict[Hashable, _Kind] = field(default_factory=dict)
@@ -101,14 +93,14 @@ class Captured:
         kind = self._kinds.get(key) or self._new(key)
         kind.met += 1
         if kind.program is not None and kind.tried == TRIED:
-            make = self.step.own if kind.program.writes else self.step.borrowed
+            make = self.own if kind.program.writes else self.borrowed
             return kind.program([make(leaf) for leaf in flat(batch)])
         if not (kind.slower or self._refused):
             if kind.way == COUNTED and (self._is_first(kind) if self.first_only else self._is_due(kind.met)):
                 kind.way = self._first_way()
             if kind.way in _NEXT:
                 return self._run_both_ways(kind, batch)
-        return self.step.run(mapped(self.step.own, batch))
+        return self.run(mapped(self.own, batch))
 
     @property
     def decided(self) -> dict[str, list[Any]]:
@@ -137,13 +129,13 @@ class Captured:
     def _first_way(self) -> str:
         if sum(kind.way in _NEXT for kind in self._known.values()) >= GRAPHS:
             return EAGER
-        if self.step.compiler is not None:
+        if self.compiler is not None:
             return COMPILED
-        return REARRANGED if self.step.passes else GRAPH
+        return REARRANGED if self.passes else GRAPH
 
     def _run_both_ways(self, kind: _Kind, batch: Batch) -> Any:
         """From the same state; what the graph gives stays, unless the eager step gives something else."""
-        before = Snapshot(self.step.state())
+        before = Snapshot(self.state())
         try:
             if kind.program is None:
                 kind.program = self._made(kind, batch)
@@ -152,11 +144,11 @@ class Captured:
         except Exception as error:
             before.put_back()
             self._give_up(kind, error)
-            return self.step.run(mapped(self.step.own, batch))
-        after = Snapshot(self.step.state())
+            return self.run(mapped(self.own, batch))
+        after = Snapshot(self.state())
         before.put_back()
         expected, needed = self._eager(kind, batch)
-        off = max(difference(found, expected), difference(tuple(after.values), tuple(self.step.state())))
+        off = max(difference(found, expected), difference(tuple(after.values), tuple(self.state())))
         if off > (_COMPILED_ROUNDINGS if kind.way == COMPILED else 1):
             self._take_back(kind, off)
             return expected
@@ -166,29 +158,29 @@ class Captured:
 
     def _eager(self, kind: _Kind, batch: Batch) -> tuple[Any, float]:
         """The step as it is; the first one of a kind is looked at for what it must not change."""
-        owned = mapped(self.step.own, batch)
-        if kind.tried or self.step.refuse is None:
-            return _timed(self.step.run, owned)
+        owned = mapped(self.own, batch)
+        if kind.tried or self.refuse is None:
+            return _timed(self.run, owned)
         with Writes(flat(owned)) as writes:
-            expected, needed = _timed(self.step.run, owned)
-        if lost := writes.found(self.step.state()):
-            self.step.refuse(lost)
+            expected, needed = _timed(self.run, owned)
+        if lost := writes.found(self.state()):
+            self.refuse(lost)
         return expected, needed
 
     def _owned(self, batch: Batch) -> list[torch.Tensor]:
-        return [self.step.own(leaf) for leaf in flat(batch)]
+        return [self.own(leaf) for leaf in flat(batch)]
 
     def _made(self, kind: _Kind, batch: Batch) -> Program:
         """A graph for batches like this one; making it is a step that changes the state."""
 
         def run(tensors: Sequence[torch.Tensor]) -> Any:
             following = iter(tensors)
-            return self.step.run(mapped(lambda _: next(following), batch))
+            return self.run(mapped(lambda _: next(following), batch))
 
         traced = trace(run, self._owned(batch))
         simplify(traced.module)
         if kind.way == COMPILED:
-            return Program(traced.module, traced.returned, self.step.compiler)
+            return Program(traced.module, traced.returned, self.compiler)
         if kind.way == REARRANGED and not relayout(traced.module):
             kind.way = GRAPH
         write_in_place(traced.module, exact=kind.way == GRAPH)
@@ -209,20 +201,18 @@ class Captured:
         way = self._step_down(kind)
         message = "The %s step falls back from %s to %s: its results would differ by %.1f times the tolerance."
         level = logging.WARNING if kind.way == EAGER else logging.INFO
-        _log.log(level, message, self.step.name, way, kind.way, off)
+        _log.log(level, message, self.name, way, kind.way, off)
 
     def _give_up(self, kind: _Kind, error: Exception) -> None:
         """After a batch for which there is no graph, or none that runs."""
         if isinstance(error, CannotCapture):
             # the code says so, whatever the batch, unless a smaller one can be captured
             kind.way, kind.program, self._refused = EAGER, None, not isinstance(error, TooLarge)
-            _log.warning(
-                "The %s step runs eagerly, because it cannot be captured as a graph: %s.", self.step.name, error
-            )
+            _log.warning("The %s step runs eagerly, because it cannot be captured as a graph: %s.", self.name, error)
             return
         way = self._step_down(kind)
         message = "The %s step falls back from %s to %s: %s: %s"
-        _log.warning(message, self.step.name, way, kind.way, type(error).__name__, str(error)[:300])
+        _log.warning(message, self.name, way, kind.way, type(error).__name__, str(error)[:300])
 
     def _step_down(self, kind: _Kind) -> str:
         """Have the next way tried. Returns the one that was not right."""

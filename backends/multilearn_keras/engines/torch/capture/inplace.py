@@ -15,20 +15,12 @@ _aten = torch.ops.aten
 
 # elementwise in their first argument: the same bits, at the same place
 _IN_PLACE: dict[Any, Any] = {
-    _aten.add.Tensor: _aten.add_.Tensor,
-    _aten.sub.Tensor: _aten.sub_.Tensor,
-    _aten.mul.Tensor: _aten.mul_.Tensor,
-    _aten.div.Tensor: _aten.div_.Tensor,
-    _aten.relu.default: _aten.relu_.default,
-    _aten.neg.default: _aten.neg_.default,
-    _aten.sqrt.default: _aten.sqrt_.default,
-    _aten.rsqrt.default: _aten.rsqrt_.default,
-    _aten.exp.default: _aten.exp_.default,
-    _aten.tanh.default: _aten.tanh_.default,
-    _aten.sigmoid.default: _aten.sigmoid_.default,
-    _aten.bitwise_xor.Tensor: _aten.bitwise_xor_.Tensor,
-    _aten.bitwise_and.Scalar: _aten.bitwise_and_.Scalar,
-    _aten.mul.Scalar: _aten.mul_.Scalar,
+    operation: getattr(getattr(_aten, f"{operation.overloadpacket.__name__}_"), operation._overloadname)
+    for operation in (
+        *(_aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.mul.Scalar, _aten.div.Tensor),
+        *(_aten.relu.default, _aten.neg.default, _aten.sqrt.default, _aten.rsqrt.default, _aten.exp.default),
+        *(_aten.tanh.default, _aten.sigmoid.default, _aten.bitwise_xor.Tensor, _aten.bitwise_and.Scalar),
+    )
 }
 _COMMUTATIVE = frozenset({_aten.add.Tensor, _aten.mul.Tensor})
 _GRADIENTS = {
