@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, optimizers
 
-from multilearn_keras.state.keys import flatten, variables_of
+from multilearn_keras.state.keys import flatten, variables
 from multilearn_keras.state.optimizer_keys import optimizer_variables
 from multilearn_keras.state.transfer import specification
 
@@ -144,11 +144,11 @@ def described(record: dict[str, object]) -> list[object]:
 
 
 def main() -> None:
-    keys = {name: described(specification(variables_of(make()))) for name, make in MODELS.items()}
+    keys = {name: described(specification(variables(make()))) for name, make in MODELS.items()}
     for name, make in OPTIMIZERS.items():
         model, optimizer = tokens(), make()
         optimizer.build(model.trainable_variables)
-        keys[name] = described(specification(optimizer_variables(optimizer, variables_of(model))))
+        keys[name] = described(specification(optimizer_variables(optimizer, variables(model))))
     print(json.dumps(keys))
 
 

@@ -17,7 +17,7 @@ from multilearn import backend
 from multilearn.data import mapped
 from multilearn.metrics import Accuracy, Loss
 from multilearn.protocols import Engine, EngineOptions, Example, HostOutput
-from multilearn_keras.state.keys import variables_of
+from multilearn_keras.state.keys import variables
 
 BACKEND = backend.chosen()
 Batch = Any
@@ -134,7 +134,7 @@ def refused(directory: Path, error: type[Exception], said: str) -> Iterator[None
 
 def state(model: keras.Model) -> dict[str, np.ndarray]:
     """Copies of all that a model holds, seed states included, by key."""
-    return {key: np.array(keras.ops.convert_to_numpy(v.value)) for key, v in variables_of(model).items()}
+    return {key: np.array(keras.ops.convert_to_numpy(v.value)) for key, v in variables(model).items()}
 
 
 def assert_close(one: keras.Model, other: keras.Model, tolerance: float) -> None:

@@ -30,7 +30,6 @@ __all__ = [
     "layers_of",
     "nest",
     "variables",
-    "variables_of",
     "without_task",
 ]
 
@@ -44,16 +43,12 @@ Found = dict[Path, keras.Variable]
 
 
 def variables(task: Any) -> dict[str, keras.Variable]:
-    """All state of `task`: its model's variables, and under `task/<attribute>/...` what the task itself holds.
+    """All state of a task: its model's variables, and under `task/<attribute>/...` what the task itself holds; or of a
+    model or layer: trainable variables, others, states of its seed generators and of its metrics.
 
     Raises `ConfigurationError` where a variable of a layer cannot be given a key.
     """
-    return _keyed(_found(task.model, task))
-
-
-def variables_of(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """All state of a model or layer: trainable variables, others, states of its seed generators and of its metrics."""
-    return _keyed(_found(layer, layer))
+    return _keyed(_found(task))
 
 
 def held_by(record: Iterable[str], state: Mapping[str, T], task: Any) -> dict[str, T]:
@@ -62,9 +57,8 @@ def held_by(record: Iterable[str], state: Mapping[str, T], task: Any) -> dict[st
     That is all of it. Only a record of version 0.1 has nothing of metrics, of plain objects and of attributes of a task
     called `_self_...`: these are left out then, and the log says so.
     """
-    model = task if isinstance(task, keras.layers.Layer) else task.model
-    listed = {id(variable) for variable in model.variables}
-    later = {"/".join(path) for path, variable in _found(model, task)[1].items() if id(variable) not in listed}
+    listed = {id(variable) for variable in _model_of(task).variables}
+    later = {"/".join(path) for path, variable in _found(task)[1].items() if id(variable) not in listed}
     if not later or not later.isdisjoint(record):
         return dict(state)
     _log.warning("The record has no values for %s, which keep their present values.", ", ".join(sorted(later)))
@@ -86,8 +80,7 @@ def layers_of(task: Any) -> dict[str, keras.layers.Layer]:
 
 def all_layers(task: Any) -> dict[str, keras.layers.Layer]:
     """Those of `layers_of`, and under `task/<attribute>/...` the layers that the task itself holds."""
-    model: Any = task if isinstance(task, keras.layers.Layer) else task.model
-    seen: dict[int, object] = {}
+    model, seen = _model_of(task), dict[int, object]()
     found = list(_walk_layers(model, (), seen))
     if task is not model:
         for name, child in attributes(task, wide=True):
@@ -128,12 +121,14 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _found(model: Any, task: Any) -> tuple[Found, Found]:
+def _model_of(task: Any) -> Any:
+    return task if isinstance(task, keras.layers.Layer) else task.model
+
+
+def _found(task: Any) -> tuple[Found, Found]:
     """What records of version 0.1 have, under the keys that it has there, and what else there is."""
-    old = _Walk(wide=False, known=())
-    of_model = old.of(model, task)
-    new = _Walk(wide=True, known=of_model.values())
-    return of_model, new.of(model, task)
+    old = _Walk(wide=False, known=()).of(task)
+    return old, _Walk(wide=True, known=old.values()).of(task)
 
 
 def _keyed(found: tuple[Found, Found]) -> dict[str, keras.Variable]:
@@ -155,7 +150,8 @@ class _Walk:
         self._wide = wide
         self._seen: dict[int, object] = {id(variable): variable for variable in known}
 
-    def of(self, model: Any, task: Any) -> Found:
+    def of(self, task: Any) -> Found:
+        model = _model_of(task)
         found = dict(self._through(model, (), plain=False))
         if task is not model:
             self._seen[id(task)] = task

@@ -21,7 +21,7 @@ from multilearn.records.formats import BUILT_IN
 from multilearn.records.recorder import FORMAT
 from multilearn_keras.state.beside import Beside, is_beside
 from multilearn_keras.state.derived import derive
-from multilearn_keras.state.keys import OF_THE_TASK, flatten, held_by, variables, variables_of
+from multilearn_keras.state.keys import OF_THE_TASK, flatten, held_by, variables
 from multilearn_keras.state.transfer import assign, is_seed_state, specification, to_device
 from multilearn_keras.weights.keras_files import KERAS_FILES, load_keras_file, mismatch
 
@@ -74,7 +74,7 @@ def load_weights(
         load_keras_file(keras_model, path)
         _warn_of_the_task(model, keras_model, path)
         return
-    held = variables_of(model) if model is keras_model else variables(model)
+    held = variables(model)
     own = Beside(model)
     limit = nbytes(own.added_to(specification(held)))
     contents = _of_run(path, which, recorder, limit) if path.is_dir() else _of_file(path, recorder, limit)
@@ -157,7 +157,9 @@ def _assign(received: Mapping[str, HostTensor], held: Mapping[str, keras.Variabl
         if name not in received:
             lines.append(f"{name}: missing, expected {blank}")
         elif (tensor := _converted(received[name], blank)) is None:
-            lines.append(f"{name}: expected {blank}, received {received[name]}{_reason(received[name], blank)}")
+            fits = received[name].shape == blank.shape and _kind(received[name]) == _kind(blank)
+            reason = " with values beyond that type" if fits else ""
+            lines.append(f"{name}: expected {blank}, received {received[name]}{reason}")
         else:
             pairs.append((variable, tensor))
     extra = [name for name in received if name not in wanted and name not in left_out]
@@ -198,8 +200,3 @@ def _converted(tensor: HostTensor, blank: HostTensor) -> HostTensor | None:
 
 def _kind(tensor: HostTensor) -> str:
     return "f" if tensor.dtype == "BF16" else tensor.array.dtype.kind.replace("u", "i")
-
-
-def _reason(tensor: HostTensor, blank: HostTensor) -> str:
-    fits = tensor.shape == blank.shape and _kind(tensor) == _kind(blank)
-    return " with values beyond that type" if fits else ""

@@ -17,7 +17,7 @@ from support.keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tok
 from multilearn.errors import ConfigurationError, RecordMismatch
 from multilearn.records.tensors import HostTensor
 from multilearn.run.environment import fingerprint
-from multilearn_keras.state.keys import flatten, nest, variables, variables_of
+from multilearn_keras.state.keys import flatten, nest, variables, variables
 from multilearn_keras.state.optimizer_keys import optimizer_variables
 from multilearn_keras.state.transfer import assign, record_of, specification, to_device, to_host
 
@@ -51,7 +51,7 @@ def test_every_variable_of_a_model_has_one_key_and_a_model_built_again_loads_its
     make: Callable[[], Any],
 ) -> None:
     model = make()
-    first, second = variables_of(model), variables_of(make())
+    first, second = variables(model), variables(make())
     keyed = [id(variable) for variable in first.values()]
     assert len(keyed) == len(set(keyed))
     assert set(keyed) == {id(variable) for variable in [*model.variables, *model.metrics_variables]}
@@ -65,14 +65,14 @@ def test_every_variable_of_a_model_has_one_key_and_a_model_built_again_loads_its
 
 
 def test_keys_are_positions_and_attributes() -> None:
-    assert list(variables_of(perceptron())) == [
+    assert list(variables(perceptron())) == [
         "layers/dense.0/bias",
         "layers/dense.0/kernel",
         "layers/dropout.0/seed_generator",
         "layers/dense.1/bias",
         "layers/dense.1/kernel",
     ]
-    assert list(variables_of(subclassed())) == [
+    assert list(variables(subclassed())) == [
         "blocks/dense.0/bias",
         "blocks/dense.0/kernel",
         "blocks/dropout.0/seed_generator",
@@ -107,16 +107,16 @@ def test_a_shared_layer_is_keyed_where_it_is_reached_first() -> None:
 
     model = Tied()
     model.encoder.build((None, 2))
-    assert list(variables_of(model)) == ["again/dense.0/bias", "again/dense.0/kernel"]
+    assert list(variables(model)) == ["again/dense.0/bias", "again/dense.0/kernel"]
 
 
 def test_training_adds_no_model_state_and_freezing_a_layer_changes_no_key() -> None:
     model = perceptron()
-    before = list(variables_of(model))
+    before = list(variables(model))
     model.layers[0].trainable = False
     model.compile("adam", "mse", metrics=["mae"])
     model.fit(np.zeros((2, 8), "float32"), np.zeros((2, 3), "float32"), verbose=0)
-    assert list(variables_of(model)) == before
+    assert list(variables(model)) == before
 
 
 def test_what_the_task_itself_holds_is_keyed_under_task() -> None:
@@ -133,7 +133,7 @@ def test_what_the_task_itself_holds_is_keyed_under_task() -> None:
     model = perceptron()
     found = variables(Weighing(model))
     assert list(found) == [
-        *variables_of(model),
+        *variables(model),
         "task/calls",
         "task/noise/left",
         "task/noise/right/seed_generator.0",
@@ -184,7 +184,7 @@ def read_alike(layer: Any) -> None:
 )
 def test_a_variable_without_a_key_of_its_own_is_refused_by_name(hold: Callable[[Any], object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        variables_of(keras.Sequential([Made(hold)]))
+        variables(keras.Sequential([Made(hold)]))
 
 
 def test_state_of_model_and_task_under_one_name_is_refused() -> None:
@@ -248,7 +248,7 @@ def updated(optimizer: keras.optimizers.Optimizer, updates: int) -> dict[str, ke
         applied.apply([keras.ops.convert_to_tensor(g) for g in gradients], model.trainable_variables)
         if applied is not optimizer:
             optimizer.step_counter.assign_add(1)
-    return variables_of(model)
+    return variables(model)
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
@@ -269,7 +269,7 @@ def test_optimizer_keys_are_roles_and_variables() -> None:
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(momentum=0.9))
     model = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
     optimizer.build(model.trainable_variables)
-    found = optimizer_variables(optimizer, variables_of(model))
+    found = optimizer_variables(optimizer, variables(model))
     assert list(found) == [
         "dynamic_scale",
         "inner/iterations",
@@ -294,7 +294,7 @@ def slots_of(optimizer: keras.optimizers.Optimizer) -> dict[str, tuple[int, ...]
     """The shapes, by role and variable, for a kernel (2, 3) and a bias (3,)."""
     model = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
     optimizer.build(model.trainable_variables)
-    slots = flatten(specification(optimizer_variables(optimizer, variables_of(model)))["slots"])
+    slots = flatten(specification(optimizer_variables(optimizer, variables(model)))["slots"])
     return {key.replace("layers/dense.0/", ""): leaf.shape for key, leaf in slots.items()}
 
 
@@ -315,7 +315,7 @@ def test_an_optimizer_of_another_model_is_refused() -> None:
     optimizer = keras.optimizers.Adam()
     updated(optimizer, 0)
     with pytest.raises(ConfigurationError, match="built for the variables of the model"):
-        optimizer_variables(optimizer, variables_of(tokens()))
+        optimizer_variables(optimizer, variables(tokens()))
 
 
 class Adding(keras.optimizers.SGD):

@@ -18,7 +18,7 @@ from multilearn.checkpoint import KeepLast, MpkGzRecorder, MpkRecorder, Safetens
 from multilearn.errors import CheckpointNotFound, ConfigurationError, MultilearnError, RecordError, RecordMismatch
 from multilearn.protocols import Output
 from multilearn_keras import Classification, load_weights, save_model
-from multilearn_keras.state.keys import variables_of
+from multilearn_keras.state.keys import variables
 from multilearn_keras.state.transfer import record_of
 
 FORMATS = ["a.keras", "a.weights.h5", "a.mpk.gz", "a.mpk", "a.safetensors"]
@@ -75,7 +75,7 @@ def save(model: keras.Model, path: Path) -> Path:
     else:
         recorder = {"gz": MpkGzRecorder, "mpk": MpkRecorder, "safetensors": SafetensorsRecorder}[path.suffix[1:]]()
         with open(path, "wb") as file:
-            recorder.write(file, record_of(variables_of(model)), {"part": "model"})
+            recorder.write(file, record_of(variables(model)), {"part": "model"})
     return path
 
 
@@ -141,9 +141,9 @@ def foreign(path: Path, arrays: dict[str, Any]) -> Path:
 def test_a_safetensors_file_of_another_program_fits_by_structural_keys_or_by_keras_paths(tmp_path, names, dtype):
     source, target = twins(nested)
     randomised(source)
-    held = {key: variable for key, variable in variables_of(source).items() if "seed" not in key}
+    held = {key: variable for key, variable in variables(source).items() if "seed" not in key}
     # the names of the second model are others: auto-numbered
-    called = list(held) if names == "keys" else [v.path for k, v in variables_of(target).items() if "seed" not in k]
+    called = list(held) if names == "keys" else [v.path for k, v in variables(target).items() if "seed" not in k]
     values = [keras.ops.convert_to_numpy(variable).astype(dtype) for variable in held.values()]
     load_weights(target, foreign(tmp_path / "a.safetensors", dict(zip(called, values, strict=True))))
     found = {key: value for key, value in state(target).items() if "seed" not in key}
@@ -319,9 +319,9 @@ def test_a_run_goes_on_from_starting_weights(trained, tmp_path):
     one, other = nested(), nested()
     load_weights(one, run)
     other.set_weights(model.get_weights())
-    for key, variable in variables_of(other).items():
+    for key, variable in variables(other).items():
         if "seed" in key:
-            variable.assign(variables_of(one)[key])
+            variable.assign(variables(one)[key])
     for name, each in (("one", one), ("other", other)):
         learner(tmp_path / name, Classification(each), "sgd", 0.1).fit(batches())
     assert_equal(one, other)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.families import BATCH, ENCODER, IMAGE, MODELS, TEXT, TOKENS, VISION, hub, learned, made
 
-from multilearn_keras.state.keys import variables_of
+from multilearn_keras.state.keys import variables
 
 DECODER = {
     **{"vocabulary_size": 24, "num_layers": 1, "num_query_heads": 2, "num_key_value_heads": 1, "hidden_dim": 8},
@@ -82,4 +82,4 @@ def test_twenty_updates_equal_those_of_keras_and_are_resumed(tmp_path: Path, nam
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_variable_of_a_backbone_has_a_key(name: str) -> None:
     model = getattr(hub, f"{name}Backbone")(**BACKBONES[name])
-    assert {id(each) for each in variables_of(model).values()} >= {id(each) for each in model.variables}
+    assert {id(each) for each in variables(model).values()} >= {id(each) for each in model.variables}
