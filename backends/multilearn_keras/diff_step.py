@@ -31,8 +31,10 @@ Place = tuple[str, int]  # a layer's key, and which of its calls
 
 def traced_step(task: Any, batch: Any) -> Iterator[Traced]:
     """All that comes before an update of the built model, which is left as it is. The batch has the model's types."""
-    walk = _Walk(task, mapped(ops.convert_to_tensor, batch))
-    yield from walk.batch()
+    batch = mapped(ops.convert_to_tensor, batch)
+    walk = _Walk(task, batch)
+    for at, leaf in enumerate(keras.tree.flatten(batch)):
+        yield _seen(Phase.BATCH, f"array {at}", "of the batch", leaf)
     yield from traced_variables(task, Phase.WEIGHTS)
     yield from walk.forward()
     yield from walk.backward()
@@ -53,10 +55,6 @@ class _Walk:
         self._state = variables(task)
         self._keys = _Keys(task)
         self._calls = _Calls(self._keys)
-
-    def batch(self) -> Iterator[Traced]:
-        for at, leaf in enumerate(keras.tree.flatten(self._batch)):
-            yield _seen(Phase.BATCH, f"array {at}", "of the batch", leaf)
 
     def forward(self) -> Iterator[Traced]:
         loss = self._loss(True, {}, self._calls)

@@ -100,7 +100,7 @@ _SMALL = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """Where a measured leaf is: the elements from `start` to `stop` of the shared tensor, or one of its own."""
+    """Where a measured leaf is: from `start` to `stop` among those of its type in the shared tensor, or in its own."""
 
     metric: str
     name: str
@@ -117,11 +117,13 @@ class PackedLayout:
 
     metrics: tuple[str, ...]
     leaves: tuple[_Leaf, ...]
+    floats: int
+    """Elements of the shared tensor that are bits of floats; the others are whole numbers."""
 
     def unpacked(self, arrays: Sequence[np.ndarray[Any, Any]]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
         """The measures, of the packed tensors as arrays on the host."""
         found: dict[str, dict[str, np.ndarray[Any, Any]]] = {metric: {} for metric in self.metrics}
-        views = {dtype: arrays[0].view(dtype) for dtype in _SHARING} if arrays else {}
+        views = {"float32": arrays[0][: self.floats].view("float32"), "int32": arrays[0][self.floats :]}
         for leaf in self.leaves:
             if leaf.own is None:
                 array = views[leaf.dtype][leaf.start : leaf.stop].reshape(leaf.shape)
@@ -175,14 +177,7 @@ def packed(measures: Measures, bits: Callable[[Any], Any]) -> tuple[list[Any], P
     floats, ints = (_joined(groups[dtype]) for dtype in _SHARING)
     parts = ([] if floats is None else [bits(floats)]) + ([] if ints is None else [ints])
     shared = ops.concatenate(parts) if len(parts) > 1 else parts[0] if parts else ops.zeros((0,), "int32")
-    return [shared, *own], PackedLayout(tuple(measures), tuple(_moved(leaf, sizes["float32"]) for leaf in leaves))
-
-
-def _moved(leaf: _Leaf, by: int) -> _Leaf:
-    """Whole numbers come behind the others."""
-    if leaf.own is not None or leaf.dtype != "int32":
-        return leaf
-    return _Leaf(leaf.metric, leaf.name, leaf.dtype, leaf.shape, leaf.start + by, leaf.stop + by)
+    return [shared, *own], PackedLayout(tuple(measures), tuple(leaves), sizes["float32"])
 
 
 def _joined(tensors: Sequence[Any]) -> Any:

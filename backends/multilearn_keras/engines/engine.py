@@ -90,12 +90,6 @@ class KerasEngine(OpenedModel, ABC):
     @abstractmethod
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput: ...
 
-    @abstractmethod
-    def apply(self, lr: float) -> None: ...
-
-    @abstractmethod
-    def eval_step(self, batch: Batch) -> StepOutput: ...
-
     def record(self) -> Record:
         return {
             "model": self._beside.added_to(record_of(self._state, self._values_of(self._state))),

@@ -13,7 +13,7 @@ from keras import ops
 from multilearn.data import mapped
 from multilearn.errors import DataError
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, EngineOptions, Example, Record, StepOutput
+from multilearn.protocols import Batch, EngineOptions, Example, Record
 from multilearn_keras.engines.inputs import require_numeric
 from multilearn_keras.engines.mismatch import require_same_model
 from multilearn_keras.engines.model import OpenedModel
@@ -57,12 +57,6 @@ class KerasEvalEngine(OpenedModel, ABC):
     @abstractmethod
     def _set_up(self) -> None:
         """Make what the steps of this framework need: called again when there are other values."""
-
-    @abstractmethod
-    def eval_step(self, batch: Batch) -> StepOutput: ...
-
-    @abstractmethod
-    def predict_step(self, batch: Batch) -> Any: ...
 
     def to_host(self, predicted: Any) -> Any:
         return mapped(ops.convert_to_numpy, predicted)

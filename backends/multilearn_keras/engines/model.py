@@ -13,7 +13,7 @@ from keras import ops
 from multilearn.data import mapped
 from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, EngineOptions, Example, HostOutput, Output, StepOutput
+from multilearn.protocols import Batch, EngineOptions, Example, Output
 from multilearn_keras.devices import check_lives_on, resolve
 from multilearn_keras.engines.inputs import (
     host_array,
@@ -61,9 +61,6 @@ class OpenedModel:
     @property
     def _model(self) -> keras.Model:
         return self._task.model
-
-    def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
-        return [HostOutput(mapped(ops.convert_to_numpy, output.measures)) for output in outputs]
 
     def _on_device(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._scope_name is None else keras.device(self._scope_name)

@@ -203,14 +203,10 @@ class JaxEngine(OnJax, KerasEngine):
         values: list[jax.Array] = getattr(self._now, group)
         return values
 
-    def _pairs(self) -> list[tuple[keras.Variable, jax.Array]]:
-        groups = (self._trained, self._kept, self._optimizer.variables)
-        now = self._current()
-        values = (now.trained, now.kept, now.optimizer)
-        return [pair for group, found in zip(groups, values, strict=True) for pair in zip(group, found, strict=True)]
-
     def _values_of(self, variables: Mapping[str, keras.Variable]) -> Mapping[str, Any]:
-        values = {id(variable): value for variable, value in self._pairs()}
+        now = self._current()
+        groups = ((self._trained, now.trained), (self._kept, now.kept), (self._optimizer.variables, now.optimizer))
+        values = {id(variable): value for group, found in groups for variable, value in _both(group, found)}
         return {key: values[id(variable)] for key, variable in variables.items()}
 
 

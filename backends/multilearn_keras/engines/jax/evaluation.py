@@ -86,11 +86,9 @@ def fetched(outputs: Sequence[StepOutput]) -> list[HostOutput]:
     if tensors and any(device.platform != "cpu" for device in tensors[0].devices()):
         for tensor in tensors:
             tensor.copy_to_host_async()
-    return [HostOutput(_on_host(each)) for each in found]
-
-
-def _on_host(measures: Measures) -> Any:
-    return measures.on_host(np.asarray) if isinstance(measures, Packed) else jax.device_get(measures)
+    return [
+        HostOutput(each.on_host(np.asarray) if isinstance(each, Packed) else jax.device_get(each)) for each in found
+    ]
 
 
 Run = Callable[..., tuple[Any, Measures]]

@@ -30,7 +30,7 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
     def _set_up(self) -> None:
         self._set_up_graphs()
         self._rates: tuple[float, tf.Tensor] | None = None
-        self._live = [(variable, variable.value) for variable in self._trained]
+        self._mapping = [(variable, variable.value) for variable in self._trained]
         self._sums = None
         if self._options.accumulate:
             self._sums = [tf.Variable(tf.zeros(v.shape, sum_dtype(v.dtype))) for v in self._trained]
@@ -78,10 +78,6 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
         with self._on_device():
             self._close(self._rate_of(lr))
 
-    def eval_step(self, batch: Batch) -> StepOutput:
-        with self._on_device():
-            return self._measure("evaluation", self._evaluate, batch)
-
     def _rate_of(self, lr: float) -> tf.Tensor:
         """The learning rate as a tensor: that of the last step, if it is the same."""
         if self._rates is None or self._rates[0] != lr:
@@ -109,9 +105,6 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
         self._apply(gradients, lr, self._taken.read_value() if self._options.skip_non_finite else None)
         for total in (*sums, self._weight, self._taken):
             total.assign(tf.zeros_like(total))
-
-    def _evaluate(self, batch: Batch) -> Measures:
-        return self._evaluated(batch, self._options.eval_metrics, self._live)
 
     def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], Any, Measures, Any]:
         """Gradients, count, measures, and whether the batch is usable: None where that is not asked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
+import keras
 import tensorflow as tf
 from keras import ops
 
@@ -26,6 +26,12 @@ class OnTensorFlow(OpenedModel):
 
     _graphs: Graphs
     _examples: Sequence[Example]
+    _mapping: Sequence[tuple[keras.Variable, Any]]
+    """Variables with the values that evaluating gives them."""
+
+    def eval_step(self, batch: Batch) -> StepOutput:
+        with self._on_device():
+            return self._measure("evaluation", self._evaluate, batch)
 
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
         return [HostOutput(_on_host(output.measures)) for output in outputs]
@@ -41,6 +47,9 @@ class OnTensorFlow(OpenedModel):
         """What `function` measures of a batch of the host."""
         return StepOutput(self._run(GraphStep(kind, function, left_measured), self._prepared(batch), *scalars))
 
+    def _evaluate(self, batch: Batch) -> Measures:
+        return self._evaluated(batch, self._options.eval_metrics, self._mapping)
+
     def _run(self, step: GraphStep, batch: Batch, *scalars: tf.Tensor) -> Any:
         if not self._options.capture or tf.config.functions_run_eagerly():
             return step.function(mapped(tf.convert_to_tensor, batch), *scalars)
@@ -49,32 +58,21 @@ class OnTensorFlow(OpenedModel):
 
 def _on_host(measures: Measures) -> Any:
     if isinstance(measures, Packed):
-        return measures.on_host(_array)
+        return measures.on_host(lambda tensor: tensor.numpy())
     return mapped(ops.convert_to_numpy, measures)
-
-
-def _array(tensor: tf.Tensor) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = tensor.numpy()
-    return found
 
 
 class TensorFlowEvalEngine(OnTensorFlow, KerasEvalEngine):
     """The values are captured by the graphs, so other values ask for other graphs."""
 
     def _set_up(self) -> None:
+        self._mapping = self._pairs(self._values)
         self._set_up_graphs()
-
-    def eval_step(self, batch: Batch) -> StepOutput:
-        with self._on_device():
-            return self._measure("evaluation", self._evaluate, batch)
 
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
             step = GraphStep("prediction", self._predict, left_as_it_is)
             return self._run(step, self._prepared_inputs(batch))
 
-    def _evaluate(self, batch: Batch) -> Measures:
-        return self._evaluated(batch, self._options.eval_metrics, self._pairs(self._values))
-
     def _predict(self, inputs: Any) -> Any:
-        return self._predicted(inputs, self._pairs(self._values))
+        return self._predicted(inputs, self._mapping)

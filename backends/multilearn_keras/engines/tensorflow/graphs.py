@@ -68,7 +68,8 @@ class Graphs:
         pattern = lengths if compiled else patterned(lengths, axes)
         graph = self._graphs.get((of, pattern, compiled))
         if graph is None:
-            made = _Making(step, mapped(_nothing, batch), arrays, scalars)
+            # no array is kept alive by what stands for it
+            made = _Making(step, mapped(lambda leaf: "", batch), arrays, scalars)
             graph = self._compiled(of, pattern, made) if compiled else self._plain(of, pattern, made)
         return graph(arrays, *scalars)
 
@@ -89,7 +90,8 @@ class Graphs:
                 graph = self._plain(of, patterned(pattern, self._open[of]), made)
                 result = graph(arrays, *scalars)
                 # it is XLA's fault only if the step can do without
-                _log.warning("Steps of %s run without XLA, which refuses them: %s", made.step.kind, _line(error))
+                line = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
+                _log.warning("Steps of %s run without XLA, which refuses them: %s", made.step.kind, line)
             self._graphs.put((of, pattern, True), graph, made.step.kind)
             return result
 
@@ -98,8 +100,9 @@ class Graphs:
     def _plain(self, of: Hashable, pattern: Pattern, made: _Making) -> Graph:
         graph = self._graphs.get((of, pattern, False))
         if graph is None and any(self._open[of]):
-            graph = _without_error(lambda: made.traced(pattern))
-            if graph is None:
+            try:
+                graph = made.traced(pattern)
+            except Exception:
                 # the step asks for a length: there is a graph for each
                 self._open[of] = tuple(frozenset() for _ in self._open[of])
                 return self._plain(of, patterned(made.lengths(), ()), made)
@@ -177,23 +180,7 @@ def _called_flat(traced: Any) -> Callable[[list[tf.Tensor]], Sequence[tf.Tensor]
     return call
 
 
-def _without_error(attempt: Callable[[], Graph]) -> Graph | None:
-    try:
-        return attempt()
-    except Exception:
-        return None
-
-
 def _asks_for_value(error: BaseException) -> bool:
     """Whether it comes of a tensor without a value being asked for it."""
     messages = ("SymbolicTensor", "symbolic tf.Tensor", "only available when eager execution is enabled")
     return isinstance(error, tf.errors.OperatorNotAllowedInGraphError) or any(word in str(error) for word in messages)
-
-
-def _nothing(leaf: Any) -> str:
-    """What stands for an array in the structure of a batch: no array is kept alive by it."""
-    return ""
-
-
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
