@@ -158,10 +158,7 @@ class Draws(DrawSource):
             raise ConfigurationError(
                 f"keras.random.{draw} needs a positive {name}.", received=value, remedy="Pass one above 0."
             )
-        return self._parameter(value, shape, working(dtype))
-
-    def _parameter(self, value: Any, shape: tuple[Any, ...], dtype: str) -> Any:
-        value = self.backend.cast(self.backend.convert_to_tensor(value), dtype)
+        value = self.backend.cast(self.backend.convert_to_tensor(value), working(dtype))
         return self.backend.numpy.broadcast_to(value, shape) if len(value.shape) else value
 
     def orthogonal(self, shape: Sequence[int], gain: float, key: Key, dtype: str | None) -> Any:
@@ -192,10 +189,10 @@ class Draws(DrawSource):
         return top, outer * 65536 + (last & 0xFFFF)
 
     def _scaled(self, drawn: Any, scale: Any, offset: Any) -> Any:
-        return drawn * self._like(drawn, scale) + self._like(drawn, offset)
-
-    def _like(self, drawn: Any, value: Any) -> Any:
-        return float(value) if is_number(value) else self.backend.cast(value, drawn.dtype)
+        scale, offset = (
+            float(value) if is_number(value) else self.backend.cast(value, drawn.dtype) for value in (scale, offset)
+        )
+        return drawn * scale + offset
 
 
 def advance(generator: keras.random.SeedGenerator, ordered: bool = True) -> Any:

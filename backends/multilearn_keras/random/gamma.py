@@ -68,7 +68,7 @@ class Tables:
         index = self._ops.clip(index, 0, table.rows.shape[1] - 1)
         within = self._backend.cast(bits & 0xFFFF, "float32") * 2.0**-16
         value, slope, bend = (self._gathered(row, index) for row in table.rows)
-        return sealed(self._ops, (sealed(self._ops, bend * within) + slope) * within) + value
+        return self.sealed((self.sealed(bend * within) + slope) * within) + value
 
     def scaled(self, table: FunctionTable, x: Any, powers: np.ndarray) -> Any:
         """The function of the significand of x, which is in [1, 2), times that one of 255 powers x's exponent names."""
@@ -78,18 +78,14 @@ class Tables:
         return self.value(table, significand) * self._gathered(powers, exponent)
 
     def sealed(self, product: Any) -> Any:
-        return sealed(self._ops, product)
+        """A product to which something will be added: the compiler must not make one rounding of the two.
+
+        Nothing here comes near the bound, but no compiler can know.
+        """
+        return self._ops.minimum(product, _LARGE)
 
     def _gathered(self, values: np.ndarray, index: Any) -> Any:
         return self._ops.take(self._backend.convert_to_tensor(values), index)
-
-
-def sealed(ops: Any, product: Any) -> Any:
-    """A product to which something will be added: the compiler must not make one rounding of the two.
-
-    Nothing here comes near the bound, but no compiler can know.
-    """
-    return ops.minimum(product, _LARGE)
 
 
 def reciprocal(tables: Tables, x: Any) -> Any:

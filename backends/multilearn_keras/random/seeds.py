@@ -45,16 +45,8 @@ class _Streams:
     """The seeds that follow from the experiment's seed: for whatever is made without one, in the order it is made."""
 
     def __init__(self, n: int, *, chosen: bool) -> None:
-        self._n = n
-        self._made, self._unseeded = itertools.count(), itertools.count(1)
-        self.chosen = chosen
-
-    def next_seed(self) -> int:
-        return derive(self._n, next(self._made))
-
-    def next_unseeded(self) -> int:
-        """The seed of a stream for draws with no seed: counted from the other end, so the two never meet."""
-        return derive(self._n, WORD - next(self._unseeded))
+        self.n, self.chosen = n, chosen
+        self.made, self.unseeded = itertools.count(), itertools.count(1)
 
 
 class _Followed(int):
@@ -83,12 +75,14 @@ def is_chosen() -> bool:
 
 def default_seed() -> int:
     """The seed of a layer or initialiser that was given none."""
-    return _current().next_seed()
+    streams = _current()
+    return derive(streams.n, next(streams.made))
 
 
 def unseeded_seed() -> int:
-    """The seed of Keras' stream of draws with no seed, which no layer has."""
-    return _current().next_unseeded()
+    """The seed of Keras' stream of draws with no seed: counted from the other end, so that no layer has it."""
+    streams = _current()
+    return derive(streams.n, WORD - next(streams.unseeded))
 
 
 def _current() -> _Streams:
@@ -122,11 +116,15 @@ def seed_native(n: int) -> None:
 def streams() -> dict[str, Any]:
     """Their state, as plain data and tensors for a record. A stream of TensorFlow's or JAX's own cannot be read."""
     unseeded = unseeded_state()
-    framework = keras.backend.backend()
+    framework, native = keras.backend.backend(), None
+    if framework == "torch":
+        import torch
+
+        native = HostTensor.of(torch.get_rng_state().numpy().copy())
     return {
         "framework": framework,
         "unseeded": to_host(unseeded[0]) if unseeded else None,
-        "native": _native() if framework == "torch" else None,
+        "native": native,
     }
 
 
@@ -156,9 +154,3 @@ def restore_streams(state: Mapping[str, Any]) -> None:
         import torch
 
         torch.set_rng_state(torch.from_numpy(state["native"].array.copy()))
-
-
-def _native() -> HostTensor:
-    import torch
-
-    return HostTensor.of(torch.get_rng_state().numpy().copy())
