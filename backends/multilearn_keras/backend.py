@@ -52,7 +52,10 @@ class KerasBackend(Backend):
         settle(deterministic)
 
     def versions(self) -> Mapping[str, str]:
-        return {package: version(package) for package in ("keras", "numpy")} | {self.name: _version(self.name)}
+        return {
+            **{package: version(package) for package in ("keras", "numpy")},
+            self.name: str(importlib.import_module(self.name).__version__),
+        }
 
     def numerics(self) -> Mapping[str, str | bool | int]:
         return numerics()
@@ -65,7 +68,7 @@ class KerasBackend(Backend):
         scheduler = adopt_schedule(lr, adopted)
         description = {
             "task": type(task).__name__,
-            "loss": _loss(task),
+            "loss": _loss_described(getattr(task, "loss", None) or getattr(task.model, "loss", None)),
             "model": {
                 "class": type(task.model).__name__,
                 "name": task.model.name,
@@ -139,10 +142,6 @@ def _task(model: Any) -> Any:
     return CompiledModel(model)
 
 
-def _loss(task: Any) -> Any:
-    return _loss_described(getattr(task, "loss", None) or getattr(task.model, "loss", None))
-
-
 def _loss_described(loss: Any) -> Any:
     """As plain lists and dicts, which those of a Keras model on TensorFlow are not."""
     if isinstance(loss, dict):
@@ -154,7 +153,3 @@ def _loss_described(loss: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
-
-
-def _version(package: str) -> str:
-    return str(importlib.import_module(package).__version__)

@@ -34,7 +34,7 @@ class KerasOps:
 
     def size(self, x: Any) -> Tensor:
         if all(isinstance(length, int) for length in x.shape):
-            return ops.convert_to_tensor(_product(x.shape), dtype="int32")
+            return ops.convert_to_tensor(math.prod(x.shape), dtype="int32")
         return ops.cast(ops.size(x), "int32")
 
     def argmax(self, x: Any, axis: int = -1) -> Tensor:
@@ -112,13 +112,6 @@ class KerasOps:
 
     def reshape(self, x: Any, shape: tuple[int, ...]) -> Tensor:
         return ops.reshape(x, shape)
-
-
-def _product(shape: Any) -> int:
-    product = 1
-    for length in shape:
-        product *= length
-    return product
 
 
 def _ordered(x: Tensor, not_a_number: float) -> Tensor:

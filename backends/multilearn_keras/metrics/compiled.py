@@ -197,17 +197,14 @@ def _symbolic_outputs(model: keras.Model, compiled: CompileMetrics) -> Any:
     if outputs is not None:
         return outputs
     symbol = keras.KerasTensor((None, 1))
+    asked = compiled._user_metrics, compiled._user_weighted_metrics
     if isinstance(model.loss, dict):
-        keys = {*model.loss}.union(*(each for each in _asked(compiled) if isinstance(each, dict)))
+        keys = {*model.loss}.union(*(each for each in asked if isinstance(each, dict)))
         return {key: symbol for key in sorted(keys)}
     if isinstance(model.loss, (list, tuple)):
         return [symbol for _ in model.loss]
-    by_output = next((each for each in _asked(compiled) if isinstance(each, dict)), None)
+    by_output = next((each for each in asked if isinstance(each, dict)), None)
     return symbol if by_output is None else {key: symbol for key in sorted(by_output)}
-
-
-def _asked(compiled: CompileMetrics) -> tuple[Any, Any]:
-    return compiled._user_metrics, compiled._user_weighted_metrics
 
 
 def _named(

@@ -40,7 +40,12 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
                 remedy="Give one, for instance keras.optimizers.Adam().",
             )
     if isinstance(optimizer, str):
-        optimizer = _named(optimizer)
+        try:
+            optimizer = keras.optimizers.get(optimizer)
+        except ValueError as error:
+            raise ConfigurationError(
+                "The optimizer must be one that Keras knows.", received=repr(given), remedy="Write for instance 'adam'."
+            ) from error
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ConfigurationError(
             "The optimizer must be a Keras optimizer object or its name.",
@@ -62,7 +67,8 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
         )
     refuse_built_for_another(optimizer, model)
     scales = scales_loss_dynamically(optimizer) or _compiled_without_scaling(model)
-    if given is not None and _is_mixed_float16(model) and not scales:
+    policy = getattr(getattr(model, "dtype_policy", None), "name", None)
+    if given is not None and policy == "mixed_float16" and not scales:
         # as Keras' own compile does: small gradients would be zero in half precision
         return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     return optimizer
@@ -70,10 +76,11 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
 
 def refuse_built_for_another(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> None:
     """Raise `ConfigurationError` if the optimizer has state for the variables of another model."""
-    if optimizer.built and model.built and not _built_for(optimizer, model):
+    built_for = _inner(optimizer)._trainable_variables
+    if optimizer.built and model.built and list(map(id, built_for)) != list(map(id, model.trainable_variables)):
         raise ConfigurationError(
             "An optimizer keeps state for each variable of one model, and this one was built for another.",
-            received=f"{optimizer.name}, built for {len(_trained_by(optimizer))} variables of another model",
+            received=f"{optimizer.name}, built for {len(built_for)} variables of another model",
             remedy=f"Make a new one: keras.optimizers.{type(optimizer).__name__}(...).",
         )
 
@@ -138,27 +145,6 @@ def _inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _is_mixed_float16(model: Any) -> bool:
-    return getattr(getattr(model, "dtype_policy", None), "name", None) == "mixed_float16"
-
-
 def _compiled_without_scaling(model: Any) -> bool:
     own = getattr(model, "optimizer", None)
     return isinstance(own, keras.optimizers.Optimizer) and not scales_loss_dynamically(own)
-
-
-def _named(name: str) -> keras.optimizers.Optimizer:
-    try:
-        return keras.optimizers.get(name)
-    except ValueError as error:
-        raise ConfigurationError(
-            "The optimizer must be one that Keras knows.", received=repr(name), remedy="Write for instance 'adam'."
-        ) from error
-
-
-def _trained_by(optimizer: Any) -> list[keras.Variable]:
-    return list(_inner(optimizer)._trainable_variables)
-
-
-def _built_for(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> bool:
-    return [id(v) for v in _trained_by(optimizer)] == [id(v) for v in model.trainable_variables]

@@ -1,14 +1,8 @@
 """What a Keras loss makes of the same output and weights, alike on all frameworks.
 
-* Cross-entropies of probabilities, on TensorFlow: Keras looks for the logits that an activation was made of, whichever
-  activation it was, and for class ids it clips the probabilities before it normalises them. The value is that of what
-  the model outputs, as on torch, JAX and NumPy: with p divided by its sum over the classes, then clipped to
-  [epsilon, 1 - epsilon], the categorical one is -sum(y log p); the binary one is -(y log p + (1 - y) log(1 - p)) of p
-  clipped alike. Logits are taken only where the loss has `from_logits=True`.
-* Class ids of outputs with more than two axes, on torch: they are flattened, since torch has no gradient for the layout
-  that Keras makes of images.
-* Sample weights with fewer axes than there are loss values, on all: Keras lines up the last axes, which are those of
-  the time steps. They are weights of rows: lined up with the first axes.
+The cross-entropies of probabilities are those of what the model outputs, by the formulas in
+docs/identical_experiments.md: on TensorFlow Keras looks for the logits that an activation was made of, whichever it
+was, and clips probabilities for class ids before it normalises them.
 """
 
 from __future__ import annotations
@@ -49,7 +43,7 @@ def _one_hot(original: Function, target: Any, output: Any, from_logits: bool = F
 
 @replaces("backend:nn.sparse_categorical_crossentropy", _OF_CLASSES, "torch")
 def _flattened(original: Function, target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
-    """torch's, of an output (items, classes)."""
+    """torch's, of an output (items, classes): it has no gradient for the layout that Keras makes of images."""
     target, output = _squeezed(target, output, axis)
     output = ops.moveaxis(output, axis, -1)
     if len(output.shape) < 3 or target.shape != output.shape[:-1]:
@@ -60,6 +54,7 @@ def _flattened(original: Function, target: Any, output: Any, from_logits: bool =
 
 @replaces("losses.loss:reduce_weighted_values", "values sample_weight mask reduction dtype")
 def _by_rows(original: Function, values: Any, sample_weight: Any = None, *rest: Any, **options: Any) -> Any:
+    """Weights with fewer axes than there are values are those of rows; Keras lines up the last axes."""
     # of a loss that is one number already, Keras makes one for each weight
     if sample_weight is not None and len(values.shape) > 0:
         sample_weight = of_rows(sample_weight, values)

@@ -1,15 +1,5 @@
-"""What Keras 3 computes in another way on one framework than on the others, computed alike on all.
-
-* Attention with a mask, on torch: a query whose keys are all masked looks at all of them alike, and torch's kernel gets
-  the gradient of that wrong: too large for the values, and not zero for queries and keys.
-* Products of bfloat16 matrices, on TensorFlow without a GPU: its kernel cuts the result off where others round it, and
-  `einsum` even sums in bfloat16. They are computed in float32 and rounded.
-* Activations in half precision, on TensorFlow and JAX: each of their operations is rounded, where torch computes in
-  float32 and rounds what comes of it. So they do now.
-* `ScheduleFreeAdamW`, on torch and TensorFlow: the momentum that it keeps for later is overwritten meanwhile. It is the
-  one of before, as in the paper (arxiv.org/abs/2405.15682), and on JAX.
-* Masked losses, on torch: the weights of the caller are written into.
-* Cross-entropies: see `losses`.
+"""What Keras 3 computes in another way on one framework than on the others, computed alike on all: as
+docs/identical_experiments.md lists it. `losses` has what is about losses.
 """
 
 from __future__ import annotations
@@ -68,6 +58,9 @@ def _without_unattending_queries(
     *rest: Any,
     **options: Any,
 ) -> Any:
+    """A query whose keys are all masked looks at all of them alike, and torch's kernel gets the gradient of that wrong:
+    too large for the values, and not zero for queries and keys.
+    """
     if mask is not None:
         mask = ops.cast(mask, "bool")
         mask = ops.reshape(mask, (1,) * (4 - len(mask.shape)) + tuple(mask.shape))
@@ -83,7 +76,7 @@ def _without_unattending_queries(
 @replaces("backend:numpy.matmul", "x1 x2", "tensorflow")
 @replaces("backend:numpy.einsum", "subscripts operands kwargs", "tensorflow")
 def _rounded(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Of bfloat16, the product in float32, rounded."""
+    """Of bfloat16, the product in float32, rounded: TensorFlow's kernel cuts it off, and `einsum` sums in bfloat16."""
     first = 1 if isinstance(args[0], str) else 0
     factors = [ops.convert_to_tensor(factor) for factor in args[first:]]
     if any(factor.dtype != "bfloat16" for factor in factors) or has_gpu():
@@ -93,6 +86,7 @@ def _rounded(original: Callable[..., Any], *args: Any, **options: Any) -> Any:
 
 
 def _in_single_precision(original: Callable[..., Any], x: Any, *args: Any, **options: Any) -> Any:
+    """Rounded once, as on torch, where in half precision the others round each operation."""
     kind = keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else None
     if kind not in _HALF:
         return original(x, *args, **options)
@@ -100,7 +94,10 @@ def _in_single_precision(original: Callable[..., Any], x: Any, *args: Any, **opt
 
 
 def _schedule_free_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
-    """One update of `ScheduleFreeAdamW`: of momentum z, average x, and weights y = (1 - beta_1) z + beta_1 x."""
+    """One update of `ScheduleFreeAdamW`: of momentum z, average x, and weights y = (1 - beta_1) z + beta_1 x.
+
+    Of the momentum before it, as in the paper (arxiv.org/abs/2405.15682) and on JAX.
+    """
     number = functools.partial(ops.cast, dtype=variable.dtype)
     rate, gradient, step = number(learning_rate), number(gradient), number(self.iterations + 1)
     beta_1, beta_2 = number(self.beta_1), number(self.beta_2)

@@ -147,7 +147,7 @@ def _kept(layer: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _known(layer: Any) -> Iterator[tuple[str, Any]]:
-    if _looks_up(layer):
+    if hasattr(layer, "lookup_table") and callable(getattr(layer, "get_vocabulary", None)):
         yield "vocabulary", _vocabulary(layer)
         yield from ((name, getattr(layer, name, None)) for name in _OF_LOOKUPS)
         if (weights := getattr(layer, "idf_weights_const", None)) is not None:
@@ -157,10 +157,6 @@ def _known(layer: Any) -> Iterator[tuple[str, Any]]:
             yield from ((name, getattr(layer, name)) for name in names)
     if isinstance(layer, keras.layers.Normalization) and layer.input_mean is not None:
         yield from (("mean", layer.input_mean), ("variance", layer.input_variance))
-
-
-def _looks_up(layer: Any) -> bool:
-    return hasattr(layer, "lookup_table") and callable(getattr(layer, "get_vocabulary", None))
 
 
 def _vocabulary(layer: Any) -> list[Any]:

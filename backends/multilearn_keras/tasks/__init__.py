@@ -1,24 +1,7 @@
 """What is trained: a Keras model, and what a batch means to it.
 
-A custom task is any object with a `model` and a `step`, which returns an `Output`: the loss, what it is a mean
-over, and whatever metrics are to measure. An autoencoder with two losses:
-
-    @dataclass(frozen=True)
-    class AutoencoderOutput(Output):
-        restoring: Any  # 0-d
-        sparsity: Any  # 0-d
-
-    class Autoencoder:
-        def __init__(self, encoder, decoder):
-            self.encoder, self.decoder = encoder, decoder
-            self.model = keras.Sequential([encoder, decoder])
-
-        def step(self, batch, training):
-            code = self.encoder(batch, training=training)
-            restored = self.decoder(code, training=training)
-            restoring = keras.ops.mean(keras.ops.square(batch - restored))
-            sparsity = keras.ops.mean(keras.ops.abs(code))
-            return AutoencoderOutput(restoring + 0.01 * sparsity, keras.ops.shape(batch)[0], restoring, sparsity)
+A custom task is any object with a `model` and a `step(batch, training)`, which returns an `Output`: the loss, what it
+is a mean over, and whatever metrics are to measure (docs/extending.md has an autoencoder).
 
 * `step` is traced by the framework's compiler: pure in the batch, `training` and Keras variables, without Python side
   effects and without branches on values. A counter is a `keras.Variable` in an attribute of the task; what a step

@@ -108,20 +108,18 @@ def check_shares(y: Array, shape: Shape) -> None:
 def check_ids(y: Array, classes: int, shape: Shape, ignored: Collection[int] = ()) -> None:
     """Class ids: integers, (batch, ...) or (batch, ..., 1), from 0 to classes - 1, or those that are ignored."""
     rank = len(shape)
-    if y.ndim not in (rank - 1, rank) or (y.ndim == rank and y.shape[-1] != 1):
+    lengths = zip(y.shape[1:], shape[1:-1], strict=False)
+    if (
+        y.ndim not in (rank - 1, rank)
+        or (y.ndim == rank and y.shape[-1] != 1)
+        or any(expected not in (None, length) for length, expected in lengths)
+    ):
         raise DataError(
             f"Targets for an output of shape {_batched(shape)} must be class ids of shape {_batched(shape[:-1])}, "
             f"or one-hot of shape {_batched(shape)}.",
             received=f"shape {_batched((None, *y.shape[1:]))}",
             remedy="Reshape the labels, or give the model's last layer as many units as there are classes.",
         )
-    for length, expected in zip(y.shape[1 : rank - 1], shape[1:-1], strict=True):
-        if expected is not None and length != expected:
-            raise DataError(
-                f"Targets for an output of shape {_batched(shape)} must have shape {_batched(shape[:-1])}.",
-                received=f"shape {_batched((None, *y.shape[1:]))}",
-                remedy="Give one class id for each position of the output.",
-            )
     whole = y.dtype.kind in "iu" or (y.dtype.kind == "f" and np.isfinite(y).all() and np.array_equal(y, np.floor(y)))
     if not whole:
         raise DataError(

@@ -37,7 +37,14 @@ def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
 
     Raises `ConfigurationError` for what Keras does not know as a loss, and where it is not reduced to one number.
     """
-    found = _found(loss)
+    try:
+        found = keras.losses.get(loss)
+    except ValueError as error:
+        raise ConfigurationError(
+            "The loss must be one of Keras: an object, its name, or a function of (y_true, y_pred).",
+            received=repr(loss),
+            remedy="Write for instance keras.losses.MeanSquaredError(), or 'mse'.",
+        ) from error
     if not isinstance(found, keras.losses.Loss):
         asks = from_logits is not None and "from_logits" in inspect.signature(found).parameters
         # averaged as Keras does with a plain function of (y_true, y_pred)
@@ -54,21 +61,9 @@ def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
     return found
 
 
-def _found(loss: Any) -> Any:
-    try:
-        return keras.losses.get(loss)
-    except ValueError as error:
-        raise ConfigurationError(
-            "The loss must be one of Keras: an object, its name, or a function of (y_true, y_pred).",
-            received=repr(loss),
-            remedy="Write for instance keras.losses.MeanSquaredError(), or 'mse'.",
-        ) from error
-
-
 def is_categorical(loss: keras.losses.Loss) -> bool:
     """Whether the loss is a cross-entropy over classes."""
-    name = f"{type(loss).__name__} {loss.name}".lower()
-    return "categorical" in name
+    return "categorical" in f"{type(loss).__name__} {loss.name}".lower()
 
 
 def is_binary(loss: keras.losses.Loss) -> bool:
@@ -84,8 +79,7 @@ def takes_class_ids(loss: keras.losses.Loss) -> bool:
 
 def from_logits_of(loss: keras.losses.Loss) -> bool | None:
     """The loss's own `from_logits`; None if it has no such argument."""
-    arguments = getattr(loss, "_fn_kwargs", {})
-    return arguments.get("from_logits")
+    return getattr(loss, "_fn_kwargs", {}).get("from_logits")
 
 
 def ignored_by(loss: keras.losses.Loss) -> int | None:
