@@ -149,9 +149,7 @@ def test_what_is_not_finite_is_a_word_in_the_json(command: Command, write_run: W
     assert "NaN" not in done.stdout.replace('"NaN"', "")
 
 
-def test_the_verdict_and_the_table_say_where_the_tolerance_is_passed_first(
-    command: Command, write_run: Write
-) -> None:
+def test_the_verdict_and_the_table_say_where_the_tolerance_is_passed_first(command: Command, write_run: Write) -> None:
     write_run("a", TORCH)
     write_run("b", changed(train_2_Loss="0.8", train_2_Accuracy="0.1", valid_2_Loss="0.99"))
     done = command("compare", "a", "b")

@@ -24,7 +24,7 @@ import numpy as np
 from multilearn.checkpoint import HostTensor
 from multilearn.errors import RecordMismatch
 from multilearn.storage.reading import parsed
-from multilearn_keras.state.hooks import arrays_of, on_host, saved_by_hooks
+from multilearn_keras.state.derived import arrays_of, on_host, saved_by_hooks
 from multilearn_keras.state.keys import all_layers, flatten, nest
 
 __all__ = [

@@ -17,7 +17,7 @@ from support.keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tok
 from multilearn.errors import ConfigurationError, RecordMismatch
 from multilearn.records.tensors import HostTensor
 from multilearn.run.environment import fingerprint
-from multilearn_keras.state.keys import flatten, nest, variables, variables
+from multilearn_keras.state.keys import flatten, nest, variables
 from multilearn_keras.state.optimizer_keys import optimizer_variables
 from multilearn_keras.state.transfer import assign, record_of, specification, to_device, to_host
 
