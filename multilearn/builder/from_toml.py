@@ -26,6 +26,7 @@ __all__ = ["Call", "declared_by_file", "declared_by_run"]
 
 _SPLITS = (Split.TRAIN, Split.VALID)
 _LARGEST = 1 << 18
+_DOTS = 200  # in a line: what the parser takes for a name grows with the square of its parts
 """Bytes of a TOML file: two hundred times what one has."""
 
 _Reader = Callable[[str, Any], Iterable["Call"]]
@@ -60,7 +61,10 @@ def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> list
 def _read_toml(path: Path) -> dict[str, Any]:
     """The table in a file. Raises `ConfigurationError` for a file that is missing or not TOML."""
     try:
-        table = tomllib.loads(read_whole(path, _LARGEST).decode())
+        text = read_whole(path, _LARGEST).decode()
+        if any(line.count(".") > _DOTS for line in text.splitlines()):
+            raise ValueError(f"a line with more than {_DOTS} dots")
+        table = tomllib.loads(text)
         _require_numbers(table)
         return table
     except (OSError, ValueError, RecursionError) as error:

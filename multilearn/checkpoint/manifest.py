@@ -30,6 +30,7 @@ _VERSION = 1
 _LARGEST = 1 << 25
 _TRIES = 10
 _SAID = 300  # characters of what is wrong with it
+_MOST = 1 << 63  # bytes that a file may have
 RECORD = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
 """The name of a record: its part, its position and its extension."""
 
@@ -203,7 +204,10 @@ def _checkpoint(entry: Any) -> Checkpoint:
         name, of = _file(key)
         if of != position:
             raise ValueError(f"the file {name} in the checkpoint {position}")
-        files[name] = FileFacts(facts["size"], int(facts["uncompressed"]), facts["sha256"])
+        sizes = int(facts["size"]), int(facts["uncompressed"])
+        if not all(0 <= size < _MOST for size in sizes):
+            raise ValueError(f"{name} of {sizes} bytes")
+        files[name] = FileFacts(*sizes, facts["sha256"])
     if not files:
         raise ValueError(f"no files in the checkpoint {position}")
     return Checkpoint(position, files)

@@ -26,6 +26,8 @@ from multilearn.storage.reading import opened
 
 __all__ = ["InspectedCheckpoint", "InspectedRecord", "InspectedRun", "RecordEntry", "inspect"]
 
+_LONGEST = 200  # characters of a key
+
 
 @dataclass(frozen=True)
 class RecordEntry:
@@ -100,12 +102,17 @@ def _entries(value: object, key: str) -> Iterator[RecordEntry]:
         yield RecordEntry(key, value.dtype, value.shape, value.nbytes)
     elif isinstance(value, Mapping) and value:
         for inner, each in value.items():
-            yield from _entries(each, f"{key}/{inner}" if key else inner)
+            yield from _entries(each, _clipped(f"{key}/{inner}" if key else inner))
     elif isinstance(value, list) and any(isinstance(each, (HostTensor, Mapping, list)) for each in value):
         for at, each in enumerate(value):
-            yield from _entries(each, f"{key}/{at}")
+            yield from _entries(each, _clipped(f"{key}/{at}"))
     else:
         yield RecordEntry(key, value=_shortened(value))
+
+
+def _clipped(key: str) -> str:
+    """A hostile file may have a key of megabytes above a million others."""
+    return key if len(key) <= _LONGEST else f"{key[:_LONGEST]}..."
 
 
 def _shortened(value: object) -> str:

@@ -206,11 +206,11 @@ def test_runs_of_the_same_name_are_told_apart_by_their_parents(command: Command,
     assert "first/run (torch)  second/run (torch)" in head
 
 
-def test_wide_tables_are_neither_wrapped_nor_cut(command: Command, write_run: Write) -> None:
+def test_wide_tables_are_neither_wrapped_nor_cut(multilearn: Command, write_run: Write) -> None:
     names = [f"{letter * 60}" for letter in "abcd"]
     for name in names:
         write_run(name, TORCH)
-    done = command("compare", *names, COLUMNS="40")
+    done = multilearn("compare", *names, COLUMNS="40")
     assert all(f"{name} (torch)" in done.stdout.splitlines()[0] for name in names)
     assert "\x1b" not in done.stdout
 

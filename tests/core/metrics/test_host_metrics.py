@@ -228,7 +228,7 @@ def test_they_change_nothing_of_what_is_trained_and_equal_runs_are_equal(tmp_pat
     assert toy.weights(plain) == toy.weights(measured)
     compared = compare([tmp_path / "measured", tmp_path / "again"])
     assert compared.same
-    assert {row.metric for row in compared.rows} == {"Accuracy", "LearningRate", "Loss"}
+    assert {row.metric for row in compared.values} == {"Accuracy", "LearningRate", "Loss"}
     assert any("CpuUse" in note and "IterationSpeed" in note for note in compared.notes)
     # what only one of them measured of its machine is nothing that the other lacks
     fewer = toy.fit(toy.builder(tmp_path / "fewer").metrics(m.LearningRate()))
