@@ -21,6 +21,7 @@ from multilearn.run.environment import Weights
 __all__ = [
     "UNKNOWN",
     "Facts",
+    "apart",
     "configuration",
     "data",
     "last",
@@ -39,6 +40,7 @@ UNKNOWN = "not recorded"
 _NONE = "none"
 _SPLITS = (str(Split.TRAIN), str(Split.VALID))
 _HASH = re.compile("[0-9a-f]{64}")
+_CALL = re.compile(r"(\w+)\((.*)\)")
 _ROUNDED = re.compile(r"~\[([^]]*)\]")
 """What `settled` knows to be floats that roundings may change."""
 _ROUNDING = 1e-5
@@ -130,6 +132,21 @@ def _close(one: Sequence[float], other: Sequence[float]) -> bool:
     return len(one) == len(other) and all(
         a == b or abs(a - b) <= within or (a != a and b != b) for a, b in zip(one, other, strict=True)
     )
+
+
+def apart(values: Sequence[str]) -> list[str]:
+    """What differs in values such as `Dropout(rate=0.5, seed=1)`; the values as they are where they are unlike.
+
+    >>> apart(["Dropout(rate=0.5, seed=1)", "Dropout(rate=0.4, seed=1)"])
+    ['Dropout(rate=0.5)', 'Dropout(rate=0.4)']
+    """
+    calls = [_CALL.fullmatch(value) for value in values]
+    arguments = [call[2].split(", ") for call in calls if call is not None]
+    names = {call[1] for call in calls if call is not None}
+    if len(arguments) < len(values) or len({len(each) for each in arguments}) > 1 or len(names) > 1:
+        return list(values)
+    differing = [place for place, parts in enumerate(zip(*arguments, strict=True)) if len(set(parts)) > 1]
+    return [f"{name}({', '.join(each[place] for place in differing)})" for name in names for each in arguments]
 
 
 def _of_split(table: Mapping[str, Any], split: str) -> Iterator[tuple[str, str]]:

@@ -80,7 +80,7 @@ def _difference(sought: _Sought, found: Sequence[Facts]) -> str | None:
     if key is None:
         return None
     verb = "differ" if sought.name.endswith(("s", "s at start")) else "differs"
-    values = " / ".join(each.get(key, facts.UNKNOWN) for each in found)
+    values = " / ".join(facts.apart([each.get(key, facts.UNKNOWN) for each in found]))
     subject = sought.name if sought.name in ("TF32", "oneDNN") else f"The {sought.name}"
     return f"{subject} {verb}" + (f" in {key}: {values}" if key else f": {values}")
 

@@ -108,7 +108,7 @@ MODULE_LEVEL = {}
 
 
 def of_a_global(task: Any) -> Any:
-    return of_variable(MODULE_LEVEL.setdefault(id(task), counter()))
+    return of_variable(MODULE_LEVEL.setdefault(("counter", id(task)), counter()))
 
 
 def of_a_set(task: Any) -> Any:
@@ -121,7 +121,7 @@ def of_a_closure(task: Any) -> Any:
 
 
 def of_a_global_seed(task: Any) -> Any:
-    seed = MODULE_LEVEL.setdefault(id(task), keras.random.SeedGenerator(1))
+    seed = MODULE_LEVEL.setdefault(("seed", id(task)), keras.random.SeedGenerator(1))
     return lambda: None, lambda: keras.random.uniform((), seed=seed)
 
 
