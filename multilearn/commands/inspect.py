@@ -26,7 +26,7 @@ from multilearn.storage.reading import opened
 
 __all__ = ["InspectedCheckpoint", "InspectedRecord", "InspectedRun", "RecordEntry", "inspect"]
 
-_LONGEST = 200  # characters of a key
+_LONGEST = 200  # characters of a key: a hostile file may have one of megabytes above a million others
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,12 @@ def _entries(value: object, key: str) -> Iterator[RecordEntry]:
         yield RecordEntry(key, value.dtype, value.shape, value.nbytes)
     elif isinstance(value, Mapping) and value:
         for inner, each in value.items():
-            yield from _entries(each, _clipped(f"{key}/{inner}" if key else inner))
+            yield from _entries(each, (f"{key}/{inner}" if key else inner)[:_LONGEST])
     elif isinstance(value, list) and any(isinstance(each, (HostTensor, Mapping, list)) for each in value):
         for at, each in enumerate(value):
-            yield from _entries(each, _clipped(f"{key}/{at}"))
+            yield from _entries(each, f"{key}/{at}"[:_LONGEST])
     else:
         yield RecordEntry(key, value=_shortened(value))
-
-
-def _clipped(key: str) -> str:
-    """A hostile file may have a key of megabytes above a million others."""
-    return key if len(key) <= _LONGEST else f"{key[:_LONGEST]}..."
 
 
 def _shortened(value: object) -> str:
