@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from multilearn.metrics.items import NOT_COUNTED, class_items
-from multilearn.metrics.modes import ModalMetric
+from multilearn.metrics.items import NOT_COUNTED, ModalMetric, class_items
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["AUROC", "AveragePrecision", "Sweep"]

@@ -1,10 +1,14 @@
-"""What metrics see of an output: the items that count, with their scores and what is true of them."""
+"""What metrics see of an output: the items that count, with their scores and what is true of them.
+
+And what metrics have in common that are for one label, for classes, or for several labels.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
+from multilearn.arguments import choice, optional_whole, settle
 from multilearn.errors import ConfigurationError
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, SeveralOutputs
 from multilearn.protocols import ArrayOps, Output, Tensor
@@ -13,6 +17,7 @@ __all__ = [
     "NOT_COUNTED",
     "ClassItems",
     "LabelItems",
+    "ModalMetric",
     "Parametrized",
     "binary_items",
     "class_items",
@@ -197,3 +202,49 @@ def setting(key: str, value: float | str) -> str:
     'beta=2'
     """
     return f"{key}={str(value).removesuffix('.0') if isinstance(value, float) else value}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModalMetric:
+    """A metric with a `mode`, an `average` over classes where there are several, and an `ignore_index`."""
+
+    mode: str = "binary"
+    average: str | None = None
+    ignore_index: int | None = None
+
+    unit: ClassVar[str] = "share"
+    numeric: ClassVar[bool] = True
+    averages: ClassVar[tuple[str, ...]] = ("micro", "macro")
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        choice(f"{kind} has a mode", self.mode, ("binary", "multiclass", "multilabel"))
+        settle(self, ignore_index=optional_whole(f"The ignore_index of {kind}", self.ignore_index))
+        if self.mode == "binary":
+            self.refuse("average")
+        else:
+            average = "macro" if self.average is None else self.average
+            settle(self, average=choice(f"{kind} has an average over classes", average, self.averages))
+
+    def refuse(self, setting: str) -> None:
+        """Raise `ConfigurationError` where a setting is given that has no meaning in this mode."""
+        if (given := getattr(self, setting)) is not None:
+            raise ConfigurationError(
+                f"{type(self).__name__} has no {setting} where the mode is {self.mode}.",
+                received=repr(given),
+                remedy="Leave it out.",
+            )
+
+    @property
+    def name(self) -> str:
+        return self.named()
+
+    def named(self, *words: str, **settings: float | str | None) -> str:
+        """The name, with further words in front and settings behind."""
+        modal = [self.mode] if self.average is None else [self.mode, self.average]
+        return named(type(self).__name__, *words, *modal, **settings, ignore_index=self.ignore_index)
+
+    def labels(self, ops: ArrayOps, output: Output) -> LabelItems:
+        """What counts, where the mode is binary or multilabel."""
+        seen = binary_items if self.mode == "binary" else label_items
+        return seen(ops, output, self.name, self.ignore_index)

@@ -11,8 +11,7 @@ import numpy as np
 
 from multilearn.arguments import not_negative, probability, settle, whole
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, ratio, top_ids
-from multilearn.metrics.items import class_items, setting
-from multilearn.metrics.modes import ModalMetric
+from multilearn.metrics.items import ModalMetric, class_items, setting
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["FBetaScore", "Precision", "Recall", "Specificity"]
