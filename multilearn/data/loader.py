@@ -9,9 +9,8 @@ from typing import Any
 
 from multilearn.arguments import choice, whole
 from multilearn.data.collate import BatchJob, BatchMaker
-from multilearn.data.prefetch import Prefetcher
 from multilearn.data.source import Columns, source_of
-from multilearn.data.worker_pool import WorkerProcesses
+from multilearn.data.worker_pool import Prefetcher, WorkerProcesses
 from multilearn.protocols import Batch
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.order import permutation

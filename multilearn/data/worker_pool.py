@@ -1,4 +1,4 @@
-"""Worker processes as the process that trains sees them."""
+"""Worker processes as the process that trains sees them, and threads that make batches ahead, in order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pickle
 import queue
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -17,8 +20,9 @@ from multilearn.data.collate import BatchJob, BatchMaker
 from multilearn.data.worker import Failure, Setup, inside_worker
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.protocols import Batch
+from multilearn.storage.shield import SHIELD
 
-__all__ = ["WorkerProcesses"]
+__all__ = ["Prefetcher", "WorkerProcesses"]
 
 _START = """
 import pickle, sys
@@ -190,3 +194,35 @@ def _place(array: np.memmap[Any, Any]) -> tuple[Any, ...] | None:
 def _mapped_again(path: str, offset: int, dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
     content = np.memmap(path, np.uint8, "r")
     return np.ndarray(shape, dtype, content, offset, strides).view(np.memmap)
+
+
+class Prefetcher:
+    """`threads` threads that call `make`, and the worker processes that serve them, which end with them."""
+
+    def __init__(self, make: Callable[[Any], Any], threads: int, processes: WorkerProcesses | None = None) -> None:
+        self._make = make
+        self._processes = processes
+        self._threads = ThreadPoolExecutor(threads, "multilearn-data")
+
+    def in_order(self, tasks: Iterable[Any], ahead: int) -> Iterator[Any]:
+        """What comes of the tasks, in their order: while one is handed out, at most `ahead` of the next are made."""
+        remaining, waiting = iter(tasks), deque[Future[Any]]()
+        try:
+            for task in remaining:
+                with SHIELD:
+                    waiting.append(self._threads.submit(self._make, task))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def close(self) -> None:
+        """End threads and processes; what they are making is not waited for where it is in another process."""
+        if self._processes is not None:
+            self._processes.end()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        if self._processes is not None:
+            self._processes.close()

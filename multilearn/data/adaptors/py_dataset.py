@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from multilearn.data.arrays import fresh
-from multilearn.data.prefetch import Prefetcher
+from multilearn.data.worker_pool import Prefetcher
 from multilearn.errors import DataError
 from multilearn.protocols import Batch
 from multilearn.seeding.streams import seeded_globals

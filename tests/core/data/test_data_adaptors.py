@@ -15,7 +15,7 @@ from support import toy_experiment as toy
 import multilearn as ml
 from multilearn.checkpoint import KeepLast
 from multilearn.data import Batches, as_loader, length, place_of
-from multilearn.data.adaptors.state_text import from_text, to_text
+from multilearn.data.adaptors.iterable import from_text, to_text
 from multilearn.data.arrays import hosted
 from multilearn.errors import ConfigurationError, DataError, RecordError
 from multilearn.events import Started
