@@ -31,8 +31,8 @@ from multilearn.events import (
     Stepped,
 )
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer, sparkline
-from multilearn.renderers.lines import Lines
 from multilearn.renderers.notation import BLOCKS, shown
+from multilearn.renderers.renderer import Lines
 from multilearn.renderers.run_state import RunState
 from multilearn.renderers.stream import ForgivingStream
 
