@@ -15,7 +15,7 @@ if BACKEND != "torch":
 
 import torch
 
-from multilearn_keras.engines.torch.capture.inplace import write_in_place
+from multilearn_keras.engines.torch.capture.aliases import write_in_place
 from multilearn_keras.engines.torch.capture.passes import relayout, simplify
 from multilearn_keras.engines.torch.capture.program import Program
 from multilearn_keras.torch_tracing import CannotCapture, trace

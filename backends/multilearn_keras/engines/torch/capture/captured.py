@@ -13,8 +13,8 @@ import torch
 from multilearn.data import flat, mapped
 from multilearn.protocols import Batch
 from multilearn_keras.engines.signatures import signature
+from multilearn_keras.engines.torch.capture.aliases import write_in_place
 from multilearn_keras.engines.torch.capture.comparing import Snapshot, Writes, difference
-from multilearn_keras.engines.torch.capture.inplace import write_in_place
 from multilearn_keras.engines.torch.capture.passes import relayout, simplify
 from multilearn_keras.engines.torch.capture.program import Program
 from multilearn_keras.state.assignments import Assigned
