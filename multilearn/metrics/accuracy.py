@@ -10,6 +10,7 @@ import numpy as np
 
 from multilearn.arguments import optional_whole, probability, settle, whole
 from multilearn.metrics.items import Parametrized, class_items, label_items, require_classes
+from multilearn.metrics.mean import summed
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["Accuracy", "HammingScore", "TopKAccuracy"]
@@ -22,10 +23,7 @@ class _Share(Parametrized):
     numeric: ClassVar[bool] = True
 
     def merge(self, state: State | None, measured: Measured) -> State:
-        correct, count = int(measured["correct"]), int(measured["count"])
-        if state is None:
-            return {"correct": correct, "count": count}
-        return {"correct": state["correct"] + correct, "count": state["count"] + count}
+        return summed(state, correct=int(measured["correct"]), count=int(measured["count"]))
 
     def entry(self, state: State) -> Entry:
         correct, count = state["correct"], state["count"]

@@ -12,6 +12,7 @@ import numpy as np
 from multilearn.arguments import optional_whole, settle
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import Parametrized, class_items
+from multilearn.metrics.mean import summed
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["CharErrorRate", "WordErrorRate", "edit_distances"]
@@ -73,10 +74,8 @@ class _ErrorRate(Parametrized):
 
     def merge(self, state: State | None, measured: Measured) -> State:
         references, hypotheses = self.tokens([self._counted(measured[name]) for name in ("true", "predicted")])
-        edits, tokens = int(edit_distances(references, hypotheses).sum()), sum(map(len, references))
-        if state is None:
-            return {"edits": edits, "tokens": tokens}
-        return {"edits": state["edits"] + edits, "tokens": state["tokens"] + tokens}
+        edits = int(edit_distances(references, hypotheses).sum())
+        return summed(state, edits=edits, tokens=sum(map(len, references)))
 
     def entry(self, state: State) -> Entry:
         edits, tokens = state["edits"], state["tokens"]

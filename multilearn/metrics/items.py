@@ -1,7 +1,4 @@
-"""What metrics see of an output: the items that count, with their scores and what is true of them.
-
-And what metrics have in common that are for one label, for classes, or for several labels.
-"""
+"""What metrics see of an output: the items that count, their scores and what is true of them; names and modes."""
 
 from __future__ import annotations
 
@@ -19,7 +16,6 @@ __all__ = [
     "LabelItems",
     "ModalMetric",
     "Parametrized",
-    "binary_items",
     "class_items",
     "label_items",
     "named",
@@ -110,7 +106,7 @@ def label_items(ops: ArrayOps, output: Output, metric: str, ignore_index: int | 
     return LabelItems(output, ops.greater(ops.float32(output.targets), 0.5), counted, int(output.logits.shape[-1]))
 
 
-def binary_items(ops: ArrayOps, output: Output, metric: str, ignore_index: int | None = None) -> LabelItems:
+def _binary_items(ops: ArrayOps, output: Output, metric: str, ignore_index: int | None = None) -> LabelItems:
     """The only label of a `MultiLabelOutput`, or class 1 of the two of a `ClassificationOutput`: one label."""
     if isinstance(output, ClassificationOutput):
         items = class_items(ops, output, metric, ignore_index)
@@ -246,5 +242,5 @@ class ModalMetric:
 
     def labels(self, ops: ArrayOps, output: Output) -> LabelItems:
         """What counts, where the mode is binary or multilabel."""
-        seen = binary_items if self.mode == "binary" else label_items
+        seen = _binary_items if self.mode == "binary" else label_items
         return seen(ops, output, self.name, self.ignore_index)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from multilearn.arguments import settle, whole
 from multilearn.metrics.items import Parametrized
+from multilearn.metrics.mean import summed
 from multilearn.protocols import UNAVAILABLE, Entry, Measured, Moment, State
 
 __all__ = ["CpuMemory", "CpuUse", "GpuMemory", "GpuUse", "IterationSpeed", "LearningRate", "Sensor"]
@@ -233,8 +234,7 @@ class IterationSpeed:
         return lambda moment: {"seconds": moment.seconds}
 
     def merge(self, state: State | None, measured: Measured) -> State:
-        batches, seconds = (0, 0.0) if state is None else (state["batches"], state["seconds"])
-        return {"batches": batches + 1, "seconds": seconds + float(measured["seconds"])}
+        return summed(state, batches=1, seconds=float(measured["seconds"]))
 
     def entry(self, state: State) -> Entry:
         return Entry(state["batches"] / state["seconds"] if state["seconds"] > 0 else float("nan"))

@@ -14,7 +14,12 @@ from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import Parametrized, class_items, named
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
-__all__ = ["Loss", "Mean", "MeanOfSums", "Perplexity", "sums_by_item"]
+__all__ = ["Loss", "Mean", "MeanOfSums", "Perplexity", "summed", "sums_by_item"]
+
+
+def summed(state: State | None, **amounts: float) -> State:
+    """The amounts of one more batch, added to those before it."""
+    return amounts if state is None else {name: state[name] + amount for name, amount in amounts.items()}
 
 
 class _WeightedMean:
@@ -28,9 +33,7 @@ class _WeightedMean:
         count = float(measured["count"])
         # a batch in which nothing is counted says nothing, whatever its 0/0 came out as
         total = float(measured[self._measured]) * count if count else 0.0
-        if state is None:
-            return {"total": total, "count": count}
-        return {"total": state["total"] + total, "count": state["count"] + count}
+        return summed(state, total=total, count=count)
 
     def entry(self, state: State) -> Entry:
         count = state["count"]
@@ -104,10 +107,8 @@ class MeanOfSums:
     numeric: ClassVar[bool] = True
 
     def merge(self, state: State | None, measured: Measured) -> State:
-        total, count = float(np.sum(measured["sums"], dtype=np.float64)), int(measured["count"])
-        if state is None:
-            return {"total": total, "count": count}
-        return {"total": state["total"] + total, "count": state["count"] + count}
+        total = float(np.sum(measured["sums"], dtype=np.float64))
+        return summed(state, total=total, count=int(measured["count"]))
 
     def entry(self, state: State) -> Entry:
         total, count = state["total"], state["count"]
