@@ -17,10 +17,10 @@ import numpy as np
 from multilearn.data.adapt import Batches
 from multilearn.data.adaptors import TorchBatches
 from multilearn.data.arrays import host_array, hosted, is_text
+from multilearn.data.collate import collated
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves
 from multilearn.data.source import Columns, Items
-from multilearn.data.stacking import collated
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Fingerprinted, Loader
 
