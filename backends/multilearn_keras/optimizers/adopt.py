@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import keras
@@ -40,12 +41,9 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
                 remedy="Give one, for instance keras.optimizers.Adam().",
             )
     if isinstance(optimizer, str):
-        try:
+        # a name that Keras does not know stays one, and is refused below
+        with suppress(ValueError):
             optimizer = keras.optimizers.get(optimizer)
-        except ValueError as error:
-            raise ConfigurationError(
-                "The optimizer must be one that Keras knows.", received=repr(given), remedy="Write for instance 'adam'."
-            ) from error
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ConfigurationError(
             "The optimizer must be a Keras optimizer object or its name.",
