@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multilearn.errors import RecordMismatch
-from multilearn.printable import printable
+from multilearn.printable import plural, printable
 from multilearn.protocols import Record
 from multilearn.records.tensors import HostTensor
 
@@ -33,10 +33,9 @@ def require_match(expected: Record, received: Record, what: str) -> None:
 
 def mismatch(found: Sequence[str], what: str) -> RecordMismatch:
     """The error for what `differences` found."""
-    counted = "1 difference" if len(found) == 1 else f"{len(found)} differences"
     return RecordMismatch(
         f"A record must have the structure, shapes and dtypes of {what}.",
-        received="\n  ".join([f"{counted}:", *map(printable, found)]),
+        received="\n  ".join([f"{plural(len(found), 'difference')}:", *map(printable, found)]),
         remedy="Build it as it was when the checkpoint was written, or use a checkpoint of this one.",
     )
 
@@ -89,8 +88,7 @@ def _described(value: object) -> str:
     if isinstance(value, HostTensor):
         return str(value)
     if isinstance(value, Mapping):
-        tensors = _tensors(value)
-        return f"a map of {tensors} tensor{'' if tensors == 1 else 's'}"
+        return f"a map of {plural(_tensors(value), 'tensor')}"
     if _holds_tensors(value):
         return f"a list with {_tensors(value)} tensors"
     return "None" if value is None else f"a plain {type(value).__name__}"

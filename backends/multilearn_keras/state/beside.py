@@ -23,6 +23,7 @@ import numpy as np
 
 from multilearn.checkpoint import HostTensor
 from multilearn.errors import RecordMismatch
+from multilearn.printable import plural
 from multilearn.storage.reading import parsed
 from multilearn_keras.state.derived import arrays_of, on_host, saved_by_hooks
 from multilearn_keras.state.keys import all_layers, flatten, nest
@@ -86,10 +87,9 @@ class Beside:
 def require_alike(lines: list[str]) -> None:
     """Raise `RecordMismatch` if there is any line that says a difference."""
     if lines:
-        counted = "1 difference" if len(lines) == 1 else f"{len(lines)} differences"
         raise RecordMismatch(
             "The vocabularies, bins and statistics of layers must be those that the weights were trained with.",
-            received="\n  ".join([f"{counted}, recorded / here:", *lines]),
+            received="\n  ".join([f"{plural(len(lines), 'difference')}, recorded / here:", *lines]),
             remedy="Give the layers what is recorded, as by set_vocabulary, or adapt them to the same data.",
         )
 

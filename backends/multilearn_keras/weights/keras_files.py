@@ -19,7 +19,7 @@ import h5py
 import keras
 
 from multilearn.errors import ConfigurationError, RecordError, RecordMismatch
-from multilearn.printable import printable
+from multilearn.printable import plural, printable
 from multilearn.storage import atomic
 from multilearn.storage import reading as regular
 from multilearn_keras.state.beside import require_alike
@@ -60,10 +60,9 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
 
 def mismatch(path: Path, lines: list[str], remedy: str | None = None) -> RecordMismatch:
     """The error that lists all that does not fit."""
-    counted = "1 difference" if len(lines) == 1 else f"{len(lines)} differences"
     return RecordMismatch(
         "Weights must have the names, shapes and kinds of those of the model.",
-        received="\n  ".join([f"{counted} in {path}:", *map(printable, lines)]),
+        received="\n  ".join([f"{plural(len(lines), 'difference')} in {path}:", *map(printable, lines)]),
         remedy=remedy or "Build the model as it was when they were saved, and call it on a batch.",
     )
 
