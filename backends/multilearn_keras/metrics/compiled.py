@@ -26,7 +26,7 @@ from multilearn_keras.keras_internals import (
 from multilearn_keras.keras_internals import metric_classes as keras_metrics
 from multilearn_keras.metrics.inputs import Compared
 from multilearn_keras.metrics.keras_metric import KerasMetric
-from multilearn_keras.patches.losses import of_rows
+from multilearn_keras.patches.parity import of_rows
 
 __all__ = ["CompiledMetric", "compiled_metrics", "metric_by_name"]
 

@@ -12,7 +12,7 @@ from multilearn.data import mapped
 from multilearn.errors import ConfigurationError
 from multilearn_keras.keras_internals import LossFunctionWrapper, apply_mask, get_keras_mask, set_keras_mask
 from multilearn_keras.metrics.array_ops import KerasOps
-from multilearn_keras.patches.losses import lined_up, of_rows
+from multilearn_keras.patches.parity import lined_up, of_rows
 
 __all__ = [
     "counted",
