@@ -8,7 +8,7 @@ import multilearn as _multilearn  # isort: skip  (chooses the framework before K
 from multilearn_keras.backend import KerasBackend
 from multilearn_keras.metrics.array_ops import KerasOps
 from multilearn_keras.metrics.keras_metric import KerasMetric
-from multilearn_keras.optimizers.keras_schedule import KerasSchedule
+from multilearn_keras.optimizers.adopt import KerasSchedule
 from multilearn_keras.patches.install import install as _install
 from multilearn_keras.tasks import (
     Classification,
