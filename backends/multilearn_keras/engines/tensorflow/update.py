@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -29,45 +30,39 @@ def by_kernels(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
     if not (tf.inside_function() and _is_plain_adam(inner)):
         yield
         return
-    object.__setattr__(inner, "update_step", _Adam(inner).update_step)
+    object.__setattr__(inner, "update_step", partial(_update_step, inner))
     try:
         yield
     finally:
         object.__delattr__(inner, "update_step")
 
 
-class _Adam:
-    def __init__(self, optimizer: Any) -> None:
-        self._optimizer = optimizer
+def _update_step(optimizer: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    """What the method of this name of Keras' Adam does."""
+    at = optimizer._get_variable_index(variable)
+    dtype = variable.dtype
+    step = tf.cast(optimizer.iterations + 1, dtype)
+    of_gradient, of_rate = _scales(optimizer, dtype)
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=optimizer._momentums[at].value.handle,
+        v=optimizer._velocities[at].value.handle,
+        beta1_power=tf.pow(tf.cast(optimizer.beta_1, dtype), step),
+        beta2_power=tf.pow(tf.cast(optimizer.beta_2, dtype), step),
+        lr=tf.cast(learning_rate, dtype) * tf.cast(of_rate, dtype),
+        beta1=tf.cast(optimizer.beta_1, dtype),
+        beta2=tf.cast(optimizer.beta_2, dtype),
+        epsilon=tf.cast(optimizer.epsilon, dtype),
+        grad=tf.cast(gradient, dtype) * tf.cast(of_gradient, dtype),
+    )
 
-    def _scales(self, dtype: Any) -> tuple[float, float]:
-        """What the gradient and the rate are multiplied with."""
-        number = tf.as_dtype(dtype).as_numpy_dtype
-        first, second = (
-            float(number(1) - number(beta)) / (1 - beta) for beta in (self._optimizer.beta_1, self._optimizer.beta_2)
-        )
-        gradient = 1 / math.sqrt(second)
-        return gradient, 1 / (gradient * first)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """What the method of the same name of Keras' Adam does."""
-        optimizer = self._optimizer
-        at = optimizer._get_variable_index(variable)
-        dtype = variable.dtype
-        step = tf.cast(optimizer.iterations + 1, dtype)
-        of_gradient, of_rate = self._scales(dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=optimizer._momentums[at].value.handle,
-            v=optimizer._velocities[at].value.handle,
-            beta1_power=tf.pow(tf.cast(optimizer.beta_1, dtype), step),
-            beta2_power=tf.pow(tf.cast(optimizer.beta_2, dtype), step),
-            lr=tf.cast(learning_rate, dtype) * tf.cast(of_rate, dtype),
-            beta1=tf.cast(optimizer.beta_1, dtype),
-            beta2=tf.cast(optimizer.beta_2, dtype),
-            epsilon=tf.cast(optimizer.epsilon, dtype),
-            grad=tf.cast(gradient, dtype) * tf.cast(of_gradient, dtype),
-        )
+def _scales(optimizer: Any, dtype: Any) -> tuple[float, float]:
+    """What the gradient and the rate are multiplied with."""
+    number = tf.as_dtype(dtype).as_numpy_dtype
+    first, second = (float(number(1) - number(beta)) / (1 - beta) for beta in (optimizer.beta_1, optimizer.beta_2))
+    gradient = 1 / math.sqrt(second)
+    return gradient, 1 / (gradient * first)
 
 
 def _is_plain_adam(optimizer: Any) -> bool:
