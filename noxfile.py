@@ -23,6 +23,7 @@ BACKENDS = tuple(PROJECT["project"]["entry-points"]["multilearn.backends"])
 ENVIRONMENT = {
     "KERAS_BACKEND": None,
     "MULTILEARN_BACKEND": None,
+    "MULTILEARN_DEVICES": None,
     "MULTILEARN_SEED": None,
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": None,

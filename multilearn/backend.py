@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from multilearn.environment_variables import BACKEND as VARIABLE
-from multilearn.environment_variables import read
+from multilearn.environment_variables import DEVICES, read
 from multilearn.errors import BackendError
 
 # `import multilearn` runs this module: what only a refusal or a training needs is imported there
@@ -70,9 +70,17 @@ def chosen() -> str | None:
     return choice().name
 
 
-def environment(name: str) -> dict[str, str]:
-    """For a process of its own: this one's environment, in which every way of choosing a backend says `name`."""
-    return {**os.environ, VARIABLE: name, KERAS_VARIABLE: name}
+def environment(name: str, devices: int | None = None) -> dict[str, str]:
+    """For a process of its own: this one's environment, in which every way of choosing a backend says `name`.
+
+    `devices`: how many it is to train on. JAX makes so many of a CPU, and XLA's pool of threads is to have one for each
+    of them: with fewer, those that wait for the others keep these from being computed.
+    """
+    chosen = {**os.environ, VARIABLE: name, KERAS_VARIABLE: name}
+    if devices is None:
+        return chosen
+    of_jax = {"JAX_NUM_CPU_DEVICES": str(devices), "NPROC": str(max(16, 2 * devices))} if name == "jax" else {}
+    return {**chosen, DEVICES: str(devices), **of_jax}
 
 
 def known() -> tuple[str, ...]:

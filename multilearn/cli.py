@@ -78,6 +78,9 @@ def run(
         list[str] | None,
         typer.Option("--seeds", metavar="N,M|N..M", help="A grid: every seed on every backend, finished ones skipped."),
     ] = None,
+    devices: Annotated[
+        int | None, typer.Option("--devices", min=1, metavar="N", help="Train on N devices, which share every batch.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what came out as one JSON document; the script's output to stderr.")
     ] = False,
@@ -99,7 +102,7 @@ def run(
             received=" ".join(arguments),
             remedy="Seeds are separated by commas: --seeds 1,2,3.",
         )
-    plan = GridPlan.checked(script, arguments or (), backend or (), seed, seeds or ())
+    plan = GridPlan.checked(script, arguments or (), backend or (), seed, seeds or (), devices)
     outcome = grid.run(plan, sys.stderr.buffer if as_json else None)
     if as_json:
         print(outcome.as_json())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["BACKEND", "GRID", "SEED", "TRACE", "read"]
+__all__ = ["BACKEND", "DEVICES", "GRID", "SEED", "TRACE", "read"]
 
 BACKEND = "MULTILEARN_BACKEND"
 """The backend of the process."""
+DEVICES = "MULTILEARN_DEVICES"
+"""How many devices to train on: `multilearn run --devices`."""
 SEED = "MULTILEARN_SEED"
 """The seed of the experiment, in place of the one that the script sets."""
 TRACE = "MULTILEARN_WALK"

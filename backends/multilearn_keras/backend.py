@@ -13,7 +13,7 @@ from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols import Asked, Backend, Engine, EngineOptions, EvalEngine, Example, Subject, Traced
 from multilearn_keras.described import described, layers_described
 from multilearn_keras.determinism import numerics, settle
-from multilearn_keras.devices import KerasDevice, available, resolve
+from multilearn_keras.devices import KerasDevice, available, named
 from multilearn_keras.engines.evaluation import ModelAlone
 from multilearn_keras.engines.model import is_built
 from multilearn_keras.metrics.compiled import CompiledMetric, metric_by_name
@@ -78,8 +78,8 @@ class KerasBackend(Backend):
         }
         return Subject(task, adopted, scheduler, description)
 
-    def find_device(self, name: str) -> KerasDevice:
-        return resolve(name)
+    def find_devices(self, names: Sequence[str]) -> Sequence[KerasDevice]:
+        return named(names)
 
     def adopt_metric(self, metric: Any) -> KerasMetric | CompiledMetric:
         return metric_by_name(metric) if isinstance(metric, str) else KerasMetric(metric)
@@ -97,8 +97,8 @@ class KerasBackend(Backend):
         task = ModelAlone(model) if alone else _task(model)
         return cast("EvalEngine", self._class("EvalEngine")(task, examples, options))
 
-    def walk(self, subject: Subject, example: Example, lr: float, device: str | None) -> Iterable[Traced]:
-        engine = self._class("Engine")(subject, [example], EngineOptions(device=device, capture=False))
+    def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
+        engine = self._class("Engine")(subject, [example], EngineOptions(devices=tuple(devices), capture=False))
         return cast("Iterable[Traced]", engine.walk(example.batch, lr))
 
     def _class(self, kind: str) -> Any:

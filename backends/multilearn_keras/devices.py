@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
 from multilearn.errors import ConfigurationError
 
-__all__ = ["KerasDevice", "available", "check_lives_on", "resolve"]
+__all__ = ["KerasDevice", "available", "check_lives_on", "jax_device", "named"]
 
 _KINDS = {"cuda": "gpu", "rocm": "gpu"}
 
@@ -44,26 +45,52 @@ def available() -> Sequence[KerasDevice]:
     return found if any(device.kind == "cpu" for device in found) else [*found, KerasDevice("cpu")]
 
 
+def named(names: Sequence[str]) -> Sequence[KerasDevice]:
+    """The devices of these names; `"all"`: all accelerators, or all CPUs if there are none. Raises `ConfigurationError`
+    for a name that there is not, and for several where the framework trains on one. A model is on the first of them."""
+    devices = available()
+    every = [device for device in devices if device.kind == devices[0].kind]
+    wanted = list(map(str, every)) if list(names) == ["all"] else names
+    if len(wanted) > 1 and keras.backend.backend() != "jax":
+        raise ConfigurationError(
+            f"On {keras.backend.backend()} a learner trains on one device; on JAX on several.",
+            received=f"{len(wanted)} devices",
+            remedy="Give one, or set MULTILEARN_BACKEND=jax.",
+        )
+    found = sorted(map(resolve, wanted), key=lambda device: device.index)
+    if len(set(found)) < len(found):
+        raise ConfigurationError(
+            "Each device is named once.", received=", ".join(map(str, found)), remedy='Name others, or write "all".'
+        )
+    return found
+
+
 def has_gpu() -> bool:
     """Whether there is a GPU among them."""
     return any(device.kind == "gpu" for device in available())
 
 
-def resolve(name: str | None) -> KerasDevice:
-    """The device called `name` ("cpu", "gpu:0", "cuda:0"), or the first one. Raises `ConfigurationError`."""
+def resolve(name: str) -> KerasDevice:
+    """The device called `name` ("cpu", "gpu:0", "cuda:0"). Raises `ConfigurationError`."""
     devices = available()
-    if name is None:
-        return devices[0]
     kind, _, index = name.lower().partition(":")
     wanted = f"{_KINDS.get(kind, kind)}:{index or 0}"
     for device in devices:
         if str(device) == wanted:
             return device
+    of_cpu = "; multilearn run --devices N has JAX make N of a CPU" if keras.backend.backend() == "jax" else ""
     raise ConfigurationError(
         f"The device must be one that {keras.backend.backend()} sees here: {', '.join(map(str, devices))}.",
         received=repr(name),
-        remedy="Leave .devices(...) out for the first of them.",
+        remedy=f"Leave .devices(...) out for the first of them{of_cpu}.",
     )
+
+
+def jax_device(device: KerasDevice) -> Any:
+    """JAX' object of a device."""
+    import jax
+
+    return next(found for found in jax.local_devices(backend=device.kind) if found.id == device.index)
 
 
 def check_lives_on(variable: keras.Variable, device: str) -> None:

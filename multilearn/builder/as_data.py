@@ -98,7 +98,7 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
     table["num_epochs"], table["grads_accumulation"] = settings.epochs, settings.accumulation
     write("checkpoint_every", settings.checkpoint_every, _parameters)
     write("restore_best", settings.restore_best, _parameters)
-    write("devices", settings.device, lambda device: [device])
+    write("devices", settings.devices or None, list)
     write("nan_policy", settings.nan_policy)
     write("summary", settings.show_summary)
     engine = {"capture": settings.capture, "compile": settings.compile, "passes": settings.passes}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +16,9 @@ from multilearn.events import Split
 from multilearn.history import Direction, Monitor
 from multilearn.learner.argument_checks import (
     as_metric,
+    device_names,
+    devices_of_run,
     one_compiler,
-    one_device,
     one_policy,
     require_loggers,
     require_metric,
@@ -35,7 +35,7 @@ from multilearn.learner.step_trace import TracingLearner
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
-from multilearn.protocols import Compiler, Device
+from multilearn.protocols import Compiler, Devices
 from multilearn.records.formats import check_extension
 from multilearn.renderers import Renderer
 from multilearn.run import trace
@@ -130,9 +130,13 @@ class LearnerBuilder(AsData):
         source = Location.of(directory)
         return self._with(resume=Resume(which_checkpoint(which), source.literal, source.written))
 
-    def devices(self, devices: Sequence[Device | str]) -> LearnerBuilder:
-        """Train on this device, `["cpu"]` or `["gpu:0"]`. Default: the framework's first."""
-        return self._with(device=one_device(devices))
+    def devices(self, devices: Devices) -> LearnerBuilder:
+        """Train on these devices: `["gpu:0"]`, `["gpu:0", "gpu:1"]`, or `"all"`. Default: the framework's first.
+
+        Several share the rows of every batch, which is as large as the loader makes it. What comes out is what one
+        device computes, up to rounding: also dropout, batch statistics and metrics are those of the whole batch.
+        """
+        return self._with(devices=device_names(devices))
 
     def renderer(self, renderer: Renderer) -> LearnerBuilder:
         """Show progress with this instead of with a `CliRenderer`."""
@@ -221,8 +225,7 @@ class LearnerBuilder(AsData):
         asked = backend.asked_by(model)
         settings = self._settings.following(asked)
         refuse_unmeasured(settings, subject.scheduler)
-        if settings.device is not None:
-            backend.find_device(settings.device)
+        settings = replace(settings, devices=devices_of_run(settings.devices, backend))
         seed = seeds.current()
         subject = replace(subject, scheduler=private_copy(subject.scheduler))
         if (file := trace.asked()) is not None:

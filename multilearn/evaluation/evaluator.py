@@ -22,7 +22,7 @@ from multilearn.evaluation.predict import predict
 from multilearn.events import START, Evaluating, Finished, MetricInfo, Split
 from multilearn.learner.argument_checks import (
     as_metric,
-    one_device,
+    device_names,
     require_loggers,
     require_metric,
     require_name,
@@ -35,7 +35,7 @@ from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.printable import aligned, printable
-from multilearn.protocols import Device, EngineOptions, of_device
+from multilearn.protocols import Devices, EngineOptions, of_device
 from multilearn.renderers import CliRenderer, Renderer
 from multilearn.renderers.notation import shown
 from multilearn.renderers.stream import ForgivingStream
@@ -69,7 +69,7 @@ class Evaluator:
     metric_loggers: Sequence[MetricLogger] | None = None
     renderer: Renderer | None = None
     recorder: Recorder | None = None
-    device: Device | str | None = None
+    device: Devices | None = None
     capture: bool = True
     summary: bool = False
     _location: Location = field(init=False, repr=False)
@@ -82,7 +82,7 @@ class Evaluator:
             directory=location.written,
             metrics=tuple(map(as_metric, _several("metrics", self.metrics))),
             metric_loggers=None if self.metric_loggers is None else _several("metric_loggers", self.metric_loggers),
-            device=None if self.device is None else one_device([self.device]),
+            device=None if self.device is None else device_names(self.device),
         )
         self._refuse_unusable()
 
@@ -129,7 +129,7 @@ class Evaluator:
         measured = self._measured(asked.metrics)
         options = EngineOptions(
             eval_metrics=of_device(measured),
-            device=None if self.device is None else str(self.device),
+            devices=() if self.device is None else device_names(self.device),
             capture=self.capture and not asked.eagerly,
         )
         loggers = (FileMetricLogger(),) if self.metric_loggers is None else tuple(self.metric_loggers)

@@ -12,9 +12,9 @@ from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, out_of_order
 from multilearn.errors import ConfigurationError
 from multilearn.evaluation.model import Trained, opened, placed
-from multilearn.learner.argument_checks import one_device, which_checkpoint
+from multilearn.learner.argument_checks import device_names, which_checkpoint
 from multilearn.learner.foreign_words import refusing
-from multilearn.protocols import Device, EngineOptions
+from multilearn.protocols import Devices, EngineOptions
 
 __all__ = ["predict"]
 
@@ -29,7 +29,7 @@ def predict(
     checkpoint: int | str | None = None,
     directory: str | os.PathLike[str] | None = None,
     recorder: Recorder | None = None,
-    device: Device | str | None = None,
+    device: Devices | None = None,
     capture: bool = True,
 ) -> Iterator[Any]:
     """The predictions for the batches of `data`, one after the other, as numpy arrays nested as the model nests them.
@@ -50,7 +50,7 @@ def predict(
         )
     which = None if checkpoint is None else which_checkpoint(checkpoint)
     path = None if directory is None else placed(directory)
-    options = EngineOptions(device=None if device is None else one_device([device]), capture=capture)
+    options = EngineOptions(devices=() if device is None else device_names(device), capture=capture)
     with ExitStack() as stack:
         trained = stack.enter_context(opened(model, data, options, which, path, recorder))
         if (why := out_of_order(trained.loader)) is not None:

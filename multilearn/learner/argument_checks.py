@@ -8,18 +8,20 @@ from typing import Any, get_args
 
 from multilearn import backend as backends
 from multilearn.arguments import as_whole, choice, require
+from multilearn.environment_variables import DEVICES, read
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
-from multilearn.protocols import Compiler, Device
+from multilearn.protocols import Backend, Compiler, Device, Devices
 from multilearn.storage.layout import file_name
 
 __all__ = [
     "as_metric",
+    "device_names",
+    "devices_of_run",
     "one_compiler",
-    "one_device",
     "one_policy",
     "require_loggers",
     "require_metric",
@@ -98,16 +100,45 @@ def require_name(name: str, of: str) -> None:
         )
 
 
-def one_device(devices: Sequence[Device | str]) -> str:
-    """The name of the only device that is named."""
+def device_names(devices: Devices) -> tuple[str, ...]:
+    """The names of the devices that are named."""
     names = [devices] if isinstance(devices, (str, Device)) else list(devices or ())
-    if len(names) != 1:
+    if not names:
         raise ConfigurationError(
-            "A learner trains on one device: several at once are not supported yet.",
-            received=f"{len(names)} devices",
-            remedy="Give one, or leave it out for the framework's first.",
+            "A learner trains on at least one device.",
+            received=repr(devices),
+            remedy="Leave it out for the framework's first.",
         )
-    return str(names[0])
+    return tuple(map(str, names))
+
+
+def devices_of_run(names: tuple[str, ...], backend: Backend) -> tuple[str, ...]:
+    """The devices that a script names, or those that `multilearn run --devices` asks for.
+
+    Raises `ConfigurationError` for what `backend` does not have, and if they are not as many.
+    """
+    wanted = _wanted_by_launcher()
+    if wanted is not None and not names:
+        names = tuple(f"{backend.devices()[0].kind}:{index}" for index in range(wanted))
+    found = backend.find_devices(names)
+    if wanted not in (None, len(found)):
+        raise ConfigurationError(
+            f"{DEVICES} and .devices(...) must ask for the same number of devices.",
+            received=f"{wanted} and {len(found)}",
+            remedy="Leave one of the two out.",
+        )
+    return names
+
+
+def _wanted_by_launcher() -> int | None:
+    text = read(DEVICES)
+    if text is not None and not (text.isascii() and text.isdecimal() and int(text)):
+        raise ConfigurationError(
+            f"{DEVICES} is a number of devices.",
+            received=repr(text),
+            remedy="Unset it, or use multilearn run --devices N.",
+        )
+    return None if text is None else int(text)
 
 
 def which_checkpoint(which: int | str) -> str:

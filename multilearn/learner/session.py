@@ -25,11 +25,13 @@ _log = logging.getLogger("multilearn")
 def experiment_of(start: Start, weights: Weights) -> Experiment:
     """The run and its sessions, this one included."""
     run, source = start.run, start.found.source
+    devices = tuple(map(str, run.backend.find_devices(run.settings.devices) or run.backend.devices()[:1]))
     session = Session(
         started=now(),
         backend=run.backend.name,
         versions=environment.versions(run.backend),
-        device=run.settings.device or str(run.backend.devices()[0]),
+        device=devices[0],
+        devices=devices,
         machine=environment.machine(),
         threads=environment.threads(),
         numerics=run.backend.numerics(),

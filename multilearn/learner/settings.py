@@ -51,7 +51,7 @@ class Settings:
     recorder: Recorder | None = None
     strategy: CheckpointStrategy = DEFAULT
     resume: Resume | None = None
-    device: str | None = None
+    devices: tuple[str, ...] = ()
     application_log: Installer | None = file_log
     interrupter: Interrupter | None = None
     restore_best: Monitor | None = None

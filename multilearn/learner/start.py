@@ -139,7 +139,7 @@ def _options(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]) 
         train_metrics=of_device(measured[Split.TRAIN]),
         eval_metrics=of_device(measured[Split.VALID]),
         accumulate=settings.accumulation > 1,
-        device=settings.device,
+        devices=settings.devices,
         skip_non_finite=settings.nan_policy == "skip",
         capture=settings.capture,
         compile=settings.compile,

@@ -31,5 +31,5 @@ class TracingLearner(Learner):
             schedule = spanned(run.subject.scheduler, settings.epochs, data.batches[Split.TRAIN], settings.accumulation)
             rate = schedule.learning_rate(0)
             example = data.examples[Split.TRAIN]
-            trace.write(list(run.backend.walk(run.subject, example, rate, settings.device)), self._path)
+            trace.write(list(run.backend.walk(run.subject, example, rate, settings.devices)), self._path)
         sys.exit()

@@ -3,7 +3,7 @@
 Who writes a backend begins with `Backend` and `Engine`.
 """
 
-from multilearn.protocols.arrays import ArrayOps, Batch, Device, Record, Tensor
+from multilearn.protocols.arrays import ArrayOps, Batch, Device, Devices, Record, Tensor
 from multilearn.protocols.backend import Asked, Backend, Phase, Traced
 from multilearn.protocols.engine import (
     Compiler,
@@ -46,6 +46,7 @@ __all__ = [
     "Batch",
     "Compiler",
     "Device",
+    "Devices",
     "Engine",
     "EngineOptions",
     "Entry",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["ArrayOps", "Batch", "Device", "Record", "Tensor"]
+__all__ = ["ArrayOps", "Batch", "Device", "Devices", "Record", "Tensor"]
 
 
 Batch = Any
@@ -36,6 +37,10 @@ class Device(Protocol):
     @property
     def index(self) -> int: ...
     def __str__(self) -> str: ...
+
+
+Devices: TypeAlias = Device | str | Sequence[Device | str]
+"""One device, or several: themselves or their names; `"all"` that the framework sees."""
 
 
 class ArrayOps(Protocol):

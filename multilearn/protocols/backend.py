@@ -88,17 +88,24 @@ class Backend(Protocol):
         """
         ...
 
-    def find_device(self, name: str) -> Device:
-        """The device called `name`, such as `"gpu:0"`. Raises `ConfigurationError`, naming those that there are."""
+    def find_devices(self, names: Sequence[str]) -> Sequence[Device]:
+        """The devices of these names, such as `"gpu:0"`; `["all"]` are all of the best kind. Raises
+        `ConfigurationError` for a name that there is not, naming those that there are, and for more devices than it
+        can train on: by default one."""
         devices = self.devices()
-        for device in devices:
-            if name in (str(device), device.kind):
-                return device
-        raise ConfigurationError(
-            f"The device must be one that {self.name} sees here: {', '.join(map(str, devices))}.",
-            received=repr(name),
-            remedy="Leave .devices(...) out for the first of them.",
-        )
+        wanted = [str(devices[0])] if list(names) == ["all"] else list(names)
+        if len(wanted) > 1:
+            raise ConfigurationError(
+                f"On {self.name} a learner trains on one device.", received=f"{len(wanted)} devices", remedy="Give one."
+            )
+        found = [device for name in wanted for device in devices if name in (str(device), device.kind)][: len(wanted)]
+        if len(found) < len(wanted):
+            raise ConfigurationError(
+                f"The device must be one that {self.name} sees here: {', '.join(map(str, devices))}.",
+                received=repr(wanted[0]),
+                remedy="Leave .devices(...) out for the first of them.",
+            )
+        return found
 
     def asked_by(self, model: Any) -> Asked:
         """What `model`, as `build` takes it, asks for: it may carry with it how it is to be trained.
@@ -129,7 +136,7 @@ class Backend(Protocol):
         numbers of threads by names that end so."""
         return {}
 
-    def walk(self, subject: Subject, example: Example, lr: float, device: str | None) -> Iterable[Traced]:
+    def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
         """Everything on the way of the example's batch, phase by phase: outputs in the order in which layers are done
         (what is inside a layer before the layer itself), gradients in the order of backpropagation, from the loss back.
 

@@ -148,6 +148,7 @@ class EngineOptions:
     device; a window of nothing else makes no update. An optimizer that scales the loss judges gradients itself.
     `capture`: False runs the steps eagerly, as they are written, for debugging. `compile`: a compiler besides, where it
     is one of this framework; others ignore it. `passes`: whether captured graphs may be rearranged.
+    `devices`: their names, or `"all"`; several share the rows of every batch. Without any it is the framework's first.
     `shared`: other engines train parts of the same models, in turn with this one: every step leaves what it did in the
     model objects and begins with what is there. For custom loops.
     """
@@ -155,7 +156,7 @@ class EngineOptions:
     train_metrics: Sequence[Metric] = ()
     eval_metrics: Sequence[Metric] = ()
     accumulate: bool = False
-    device: str | None = None
+    devices: tuple[str, ...] = ()
     skip_non_finite: bool = False
     capture: bool = True
     shared: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ class Session:
     backend: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
+    devices: Sequence[str] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
     threads: Mapping[str, Any] = field(default_factory=dict)
     numerics: Mapping[str, Any] = field(default_factory=dict)
@@ -161,6 +162,8 @@ def _fits(name: str, value: Any) -> bool:
         place = (value.get(part) for part in ("directory", "position")) if isinstance(value, dict) else (None,)
         return value is None or all(isinstance(part, str) and "\0" not in part for part in place)
     default = getattr(Session(), name)
+    if name == "devices":
+        return isinstance(value, list) and all(isinstance(device, str) for device in value)
     if isinstance(default, (str, dict)):
         return isinstance(value, type(default))
     return value is None or isinstance(value, {"restored": int, "trained": bool, "finished": bool}.get(name, str))

@@ -92,6 +92,12 @@ def test_each_backend_gets_its_own_process_with_both_variables_and_the_seed(mult
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_number_of_devices_is_in_the_environment(multilearn: Command, script: Write) -> None:
+    path = script("import os; print(os.environ.get('MULTILEARN_DEVICES'))")
+    assert multilearn("run", path, "-b", "alpha", "--devices", 3).stdout == "[alpha] 3\n"
+    assert multilearn("run", path, "-b", "alpha").stdout == "[alpha] None\n"
+
+
 def test_a_list_of_backends_may_be_given_at_once(multilearn: Command, script: Write) -> None:
     done = multilearn("run", script("print('here')"), "--backend", "alpha,beta")
     assert done.stdout.splitlines()[:2] == ["[alpha] here", "[beta]  here"]
@@ -301,6 +307,7 @@ def test_a_ctrl_c_is_passed_on_also_where_a_shell_had_it_ignored(start: Start, s
         (["nowhere.py", "-b", "alpha"], "The script to run must be a file. Received: nowhere.py."),
         ([".", "-b", "alpha"], "The script to run must be a file. Received: .."),
         (["script.py", "-b", "alpha", "--seed", "-1"], "--seed"),
+        (["script.py", "-b", "alpha", "--devices", "0"], "--devices"),
         (["script.py", "-b", "alpha", "--epochs", "3"], "No such option"),
         ([], "SCRIPT"),
     ],

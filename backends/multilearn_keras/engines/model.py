@@ -14,7 +14,7 @@ from multilearn.data import mapped
 from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Output
-from multilearn_keras.devices import check_lives_on, resolve
+from multilearn_keras.devices import check_lives_on, named
 from multilearn_keras.engines.inputs import (
     host_array,
     preprocessing_of,
@@ -52,7 +52,8 @@ class OpenedModel:
         # what Keras keeps the weights in; in half precision its layers do the casting
         kept = getattr(self._model, "variable_dtype", None)
         self._float = kept if kept in ("float32", "float64") else "float32"
-        self._scope_name = None if options.device is None else str(resolve(options.device))
+        self._devices = named(options.devices)
+        self._scope_name = str(self._devices[0]) if options.devices else None
         self._output_shape: Any = (None,)
         self._recorded: set[int] = set()
         self._preprocess = preprocessing_of(task)

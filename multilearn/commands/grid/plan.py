@@ -127,14 +127,15 @@ def runs_in(report: bytes) -> tuple[CellRun, ...]:
 class GridPlan:
     """A script, its arguments, and the cells to run it in, in this order.
 
-    `seed` is for all of them, where they have none. `grid`: resumes what is unfinished, and skips what is
-    finished; else every cell is run as if the script were started by hand.
+    `seed` is for all of them, where they have none; so is the number of `devices`. `grid`: resumes what is unfinished,
+    and skips what is finished; else every cell is run as if the script were started by hand.
     """
 
     script: Path
     arguments: tuple[str, ...]
     cells: tuple[Cell, ...]
     seed: int | None = None
+    devices: int | None = None
     grid: GridIndex | None = None
 
     @classmethod
@@ -145,6 +146,7 @@ class GridPlan:
         backends: Sequence[str] = (),
         seed: int | None = None,
         seeds: Sequence[str] = (),
+        devices: int | None = None,
     ) -> GridPlan:
         """Raises `ConfigurationError` for what could not be run.
 
@@ -160,9 +162,9 @@ class GridPlan:
             )
         names = names_of(backends) or [backend.usable()]
         if not seeds:
-            return cls(script, tuple(arguments), tuple(map(Cell, names)), seed)
+            return cls(script, tuple(arguments), tuple(map(Cell, names)), seed, devices)
         cells = tuple(Cell(name, each) for each in seeds_of(seeds) for name in names)
-        return cls(script, tuple(arguments), cells, grid=GridIndex.of(script, arguments))
+        return cls(script, tuple(arguments), cells, devices=devices, grid=GridIndex.of(script, arguments))
 
     def environment(self, cell: Cell, report: str = "") -> dict[str, str]:
         """This process's environment, in which every way of choosing a backend says the cell's.
@@ -175,7 +177,7 @@ class GridPlan:
         several = (("{backend}", len(backends) > 1), ("{seed}", len(seeds) > 1))
         placeholders = tuple(name for name, needed in several if needed)
         of_grid = {} if self.grid is None else GridCell(report, self.grid.command, placeholders).environment()
-        return {**backend.environment(cell.backend), **seeded, **of_grid}
+        return {**backend.environment(cell.backend, self.devices), **seeded, **of_grid}
 
 
 def require_script(script: Path) -> None:

@@ -15,8 +15,7 @@ from multilearn.protocols import Batch, Record, StepOutput
 from multilearn_keras.engines.compiled import Measures
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
 from multilearn_keras.engines.jax.evaluation import JaxEvalEngine, OnJax
-from multilearn_keras.engines.jax.live import Link, is_linked, linked, unlinked
-from multilearn_keras.engines.signatures import signature
+from multilearn_keras.engines.jax.live import Link, is_linked, linked, on_one_device, unlinked
 
 __all__ = ["JaxEngine", "JaxEvalEngine"]
 
@@ -64,8 +63,8 @@ class JaxEngine(OnJax, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            batch = self._prepared(batch)
-            self._now, measures = self._train(signature(batch), self._current(), batch, np.float32(lr))
+            key, batch = self._placed(self._prepared(batch))
+            self._now, measures = self._train(key, self._current(), batch, np.float32(lr))
             self._share()
         if update and self._options.accumulate:
             self.apply(lr)
@@ -78,8 +77,8 @@ class JaxEngine(OnJax, KerasEngine):
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            now, batch = self._current(), self._prepared(batch)
-            return StepOutput(self._eval(signature(batch), now.trained, now.kept, batch)[1])
+            now, (key, batch) = self._current(), self._placed(self._prepared(batch))
+            return StepOutput(self._eval(key, now.trained, now.kept, batch)[1])
 
     def restore(self, record: Record) -> None:
         super().restore(record)
@@ -166,25 +165,27 @@ class JaxEngine(OnJax, KerasEngine):
         """Leave in a shared model what was done."""
         if self._options.shared:
             for variable, value in (*_both(self._trained, self._now.trained), *_both(self._kept, self._now.kept)):
-                variable.assign(value)
+                variable.assign(on_one_device(value))
 
     def _current(self) -> _State:
         """The state that a step begins with: where it is shared, with what other engines made of the model."""
         if not self._options.shared:
             return self._now
         trained, kept = ([variable.value for variable in group] for group in (self._trained, self._kept))
+        if self._mesh is not None:
+            trained, kept = self._mesh.replicate((trained, kept))
         return self._now._replace(trained=trained, kept=kept)
 
     def _pull(self) -> None:
         """The state as real copies of the variables' values, which the first step may donate."""
         trained, kept, optimizer = (
-            [jnp.array(variable.value, copy=True) for variable in group]
-            for group in (self._trained, self._kept, self._optimizer.variables)
+            [variable.value for variable in group] for group in (self._trained, self._kept, self._optimizer.variables)
         )
         sums = None
         if self._options.accumulate:
             sums = [jnp.zeros(value.shape, sum_dtype(value.dtype)) for value in trained]
-        self._now = _State(trained, kept, optimizer, sums, jnp.zeros((), jnp.float32), jnp.zeros((), bool))
+        state = _State(trained, kept, optimizer, sums, jnp.zeros((), jnp.float32), jnp.zeros((), bool))
+        self._now = self._replicated(state)
         for variable, link in self._links:
             if not is_linked(variable, link):
                 linked(variable, link)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,11 @@ import keras
 import numpy as np
 
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, HostOutput, StepOutput
+from multilearn.protocols import Batch, HostOutput, Output, StepOutput
+from multilearn_keras.devices import jax_device
 from multilearn_keras.engines.compiled import EagerSteps, Measures, Packed, PackedLayout, RecentlyUsed, chain, packed
 from multilearn_keras.engines.evaluation import KerasEvalEngine
+from multilearn_keras.engines.jax.mesh import DeviceMesh, whole
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.state.keys import variables
@@ -22,6 +24,7 @@ from multilearn_keras.tasks import CompiledModel
 
 __all__ = ["JaxEvalEngine", "OnJax", "Programs"]
 
+T = TypeVar("T")
 Program = Callable[..., Any]
 Function = Callable[..., tuple[Any, Measures]]
 
@@ -31,13 +34,15 @@ class Programs:
 
     `function(first, ...)` returns what goes on living on the device, and measures, which are packed. `first` is
     donated if asked for. `kind`: what the step is for, as the log calls it. A step that looks at values runs eagerly.
+    `everywhere`: the sharding of what is returned; None on one device.
     """
 
-    def __init__(self, kind: str, function: Function, eager: EagerSteps, donated: bool = False) -> None:
+    def __init__(self, kind: str, function: Function, eager: EagerSteps, donated: bool, everywhere: Any) -> None:
         self._kind = kind
         self._function = function
         self._eager = eager
         self._donated = (0,) if donated else ()
+        self._everywhere = everywhere
         self._programs = RecentlyUsed()
 
     def __call__(self, key: Hashable, *arguments: Any) -> tuple[Any, Measures]:
@@ -65,7 +70,7 @@ class Programs:
             layouts[:] = [layout]
             return kept, tensors
 
-        jitted = jax.jit(flat, donate_argnums=self._donated)
+        jitted = jax.jit(flat, donate_argnums=self._donated, out_shardings=self._everywhere)
 
         def program(*arguments: Any) -> tuple[Any, Measures]:
             kept, tensors = jitted(*arguments)
@@ -97,6 +102,25 @@ Run = Callable[..., tuple[Any, Measures]]
 class OnJax(OpenedModel):
     """Copies to the host, and a look at a batch that computes nothing."""
 
+    @cached_property
+    def _mesh(self) -> DeviceMesh | None:
+        """Of several devices."""
+        return DeviceMesh(list(map(jax_device, self._devices))) if len(self._devices) > 1 else None
+
+    def _placed(self, batch: Batch) -> tuple[Hashable, Batch]:
+        """The key of the program for a prepared batch, and the batch as the program takes it."""
+        return signature(batch), batch if self._mesh is None else self._mesh.share(batch)
+
+    def _replicated(self, values: T) -> T:
+        """Copies of arrays where steps keep theirs."""
+        if self._mesh is not None:
+            return self._mesh.replicate(values)
+        copied: T = jax.tree.map(lambda value: jnp.array(value, copy=True), values)
+        return copied
+
+    def _step(self, batch: Batch, training: bool) -> Output:
+        return super()._step(whole(batch), training)
+
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
         return fetched(outputs)
 
@@ -104,7 +128,8 @@ class OnJax(OpenedModel):
         """What runs `function`, given a key of its arguments and these, compiled unless that is not wanted."""
         if not self._options.capture:
             return lambda _, *arguments: function(*arguments)
-        return Programs(kind, function, self._eager, donated)
+        everywhere = None if self._mesh is None else self._mesh.everywhere
+        return Programs(kind, function, self._eager, donated, everywhere)
 
     @cached_property
     def _eager(self) -> EagerSteps:
@@ -143,19 +168,20 @@ class JaxEvalEngine(OnJax, KerasEvalEngine):
     def _set_up(self) -> None:
         self._eval = self._jitted("evaluation", self._evaluate_on)
         self._predict = self._jitted("prediction", self._predict_on)
+        self._shared_values = self._values if self._mesh is None else self._mesh.replicate(self._values)
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            batch = self._prepared(batch)
-            return StepOutput(self._eval(signature(batch), self._values, batch)[1])
+            key, batch = self._placed(self._prepared(batch))
+            return StepOutput(self._eval(key, self._shared_values, batch)[1])
 
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
-            inputs = self._prepared_inputs(batch)
-            return self._predict(signature(inputs), self._values, inputs)[0]
+            key, inputs = self._placed(self._prepared_inputs(batch))
+            return self._predict(key, self._shared_values, inputs)[0]
 
     def _evaluate_on(self, values: list[Any], batch: Batch) -> tuple[None, Measures]:
         return None, self._evaluated(batch, self._options.eval_metrics, self._pairs(values))
 
     def _predict_on(self, values: list[Any], inputs: Any) -> tuple[Any, Measures]:
-        return self._predicted(inputs, self._pairs(values)), {}
+        return self._predicted(whole(inputs), self._pairs(values)), {}

@@ -20,7 +20,7 @@ import keras
 
 from multilearn.errors import BackendError
 
-__all__ = ["Link", "is_linked", "linked", "unlinked"]
+__all__ = ["Link", "is_linked", "linked", "on_one_device", "unlinked"]
 
 _LINK = "_multilearn_link"
 _PAUSE, _ATTEMPTS = 1e-3, 60_000
@@ -44,7 +44,7 @@ class Link:
         for attempt in count():
             value = self.value
             try:
-                return jnp.array(value, copy=True)
+                return jnp.array(on_one_device(value), copy=True)
             except (RuntimeError, ValueError) as error:
                 if not (value.is_deleted() or "donated" in str(error)):
                     raise
@@ -58,7 +58,8 @@ class Link:
         """Begin the next step with a copy of `value`."""
         # Keras' own predict and evaluate put None into a variable for as long as they have its value elsewhere
         if value is not None:
-            self._values()[self._at] = jnp.array(value, copy=True)
+            copied, kept = jnp.array(value, copy=True), self.value.sharding
+            self._values()[self._at] = jax.device_put(copied, kept) if len(kept.device_set) > 1 else copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
         """For a copy of a variable, which is trained by no engine."""
@@ -87,7 +88,13 @@ def unlinked(variable: keras.Variable, link: Link) -> None:
         return
     del vars(variable)[_LINK]
     variable.__class__ = type(variable).__base__
-    variable._value = link.value
+    variable._value = on_one_device(link.value)
+
+
+def on_one_device(value: jax.Array) -> jax.Array:
+    """The value on the first of its devices, for whatever works with a variable outside of a step."""
+    devices = value.sharding.device_set
+    return value if len(devices) == 1 else jax.device_put(value, min(devices, key=lambda device: device.id))
 
 
 def is_linked(variable: keras.Variable, link: Link) -> bool:

@@ -1,0 +1,106 @@
+"""Trainings of the same models on one device and on several, as JSON on stdout: what each batch and each epoch gave.
+
+A script, for JAX makes several devices of a CPU only before it is first used.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
+import keras
+import numpy as np
+from keras import layers
+
+from multilearn.checkpoint import MpkGzRecorder
+from multilearn.events import Split
+from multilearn.loggers import MemoryMetricLogger
+from multilearn_keras import Classification
+from multilearn_keras.state.keys import variables
+from support.training import learner
+
+CLASSES = 3
+ITEMS = 66  # batches of 32, 32 and 2: equal parts of 32 are not to be had on three devices, of 2 none at all
+
+
+def perceptron() -> keras.Model:
+    parts = [layers.Dense(9, use_bias=False), layers.BatchNormalization(), layers.Activation("silu")]
+    drawn = [layers.Dropout(0.3), layers.GaussianNoise(0.1)]
+    return keras.Sequential([keras.Input((6,)), *parts, *drawn, layers.Dense(CLASSES)])
+
+
+def convolutions() -> keras.Model:
+    parts = [layers.RandomFlip(), layers.Conv2D(4, 3), layers.SpatialDropout2D(0.2), layers.Activation("silu")]
+    return keras.Sequential([keras.Input((6, 6, 2)), *parts, layers.Flatten(), layers.Dense(CLASSES)])
+
+
+def masked() -> keras.Model:
+    parts = [layers.Embedding(7, 4, mask_zero=True), layers.GRU(3, return_sequences=True), layers.BatchNormalization()]
+    return keras.Sequential([keras.Input((5,), dtype="int32"), *parts, layers.LSTM(3), layers.Dense(CLASSES)])
+
+
+MODELS: dict[str, tuple[Callable[[], keras.Model], tuple[int, ...]]] = {
+    "perceptron": (perceptron, (6,)),
+    "convolutions": (convolutions, (6, 6, 2)),
+    "masked": (masked, (5,)),
+}
+
+
+def devices(size: int) -> list[str]:
+    return [f"cpu:{index}" for index in range(size)]
+
+
+def trained(name: str, size: int, directory: Path, **settings: Any) -> dict[str, Any]:
+    """A training on so many devices; what it gave."""
+    make, shape = MODELS[name]
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(ITEMS, *shape)).astype("float32"), rng.integers(0, CLASSES, ITEMS)
+    x = x if name != "masked" else (abs(x) * 3).astype("int32") % 7
+    weights = rng.uniform(0.5, 2.0, ITEMS).astype("float32")
+    ml.set_seed(5)
+    model, memory = make(), MemoryMetricLogger()
+    settings = {"num_epochs": 2, "devices": (devices(size),), "metric_loggers": memory, **settings}
+    made = learner(directory, Classification(model), keras.optimizers.Adam(0.01, global_clipnorm=1.0), **settings)
+    made.fit(ml.DataLoader((x, y, weights), 32, shuffle=True), ml.DataLoader((x[:32], y[:32]), 32))
+    found = {
+        "batches": [loss for of_epoch in memory.batches[Split.TRAIN]["Loss"].values() for loss in of_epoch],
+        "valid": made.history["valid"]["Loss"],
+        "on": sorted({len(variable.value.sharding.device_set) for variable in variables(model).values()}),
+    }
+    if not settings.keys() & {"with_file_checkpointer", "grads_accumulation"} and name == "perceptron":
+        evaluator = ml.Evaluator(directory, device=devices(size), renderer=ml.renderers.SilentRenderer())
+        predictions = list(ml.predict(model, ml.DataLoader((x,), 32), device=devices(size)))
+        found["predicted"] = np.concatenate(predictions).ravel().tolist()
+        found["evaluated"] = [evaluator.evaluate(Classification(model), ml.DataLoader((x, y), 32))["Loss"]]
+    return found
+
+
+def resumed(directory: Path) -> dict[str, Any]:
+    """The second epoch of a run on three devices, on one of them and on all."""
+    saving = {"with_file_checkpointer": MpkGzRecorder()}
+    trained("perceptron", 3, directory / "3", **saving, num_epochs=1)
+    shutil.copytree(directory / "3", directory / "1")
+    return {size: trained("perceptron", size, directory / str(size), **saving, checkpoint="latest") for size in (1, 3)}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        found: dict[str, Any] = {
+            name: {size: trained(name, size, place / f"{name}-{size}") for size in (1, 3)} for name in MODELS
+        }
+        unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip"}
+        found["accumulated"] = {n: trained("perceptron", n, place / f"accumulated-{n}", **unusual) for n in (1, 4)}
+        found["resumed"] = resumed(place / "resumed")
+        found["experiment"] = json.loads((place / "perceptron-3" / "experiment.json").read_text())["sessions"]
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
