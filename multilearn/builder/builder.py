@@ -225,15 +225,17 @@ class LearnerBuilder(AsData):
         asked = backend.asked_by(model)
         settings = self._settings.following(asked)
         refuse_unmeasured(settings, subject.scheduler)
-        settings = replace(settings, devices=devices_of_run(settings.devices, backend))
+        devices = devices_of_run(settings.devices, backend)
         seed = seeds.current()
         subject = replace(subject, scheduler=private_copy(subject.scheduler))
         if (file := trace.asked()) is not None:
             # nothing is written into the directory
             path = settings.directory.path(backend.name, seed)
-            return TracingLearner(BuiltRun(settings, path, backend, subject, seed, declared(settings)), file)
+            run = BuiltRun(replace(settings, devices=devices), path, backend, subject, seed, declared(settings))
+            return TracingLearner(run, file)
         settings, path = placed(settings, backend.name, seed)
-        return Learner(BuiltRun(settings, path, backend, subject, seed, declared(settings), asked.notes))
+        table, settings = declared(settings), replace(settings, devices=devices)
+        return Learner(BuiltRun(settings, path, backend, subject, seed, table, asked.notes))
 
     def _with_metric(self, split: Split, metric: AnyMetric | str, plotted: bool) -> LearnerBuilder:
         found: AnyMetric = as_metric(metric)

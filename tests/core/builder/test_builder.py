@@ -212,6 +212,16 @@ def test_devices_that_the_backend_does_not_have_are_refused(tmp_path: Path, devi
         toy.build(toy.builder(tmp_path / "run").devices(devices))
 
 
+def test_devices_that_the_command_line_asks_for_are_not_of_the_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MULTILEARN_DEVICES", "1")
+    toy.fit(toy.builder(tmp_path / "run"))
+    experiment = toy.experiment(tmp_path / "run")
+    assert "devices" not in experiment["builder"]
+    assert experiment["sessions"][0]["devices"] == ["cpu:0"]
+
+
 def test_all_devices_are_those_of_the_backend(tmp_path: Path) -> None:
     toy.fit(toy.builder(tmp_path / "run").devices("all"))
     experiment = toy.experiment(tmp_path / "run")
