@@ -25,7 +25,7 @@ _log = logging.getLogger("multilearn")
 def experiment_of(start: Start, weights: Weights) -> Experiment:
     """The run and its sessions, this one included."""
     run, source = start.run, start.found.source
-    devices = tuple(map(str, run.backend.find_devices(run.settings.devices) or run.backend.devices()[:1]))
+    devices = list(map(str, run.backend.find_devices(run.settings.devices) or run.backend.devices()[:1]))
     session = Session(
         started=now(),
         backend=run.backend.name,

@@ -170,7 +170,9 @@ class MetricStore:
     def _states(self, split: Split) -> dict[str, State]:
         """Those of the epoch under way; also what a record said of metrics that are no longer registered."""
         live = {name: folded.state for name, folded in self._foldings.get(split, {}).items()}
-        return {**self._brought.get(split, {}), **{name: state for name, state in live.items() if state is not None}}
+        found = {**self._brought.get(split, {}), **{name: state for name, state in live.items() if state is not None}}
+        # in one order, whichever batch was the first to have a state: records of equal runs are equal byte for byte
+        return {name: found[name] for name in dict.fromkeys([*live, *found]) if name in found}
 
     def _observing(self, split: Split) -> Mapping[str, Callable[[Moment], Measured]]:
         """What looks at the machine while the split goes on: made once in a run, as it begins or goes on."""

@@ -40,7 +40,7 @@ class Session:
     backend: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
-    devices: Sequence[str] = ()
+    devices: Sequence[str] = field(default_factory=list)
     machine: Mapping[str, Any] = field(default_factory=dict)
     threads: Mapping[str, Any] = field(default_factory=dict)
     numerics: Mapping[str, Any] = field(default_factory=dict)
