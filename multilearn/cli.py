@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -55,7 +55,10 @@ def main() -> None:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"multilearn {version('multilearn')}")
+        try:
+            print(f"multilearn {version('multilearn')}")
+        except PackageNotFoundError:
+            print("multilearn (not installed: running from its source)")
         raise typer.Exit
 
 

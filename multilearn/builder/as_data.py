@@ -68,7 +68,16 @@ class AsData:
                 received=", ".join(left_out),
                 remedy="Write the builder before these are added, and add them after from_toml.",
             )
-        return tomli_w.dumps(table)
+        text = tomli_w.dumps(table)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(
+                "TOML is written in UTF-8.",
+                received=f"{text[error.start : error.end]!a} in {self._settings.directory.written!a} or another name",
+                remedy="Use a path whose name is UTF-8.",
+            ) from error
+        return text
 
     @classmethod
     def _declared(cls, made: Call, *calls: Call) -> Self:

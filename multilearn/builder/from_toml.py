@@ -26,8 +26,8 @@ __all__ = ["Call", "declared_by_file", "declared_by_run"]
 
 _SPLITS = (Split.TRAIN, Split.VALID)
 _LARGEST = 1 << 18
-_DOTS = 200  # in a line: what the parser takes for a name grows with the square of its parts
 """Bytes of a TOML file: two hundred times what one has."""
+_DOTS = 200  # in a line: what the parser takes for a name grows with the square of its parts
 
 _Reader = Callable[[str, Any], Iterable["Call"]]
 """The calls that a key and its value stand for."""
@@ -140,6 +140,9 @@ def _metrics(key: str, tables: Any) -> Iterator[Call]:
         plotted = entry.pop("plotted", None)
         metric = thing_of(entry, METRICS, where)
         refuse_unknown(splits, [split.value for split in _SPLITS], f"{where}.splits", "name")
+        if not splits:
+            rule, remedy = f"{where} is measured on at least one split.", "Leave out splits for both, or the metric."
+            raise ConfigurationError(rule, received="splits = []", remedy=remedy)
         plotted = metric.numeric if plotted is None else _flag(plotted, f"{where}.plotted")
         for split in splits:
             yield Call(f"metric_{split}_numeric" if plotted else f"metric_{split}", (metric,))

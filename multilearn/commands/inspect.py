@@ -239,7 +239,7 @@ def _splits(metric: object) -> str:
 def _cells_of(session: Session) -> list[str]:
     origin = session.resumed_from
     came = "from the start" if origin is None else f"from {origin['position']} of {origin['directory']}"
-    return [session.backend or "unknown", session.device, session.started, came, _ending(session)]
+    return [session.backend or "unknown", session.on, session.started, came, _ending(session)]
 
 
 def _ending(session: Session) -> str:

@@ -14,7 +14,7 @@ from multilearn.events import Position
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
-from multilearn.protocols import Backend, Compiler, Device, Devices
+from multilearn.protocols import Backend, Compiler, Devices
 from multilearn.storage.layout import file_name
 
 __all__ = [
@@ -92,6 +92,14 @@ def require_name(name: str, of: str) -> None:
     """Raise `ConfigurationError` for a name that is empty, or too long for a file."""
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"The name of the {of} must be a text.", received=repr(name), remedy="Give it one.")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"The name of the {of} must be a text that can be written.",
+            received=f"{name[:40]!a}, with an unpaired surrogate",
+            remedy="Remove it.",
+        ) from error
     if len(file_name(name)) > _LONGEST:
         raise ConfigurationError(
             f"The name of the {of} becomes a file name, of at most {_LONGEST} bytes.",
@@ -102,7 +110,9 @@ def require_name(name: str, of: str) -> None:
 
 def device_names(devices: Devices) -> tuple[str, ...]:
     """The names of the devices that are named."""
-    names = [devices] if isinstance(devices, (str, Device)) else list(devices or ())
+    names: Sequence[Any] = () if devices is None else (devices,)
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        names = devices
     if not names:
         raise ConfigurationError(
             "A learner trains on at least one device.",

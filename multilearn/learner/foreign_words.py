@@ -16,6 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _LOADER = "multilearn.DataLoader((x, y), batch_size=64)"
+_WORKERS = "multilearn.DataLoader(data, 64, num_workers=2)"
 _BUILDER = "LearnerBuilder(directory)"
 _LISTENERS = "metric_loggers= or renderer= of an Evaluator, which see every event, or a for loop over predictions"
 _BOUND = "itertools.islice(batches, n), dataset.take(n), or fewer items"
@@ -28,7 +29,8 @@ _WORDS = {
     "class_weight": "give each item the weight of its class, as third part of a batch: "
     "multilearn.DataLoader((x, y, class_weight[y]), batch_size=64), with class_weight an array by class",
     "shuffle": "the loader has it: multilearn.DataLoader((x, y), batch_size=64, shuffle=True)",
-    "num_workers": "the loader has them: multilearn.DataLoader(data, 64, num_workers=2)",
+    **dict.fromkeys(("workers", "num_workers", "use_multiprocessing"), f"the loader has them: {_WORKERS}"),
+    "max_queue_size": "the loader has it: multilearn.DataLoader(data, 64, prefetch=4)",
     **dict.fromkeys(("steps", "steps_per_epoch"), f"bound the loader: {_BOUND}"),
     "validation_steps": f"bound the loader for validation: {_BOUND}",
     **dict.fromkeys(("validation_data", "val_dataloaders"), "the second argument: fit(train, valid)"),
@@ -38,14 +40,19 @@ _WORDS = {
     "validation_freq": "validation follows every epoch; leave it out, or give fewer data for it",
     **dict.fromkeys(("epochs", "num_epochs", "max_epochs"), f"{_BUILDER}.num_epochs(n)"),
     "initial_epoch": f'{_BUILDER}.checkpoint("latest") goes on where the run in the directory was',
-    "ckpt_path": f'{_BUILDER}.checkpoint("latest"), or .checkpoint(epoch, directory)',
+    "ckpt_path": f'{_BUILDER}.checkpoint("latest"), or .checkpoint(epoch, directory); '
+    "checkpoint= of evaluate and predict",
     "callbacks": f"use {_BUILDER}.early_stopping(...), .with_file_checkpointer(), .restore_best(), a scheduler as lr=, "
     f"and .metric_loggers(...) for a listener of your own; without a fit, use {_LISTENERS}",
-    "verbose": f"{_BUILDER}.renderer(multilearn.renderers.SilentRenderer()), or renderer= of an Evaluator",
+    "verbose": f"{_BUILDER}.renderer(multilearn.renderers.SilentRenderer()), or renderer= of an Evaluator; "
+    "predict prints nothing",
     "return_dict": "values always come by name, in a dict",
     **dict.fromkeys(("lr", "learning_rate"), "the learner is built with it: build(model, optimizer, lr)"),
     "loss": "the task has it: Classification(model, loss=...), or model.compile(optimizer, loss)",
-    **dict.fromkeys(("metrics", "weighted_metrics"), f"{_BUILDER}.metrics(multilearn.metrics.Accuracy())"),
+    **dict.fromkeys(
+        ("metrics", "weighted_metrics"),
+        f"{_BUILDER}.metrics(multilearn.metrics.Accuracy()), or metrics= of an Evaluator",
+    ),
     "loss_weights": "model.compile(optimizer, loss, loss_weights=...)",
     "run_eagerly": f"{_BUILDER}.engine(capture=False)",
     "jit_compile": f'{_BUILDER}.engine(compile="xla"), or "inductor" on torch',

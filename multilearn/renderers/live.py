@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import IO, TextIO, cast
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.file_proxy import FileProxy
 from rich.live import Live
 from rich.segment import Segment
@@ -94,7 +94,7 @@ class LiveBlock:
         progress = self._progress
         if progress.finished is not None:
             words = ending(progress.started, progress.finished, self._now - progress.begun, progress.saved)
-            return _Rows([*self._metrics(), [(words, _BOLD)]])
+            return Group(_Rows(self._metrics()), Text(words, style="bold"))
         speed = progress.learning_rate
         foot = [("" if speed is None else f"learning rate {speed:.3g}", _DIM)]
         return _Rows([self._head(), *self._metrics(), foot])

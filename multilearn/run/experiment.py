@@ -66,6 +66,11 @@ class Session:
         return cls(**known, others={name: value for name, value in entry.items() if name not in names})
 
     @property
+    def on(self) -> str:
+        """The devices that it trained on; of an earlier version the one that was recorded, `""` if none was."""
+        return ", ".join(self.devices) or self.device
+
+    @property
     def is_finished(self) -> bool:
         """Whether there is nothing left to train: all epochs are trained, or a rule of early stopping ended it."""
         return self.outcome == "completed" or self.finished is True

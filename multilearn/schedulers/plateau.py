@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass, field
 
 from multilearn.arguments import not_negative, settle
+from multilearn.errors import RecordError
 from multilearn.history import Direction, History, Watcher
 from multilearn.protocols import Record
 from multilearn.schedulers.arguments import check, epochs, not_above, rate, share
 
 __all__ = ["ReduceOnPlateau"]
 
+_MOST = 1_000_000  # the rate is a product of so many factors: a damaged record would take all memory
 _Plateau = tuple[int, float, int, int]
 """Reductions so far, the best value, epochs without a better one, epochs that do not count yet."""
 
@@ -84,4 +86,7 @@ class ReduceOnPlateau(Watcher):
 
     def restore(self, state: Record) -> None:
         # the record of another kind of schedule knows of none: then the next epoch's end works it out
-        settle(self, _reductions=epochs("reductions", state.get("reductions", 0)))
+        reductions = epochs("reductions", state.get("reductions", 0))
+        if reductions > _MOST:
+            raise RecordError.unusable(f"A plateau lowers its rate at most {_MOST} times.", received=reductions)
+        settle(self, _reductions=reductions)

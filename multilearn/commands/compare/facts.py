@@ -84,7 +84,7 @@ def weights(run: RunOnDisk) -> Facts:
 
 def machine(run: RunOnDisk) -> Facts:
     """The system, the processor, and the device that was trained on."""
-    devices = [{"device": each.device} for each in run.sessions if each.device]
+    devices = [{"device": each.on} for each in run.sessions if each.on]
     return {**over_sessions(run, "machine"), **_joined(devices)}
 
 

@@ -171,7 +171,7 @@ class Comparison:
 
 def furthest(rows: Sequence[Row], tolerance: float) -> Row:
     """The row with the largest difference, of whatever metrics, the first on ties."""
-    return max(rows, key=lambda row: (not row.within, row.used(tolerance), row.relative))
+    return max(rows, key=lambda row: (not row.within, row.used(tolerance), row.relative if row.items is None else 0.0))
 
 
 @dataclass(frozen=True)

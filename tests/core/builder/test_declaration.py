@@ -161,6 +161,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(
         "metrics = 'Loss'",
         "metrics = ['Loss', 'Loss']",
         "metrics = [{type = 'Loss', plotted = 'no'}]",
+        "metrics = [{type = 'Loss', splits = []}]",
         "metrics = [{splits = ['train']}]",
         "metrics = [3]",
         "metric_loggers = ['FileMetricLogger']",

@@ -4,6 +4,7 @@ import io
 import math
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -240,6 +241,16 @@ def test_a_terminal_gets_one_block_with_everything(monkeypatch: pytest.MonkeyPat
         assert part in screen.text
     for part in ("87.50 %", "0.1250", "█▄▁", "completed 3 epochs"):
         assert part in screen.text.rpartition("train")[2]
+
+
+def test_how_it_ended_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "StorageError: The file could not be written. Received: no space left on device. Make room, and resume"
+    with terminal(monkeypatch) as screen:
+        renderer = CliRenderer(screen.stream)
+        renderer.render(started())
+        renderer.render(Finished(Position(1, 5), None, said))
+        renderer.close()
+    assert said in " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.text).split())
 
 
 @pytest.mark.parametrize("more", [(), (WORDS,)])

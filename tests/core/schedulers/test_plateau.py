@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support import toy_experiment as toy
 
 from multilearn import Interrupter
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, RecordError
 from multilearn.events import Split, Stepped
 from multilearn.history import History
 from multilearn.schedulers import Observing, ReduceOnPlateau, Warmup
@@ -128,6 +128,11 @@ def run(directory: Path, epochs: int, schedule: Any, recorded: toy.Recorded, **o
     learner = described.build(toy.task(dropout=0.0), None, schedule)
     learner.fit(options.get("train", toy.train_loader()), toy.valid_loader())
     return learner
+
+
+def test_a_plateau_that_cannot_be_computed_is_refused() -> None:
+    with pytest.raises(RecordError, match="at most 1000000 times"):
+        ReduceOnPlateau(0.1).restore({"reductions": 10**12})
 
 
 def test_a_restored_plateau_takes_its_parameters_from_the_code() -> None:
