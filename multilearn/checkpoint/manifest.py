@@ -30,6 +30,7 @@ _VERSION = 1
 _LARGEST = 1 << 25
 _TRIES = 10
 _SAID = 300  # characters of what is wrong with it
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST = 1 << 63  # bytes that a file may have
 RECORD = re.compile(rf"(model|optim|scheduler)-([0-9]+(?:\.[0-9]+)?)\.({EXTENSION})", re.ASCII)
 """The name of a record: its part, its position and its extension."""
@@ -88,7 +89,7 @@ class Manifest:
             raise _broken(path, str(error)) from error
         try:
             return _parsed(parsed(text, numbers=False))
-        except (TypeError, LookupError, AttributeError, ValueError) as error:
+        except (TypeError, LookupError, AttributeError, ValueError, OverflowError) as error:
             raise _broken(path, str(error)) from error
 
     def save(self, folder: Path) -> None:
@@ -193,6 +194,8 @@ def _parsed(content: Any) -> Manifest:
     checkpoints = _ordered(map(_checkpoint, content["checkpoints"]))
     manifest = Manifest(checkpoints, writing, tuple(_file(name)[0] for name in content["removing"]))
     listed = [*manifest.files(), *manifest.removing]
+    if not isinstance(content["checkpoints"], list) or len({each.position for each in checkpoints}) < len(checkpoints):
+        raise ValueError("no list of checkpoints, or one of them twice")
     if len(set(listed)) < len(listed):
         raise ValueError("a file that is listed twice")
     return manifest
@@ -204,10 +207,10 @@ def _checkpoint(entry: Any) -> Checkpoint:
         name, of = _file(key)
         if of != position:
             raise ValueError(f"the file {name} in the checkpoint {position}")
-        sizes = int(facts["size"]), int(facts["uncompressed"])
-        if not all(0 <= size < _MOST for size in sizes):
-            raise ValueError(f"{name} of {sizes} bytes")
-        files[name] = FileFacts(*sizes, facts["sha256"])
+        files[name] = of_file = FileFacts(**facts)
+        sizes = of_file.size, of_file.uncompressed
+        if not all(type(size) is int and 0 <= size < _MOST for size in sizes) or not _SHA256.fullmatch(of_file.sha256):
+            raise ValueError(f"{name} with {facts}")
     if not files:
         raise ValueError(f"no files in the checkpoint {position}")
     return Checkpoint(position, files)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -37,8 +38,12 @@ def file_log(path: Path) -> Iterator[None]:
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     log = _LogFile(path)
-    with closing(path, log.close), _Tap(log):
-        yield
+    with closing(path, log.close):
+        _TAP.add(log)
+        try:
+            yield
+        finally:
+            _TAP.remove(log)
 
 
 class _LogFile:
@@ -91,7 +96,7 @@ def _entry(record: logging.LogRecord) -> str:
 
 
 class _Tap:
-    """Listens to every logger where records are made, while entered.
+    """Listens to every logger where records are made, for as long as a log is open.
 
     No handler is added, for each would change what the user sees: with one on the root logger Python's last-resort
     handler falls silent and `logging.basicConfig` does nothing. So records are read as the record factory makes them.
@@ -99,51 +104,89 @@ class _Tap:
     from the user's handlers by a filter on the logger it came from.
     """
 
-    def __init__(self, log: _LogFile) -> None:
-        self._log: _LogFile | None = log
-        self._factory = logging.getLogRecordFactory()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._logs: tuple[_LogFile, ...] = ()
+        self._factory: _RecordFactory | None = None
         self._filtered: list[logging.Logger] = []
-        self._tree = logging.getLogger(_TREE)
-        self._level = self._tree.level
-        self._lowered = self._tree.getEffectiveLevel() > logging.INFO
+        self._levels: tuple[int, int] | None = None
 
-    def __enter__(self) -> None:
-        if self._lowered:
-            self._tree.setLevel(logging.INFO)
-        logging.setLogRecordFactory(self._made)
+    def add(self, log: _LogFile) -> None:
+        with self._lock:
+            if not self._logs:
+                self._install()
+            self._logs = (*self._logs, log)
 
-    def __exit__(self, *error: object) -> None:
-        self._log = None  # the factory may have been wrapped meanwhile, and then it stays, without effect
-        if logging.getLogRecordFactory() == self._made:
-            logging.setLogRecordFactory(self._factory)
-        if self._is_lowered():
-            self._tree.setLevel(self._level)
-        for logger in self._filtered:
-            logger.removeFilter(self)
+    def remove(self, log: _LogFile) -> None:
+        with self._lock:
+            self._logs = tuple(other for other in self._logs if other is not log)
+            if not self._logs:
+                self._uninstall()
+
+    def take(self, record: logging.LogRecord) -> None:
+        """A record has been made; its logger has not handled it yet."""
+        ours = record.name == _TREE or record.name.startswith(f"{_TREE}.")
+        if record.levelno < (logging.INFO if ours else logging.WARNING):
+            return
+        logs = self._logs  # no lock: a process forked while another thread holds it could never log again
+        if ours and logs:
+            self._hold_back(logging.getLogger(record.name))
+        for log in logs:
+            log.write(record)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the user's levels let the record through: the filter on the loggers of our tree."""
-        logger: logging.Logger | None = logging.getLogger(record.name)
-        while logger is not None:
-            level = self._level if logger is self._tree and self._is_lowered() else logger.level
-            if level:
-                return record.levelno >= level
-            logger = logger.parent
-        return True
+        return record.levelno >= self._users_level(logging.getLogger(record.name))
 
-    def _made(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
-        """A record, made as before; its logger has not handled it yet."""
-        record = self._factory(*args, **kwargs)
-        log, name = self._log, record.name
-        if log is None or not isinstance(name, str):  # `logging.makeLogRecord` fills its blanks in later
-            return record
-        ours = name == _TREE or name.startswith(f"{_TREE}.")
-        if ours and self not in (logger := logging.getLogger(name)).filters:
+    def _install(self) -> None:
+        tree = logging.getLogger(_TREE)
+        if tree.getEffectiveLevel() > logging.INFO:
+            self._levels = tree.level, logging.INFO
+            tree.setLevel(logging.INFO)
+        self._factory = _RecordFactory(logging.getLogRecordFactory(), self)
+        logging.setLogRecordFactory(self._factory)
+
+    def _uninstall(self) -> None:
+        factory, self._factory = self._factory, None
+        if factory is not None:
+            factory.tap = None  # it may have been wrapped meanwhile, and then it stays, without effect
+            if logging.getLogRecordFactory() is factory:
+                logging.setLogRecordFactory(factory.wrapped)
+        tree = logging.getLogger(_TREE)
+        levels, self._levels = self._levels, None
+        if levels is not None and tree.level == levels[1]:
+            tree.setLevel(levels[0])
+        while self._filtered:
+            self._filtered.pop().removeFilter(self)
+
+    def _hold_back(self, logger: logging.Logger) -> None:
+        if self not in logger.filters:
             logger.filters.insert(0, self)  # first, so that the user's filters see what they would have seen
             self._filtered.append(logger)
-        if record.levelno >= (logging.INFO if ours else logging.WARNING):
-            log.write(record)
+
+    def _users_level(self, logger: logging.Logger) -> int:
+        node: logging.Logger | None = logger
+        while node is not None:
+            lowered = self._levels is not None and node.name == _TREE and node.level == self._levels[1]
+            level = self._levels[0] if lowered and self._levels else node.level
+            if level:
+                return level
+            node = node.parent
+        return logging.NOTSET
+
+
+class _RecordFactory:
+    """Makes log records as before, and shows them to the tap."""
+
+    def __init__(self, wrapped: Callable[..., logging.LogRecord], tap: _Tap) -> None:
+        self.wrapped = wrapped
+        self.tap: _Tap | None = tap
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self.wrapped(*args, **kwargs)
+        if self.tap is not None and isinstance(record.name, str):  # `logging.makeLogRecord` fills its blanks in later
+            self.tap.take(record)
         return record
 
-    def _is_lowered(self) -> bool:
-        return self._lowered and self._tree.level == logging.INFO
+
+_TAP = _Tap()

@@ -178,6 +178,16 @@ def test_a_log_inside_another_takes_part_and_leaves_it_alone(log: Path, tmp_path
     assert lines(inner) == ["INFO multilearn two"]
 
 
+def test_logs_may_close_in_any_order(log: Path, tmp_path: Path) -> None:
+    first, second = file_log(log), file_log(tmp_path / "second.log")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    OURS.info("late")
+    second.__exit__(None, None, None)
+    assert lines(log) == [] and lines(tmp_path / "second.log") == ["INFO multilearn late"]
+
+
 def test_a_record_factory_put_on_top_stays_and_ours_falls_silent(log: Path) -> None:
     original = logging.getLogRecordFactory()
     with file_log(log):
