@@ -29,6 +29,7 @@ from multilearn_keras.random.seeds import require_streams, restore_streams, stre
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.beside import Beside, without_beside
 from multilearn_keras.state.derived import derive
+from multilearn_keras.state.host_copies import HostCopies
 from multilearn_keras.state.keys import flatten, held_by, variables
 from multilearn_keras.state.optimizer_keys import optimizer_variables
 from multilearn_keras.state.places import Readings
@@ -46,6 +47,7 @@ class KerasEngine(OpenedModel, ABC):
     def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
         super().__init__(subject.task, options)
         self._optimizer = subject.optimizer
+        self._model_copies, self._slot_copies = HostCopies(), HostCopies()
         self._readings = Readings(subject.task)
         with self._on_device():
             self._examples = examples = self._entered(examples)
@@ -92,8 +94,8 @@ class KerasEngine(OpenedModel, ABC):
 
     def record(self) -> Record:
         return {
-            "model": self._beside.added_to(record_of(self._state, self._values_of(self._state))),
-            "optim": record_of(self._slots, self._values_of(self._slots)),
+            "model": self._beside.added_to(record_of(self._state, self._values_of(self._state), self._model_copies)),
+            "optim": record_of(self._slots, self._values_of(self._slots), self._slot_copies),
             "random": streams(),
         }
 

@@ -6,7 +6,8 @@ integers of 32 or 64 bits as `I64` and seed states as `U32`. Everything else kee
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ import numpy as np
 
 from multilearn.errors import RecordMismatch
 from multilearn.records.tensors import HostTensor
+from multilearn_keras.state.host_copies import HostCopies
 from multilearn_keras.state.keys import nest
 
 __all__ = ["assign", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
@@ -27,7 +29,7 @@ SEED_STATE = "seed_generator_state"  # how Keras calls the one variable of a See
 def to_host(tensor: Any) -> HostTensor:
     """A copy that nothing done to `tensor` later can change; in the record's type if `tensor` is a variable."""
     if isinstance(tensor, keras.Variable):
-        return _recorded(tensor, tensor.value)
+        return _recorded(tensor, tensor.value, partial(HostCopies().copied, tensor.path))
     return HostTensor.of(np.array(_seen(tensor), order="C", copy=True))
 
 
@@ -50,11 +52,18 @@ def assign(variable: keras.Variable, tensor: HostTensor) -> None:
     variable.assign(_tensor(_fitting(variable, tensor, copy=copy), variable))
 
 
-def record_of(variables: Mapping[str, keras.Variable], values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Nested maps of copies. `values` has, under the same keys, what is kept outside of the variables."""
+def record_of(
+    variables: Mapping[str, keras.Variable], values: Mapping[str, Any] | None = None, copies: HostCopies | None = None
+) -> dict[str, Any]:
+    """Nested maps of copies. `values` has, under the same keys, what is kept outside of the variables.
+
+    `copies`: whose memory they are made in; it is used again for the same variables once the record is freed.
+    """
+    made = HostCopies() if copies is None else copies
+    made.begin()
     return nest(
         {
-            key: _recorded(variable, variable.value if values is None else values[key])
+            key: _recorded(variable, _value(variable, key, values), partial(made.copied, key))
             for key, variable in variables.items()
         }
     )
@@ -91,9 +100,13 @@ def _fitting(variable: keras.Variable, tensor: HostTensor, *, copy: bool) -> Arr
     return array.astype(own, order="C", copy=copy)
 
 
-def _recorded(variable: keras.Variable, value: Any) -> HostTensor:
+def _value(variable: keras.Variable, key: str, values: Mapping[str, Any] | None) -> Any:
+    return variable.value if values is None else values[key]
+
+
+def _recorded(variable: keras.Variable, value: Any, copied: Callable[[Array, np.dtype[Any]], Array]) -> HostTensor:
     # From a signed to an unsigned type numpy keeps the lower bits, which is what a seed state consists of.
-    return HostTensor.of(_seen(value).astype(_recorded_dtype(variable), order="C", copy=True))
+    return HostTensor.of(copied(_seen(value), _recorded_dtype(variable)))
 
 
 def _blank(variable: keras.Variable) -> HostTensor:
@@ -125,14 +138,32 @@ def _seen(tensor: Any) -> Array:
     """`tensor` as an array, of its own memory where that is the host's: to be read at once, and not kept."""
     backend = keras.backend.backend()
     if backend == "torch":
-        import torch
+        return _seen_on_torch(tensor)
+    if backend == "tensorflow":
+        return _seen_on_tensorflow(tensor)
+    return np.asarray(tensor)
 
-        near = torch.as_tensor(tensor).detach().cpu()
-        if near.dtype == torch.bfloat16:  # unknown to torch's numpy()
-            return np.asarray(near.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
-        return np.asarray(near.numpy())
-    # a variable of TensorFlow would be copied
-    return np.asarray(tensor.value() if backend == "tensorflow" and hasattr(tensor, "assign") else tensor)
+
+def _seen_on_torch(tensor: Any) -> Array:
+    import torch
+
+    near = torch.as_tensor(tensor).detach().cpu()
+    if near.dtype == torch.bfloat16:  # unknown to torch's numpy()
+        return np.asarray(near.view(torch.int16).numpy()).view(ml_dtypes.bfloat16)
+    return np.asarray(near.numpy())
+
+
+def _seen_on_tensorflow(tensor: Any) -> Array:
+    value = tensor.value() if hasattr(tensor, "assign") else tensor
+    try:
+        return np.asarray(memoryview(value))
+    except (
+        TypeError,
+        ValueError,
+        BufferError,
+        NotImplementedError,
+    ):  # types that buffers have no letter for, and other devices
+        return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
 def _tensor(array: Array, variable: keras.Variable) -> Any:
