@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
 from multilearn.checkpoint.folder import CheckpointFolder
+from multilearn.errors import CheckpointError
 from multilearn.events import Position
 from multilearn.protocols import Record
 from multilearn.storage.refusals import storing
@@ -28,6 +29,7 @@ class CheckpointWriter:
         self._folder = folder
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="multilearn-checkpoint")
         self._pending: Future[None] | None = None
+        self._closed = False
         self._durable: deque[Position] = deque()
 
     def save(
@@ -41,6 +43,10 @@ class CheckpointWriter:
 
         `first` is called before it, on the worker too: to make durable what the checkpoint refers to.
         """
+        if self._closed:
+            raise CheckpointError(
+                "A closed writer writes nothing.", received=f"checkpoint {position}", remedy="Make a new writer."
+            )
         self.wait()
         with SHIELD:
             self._pending = self._worker.submit(self._write, position, parts, drop, first)
@@ -58,6 +64,7 @@ class CheckpointWriter:
 
     def close(self) -> None:
         """Finish what is under way and end the thread, also when that raises. A second call does nothing."""
+        self._closed = True
         try:
             self.wait()
         finally:

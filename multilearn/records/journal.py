@@ -61,10 +61,12 @@ class Journal:
         return b"".join(islice(self._lines, after, count))
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> Journal:
-        """That of a record which has the history in itself, as `History.to_state` returned it."""
+    def of_state(cls, state: Mapping[str, Any], last: int) -> Journal:
+        """That of a record of version 0.1, which has the history of epochs up to `last` in itself."""
         past, journal = History.from_state(state).table(), cls()
         epochs = sorted({epoch for metrics in past.values() for series in metrics.values() for epoch in series})
+        if Split.TEST in past or any(type(epoch) is not int or not 1 <= epoch <= last for epoch in epochs):
+            raise ValueError("a history of what was not trained")
         for epoch in epochs:
             for split, metrics in past.items():
                 if values := {name: series[epoch] for name, series in metrics.items() if epoch in series}:
@@ -120,12 +122,19 @@ def is_extent(history: object) -> bool:
     return isinstance(history, Mapping) and "sha256" in history
 
 
+def _checked(extent: Mapping[str, Any]) -> tuple[int, str]:
+    size, sha256 = extent["size"], extent["sha256"]
+    if type(size) is not int or size < 0 or not isinstance(sha256, str):
+        raise ValueError(f"{size!r} bytes with the hash {sha256!r}")
+    return size, sha256
+
+
 def read_journal(path: Path, extent: Mapping[str, Any], last: int) -> tuple[Journal, str | None]:
     """What the file says up to there, of epochs up to `last`; and what is wrong with it, None if nothing is.
 
     Lines that are not whole, or not ours, are left out.
     """
-    size, sha256 = int(extent["size"]), extent["sha256"]
+    size, sha256 = _checked(extent)
     journal, problem = Journal(), None
     try:
         for line in _lines(path, size):
@@ -141,7 +150,7 @@ def read_journal(path: Path, extent: Mapping[str, Any], last: int) -> tuple[Jour
 
 def fault(path: Path, extent: Mapping[str, Any]) -> str | None:
     """What is wrong with the part of the file that a checkpoint counts; None if it is as it was written."""
-    size, sha256 = int(extent["size"]), extent["sha256"]
+    size, sha256 = _checked(extent)
     digest = hashlib.sha256()
     try:
         for line in _lines(path, size):

@@ -28,7 +28,7 @@ def journal_of(parts: Mapping[str, Record], folder: CheckpointFolder, position: 
         found = parts["scheduler"]["metrics"]["history"]
         if is_extent(found):
             return read_journal(_journal(folder), found, position.epoch)
-        return Journal.of_state(found), None
+        return Journal.of_state(found, position.epoch), None
 
 
 def history_problem(folder: CheckpointFolder, position: Position) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def restore_schedule(
     try:
         if missing := _PARTS - record.keys():
             raise KeyError(", ".join(sorted(missing)))
-        progress_of(record)
+        _require_counts(record)
         scheduler.restore(from_record(record["scheduler"]["state"]))
         store.restore(record["metrics"], journal)
         # version 0.1 made a batch ahead of the one that it trained on: that one is made again, from where they were
@@ -103,6 +104,18 @@ def restore_schedule(
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         rule = "The record of the schedule must be as this version writes it."
         raise RecordError.unusable(rule, f"{type(error).__name__}: {error}") from error
+
+
+def _require_counts(record: Record) -> None:
+    """Raise for numbers that a run can neither go on from nor be asked for."""
+    found = record["progress"]
+    least = {"update": 0, "skipped": 0, "seed": 0, "accumulation": 1}
+    counts = {"skipped": 0, **found, "seed": record["seed"]}
+    for name, lowest in least.items():
+        if type(counts[name]) is not int or not lowest <= counts[name] < 1 << 63:
+            raise ValueError(f"{counts[name]!r} as {name}")
+    if not isinstance(record["random"], Mapping) or not 0 <= float(found.get("seconds", 0.0)) < math.inf:
+        raise ValueError("seconds, or random streams that are no map")
 
 
 @contextmanager

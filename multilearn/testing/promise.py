@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,6 +59,10 @@ class Request:
         return cls(*place, tuple(sys.path), str(directory), seed)
 
 
+def _refuse(reason: str) -> NoReturn:
+    raise ConfigurationError("A comparison needs runs on two frameworks.", received=reason)
+
+
 @dataclass
 class Identical:
     """Holds a function that trains to the promise, on `backends`, in `folder`.
@@ -70,8 +74,8 @@ class Identical:
 
     backends: Sequence[str]
     folder: Path
-    kept: bool
-    skip: Callable[[str], NoReturn]
+    kept: bool = False
+    skip: Callable[[str], NoReturn] = field(default=_refuse, repr=False)
 
     def curves(self, train: Train, *, seed: int = 1, tolerance: float = 1e-4) -> None:
         """Expect the same curve everywhere: every value of every epoch, as `multilearn compare` judges it.

@@ -50,7 +50,7 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
             optimizer = keras.optimizers.get(optimizer)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ConfigurationError(
-            "The optimizer must be a Keras optimizer object or its name.",
+            "The optimizer must be a Keras optimizer object, or the name of one that Keras has.",
             received=repr(optimizer),
             remedy="Write keras.optimizers.Adam() with parentheses, or 'adam'.",
         )

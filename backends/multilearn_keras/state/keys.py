@@ -151,7 +151,8 @@ class _Walk:
         self._seen: dict[int, object] = {id(variable): variable for variable in known}
 
     def of(self, task: Any) -> Found:
-        model = _model_of(task)
+        # a task may be a layer: its keys are those of any other task
+        model = task if isinstance(task, keras.Model) else getattr(task, "model", task)
         found = dict(self._through(model, (), plain=False))
         if task is not model:
             self._seen[id(task)] = task

@@ -109,16 +109,15 @@ def check_ids(y: Array, classes: int, shape: Shape, ignored: Collection[int] = (
     """Class ids: integers, (batch, ...) or (batch, ..., 1), from 0 to classes - 1, or those that are ignored."""
     rank = len(shape)
     lengths = zip(y.shape[1:], shape[1:-1], strict=False)
-    if (
-        y.ndim not in (rank - 1, rank)
-        or (y.ndim == rank and y.shape[-1] != 1)
-        or any(expected not in (None, length) for length, expected in lengths)
-    ):
+    fits = y.ndim == rank - 1 or (y.ndim == rank and y.shape[-1] == 1)
+    if not fits or any(expected not in (None, length) for length, expected in lengths):
         raise DataError(
             f"Targets for an output of shape {_batched(shape)} must be class ids of shape {_batched(shape[:-1])}, "
             f"or one-hot of shape {_batched(shape)}.",
             received=f"shape {_batched((None, *y.shape[1:]))}",
-            remedy="Reshape the labels, or give the model's last layer as many units as there are classes.",
+            remedy="Give one class id for each position of the output."
+            if fits
+            else "Reshape the labels, or give the model's last layer as many units as there are classes.",
         )
     whole = y.dtype.kind in "iu" or (y.dtype.kind == "f" and np.isfinite(y).all() and np.array_equal(y, np.floor(y)))
     if not whole:

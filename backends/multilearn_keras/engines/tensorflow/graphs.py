@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,10 +101,10 @@ class Graphs:
     def _plain(self, of: Hashable, pattern: Pattern, made: _Making) -> Graph:
         graph = self._graphs.get((of, pattern, False))
         if graph is None and any(self._open[of]):
-            try:
+            with suppress(Exception):
                 graph = made.traced(pattern)
-            except Exception:
-                # the step asks for a length: there is a graph for each
+            if graph is None:
+                # the step asks for a length: there is a graph for each (what it raises next does not come of that)
                 self._open[of] = tuple(frozenset() for _ in self._open[of])
                 return self._plain(of, patterned(made.lengths(), ()), made)
         graph = graph or self._traced_or_eager(made, pattern)
