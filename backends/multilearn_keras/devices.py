@@ -58,6 +58,10 @@ def named(names: Sequence[str]) -> Sequence[KerasDevice]:
             remedy="Give one, or set MULTILEARN_BACKEND=jax.",
         )
     found = sorted(map(resolve, wanted), key=lambda device: device.index)
+    if len({device.kind for device in found}) > 1:
+        raise ConfigurationError(
+            "Devices that share batches are of one kind.", received=", ".join(map(str, found)), remedy="Name others."
+        )
     if len(set(found)) < len(found):
         raise ConfigurationError(
             "Each device is named once.", received=", ".join(map(str, found)), remedy='Name others, or write "all".'

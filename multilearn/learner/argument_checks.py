@@ -14,7 +14,7 @@ from multilearn.events import Position
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric
-from multilearn.protocols import Backend, Compiler, Devices
+from multilearn.protocols import Backend, Compiler, Device, Devices
 from multilearn.storage.layout import file_name
 
 __all__ = [
@@ -113,6 +113,10 @@ def device_names(devices: Devices) -> tuple[str, ...]:
     names: Sequence[Any] = () if devices is None else (devices,)
     if isinstance(devices, Sequence) and not isinstance(devices, str):
         names = devices
+    if not all(isinstance(name, (str, Device)) for name in names):
+        raise ConfigurationError(
+            "Devices are given by name.", received=repr(devices), remedy='Write ["gpu:0", "gpu:1"], or "all".'
+        )
     if not names:
         raise ConfigurationError(
             "A learner trains on at least one device.",

@@ -152,6 +152,7 @@ REFUSED: dict[str, tuple[Callable[[Builder], Any], str]] = {
     "a compiler of eager steps": (lambda b: b.engine(capture=False, compile="xla"), "What is compiled is the captured"),
     "no device": (lambda b: b.devices([]), "trains on at least one device"),
     "None in place of devices": (lambda b: b.devices(None), "trains on at least one device"),
+    "a number of devices": (lambda b: b.devices(2), "Devices are given by name. Received: 2"),
     "a checkpoint as a float": (
         lambda b: b.checkpoint(3.12),
         r"by an epoch \(int\) or by text.*Received: 3\.12\. Write it in quotes: '3\.12'",

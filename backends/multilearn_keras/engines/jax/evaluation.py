@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, HostOutput, Output, StepOutput
+from multilearn.protocols import Batch, HostOutput, StepOutput
 from multilearn_keras.devices import jax_device
 from multilearn_keras.engines.compiled import EagerSteps, Measures, Packed, PackedLayout, RecentlyUsed, chain, packed
 from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.jax.mesh import DeviceMesh, whole
+from multilearn_keras.engines.jax.mesh import DeviceMesh
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.state.keys import variables
@@ -118,9 +118,6 @@ class OnJax(OpenedModel):
         copied: T = jax.tree.map(lambda value: jnp.array(value, copy=True), values)
         return copied
 
-    def _step(self, batch: Batch, training: bool) -> Output:
-        return super()._step(whole(batch), training)
-
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
         return fetched(outputs)
 
@@ -184,4 +181,4 @@ class JaxEvalEngine(OnJax, KerasEvalEngine):
         return None, self._evaluated(batch, self._options.eval_metrics, self._pairs(values))
 
     def _predict_on(self, values: list[Any], inputs: Any) -> tuple[Any, Measures]:
-        return self._predicted(whole(inputs), self._pairs(values)), {}
+        return self._predicted(inputs, self._pairs(values)), {}

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
 from multilearn.errors import BackendError
 
@@ -59,7 +60,8 @@ class Link:
         # Keras' own predict and evaluate put None into a variable for as long as they have its value elsewhere
         if value is not None:
             copied, kept = jnp.array(value, copy=True), self.value.sharding
-            self._values()[self._at] = jax.device_put(copied, kept) if len(kept.device_set) > 1 else copied
+            several = max(len(kept.device_set), len(copied.sharding.device_set)) > 1
+            self._values()[self._at] = jax.device_put(copied, kept) if several else copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
         """For a copy of a variable, which is trained by no engine."""
@@ -94,7 +96,11 @@ def unlinked(variable: keras.Variable, link: Link) -> None:
 def on_one_device(value: jax.Array) -> jax.Array:
     """The value on the first of its devices, for whatever works with a variable outside of a step."""
     devices = value.sharding.device_set
-    return value if len(devices) == 1 else jax.device_put(value, min(devices, key=lambda device: device.id))
+    if len(devices) == 1:
+        return value
+    # through the host: what is put on a device by name cannot be computed with what is on several
+    with jax.default_device(min(devices, key=lambda device: device.id)):
+        return jnp.array(np.asarray(value))
 
 
 def is_linked(variable: keras.Variable, link: Link) -> bool:
