@@ -13,13 +13,7 @@ from multilearn.learner.settings import Settings
 from multilearn.metrics import Loss
 from multilearn.protocols import LRScheduler
 
-__all__ = [
-    "refuse_contradictions",
-    "refuse_twice",
-    "refuse_unmeasured",
-    "refuse_without_data",
-    "without_effect",
-]
+__all__ = ["refuse_contradictions", "refuse_twice", "refuse_unmeasured", "refuse_without_data", "without_effect"]
 
 
 def refuse_twice(name: str, split: Split, settings: Settings) -> None:

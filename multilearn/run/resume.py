@@ -8,12 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from multilearn.checkpoint import (
-    CheckpointFolder,
-    Contents,
-    MpkGzRecorder,
-    Recorder,
-)
+from multilearn.checkpoint import CheckpointFolder, Contents, MpkGzRecorder, Recorder
 from multilearn.checkpoint.manifest import steadily
 from multilearn.errors import CheckpointNotFound, ConfigurationError, DirectoryError, RecordError
 from multilearn.events import START, Position, Split

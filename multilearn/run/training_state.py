@@ -17,14 +17,7 @@ from multilearn.records.object_state import from_record, to_record
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.streams import GlobalStreams
 
-__all__ = [
-    "Progress",
-    "TrainingPlan",
-    "progress_of",
-    "put_back_on_error",
-    "restore_schedule",
-    "schedule_record",
-]
+__all__ = ["Progress", "TrainingPlan", "progress_of", "put_back_on_error", "restore_schedule", "schedule_record"]
 
 _PARTS = frozenset({"metrics", "progress", "random", "scheduler", "seed", "streams"})
 

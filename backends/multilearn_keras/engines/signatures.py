@@ -12,16 +12,7 @@ from multilearn.data import flat
 from multilearn_keras.keras_internals import Functional
 from multilearn_keras.tasks import unpack
 
-__all__ = [
-    "Open",
-    "Pattern",
-    "declared_open",
-    "input_axes_open",
-    "patterned",
-    "shapes",
-    "signature",
-    "structure",
-]
+__all__ = ["Open", "Pattern", "declared_open", "input_axes_open", "patterned", "shapes", "signature", "structure"]
 
 Open = tuple[frozenset[int], ...]
 """For each array of a batch, in order: the axes whose length is not known beforehand."""

@@ -28,15 +28,7 @@ from multilearn.storage.reading import parsed
 from multilearn_keras.state.derived import arrays_of, on_host, saved_by_hooks
 from multilearn_keras.state.keys import all_layers, flatten, nest
 
-__all__ = [
-    "Beside",
-    "difference",
-    "is_beside",
-    "kept_beside",
-    "known_beside",
-    "require_alike",
-    "without_beside",
-]
+__all__ = ["Beside", "difference", "is_beside", "kept_beside", "known_beside", "require_alike", "without_beside"]
 
 _log = logging.getLogger("multilearn")
 

@@ -22,16 +22,7 @@ import keras
 from multilearn.errors import ConfigurationError, RecordMismatch
 from multilearn_keras.state.holders import attributes, children, is_helper, kind_of
 
-__all__ = [
-    "OF_THE_TASK",
-    "all_layers",
-    "flatten",
-    "held_by",
-    "layers_of",
-    "nest",
-    "variables",
-    "without_task",
-]
+__all__ = ["OF_THE_TASK", "all_layers", "flatten", "held_by", "layers_of", "nest", "variables", "without_task"]
 
 OF_THE_TASK = "task/"
 
