@@ -172,14 +172,14 @@ class JaxEngine(OnJax, KerasEngine):
         if not self._options.shared:
             return self._now
         trained, kept = ([variable.value for variable in group] for group in (self._trained, self._kept))
-        if self._mesh is not None:
-            trained, kept = self._mesh.replicate((trained, kept))
+        trained, kept = self._replicated((trained, kept))
         return self._now._replace(trained=trained, kept=kept)
 
     def _pull(self) -> None:
         """The state as real copies of the variables' values, which the first step may donate."""
         trained, kept, optimizer = (
-            [variable.value for variable in group] for group in (self._trained, self._kept, self._optimizer.variables)
+            [jnp.array(variable.value, copy=True) for variable in group]
+            for group in (self._trained, self._kept, self._optimizer.variables)
         )
         sums = None
         if self._options.accumulate:

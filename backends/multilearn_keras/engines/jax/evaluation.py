@@ -112,11 +112,8 @@ class OnJax(OpenedModel):
         return signature(batch), batch if self._mesh is None else self._mesh.share(batch)
 
     def _replicated(self, values: T) -> T:
-        """Copies of arrays where steps keep theirs."""
-        if self._mesh is not None:
-            return self._mesh.replicate(values)
-        copied: T = jax.tree.map(lambda value: jnp.array(value, copy=True), values)
-        return copied
+        """Arrays where steps take theirs from; they may share memory with `values`."""
+        return values if self._mesh is None else self._mesh.replicate(values)
 
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
         return fetched(outputs)
@@ -165,7 +162,7 @@ class JaxEvalEngine(OnJax, KerasEvalEngine):
     def _set_up(self) -> None:
         self._eval = self._jitted("evaluation", self._evaluate_on)
         self._predict = self._jitted("prediction", self._predict_on)
-        self._shared_values = self._values if self._mesh is None else self._mesh.replicate(self._values)
+        self._shared_values = self._replicated(self._values)
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -42,7 +41,6 @@ class DeviceMesh:
         return jax.device_put(batch, self._rows if equal else self.everywhere)
 
     def replicate(self, values: T) -> T:
-        """Arrays that are on each of the devices: copies, which a step may take over."""
-        copied = jax.tree.map(lambda value: jnp.array(value, copy=True), values)
-        replicated: T = jax.device_put(copied, self.everywhere)
+        """Arrays on each of the devices; one of them may share memory with `values`."""
+        replicated: T = jax.device_put(values, self.everywhere)
         return replicated
