@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from multilearn.environment_variables import read
 from multilearn.errors import ConfigurationError
 from multilearn.plain import real as as_real
 from multilearn.plain import whole as as_whole
@@ -25,6 +26,7 @@ __all__ = [
     "require",
     "settle",
     "whole",
+    "whole_in_environment",
 ]
 
 
@@ -44,6 +46,15 @@ def whole(what: str, value: Any, least: int, remedy: str | None = None, *, recei
             remedy=remedy or f"Use {least} or more.",
         )
     return checked
+
+
+def whole_in_environment(name: str, least: int, remedy: str) -> int | None:
+    """The whole number that an environment variable is set to; None where it is not set."""
+    text = read(name)
+    if text is None:
+        return None
+    number = int(text) if text.isascii() and text.isdecimal() else None
+    return whole(f"The environment variable {name}", number, least, remedy, received=repr(text))
 
 
 def optional_whole(what: str, value: Any) -> int | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from multilearn import backend as backends
-from multilearn.arguments import as_whole, choice, require
-from multilearn.environment_variables import DEVICES, read
+from multilearn.arguments import as_whole, choice, require, whole_in_environment
+from multilearn.environment_variables import DEVICES
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position
 from multilearn.learner.window import NanPolicy
@@ -131,7 +131,7 @@ def devices_of_run(names: tuple[str, ...], backend: Backend) -> tuple[str, ...]:
 
     Raises `ConfigurationError` for what `backend` does not have, and if they are not as many.
     """
-    wanted = _wanted_by_launcher()
+    wanted = whole_in_environment(DEVICES, 1, "Unset it, or use multilearn run --devices N.")
     if wanted is not None and not names:
         names = tuple(f"{backend.devices()[0].kind}:{index}" for index in range(wanted))
     found = backend.find_devices(names)
@@ -142,17 +142,6 @@ def devices_of_run(names: tuple[str, ...], backend: Backend) -> tuple[str, ...]:
             remedy="Leave one of the two out.",
         )
     return names
-
-
-def _wanted_by_launcher() -> int | None:
-    text = read(DEVICES)
-    if text is not None and not (text.isascii() and text.isdecimal() and int(text)):
-        raise ConfigurationError(
-            f"{DEVICES} is a number of devices.",
-            received=repr(text),
-            remedy="Unset it, or use multilearn run --devices N.",
-        )
-    return None if text is None else int(text)
 
 
 def which_checkpoint(which: int | str) -> str:

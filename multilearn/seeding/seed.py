@@ -6,9 +6,8 @@ import random
 
 import numpy as np
 
-from multilearn.arguments import as_whole
+from multilearn.arguments import as_whole, whole_in_environment
 from multilearn.environment_variables import SEED as VARIABLE
-from multilearn.environment_variables import read
 from multilearn.errors import ConfigurationError
 
 __all__ = ["VARIABLE", "current", "drawn_again", "origin", "set_seed"]
@@ -73,16 +72,8 @@ def origin() -> str:
 
 
 def _from_environment() -> int | None:
-    text = read(VARIABLE)
-    if not text:
-        return None
-    if not text.isascii() or not text.isdecimal():
-        raise ConfigurationError(
-            f"The environment variable {VARIABLE} must be a whole number, 0 or more.",
-            received=repr(text),
-            remedy="Correct it or unset it.",
-        )
-    return _checked(int(text), f"The environment variable {VARIABLE}")
+    number = whole_in_environment(VARIABLE, 0, "Correct it or unset it.")
+    return None if number is None else _checked(number, f"The environment variable {VARIABLE}")
 
 
 def _checked(n: object, what: str) -> int:

@@ -68,8 +68,8 @@ def test_the_devices_are_recorded(found: Mapping[str, Any]) -> None:
         (["cpu:0", "cpu:99"], "", "The device must be one that jax" if BACKEND == "jax" else "trains on one device"),
         (["cpu:99"], "", "The device must be one that"),
         (["cpu:0"], "2", "must ask for the same number of devices. Received: 2 and 1"),
-        ("all", "two", "MULTILEARN_DEVICES is a number of devices. Received: 'two'"),
-        ("all", "0", "MULTILEARN_DEVICES is a number of devices. Received: '0'"),
+        ("all", "two", "MULTILEARN_DEVICES must be a whole number of at least 1. Received: 'two'"),
+        ("all", "0", "MULTILEARN_DEVICES must be a whole number of at least 1. Received: '0'"),
     ],
 )
 def test_devices_that_cannot_be_had_are_refused(
