@@ -47,9 +47,17 @@ class CheckpointWriter:
             raise CheckpointError(
                 "A closed writer writes nothing.", received=f"checkpoint {position}", remedy="Make a new writer."
             )
+
+        def write() -> None:
+            with storing(self._folder.path):
+                if first is not None:
+                    first()
+                self._folder.save(position, parts, drop)
+            self._durable.append(position)
+
         self.wait()
         with SHIELD:
-            self._pending = self._worker.submit(self._write, position, parts, drop, first)
+            self._pending = self._worker.submit(write)
 
     def durable(self) -> list[Position]:
         """Those that have become durable since this was last asked. Waits for nothing, and raises nothing."""
@@ -69,16 +77,3 @@ class CheckpointWriter:
             self.wait()
         finally:
             self._worker.shutdown()
-
-    def _write(
-        self,
-        position: Position,
-        parts: Mapping[str, Record],
-        drop: Collection[Position],
-        first: Callable[[], None] | None,
-    ) -> None:
-        with storing(self._folder.path):
-            if first is not None:
-                first()
-            self._folder.save(position, parts, drop)
-        self._durable.append(position)
