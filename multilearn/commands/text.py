@@ -83,18 +83,14 @@ def as_markdown(blocks: Sequence[Block]) -> str:
     for block in blocks:
         title = [f"### {_escaped(block.title)}", ""] if block.title else []
         if isinstance(block, TextTable):
-            parts.append("\n".join([*title, *_piped(block)]))
+            head, *rows = [[_escaped(cell) for cell in row] for row in block.rows]
+            ruler = ["---:" if at in block.right else "---" for at in range(len(head))]
+            parts.append("\n".join([*title, *(f"| {' | '.join(row)} |" for row in (head, ruler, *rows))]))
         elif block.lines:
             parts.append("\n".join([*title, *(f"- {_escaped(line)}" for line in block.lines)]))
     text = "\n\n".join(parts)
     rest, _, last = text.rpartition("\n- ")
     return f"{rest}\n\n**{last}**" if rest else text
-
-
-def _piped(table: TextTable) -> list[str]:
-    head, *rows = [[_escaped(cell) for cell in row] for row in table.rows]
-    ruler = ["---:" if at in table.right else "---" for at in range(len(head))]
-    return [f"| {' | '.join(row)} |" for row in (head, ruler, *rows)]
 
 
 def _escaped(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,26 +42,35 @@ def compare_runs(runs: Sequence[RunOnDisk], tolerance: float, prefix: bool = Fal
     if not epochs:
         epochs_of_runs = "; ".join(f"{run.path}: {spelled(tuple(run.epochs))}" for run in runs)
         raise DirectoryError("The runs have no finished epoch in common.", received=epochs_of_runs)
-    rows, missing = _rows(runs, epochs, tolerance)
+    unlike = {name for run in runs for name in run.metrics if not run.repeatable(name)}
+    rows, missing = _rows(runs, epochs, unlike, tolerance)
     if not rows:
         raise DirectoryError("The runs have no metric in common.", received="; ".join(missing))
+    left_out = [f"not compared, since they tell of the machine: {', '.join(sorted(unlike))}"] if unlike else []
     uneven = _uneven(runs, epochs)
     comparison = Comparison(
         runs=_columns(runs),
         values=rows,
         tolerance=tolerance,
-        notes=tuple(_not_compared(runs) + (uneven if prefix else [])),
+        notes=tuple(left_out + (uneven if prefix else [])),
         obstacles=tuple(missing + ([] if prefix else uneven)),
         preconditions=preconditions(runs),
     )
     if comparison.same:
         return comparison
-    return replace(comparison, first_difference=first_difference(runs, tolerance) or _first_value_past(comparison))
+    difference = first_difference(runs, tolerance)
+    # where no cause of it was recorded, and no batch differs
+    if difference is None and (row := comparison.first_past()) is not None:
+        values = ", ".join(map(str, row.values))
+        difference = f"The {row.split} {row.metric} of epoch {row.epoch} differs: {values}."
+    return replace(comparison, first_difference=difference)
 
 
-def _rows(runs: Sequence[RunOnDisk], epochs: Sequence[int], tolerance: float) -> tuple[tuple[Row, ...], list[str]]:
+def _rows(
+    runs: Sequence[RunOnDisk], epochs: Sequence[int], unlike: Container[str], tolerance: float
+) -> tuple[tuple[Row, ...], list[str]]:
+    """Of all metrics but those that are `unlike`, and in words what some of the runs lack."""
     rows, missing = [], []
-    unlike = _of_the_machine(runs)
     found = (key for run in runs for epoch in epochs for key in run.epochs[epoch])
     keys = dict.fromkeys(key for key in found if key[1] not in unlike)
     for key in sorted(keys, key=lambda key: (list(Split).index(key[0]), list(keys).index(key))):
@@ -89,28 +98,11 @@ def _row(key: Key, unit: str, epoch: int, measured: Sequence[EpochValue], tolera
     return Row.of(key, unit, epoch, values, items, tolerance)
 
 
-def _first_value_past(comparison: Comparison) -> str | None:
-    """What differs first where no cause of it was recorded, and no batch differs."""
-    row = comparison.first_past()
-    if row is None:
-        return None
-    return f"The {row.split} {row.metric} of epoch {row.epoch} differs: {', '.join(map(str, row.values))}."
-
-
 def _uneven(runs: Sequence[RunOnDisk], common: Sequence[int]) -> list[str]:
     if all(list(run.epochs) == common for run in runs):
         return []
     counts = ", ".join(f"{run.path} {len(run.epochs)}" for run in runs)
     return [f"different numbers of finished epochs ({counts}): compared in {spelled(tuple(common))} only"]
-
-
-def _not_compared(runs: Sequence[RunOnDisk]) -> list[str]:
-    unlike = _of_the_machine(runs)
-    return [f"not compared, since they tell of the machine: {', '.join(sorted(unlike))}"] if unlike else []
-
-
-def _of_the_machine(runs: Sequence[RunOnDisk]) -> set[str]:
-    return {name for run in runs for name in run.metrics if not run.repeatable(name)}
 
 
 def _columns(runs: Sequence[RunOnDisk]) -> tuple[ComparedRun, ...]:

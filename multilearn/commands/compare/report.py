@@ -11,7 +11,7 @@ from multilearn.commands.compare.values import Comparison, Precondition, Row
 from multilearn.commands.text import Block, Sentences, TextTable
 from multilearn.printable import plural
 
-__all__ = ["blocks", "conclusions", "distance", "judgement", "plain", "states", "verdict"]
+__all__ = ["blocks", "conclusions", "distance", "judged", "judgement", "plain", "states", "verdict"]
 
 _SHOWN = 60  # characters of what runs have in common; all of it is in the JSON
 
@@ -91,6 +91,11 @@ def distance(row: Row) -> str:
     return relative if row.items is None else absolute
 
 
+def judged(row: Row, also: str = "") -> str:
+    """How far apart a metric is, and whether that is past the tolerance."""
+    return f"{distance(row)} {row.split} {row.metric}{also}{'' if row.within else ', past'}"
+
+
 def _common(precondition: Precondition) -> str:
     values = set(precondition.values)
     value = values.pop()
@@ -122,14 +127,9 @@ def _pairs(comparison: Comparison) -> TextTable:
     heads = [column.head for column in comparison.runs]
     table = [["epoch", *(f"{' / '.join(heads[at] for at in pair.runs)}" for pair in pairs)]]
     for at, row in enumerate(pairs[0].epochs):
-        cells = [_furthest(pair.epochs[at]) for pair in pairs]
-        table.append([str(row.epoch), *cells])
+        table.append([str(row.epoch), *(judged(pair.epochs[at]) for pair in pairs)])
     first = [f"epoch {pair.first_past}" if pair.first_past else "-" for pair in pairs]
     return TextTable("largest difference of each pair", [*table, ["first past", *first]], right=(0,))
-
-
-def _furthest(row: Row) -> str:
-    return f"{distance(row)} {row.split} {row.metric}{'' if row.within else ', past'}"
 
 
 def _distances(row: Row) -> list[str]:

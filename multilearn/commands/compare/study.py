@@ -182,10 +182,11 @@ def _finals(grouping: Grouping, groups: Sequence[OfSeed]) -> tuple[dict[Key, Val
     found: dict[Key, Values] = {}
     ended, notes = {}, []
     for group in groups:
+        common = None if group.comparison is None else max(row.epoch for row in group.comparison.values)
         for name, run in grouping.of(group.seed).items():
             if not run.epochs:
                 continue
-            ended[f"{name} {group.seed}"] = at = _last(group, run)
+            ended[f"{name} {group.seed}"] = at = max(run.epochs) if common is None else common
             for key, measured in run.epochs[at].items():
                 whose = f"{key[0]} {key[1]} of {name} with seed {group.seed}"
                 if isinstance(measured.value, str):
@@ -198,10 +199,6 @@ def _finals(grouping: Grouping, groups: Sequence[OfSeed]) -> tuple[dict[Key, Val
         ends = ", ".join(f"{whose} {at}" for whose, at in ended.items())
         notes.append(f"the runs do not end in the same epoch ({ends}): each is taken as it ended")
     return dict(sorted(found.items(), key=lambda item: list(Split).index(item[0][0]))), notes
-
-
-def _last(group: OfSeed, run: RunOnDisk) -> int:
-    return max(run.epochs if group.comparison is None else (row.epoch for row in group.comparison.values))
 
 
 def _differences(names: Sequence[str], key: Key, unit: str, values: Values) -> Iterator[PairedDifference]:

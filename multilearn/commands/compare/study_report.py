@@ -7,9 +7,9 @@ from itertools import combinations
 from typing import Any
 
 from multilearn.commands.compare import report as comparison_report
-from multilearn.commands.compare.report import conclusions, distance, judgement, states
+from multilearn.commands.compare.report import conclusions, distance, judged, judgement, states
 from multilearn.commands.compare.study import Study
-from multilearn.commands.compare.values import Spread
+from multilearn.commands.compare.values import Spread, furthest
 from multilearn.commands.text import Block, Sentences, TextTable
 from multilearn.printable import plural
 
@@ -79,7 +79,7 @@ def _seeds(study: Study) -> TextTable:
     table = [["seed", "pair", "epochs", "largest difference", "first past"]]
     for group, comparison in study.compared:
         for pair in comparison.pairs():
-            worst = max(pair.epochs, key=lambda row: (not row.within, row.used(study.tolerance)))
+            worst = furthest(pair.epochs, study.tolerance)
             where = f"{distance(worst)} {worst.split} {worst.metric}, epoch {worst.epoch}"
             past = f"epoch {pair.first_past}" if pair.first_past else "-"
             names = " / ".join(group.backends[at] for at in pair.runs)
@@ -95,9 +95,7 @@ def _epochs(study: Study) -> TextTable:
         cells = []
         for first, second in pairs:
             each = found.get((first, second, epoch))
-            past = "" if each is None or each.row.within else ", past"
-            place = "" if each is None else f"{each.row.split} {each.row.metric}, seed {each.seed}{past}"
-            cells.append("-" if each is None else f"{distance(each.row)} {place}")
+            cells.append("-" if each is None else judged(each.row, f", seed {each.seed}"))
         table.append([str(epoch), *cells])
     return TextTable("largest difference over the seeds", table, right=(0,))
 

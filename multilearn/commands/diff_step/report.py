@@ -35,7 +35,9 @@ def _blocks(comparison: StepComparison) -> Iterator[text.Block]:
     if alone := comparison.part(Phase.FORWARD).alone:
         seen = f"seen on one of them only, as in loops that the other runs as one operation: {_listed(alone)}"
         yield text.Sentences([seen])
-    yield text.Sentences(_verdict(comparison))
+    within = f"within {comparison.tolerance:.2g} of the largest value"
+    differs = [*(f"differs: {sentence}" for sentence in sentences(comparison)), f"all before that is {within}"]
+    yield text.Sentences([f"same: every part of the step is {within}"] if comparison.same else differs)
 
 
 def _judged(comparison: StepComparison, part: Part) -> str:
@@ -44,13 +46,6 @@ def _judged(comparison: StepComparison, part: Part) -> str:
     where = f"differs, first at {_named(part.first)}: {part.first.relative:.2g}"
     felt = part.phase is not Phase.BACKWARD or comparison.part(Phase.GRADIENTS).first is not None
     return where if felt else f"{where}, which no variable feels"
-
-
-def _verdict(comparison: StepComparison) -> list[str]:
-    within = f"within {comparison.tolerance:.2g} of the largest value"
-    if comparison.same:
-        return [f"same: every part of the step is {within}"]
-    return [*(f"differs: {sentence}" for sentence in sentences(comparison)), f"all before that is {within}"]
 
 
 def sentences(comparison: StepComparison) -> Iterator[str]:
