@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from multilearn.arguments import optional_whole, probability, settle, whole
+from multilearn.arguments import probability, settle, whole
 from multilearn.metrics.items import Parametrized, class_items, label_items, require_classes
 from multilearn.metrics.mean import summed
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
@@ -50,9 +50,6 @@ class Accuracy(_Share):
 
     ignore_index: int | None = None
 
-    def __post_init__(self) -> None:
-        settle(self, ignore_index=optional_whole("The ignore_index of Accuracy", self.ignore_index))
-
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = class_items(ops, output, self.name, self.ignore_index)
         correct = ops.equal(ops.argmax(items.logits), items.targets)
@@ -75,8 +72,8 @@ class TopKAccuracy(_Share):
     ignore_index: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         settle(self, k=whole("The k of TopKAccuracy", self.k, 1))
-        settle(self, ignore_index=optional_whole("The ignore_index of TopKAccuracy", self.ignore_index))
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = class_items(ops, output, self.name, self.ignore_index)
@@ -107,8 +104,8 @@ class HammingScore(_Share):
     ignore_index: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         settle(self, threshold=probability("The threshold of HammingScore", self.threshold))
-        settle(self, ignore_index=optional_whole("The ignore_index of HammingScore", self.ignore_index))
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = label_items(ops, output, self.name, self.ignore_index)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from multilearn.arguments import optional_whole, settle
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import Parametrized, class_items
 from multilearn.metrics.mean import summed
@@ -107,9 +106,6 @@ class CharErrorRate(_ErrorRate):
 
     padding: int | None = None
 
-    def __post_init__(self) -> None:
-        settle(self, padding=optional_whole("The padding of CharErrorRate", self.padding))
-
 
 @dataclass(frozen=True)
 class WordErrorRate(_ErrorRate):
@@ -126,10 +122,6 @@ class WordErrorRate(_ErrorRate):
 
     padding: int | None = None
     separator: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("padding", "separator"):
-            object.__setattr__(self, name, optional_whole(f"The {name} of WordErrorRate", getattr(self, name)))
 
     def tokens(self, texts: list[list[Array]]) -> list[list[Array]]:
         """Each word as a number; words that are equal have the same one."""

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from multilearn.arguments import optional_whole, settle
 from multilearn.errors import ConfigurationError
 from multilearn.metrics.items import Parametrized, class_items, named
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
@@ -140,9 +139,6 @@ class Perplexity(Parametrized, MeanOfSums):
     """
 
     ignore_index: int | None = None
-
-    def __post_init__(self) -> None:
-        settle(self, ignore_index=optional_whole("The ignore_index of Perplexity", self.ignore_index))
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = class_items(ops, output, self.name, self.ignore_index)
