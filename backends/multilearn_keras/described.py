@@ -13,11 +13,10 @@ import numpy as np
 from multilearn_keras.state.beside import known_beside
 from multilearn_keras.state.keys import layers_of
 
-__all__ = ["described", "layers_described"]
+__all__ = ["described", "layers_described", "parameters"]
 
 _LONGEST = 600
 _FEW = 8
-_NOT_TOLD = frozenset({"self", "name", "args", "kwargs", "weights"})
 _MISSING = object()
 
 
@@ -47,7 +46,7 @@ def _call(thing: Any) -> str:
 
 
 def _arguments(thing: Any) -> Iterator[tuple[str, Any]]:
-    names = _parameters(type(thing))
+    names = tuple(name for name in parameters(type(thing)) if name != "weights")
     # where losses that wrap a function keep what is for it
     passed = getattr(thing, "_fn_kwargs", {})
     if isinstance(thing, keras.layers.Layer):
@@ -66,8 +65,13 @@ def _arguments(thing: Any) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _parameters(kind: type) -> tuple[str, ...]:
-    return tuple(name for name in inspect.signature(kind).parameters if name not in _NOT_TOLD)
+def parameters(kind: type) -> tuple[str, ...]:
+    """What an object of a class is made with besides its name; of some classes written in C nothing is known."""
+    try:
+        names = inspect.signature(kind).parameters
+    except (TypeError, ValueError):
+        return ()
+    return tuple(name for name in names if name not in ("self", "name", "args", "kwargs"))
 
 
 def _attribute(thing: Any, name: str) -> Any:

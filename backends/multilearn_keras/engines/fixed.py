@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from multilearn.errors import ConfigurationError
+from multilearn_keras.described import parameters
 from multilearn_keras.state.keys import all_layers
 from multilearn_keras.state.places import Readings, alike, contents
 
@@ -25,7 +26,6 @@ _RESTART = (
 )
 _STOP = "Ask an Interrupter for it, or give the builder .early_stopping(rule)."
 _SCHEDULER = "Give build the schedule: it is asked for the learning rate before every update."
-_NOT_FIXED = frozenset({"self", "name", "args", "kwargs"})
 
 
 class _Fact(NamedTuple):
@@ -113,7 +113,7 @@ def _losses(task: Any) -> Iterator[tuple[str, Any]]:
 
 def _of(where: str, owner: Any) -> Iterator[_Fact]:
     held = getattr(owner, "__dict__", {})
-    for name in _arguments(type(owner)):
+    for name in parameters(type(owner)):
         for attribute in (name, f"_{name}"):
             if attribute in held and _is_plain(held[attribute], owner):
                 yield _Fact(where, owner, attribute, held[attribute], _VARIABLE)
@@ -121,15 +121,6 @@ def _of(where: str, owner: Any) -> Iterator[_Fact]:
         for name, value in held.items():
             if not name.startswith("_") and not isinstance(value, (keras.Variable, keras.layers.Layer)):
                 yield _Fact(where, owner, name, value, _VARIABLE)
-
-
-def _arguments(kind: type) -> tuple[str, ...]:
-    try:
-        names = inspect.signature(kind).parameters
-    except (TypeError, ValueError):
-        # of some classes written in C nothing is known
-        return ()
-    return tuple(name for name in names if name not in _NOT_FIXED)
 
 
 def _is_plain(value: Any, owner: Any) -> bool:
