@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from multilearn.arguments import optional_whole
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.outputs import ClassificationOutput, MultiLabelOutput, RegressionOutput
-from multilearn.plain import whole
 from multilearn.protocols import Output
 from multilearn_keras.keras_internals import get_keras_mask
 from multilearn_keras.tasks.label_checks import (
@@ -183,13 +183,7 @@ class SequenceClassification(Classification):
         self, model: keras.Model, loss: Any = None, from_logits: bool = True, *, padding: int | None = None
     ) -> None:
         super().__init__(model, loss, from_logits)
-        if padding is not None and whole(padding) is None:
-            raise ConfigurationError(
-                "padding is the class id of the targets that are not counted.",
-                received=repr(padding),
-                remedy="Write for instance padding=-1.",
-            )
-        self.padding = None if padding is None else int(padding)
+        self.padding = optional_whole("padding, the class id of the targets that are not counted,", padding)
 
     def check(self, batch: Any, shape: Any) -> None:
         """Look at a batch on the host, given the shape of the model's output. Raises `DataError`."""

@@ -235,7 +235,7 @@ def test_accumulated_padded_batches_equal_their_joint_batch_and_a_batch_of_paddi
 def test_a_sequence_needs_a_class_for_each_position() -> None:
     with pytest.raises(ConfigurationError, match="use Classification"):
         engine_of(SequenceClassification(dense(3, 4)), optimizers.SGD(), (numbers(6, 4), ids(3, 6)))
-    with pytest.raises(ConfigurationError, match="padding is the class id"):
+    with pytest.raises(ConfigurationError, match="padding, the class id of the targets"):
         SequenceClassification(dense(3, 4, 2), padding=0.5)
 
 
