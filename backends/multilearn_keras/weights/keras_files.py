@@ -27,7 +27,7 @@ from multilearn_keras.state.derived import derive
 from multilearn_keras.state.transfer import assign, to_host
 from multilearn_keras.weights.keras_archives import differences_beside
 
-__all__ = ["KERAS_FILES", "load_keras_file", "mismatch", "save_model"]
+__all__ = ["KERAS_FILES", "built", "load_keras_file", "mismatch", "save_model"]
 
 KERAS_FILES = (".keras", ".weights.h5")
 
@@ -56,6 +56,18 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
         if lines := _differences(expected, _datasets(copy, path)):
             raise mismatch(path, lines)
         _load(model, copy, path)
+
+
+def built(rule: str, given: Any) -> keras.Model:
+    """The model that is given, or a task's. Raises `ConfigurationError`, with this rule, for what is no built model."""
+    model = given if isinstance(given, keras.Model) else getattr(given, "model", None)
+    if not isinstance(model, keras.Model) or not model.built:
+        raise ConfigurationError(
+            rule,
+            received="a model that is not built" if isinstance(model, keras.Model) else type(given).__name__,
+            remedy="Give it an Input, or call it on a batch before.",
+        )
+    return model
 
 
 def mismatch(path: Path, lines: list[str], remedy: str | None = None) -> RecordMismatch:
@@ -195,13 +207,7 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
     Raises `ConfigurationError` for what is no built model, and for one that Keras cannot write.
     """
     path = Path(path).expanduser()
-    model = model if isinstance(model, keras.Model) else getattr(model, "model", model)
-    if not isinstance(model, keras.Model) or not model.built:
-        raise ConfigurationError(
-            "Only a built model can be saved.",
-            received="a model that is not built" if isinstance(model, keras.Model) else type(model).__name__,
-            remedy="Call the model on a batch before, or train it.",
-        )
+    model = built("Only a built model can be saved.", model)
     if path.suffix != ".keras":
         raise ConfigurationError(
             "The file of a model ends in .keras.",

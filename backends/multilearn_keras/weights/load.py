@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from multilearn.checkpoint import Contents, HostTensor, Recorder, nbytes, read_file
-from multilearn.errors import CheckpointNotFound, ConfigurationError, RecordError
+from multilearn.errors import CheckpointNotFound, RecordError
 from multilearn.evaluation.model import placed, weights_of
 from multilearn.learner.argument_checks import which_checkpoint
 from multilearn.printable import printable
@@ -23,7 +23,7 @@ from multilearn_keras.state.beside import Beside, is_beside
 from multilearn_keras.state.derived import derive
 from multilearn_keras.state.keys import OF_THE_TASK, flatten, held_by, variables
 from multilearn_keras.state.transfer import assign, is_seed_state, specification, to_device
-from multilearn_keras.weights.keras_files import KERAS_FILES, load_keras_file, mismatch
+from multilearn_keras.weights.keras_files import KERAS_FILES, built, load_keras_file, mismatch
 
 __all__ = ["load_weights"]
 
@@ -57,13 +57,7 @@ def load_weights(
     `RecordMismatch` with all that is missing, not expected, or of another shape or kind. Then the model is as it was.
     """
     path = placed(path)
-    keras_model = model if isinstance(model, keras.Model) else getattr(model, "model", None)
-    if not isinstance(keras_model, keras.Model) or not keras_model.built:
-        raise ConfigurationError(
-            "Weights can only be loaded into a built model.",
-            received="a model that is not built" if isinstance(keras_model, keras.Model) else type(model).__name__,
-            remedy="Give it an Input, or call it on a batch before.",
-        )
+    keras_model = built("Weights can only be loaded into a built model.", model)
     if not os.path.exists(path):
         raise CheckpointNotFound(
             "Weights are in the directory of a run, or in a file.",
