@@ -48,8 +48,10 @@ def as_loader(data: Any, split: str) -> Loader:
         return data
     if isinstance(data, list):
         return Batches(data)
-    if _is(data, "torch.utils.data", "DataLoader") and (_has_indices(data) or not hasattr(data, "state_dict")):
-        return TorchBatches(data)
+    if _is(data, "torch.utils.data", "DataLoader"):
+        without_indices = _is(data.dataset, "torch.utils.data", "IterableDataset")
+        if not (without_indices and hasattr(data, "state_dict")):
+            return TorchBatches(data)
     if _is(data, "tensorflow", "data.Dataset"):
         return tf_batches(data)
     if hasattr(data, "on_epoch_end") and hasattr(data, "__getitem__") and hasattr(type(data), "num_batches"):
@@ -97,10 +99,6 @@ def _is(data: Any, module: str, name: str) -> bool:
     for part in name.split("."):
         found = getattr(found, part, None)
     return isinstance(found, type) and isinstance(data, found)
-
-
-def _has_indices(data: Any) -> bool:
-    return not _is(data.dataset, "torch.utils.data", "IterableDataset")
 
 
 def _is_no_batches(data: Any) -> bool:

@@ -31,17 +31,13 @@ def collated(items: Iterable[Any], indices: Sequence[int]) -> Batch:
     """
     stack: _Stack | None = None
     for place, item in enumerate(items):
-        item = _columns(item)
+        if isinstance(item, list) and any(map(is_tensor, item)):
+            item = tuple(item)  # of columns, as everywhere
         if stack is None:
             stack = _stack(item, indices, "item")
         stack.put(place, item)
     assert stack is not None
     return stack.made()
-
-
-def _columns(item: Any) -> Any:
-    # a list of arrays is taken for a tuple of columns, as everywhere
-    return tuple(item) if isinstance(item, list) and any(map(is_tensor, item)) else item
 
 
 def _stack(first: Any, indices: Sequence[int], path: str) -> _Stack:

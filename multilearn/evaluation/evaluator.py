@@ -19,7 +19,7 @@ from multilearn.data.epoch_length import EpochLength
 from multilearn.errors import ConfigurationError
 from multilearn.evaluation.model import Trained, opened, placed
 from multilearn.evaluation.predict import predict
-from multilearn.events import START, Evaluating, Finished, MetricInfo, Split
+from multilearn.events import START, Evaluating, Finished, Split
 from multilearn.learner.argument_checks import (
     as_metric,
     device_names,
@@ -30,6 +30,7 @@ from multilearn.learner.argument_checks import (
 )
 from multilearn.learner.foreign_words import refusing
 from multilearn.learner.listeners import Listeners
+from multilearn.learner.settings import Registered
 from multilearn.learner.window import Pending, Reporter
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.metrics import AnyMetric, Loss
@@ -175,7 +176,8 @@ def _measure(
     shown = {Split.TEST: frozenset(metric.name for metric in measured)}
     reporter = Reporter(trained.engine, store, listeners, shown, "ignore", Progress())
     batches = length(trained.loader)
-    listeners.tell(Evaluating(path, name, trained.position, batches, tuple(map(_info, measured))))
+    infos = tuple(Registered(Split.TEST, metric, metric.numeric).info() for metric in measured)
+    listeners.tell(Evaluating(path, name, trained.position, batches, infos))
     reporter.begin(Split.TEST)
     with batches_of(trained.loader, trained.seed, 1) as found:
         for number, batch in enumerate(EpochLength(Split.TEST, batches).counted(found, 1), start=1):
@@ -189,10 +191,6 @@ def _print_summary(measured: Sequence[AnyMetric], name: str, path: Path, values:
     rows = [[metric.name, shown(values[metric.name], metric.unit)] for metric in measured if metric.name in values]
     head = printable(f"evaluation {name}, in {readable(RunDirectory(path).test(name))}")
     ForgivingStream(sys.stdout).say("\n".join([head, *aligned(rows, indent="  ")]))
-
-
-def _info(metric: AnyMetric) -> MetricInfo:
-    return MetricInfo(metric.name, metric.unit, metric.numeric, metric.numeric)
 
 
 def _several(what: str, given: Any) -> tuple[Any, ...]:

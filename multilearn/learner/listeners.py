@@ -27,7 +27,10 @@ class Listeners:
         for logger in self.loggers:
             logger.log(event)
         self.renderer.render(event)
-        _note(event)
+        if isinstance(event, EpochEnded):
+            _log.info("Epoch %s is done.", event.epoch)
+        elif isinstance(event, Saved):
+            _log.info("Checkpoint %s is saved.", event.position)
 
     def flush(self) -> None:
         """Have the loggers make durable what they have received."""
@@ -46,11 +49,3 @@ class Listeners:
             open_ones.callback(self.renderer.close)
             for logger in self.loggers:
                 open_ones.callback(logger.close)
-
-
-def _note(event: Event) -> None:
-    """What experiment.log tells of the run while it goes on."""
-    if isinstance(event, EpochEnded):
-        _log.info("Epoch %s is done.", event.epoch)
-    elif isinstance(event, Saved):
-        _log.info("Checkpoint %s is saved.", event.position)

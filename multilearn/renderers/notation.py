@@ -136,7 +136,9 @@ def sparkline(values: Sequence[float], width: int) -> str:
     >>> sparkline([1, 2, 3, 4, 5, 6, 7, 8], 8), sparkline([1, 1], 8)
     ('▁▂▃▄▅▆▇█', '▄▄')
     """
-    points = _grouped(values, width)
+    count = len(values)
+    groups = (values[i * count // width : (i + 1) * count // width] for i in range(width))
+    points = list(values) if count <= width else list(map(_mean, groups))
     finite = [value for value in points if math.isfinite(value)]
     lowest, highest = (min(finite), max(finite)) if finite else (0.0, 0.0)
     spread = highest / 2 - lowest / 2  # halves: the difference of two huge values would overflow
@@ -152,13 +154,6 @@ def sparkline(values: Sequence[float], width: int) -> str:
         return BLOCKS[min(len(BLOCKS) - 1, int((value / 2 - lowest / 2) / spread * len(BLOCKS)))]
 
     return "".join(map(block, points))
-
-
-def _grouped(values: Sequence[float], width: int) -> list[float]:
-    count = len(values)
-    if count <= width:
-        return list(values)
-    return [_mean(values[i * count // width : (i + 1) * count // width]) for i in range(width)]
 
 
 def _mean(group: Sequence[float]) -> float:

@@ -114,8 +114,9 @@ def compiled_metrics(model: keras.Model) -> tuple[CompiledMetric, ...]:
     if compiled is None:
         return ()
     outputs = _symbolic_outputs(model, compiled)
-    asked = [_understood(each) for each in (compiled._user_metrics, compiled._user_weighted_metrics)]
-    found = CompileMetrics(*asked, output_names=compiled.output_names)
+    asked = compiled._user_metrics, compiled._user_weighted_metrics
+    understood = keras.tree.map_structure(lambda each: None if each is None else _metric(each), asked)
+    found = CompileMetrics(*understood, output_names=compiled.output_names)
     try:
         found.build(outputs, outputs)
     except ValueError as error:
@@ -143,11 +144,6 @@ def metric_by_name(name: str) -> CompiledMetric:
     Raises `ConfigurationError` for a name that Keras does not know, with the nearest that it does.
     """
     return CompiledMetric(name, KerasMetric(_metric(name)))
-
-
-def _understood(metrics: Any) -> Any:
-    """The same structure with Keras metrics in it."""
-    return keras.tree.map_structure(lambda each: None if each is None else _metric(each), metrics)
 
 
 def _metric(given: Any) -> keras.metrics.Metric:

@@ -14,7 +14,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -103,7 +103,8 @@ def is_beside(key: str) -> bool:
 
 def kept_beside(layer: keras.layers.Layer) -> dict[str, Any]:
     """What one layer keeps so, by name, as JSON has it: numbers, texts, lists of these, None."""
-    return {name: _plain(value) for name, value in _kept(layer)}
+    kept = chain(_known(layer), saved_by_hooks(layer), arrays_of(layer))
+    return {name: _plain(value) for name, value in kept}
 
 
 def known_beside(layer: keras.layers.Layer) -> dict[str, Any]:
@@ -130,12 +131,6 @@ def _keeps(key: str, layer: Any) -> bool:
         said = "What %s (%s) saves besides its variables is in no checkpoint: %s: %s"
         _log.warning(said, key or "the model", type(layer).__name__, type(error).__name__, str(error)[:200])
         return False
-
-
-def _kept(layer: Any) -> Iterator[tuple[str, Any]]:
-    yield from _known(layer)
-    yield from saved_by_hooks(layer)
-    yield from arrays_of(layer)
 
 
 def _known(layer: Any) -> Iterator[tuple[str, Any]]:

@@ -63,7 +63,7 @@ def record_of(
     made.begin()
     return nest(
         {
-            key: _recorded(variable, _value(variable, key, values), partial(made.copied, key))
+            key: _recorded(variable, variable.value if values is None else values[key], partial(made.copied, key))
             for key, variable in variables.items()
         }
     )
@@ -98,10 +98,6 @@ def _fitting(variable: keras.Variable, tensor: HostTensor, *, copy: bool) -> Arr
         )
     array = tensor.array.view(ml_dtypes.bfloat16) if tensor.dtype == "BF16" else tensor.array
     return array.astype(own, order="C", copy=copy)
-
-
-def _value(variable: keras.Variable, key: str, values: Mapping[str, Any] | None) -> Any:
-    return variable.value if values is None else values[key]
 
 
 def _recorded(variable: keras.Variable, value: Any, copied: Callable[[Array, np.dtype[Any]], Array]) -> HostTensor:
