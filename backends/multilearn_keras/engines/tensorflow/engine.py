@@ -68,8 +68,7 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            function = self._update if self._sums is None else self._accumulate
-            output = self._measure("training", function, batch, self._rate_of(lr))
+            output = self._measure("training", self._train, batch, self._rate_of(lr))
         if update and self._sums is not None:
             self.apply(lr)
         return output
@@ -84,14 +83,12 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
             self._rates = lr, tf.constant(lr, tf.float32)
         return self._rates[1]
 
-    def _update(self, batch: Batch, lr: tf.Tensor) -> Measures:
-        gradients, _, measures, usable = self._gradients(batch)
-        self._apply(gradients, lr, usable)
-        return measures
-
-    def _accumulate(self, batch: Batch, lr: tf.Tensor) -> Measures:
+    def _train(self, batch: Batch, lr: tf.Tensor) -> Measures:
         gradients, count, measures, usable = self._gradients(batch)
-        self._add(gradients, count, usable)
+        if self._sums is None:
+            self._apply(gradients, lr, usable)
+        else:
+            self._add(self._sums, gradients, count, usable)
         return measures
 
     def _closed(self, lr: tf.Tensor) -> None:
@@ -123,14 +120,14 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
             _keep_unless(usable, self._statistics, before)
         return gradients, output.count, self._measured(self._options.train_metrics, output), usable
 
-    def _add(self, gradients: list[tf.Tensor], count: Any, usable: Any) -> None:
+    def _add(self, sums: list[tf.Variable], gradients: list[tf.Tensor], count: Any, usable: Any) -> None:
         count = ops.cast(count, "float32")
         if usable is not None:
             # not a product with zero: that of NaN is NaN
             gradients = [tf.where(usable, gradient, tf.zeros_like(gradient)) for gradient in gradients]
             count = tf.where(usable, count, 0.0)
             self._taken.assign(self._taken | usable)
-        for total, gradient in zip(self._sums or (), gradients, strict=True):
+        for total, gradient in zip(sums, gradients, strict=True):
             total.assign_add(tf.cast(gradient, total.dtype) * tf.cast(count, total.dtype))
         self._weight.assign_add(count)
 
