@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -17,7 +18,7 @@ from multilearn.records.formats import BUILT_IN
 from multilearn.records.recorder import Recorder
 from multilearn.records.tensors import HostTensor
 
-__all__ = ["from_record", "require_savable", "to_record"]
+__all__ = ["as_written", "from_record", "require_savable", "to_record"]
 
 # A map in a record that has one of these as its only key is something else than a map.
 _TUPLE, _SCALAR, _TENSOR = "(tuple)", "(scalar)", "(tensor)"
@@ -54,10 +55,19 @@ def to_record(state: Any) -> Any:
 
 def from_record(record: Any) -> Any:
     """What `to_record` was given. Raises `RecordError` for what it does not write."""
-    try:
+    with as_written("The state of an object"):
         return _from_record(record)
-    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
-        rule = "The state of an object must be as this version writes it."
+
+
+@contextmanager
+def as_written(what: str) -> Iterator[None]:
+    """While it lasts this part of a record is read: whatever Python raises is a `RecordError`."""
+    try:
+        yield
+    except RecordError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        rule = f"{what} must be as this version writes it."
         raise RecordError.unusable(rule, f"{type(error).__name__}: {str(error)[:100]}") from error
 
 

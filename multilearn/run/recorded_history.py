@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from multilearn.checkpoint import CheckpointFolder
@@ -11,6 +11,7 @@ from multilearn.errors import RecordError
 from multilearn.events import Position
 from multilearn.protocols import Record
 from multilearn.records.journal import Journal, fault, is_extent, read_journal
+from multilearn.records.object_state import as_written
 from multilearn.storage.layout import RunDirectory
 
 __all__ = ["history_problem", "journal_of", "newest_with_history"]
@@ -24,7 +25,7 @@ def journal_of(parts: Mapping[str, Record], folder: CheckpointFolder, position: 
 
     Raises `RecordError` if the record does not hold what this version wrote, or an earlier one.
     """
-    with _reading():
+    with as_written("The record of the schedule"):
         found = parts["scheduler"]["metrics"]["history"]
         if is_extent(found):
             return read_journal(_journal(folder), found, position.epoch)
@@ -37,7 +38,7 @@ def history_problem(folder: CheckpointFolder, position: Position) -> str | None:
     Raises `RecordError` if the record does not say which part that is, or cannot be read.
     """
     parts = folder.load(position, {"scheduler": _LIMIT}, ("scheduler",))
-    with _reading():
+    with as_written("The record of the schedule"):
         found = parts["scheduler"]["metrics"]["history"]
         return fault(_journal(folder), found) if is_extent(found) else None
 
@@ -53,14 +54,3 @@ def newest_with_history(folder: CheckpointFolder, before: Position) -> Position 
 
 def _journal(folder: CheckpointFolder) -> Path:
     return RunDirectory(folder.path.parent).history
-
-
-@contextmanager
-def _reading() -> Iterator[None]:
-    try:
-        yield
-    except RecordError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        rule = "The record of the schedule must be as this version writes it."
-        raise RecordError.unusable(rule, f"{type(error).__name__}: {error}") from error

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from multilearn.errors import RecordError
 from multilearn.events import START, Position
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import LRScheduler, Record
 from multilearn.records.journal import Journal
-from multilearn.records.object_state import from_record, to_record
+from multilearn.records.object_state import as_written, from_record, to_record
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.streams import GlobalStreams
 
@@ -85,7 +84,7 @@ def restore_schedule(
 
     Raises `RecordError` for a record that lacks something; then nothing but these may have been touched.
     """
-    try:
+    with as_written("The record of the schedule"):
         if missing := _PARTS - record.keys():
             raise KeyError(", ".join(sorted(missing)))
         _require_counts(record)
@@ -93,10 +92,7 @@ def restore_schedule(
         store.restore(record["metrics"], journal)
         # version 0.1 made a batch ahead of the one that it trained on: that one is made again, from where they were
         GlobalStreams.of_record(record.get("drawn_before") or record["streams"]).put_back()
-        return int(record["seed"]), _differences(record, plan)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
-        rule = "The record of the schedule must be as this version writes it."
-        raise RecordError.unusable(rule, f"{type(error).__name__}: {error}") from error
+        return record["seed"], _differences(record, plan)
 
 
 def _require_counts(record: Record) -> None:
@@ -129,7 +125,7 @@ def progress_of(record: Record, position: Position = START, timed: bool = False)
     found = record["progress"]
     seconds = float(found.get("seconds", 0.0)) if timed else None
     trained = position.batch is not None and bool(found.get("trained", False))
-    return Progress(position, int(found["update"]), seconds, int(found.get("skipped", 0)), trained)
+    return Progress(position, found["update"], seconds, found.get("skipped", 0), trained)
 
 
 def _differences(record: Record, plan: TrainingPlan) -> list[str]:
