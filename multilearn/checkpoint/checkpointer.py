@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from multilearn.arguments import number, settle, whole
@@ -116,14 +115,15 @@ class CountedFiles:
     def up_to(self, position: Position) -> Callable[[], None]:
         """What makes them durable up to there, for the thread that writes checkpoints; this one only notes how much."""
         journal = self._history()
-        return partial(self._sync, position, journal, len(journal))
+        lines = len(journal)
 
-    def _sync(self, position: Position, journal: Journal, lines: int) -> None:
-        """Raises `StorageError`."""
-        for split in (Split.TRAIN, Split.VALID):
-            self._sync_epochs(split, range(self._durable + 1, position.epoch + 1))
-        self._durable = position.finished_epochs
-        self._journal.hold(journal, lines)
+        def sync() -> None:
+            for split in (Split.TRAIN, Split.VALID):
+                self._sync_epochs(split, range(self._durable + 1, position.epoch + 1))
+            self._durable = position.finished_epochs
+            self._journal.hold(journal, lines)
+
+        return sync
 
     def _sync_epochs(self, split: Split, epochs: Iterable[int]) -> None:
         written = [folder for epoch in epochs if is_folder(folder := self._run.epoch(split, epoch))]

@@ -67,16 +67,12 @@ def look() -> Installation:
     names = backend.known()
     with ThreadPoolExecutor(max_workers=2) as pool:
         found = tuple(pool.map(_found, names))
-    choice = backend.choice()
-    return Installation(found, choice.name, choice.reason, _refusal())
-
-
-def _refusal() -> str | None:
+    choice, refusal = backend.choice(), None
     try:
         backend.usable()
     except BackendError as error:
-        return str(error)
-    return None
+        refusal = str(error)
+    return Installation(found, choice.name, choice.reason, refusal)
 
 
 def _found(name: str) -> BackendStatus:

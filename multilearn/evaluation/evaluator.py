@@ -85,7 +85,20 @@ class Evaluator:
             metric_loggers=None if self.metric_loggers is None else _several("metric_loggers", self.metric_loggers),
             device=None if self.device is None else device_names(self.device),
         )
-        self._refuse_unusable()
+        for metric in self.metrics:
+            require_metric(metric, Split.TEST, plotted=False)
+        names = [metric.name for metric in self.metrics]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigurationError(
+                "A metric is measured once.",
+                received=f"{', '.join(sorted(twice))} twice",
+                remedy="Remove one of the two; variants of a metric need different names.",
+            )
+        require_loggers(self.metric_loggers or ())
+        if self.renderer is not None:
+            require(self.renderer, Renderer, "A renderer must have the methods host(fit), render(event) and close().")
+        if self.recorder is not None:
+            require(self.recorder, Recorder, "A recorder must have an extension and the methods write and read.")
 
     @refusing
     def evaluate(
@@ -151,22 +164,6 @@ class Evaluator:
         names = {metric.name for metric in self.metrics}
         metrics = (*self.metrics, *(metric for metric in of_model if metric.name not in names))
         return metrics if Loss.name in names else (*metrics, Loss())
-
-    def _refuse_unusable(self) -> None:
-        for metric in self.metrics:
-            require_metric(metric, Split.TEST, plotted=False)
-        names = [metric.name for metric in self.metrics]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ConfigurationError(
-                "A metric is measured once.",
-                received=f"{', '.join(sorted(twice))} twice",
-                remedy="Remove one of the two; variants of a metric need different names.",
-            )
-        require_loggers(self.metric_loggers or ())
-        if self.renderer is not None:
-            require(self.renderer, Renderer, "A renderer must have the methods host(fit), render(event) and close().")
-        if self.recorder is not None:
-            require(self.recorder, Recorder, "A recorder must have an extension and the methods write and read.")
 
 
 def _measure(

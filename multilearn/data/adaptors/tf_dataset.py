@@ -126,8 +126,11 @@ def _known(dataset: Any) -> tuple[list[Any], bool, bool]:
     """The variables that a pipeline may change, whether another process gets the same batches, and whether it shuffles;
     none, and no, in a TensorFlow whose inside is another."""
     try:
-        shuffles = any("Shuffle" in type(stage).__name__ for stage, _ in _stages(dataset))
-        return _changed(dataset), _repeatable(dataset), shuffles
+        stages = list(_stages(dataset))
+        in_order = dataset.options().deterministic is not False
+        # as far as one can see: nothing draws, or shuffles unseeded
+        repeatable = in_order and all(_keeps_order(stage, repeated) for stage, repeated in stages)
+        return _changed(dataset), repeatable, any("Shuffle" in type(stage).__name__ for stage, _ in stages)
     except (AttributeError, TypeError, ValueError):
         return [], False, False
 
@@ -157,12 +160,6 @@ def _assigned(graph: Any) -> list[Any]:
         for tensor in operation.inputs
     }
     return [variable for variable in graph.variables if inside.get(id(variable.handle)) in changing]
-
-
-def _repeatable(dataset: Any) -> bool:
-    """As far as one can see: nothing draws, or shuffles unseeded."""
-    in_order = dataset.options().deterministic is not False
-    return in_order and all(_keeps_order(stage, repeated) for stage, repeated in _stages(dataset))
 
 
 def _stages(stage: Any, repeated: bool = False, until: str | None = None) -> Iterator[tuple[Any, bool]]:
