@@ -27,15 +27,7 @@ from multilearn.protocols.metric import (
     entry_of,
     of_device,
 )
-from multilearn.protocols.task import (
-    Fingerprinted,
-    Loader,
-    LRScheduler,
-    Optimizer,
-    Output,
-    StatefulLoader,
-    Task,
-)
+from multilearn.protocols.task import Fingerprinted, Loader, LRScheduler, Optimizer, Output, StatefulLoader, Task
 
 __all__ = [
     "UNAVAILABLE",

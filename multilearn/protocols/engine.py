@@ -14,16 +14,7 @@ if TYPE_CHECKING:
 
     from multilearn.protocols.metric import Metric
 
-__all__ = [
-    "Compiler",
-    "Engine",
-    "EngineOptions",
-    "EvalEngine",
-    "Example",
-    "HostOutput",
-    "StepOutput",
-    "Subject",
-]
+__all__ = ["Compiler", "Engine", "EngineOptions", "EvalEngine", "Example", "HostOutput", "StepOutput", "Subject"]
 
 
 Compiler = Literal["inductor", "xla"]

@@ -32,9 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--multilearn-backends` and `--multilearn-runs`."""
     group = parser.getgroup("multilearn", "the same experiment on every framework")
     group.addoption(
-        "--multilearn-backends",
-        metavar="B,B",
-        help="compare these backends, instead of all that are installed",
+        "--multilearn-backends", metavar="B,B", help="compare these backends, instead of all that are installed"
     )
     group.addoption(
         "--multilearn-runs",

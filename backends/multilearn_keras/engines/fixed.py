@@ -47,13 +47,7 @@ class Fixed:
     """
 
     def __init__(
-        self,
-        task: Any,
-        optimizer: Any,
-        variables: Mapping[str, keras.Variable],
-        readings: Readings,
-        *,
-        compiled: bool,
+        self, task: Any, optimizer: Any, variables: Mapping[str, keras.Variable], readings: Readings, *, compiled: bool
     ) -> None:
         layers = all_layers(task)
         owners = [*((key or "the model", layer) for key, layer in layers.items()), ("the task", task)]

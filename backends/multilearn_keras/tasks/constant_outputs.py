@@ -24,11 +24,7 @@ _DIVIDED = (
     keras.losses.sparse_categorical_crossentropy,
     keras.losses.categorical_focal_crossentropy,
 )
-_CLIPPED = (
-    keras.losses.binary_crossentropy,
-    keras.losses.binary_focal_crossentropy,
-    keras.losses.kl_divergence,
-)
+_CLIPPED = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy, keras.losses.kl_divergence)
 _SOFTMAXES = ("softmax", "log_softmax", "sparsemax")
 _REMEDY = (
     "For two classes end the model in Dense(1, activation='sigmoid') with a binary cross-entropy, or in "

@@ -66,13 +66,7 @@ class Row:
 
     @classmethod
     def of(
-        cls,
-        key: Key,
-        unit: str,
-        epoch: int,
-        values: tuple[float | str, ...],
-        items: float | None,
-        tolerance: float,
+        cls, key: Key, unit: str, epoch: int, values: tuple[float | str, ...], items: float | None, tolerance: float
     ) -> Row:
         """The row of these values, judged: a share that has `items` by the number of them, all else by `tolerance`."""
         furthest_apart = max(absolute(a, b) for a, b in combinations(values, 2))
