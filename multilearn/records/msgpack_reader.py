@@ -19,7 +19,7 @@ from multilearn.records.msgpack_writer import DEPTH, HALVED_KEYS, TENSOR_KEYS, V
 from multilearn.records.recorder import damaged
 from multilearn.records.tensors import AXES, DTYPES, WIDER, HostTensor, widened
 
-__all__ = ["Decoder", "are_sizes", "tensor_of"]
+__all__ = ["Decoder", "are_sizes", "as_it_was", "tensor_of"]
 
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 _NUMBERS = {tag: struct.Struct(f">{code}") for tag, code in enumerate("fdBHIQbhiq", start=0xCA)}
@@ -110,16 +110,11 @@ class Decoder:
         if found.keys() == TENSOR_KEYS:
             return tensor_of(found["dtype"], found["shape"], found["bytes"])
         if found.keys() == HALVED_KEYS:
-            return self._halved(found["was"], tensor_of(found["dtype"], found["shape"], found["bytes"]))
+            tensor = tensor_of(found["dtype"], found["shape"], found["bytes"])
+            return as_it_was(tensor, found["was"], self._source)
         if "bytes" in found:
             found["bytes"] = self._plain(found["bytes"])
         return found
-
-    def _halved(self, was: object, tensor: HostTensor) -> HostTensor:
-        if tensor.dtype != "F16" or was not in WIDER:
-            raise damaged("A halved tensor is F16 and was F32 or F64.", f"{tensor.dtype} that was {_short(was)}")
-        self._source.spend(tensor.array.size * DTYPES[str(was)].itemsize - tensor.nbytes)
-        return widened(tensor, str(was))
 
     def _text(self, length: int) -> str:
         self._take(length * _OF_CHARACTER)
@@ -172,6 +167,14 @@ def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
         return HostTensor(dtype, held.view(DTYPES[dtype]).reshape(shape))
     except (ValueError, OverflowError, TypeError) as error:  # more axes, or larger empty ones, than numpy has room for
         raise _no_shape(shape) from error
+
+
+def as_it_was(tensor: HostTensor, was: object, source: Reader) -> HostTensor:
+    """A halved tensor of an earlier version in its own type; the limit of `source` pays for what it grows to."""
+    if tensor.dtype != "F16" or was not in WIDER:
+        raise damaged("A tensor that is to be widened is F16 and was F32 or F64.", f"{tensor.dtype}, {_short(was)}")
+    source.spend(tensor.array.size * DTYPES[str(was)].itemsize - tensor.nbytes)
+    return widened(tensor, str(was))
 
 
 def _joined(chunks: list[Any]) -> npt.NDArray[np.uint8]:
