@@ -172,7 +172,7 @@ def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
 def as_it_was(tensor: HostTensor, was: object, source: Reader) -> HostTensor:
     """A halved tensor of an earlier version in its own type; the limit of `source` pays for what it grows to."""
     if tensor.dtype != "F16" or was not in WIDER:
-        raise damaged("A tensor that is to be widened is F16 and was F32 or F64.", f"{tensor.dtype}, {_short(was)}")
+        raise damaged("A halved tensor is F16 and was F32 or F64.", f"{tensor.dtype} that was {_short(was)}")
     source.spend(tensor.array.size * DTYPES[str(was)].itemsize - tensor.nbytes)
     return widened(tensor, str(was))
 
