@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from os import PathLike, fspath
 from types import ModuleType
@@ -51,7 +51,7 @@ def table_of(thing: Any, role: Role) -> dict[str, Any]:
     table: dict[str, Any] = {"type": kind.__name__}
     for each in fields(thing):
         value = getattr(thing, each.name)
-        if value is None and _default(each) is None:
+        if value is None and each.default is None:
             continue  # TOML has no null
         table[each.name] = _plain(value, role, f"{kind.__name__}({each.name}=...)")
     return table
@@ -103,10 +103,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(known) or 'none'}."
-
-
-def _default(field: Field[Any]) -> Any:
-    return field.default_factory() if field.default_factory is not MISSING else field.default
 
 
 def _plain(value: Any, role: Role, what: str) -> Any:

@@ -17,12 +17,22 @@ _PER_VALUE = 16
 _PER_TENSOR = 160
 
 
-def differences(expected: Record, received: Record) -> list[str]:
+def differences(expected: Any, received: Any, path: str = "") -> list[str]:
     """A line for every missing or extra key and every tensor of another shape or dtype; empty if `received` fits.
 
-    Plain values (numbers, strings, bytes, None, lists without tensors) fit each other, whatever they are.
+    Plain values (numbers, strings, bytes, None, lists without tensors) fit each other, whatever they are. `path`: where
+    in a record these are.
     """
-    return _differences(expected, received, "")
+    if isinstance(expected, Mapping) and isinstance(received, Mapping):
+        return _of_maps(expected, received, path)
+    if _holds_tensors(expected) and isinstance(received, list) and len(expected) == len(received):
+        pairs = enumerate(zip(expected, received, strict=True))
+        return [line for index, pair in pairs for line in differences(*pair, f"{path}/{index}")]
+    if isinstance(expected, HostTensor) and isinstance(received, HostTensor):
+        fits = expected.dtype == received.dtype and expected.shape == received.shape
+    else:
+        fits = _is_plain(expected) and _is_plain(received)
+    return [] if fits else [f"{path or 'the record'}: expected {_described(expected)}, received {_described(received)}"]
 
 
 def require_match(expected: Record, received: Record, what: str) -> None:
@@ -49,25 +59,12 @@ def nbytes(record: Record) -> int:
     return 2 * _encoded(record, 0) + _SLACK
 
 
-def _differences(expected: Any, received: Any, path: str) -> list[str]:
-    if isinstance(expected, Mapping) and isinstance(received, Mapping):
-        return _of_maps(expected, received, path)
-    if _holds_tensors(expected) and isinstance(received, list) and len(expected) == len(received):
-        pairs = enumerate(zip(expected, received, strict=True))
-        return [line for index, pair in pairs for line in _differences(*pair, f"{path}/{index}")]
-    if isinstance(expected, HostTensor) and isinstance(received, HostTensor):
-        fits = expected.dtype == received.dtype and expected.shape == received.shape
-    else:
-        fits = _is_plain(expected) and _is_plain(received)
-    return [] if fits else [f"{path or 'the record'}: expected {_described(expected)}, received {_described(received)}"]
-
-
 def _of_maps(expected: Mapping[str, Any], received: Mapping[str, Any], path: str) -> list[str]:
     paths = {key: f"{path}/{key}" if path else key for key in (*expected, *received)}
     lines = []
     for key, value in expected.items():
         if key in received:
-            lines += _differences(value, received[key], paths[key])
+            lines += differences(value, received[key], paths[key])
         else:
             lines.append(f"{paths[key]}: missing, expected {_described(value)}")
     extra = [key for key in received if key not in expected]

@@ -66,7 +66,9 @@ def sentences(comparison: StepComparison) -> Iterator[str]:
     elif comparison.part(Phase.LOSS).first is not None:
         yield "the loss, though all outputs of layers agree: look at the loss of the task"
     elif backward.first is not None and gradients.first is not None:
-        yield f"the gradient at the output of {_named(backward.first)}, though all outputs agree{_beyond(backward)}"
+        before = backward.before_first
+        cause = "look at the loss" if before is None else f"look at how {_named(before)} passes it on"
+        yield f"the gradient at the output of {_named(backward.first)}, though all outputs agree: {cause}"
     if gradients.first is not None:
         yield f"the first variable whose gradient differs, from the loss back, is {gradients.first.key}"
     elif forward.first is None and update is not None:
@@ -83,11 +85,6 @@ def _listed(names: Sequence[str]) -> str:
 def _after(part: Part) -> str:
     before = part.before_first
     return "" if before is None else f"; up to {_named(before)} they agree"
-
-
-def _beyond(part: Part) -> str:
-    before = part.before_first
-    return ": look at the loss" if before is None else f": look at how {_named(before)} passes it on"
 
 
 def _named(difference: StepDifference) -> str:
