@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from multilearn.data import flat
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, StepOutput
 from multilearn_keras.devices import jax_device
 from multilearn_keras.engines.compiled import EagerSteps, Measures, Packed, PackedLayout, RecentlyUsed, chain, packed
 from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.jax.mesh import DeviceMesh
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.state.keys import variables
@@ -64,13 +65,13 @@ class Programs:
     def _compiled(self) -> Program:
         layouts: list[PackedLayout] = []
 
-        def flat(*arguments: Any) -> tuple[Any, list[Any]]:
+        def packing(*arguments: Any) -> tuple[Any, list[Any]]:
             kept, measures = self._function(*arguments)
             tensors, layout = packed(measures, lambda floats: jax.lax.bitcast_convert_type(floats, jnp.int32))
             layouts[:] = [layout]
             return kept, tensors
 
-        jitted = jax.jit(flat, donate_argnums=self._donated, out_shardings=self._everywhere)
+        jitted = jax.jit(packing, donate_argnums=self._donated, out_shardings=self._everywhere)
 
         def program(*arguments: Any) -> tuple[Any, Measures]:
             kept, tensors = jitted(*arguments)
@@ -84,19 +85,33 @@ def asks_for_value(error: BaseException) -> bool:
     return isinstance(error, (jax.errors.JAXTypeError, jax.errors.JAXIndexError))
 
 
-def fetched(outputs: Sequence[StepOutput]) -> list[HostOutput]:
-    """The measures on the host: all copies from another device are begun before the first one is waited for."""
-    found = [output.measures for output in outputs]
-    tensors = [tensor for each in found if isinstance(each, Packed) for tensor in each.tensors]
-    if tensors and any(device.platform != "cpu" for device in tensors[0].devices()):
-        for tensor in tensors:
-            tensor.copy_to_host_async()
-    return [
-        HostOutput(each.on_host(np.asarray) if isinstance(each, Packed) else jax.device_get(each)) for each in found
-    ]
+class DeviceMesh:
+    """Devices that share the rows of every batch; everything else is on each of them.
 
+    A program is written for the whole batch, so that draws, batch statistics and metrics are those of the whole batch,
+    and XLA adds what the devices do to each other's rows.
+    """
 
-Run = Callable[..., tuple[Any, Measures]]
+    def __init__(self, devices: Sequence[jax.Device]) -> None:
+        mesh = Mesh(np.array(devices), ("rows",))
+        self._size = len(devices)
+        self._rows = NamedSharding(mesh, PartitionSpec("rows"))
+        self.everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def share(self, batch: Batch) -> Batch:
+        """Equal parts of a batch of host arrays over the devices; if there are none, all of it on each of them.
+
+        It is not filled up and cut inside of the program: XLA cannot partition every model over unequal parts, and ends
+        the process for a gradient through a sort (jax 0.10.2).
+        """
+        lengths = {len(leaf) for leaf in flat(batch)}
+        equal = len(lengths) == 1 and not max(lengths) % self._size
+        return jax.device_put(batch, self._rows if equal else self.everywhere)
+
+    def replicate(self, values: T) -> T:
+        """Arrays on each of the devices; one of them may share memory with `values`."""
+        replicated: T = jax.device_put(values, self.everywhere)
+        return replicated
 
 
 class OnJax(OpenedModel):
@@ -116,9 +131,17 @@ class OnJax(OpenedModel):
         return values if self._mesh is None else self._mesh.replicate(values)
 
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
-        return fetched(outputs)
+        found = [output.measures for output in outputs]
+        tensors = [tensor for each in found if isinstance(each, Packed) for tensor in each.tensors]
+        if tensors and any(device.platform != "cpu" for device in tensors[0].devices()):
+            # all copies are begun before the first one is waited for
+            for tensor in tensors:
+                tensor.copy_to_host_async()
+        return [
+            HostOutput(each.on_host(np.asarray) if isinstance(each, Packed) else jax.device_get(each)) for each in found
+        ]
 
-    def _jitted(self, kind: str, function: Callable[..., tuple[Any, Measures]], donated: bool = False) -> Run:
+    def _jitted(self, kind: str, function: Function, donated: bool = False) -> Function:
         """What runs `function`, given a key of its arguments and these, compiled unless that is not wanted."""
         if not self._options.capture:
             return lambda _, *arguments: function(*arguments)
