@@ -39,7 +39,8 @@ def declared_open(batch: Any, model: Any, output_shape: Any) -> Open:
     x = unpack(batch)[0] if isinstance(batch, tuple) and 1 <= len(batch) <= 3 else batch
     arrays = tree.flatten(x)
     found = {id(leaf): axes for leaf, axes in zip(arrays, input_axes_open(arrays, model), strict=True)}
-    outputs = _axes_open_in_all(_flat_shapes(output_shape)) if any(found.values()) else frozenset()
+    lengths = _flat_shapes(output_shape) if any(found.values()) else []
+    outputs = frozenset.intersection(*map(_open, lengths)) if lengths else frozenset()
     return tuple(
         found[id(leaf)] if id(leaf) in found else frozenset(axis for axis in outputs if axis < len(leaf.shape))
         for leaf in flat(batch)
@@ -83,10 +84,6 @@ def input_axes_open(arrays: Sequence[Any], model: Any) -> list[frozenset[int]]:
     if [len(getattr(array, "shape", ())) for array in arrays] != [len(shape) for shape in declared]:
         return [frozenset()] * len(arrays)
     return [_open(shape) for shape in declared]
-
-
-def _axes_open_in_all(shapes: Sequence[tuple[int | None, ...]]) -> frozenset[int]:
-    return frozenset.intersection(*map(_open, shapes)) if shapes else frozenset()
 
 
 def _open(shape: tuple[int | None, ...]) -> frozenset[int]:
