@@ -16,7 +16,7 @@ from zlib import crc32
 from multilearn.checkpoint import HostTensor
 from multilearn.protocols import Backend
 
-__all__ = ["Weights", "fingerprint", "machine", "threads", "versions"]
+__all__ = ["Weights", "machine", "threads", "versions"]
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -40,24 +40,19 @@ class Weights:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Weights:
-        """Of a nested record of tensors."""
+        """Of a nested record of tensors: paths, types, shapes and little-endian bytes, in the order of the paths."""
         each = {path: f"{crc32(tensor.raw.data, crc32(str(tensor).encode())):08x}" for path, tensor in _tensors(record)}
-        return cls(fingerprint(record), each)
+        digest = hashlib.sha256()
+        for path, tensor in sorted(_tensors(record), key=itemgetter(0)):
+            digest.update(f"{path} {tensor}\n".encode())
+            digest.update(tensor.raw.data)
+        return cls(digest.hexdigest(), each)
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Weights:
         """From the content of an experiment.json of any version."""
         whole, each = document.get("weights_sha256"), document.get("weights_crc32")
         return cls(whole if isinstance(whole, str) else None, each if isinstance(each, dict) else {})
-
-
-def fingerprint(weights: Mapping[str, Any]) -> str:
-    """The sha256 of a nested record of tensors, in the order of their paths: path, type, shape, little-endian bytes."""
-    digest = hashlib.sha256()
-    for path, tensor in sorted(_tensors(weights), key=itemgetter(0)):
-        digest.update(f"{path} {tensor}\n".encode())
-        digest.update(tensor.raw.data)
-    return digest.hexdigest()
 
 
 def versions(backend: Backend) -> dict[str, str]:
