@@ -18,7 +18,6 @@ from multilearn.data import flat, mapped
 
 __all__ = ["LARGEST", "CannotCapture", "TooLarge", "TracedGraph", "tensors_of", "trace"]
 
-
 LARGEST = 12_000
 """Operations of a graph, of which gradients are two thirds. To trace one takes a millisecond, and to run one 10 µs."""
 

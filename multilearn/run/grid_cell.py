@@ -21,7 +21,6 @@ from multilearn.storage.location import readable
 
 __all__ = ["VARIABLE", "GridCell", "began", "current", "resumed"]
 
-
 _begun: set[Path] = set()
 
 

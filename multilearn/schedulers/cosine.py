@@ -140,7 +140,9 @@ class OneCycle(OverUpdates):
         for (before, start), (after, end) in pairwise(points):
             if update <= after:
                 done = (update - before) / (after - before) if after > before else 1.0
-                return self._between(start, end, done)
+                if self.annealing == "linear":
+                    return (end - start) * done + start
+                return end + (start - end) / 2.0 * (math.cos(math.pi * done) + 1)
         return points[-1][1]
 
     def _points(self, updates: int) -> list[tuple[float, float]]:
@@ -150,8 +152,3 @@ class OneCycle(OverUpdates):
         if self.three_phases:
             points.append((2 * rise - 2, initial))
         return [*points, (updates - 1.0, initial / self.final_divisor)]
-
-    def _between(self, start: float, end: float, done: float) -> float:
-        if self.annealing == "linear":
-            return (end - start) * done + start
-        return end + (start - end) / 2.0 * (math.cos(math.pi * done) + 1)
