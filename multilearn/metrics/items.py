@@ -26,7 +26,6 @@ __all__ = [
 
 NOT_COUNTED = -1
 """Stands for the class of an item, or the truth of a label, that is counted nowhere."""
-_IDS = frozenset({"ignore_index", "padding", "separator"})
 
 
 @dataclass(frozen=True)
@@ -173,13 +172,10 @@ def _require_length(metric: str, output: Any, received: int, needed: int) -> Non
 
 
 class Parametrized:
-    """A frozen dataclass that is named by its class and those of its fields that are not as by default.
-
-    Fields that name an id, if there is one, are whole numbers or None: `ignore_index`, `padding`, `separator`.
-    """
+    """A frozen dataclass named by its class and those of its fields that are not as by default. Ids are checked."""
 
     def __post_init__(self) -> None:
-        for name in _IDS.intersection(vars(self)):
+        for name in {"ignore_index", "padding", "separator"} & vars(self).keys():
             settle(self, **{name: optional_whole(f"The {name} of {type(self).__name__}", getattr(self, name))})
 
     @property
