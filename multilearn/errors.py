@@ -11,6 +11,7 @@
     │   ├── RecordError (ValueError)         a file that is not, or no longer, a record
     │   └── RecordMismatch (ValueError)      a record of something else than this model or optimizer
     ├── StorageError (OSError)               the disk is full, or does not take what is to be written
+    ├── WorldError (RuntimeError)            another process of those that train together has ended
     └── NonFiniteLoss (ArithmeticError)      the loss became NaN or infinite
 
 Every message says what the rule is, what was received, and what to do, and is made printable: paths and values in it
@@ -36,6 +37,7 @@ __all__ = [
     "RecordMismatch",
     "StorageError",
     "UnknownArgument",
+    "WorldError",
 ]
 
 
@@ -103,3 +105,16 @@ class StorageError(MultilearnError, OSError):
 
 class NonFiniteLoss(MultilearnError, ArithmeticError):
     """The training loss became NaN or infinite."""
+
+
+class WorldError(MultilearnError, RuntimeError):
+    """Another one of the processes that train a model together has ended, or is not heard of."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """What a framework met."""
+        return cls(
+            "The processes that train together end together.",
+            received=f"another rank has ended ({' '.join(str(error).split())[:200]})",
+            remedy='See why in its output; .checkpoint("latest") resumes from the last checkpoint.',
+        )

@@ -10,7 +10,7 @@ from typing import Any, cast
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
-from multilearn.protocols import Asked, Backend, Engine, EngineOptions, EvalEngine, Example, Subject, Traced
+from multilearn.protocols import Asked, Backend, Engine, EngineOptions, EvalEngine, Example, Subject, Traced, World
 from multilearn_keras.described import described, layers_described
 from multilearn_keras.determinism import numerics, settle
 from multilearn_keras.devices import KerasDevice, available, named
@@ -23,6 +23,7 @@ from multilearn_keras.random import seeds
 from multilearn_keras.random.seeds import seed_native
 from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.compiled import asked_by, refuse_overridden
+from multilearn_keras.world import current, join
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
 
@@ -40,6 +41,11 @@ class KerasBackend(Backend):
                 remedy=f"Import multilearn before keras, or set KERAS_BACKEND={name} too.",
             )
         self.name = name
+        join()
+
+    @property
+    def world(self) -> World:
+        return current()
 
     def devices(self) -> Sequence[KerasDevice]:
         return available()

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from multilearn.errors import ConfigurationError
+from multilearn.protocols import World
+from multilearn_keras.world import current
 
 __all__ = ["KerasDevice", "available", "check_lives_on", "jax_device", "named"]
 
@@ -48,14 +50,18 @@ def available() -> Sequence[KerasDevice]:
 def named(names: Sequence[str]) -> Sequence[KerasDevice]:
     """The devices of these names; `"all"`: all accelerators, or all CPUs if there are none. Raises `ConfigurationError`
     for a name that there is not, and for several where the framework trains on one. A model is on the first of them."""
-    devices = available()
-    every = [device for device in devices if device.kind == devices[0].kind]
-    wanted = list(map(str, every)) if list(names) == ["all"] else names
+    devices, world = available(), current()
+    every = [str(device) for device in devices if device.kind == devices[0].kind]
+    wanted = list(names)
+    if world.size > 1:
+        wanted = _of_rank(every if wanted == ["all"] and len(every) > 1 else wanted, world, every)
+    elif wanted == ["all"]:
+        wanted = every
     if len(wanted) > 1 and keras.backend.backend() != "jax":
         raise ConfigurationError(
-            f"On {keras.backend.backend()} a learner trains on one device; on JAX on several.",
-            received=f"{len(wanted)} devices",
-            remedy="Give one, or set MULTILEARN_BACKEND=jax.",
+            f"On {keras.backend.backend()} every device has a process of its own, which a launcher starts.",
+            received=f"{len(wanted)} devices, and one process",
+            remedy=f"Start it with multilearn run --devices {len(wanted)} SCRIPT, or give one device.",
         )
     found = sorted(map(resolve, wanted), key=lambda device: device.index)
     if len({device.kind for device in found}) > 1:
@@ -67,6 +73,21 @@ def named(names: Sequence[str]) -> Sequence[KerasDevice]:
             "Each device is named once.", received=", ".join(map(str, found)), remedy='Name others, or write "all".'
         )
     return found
+
+
+def _of_rank(names: Sequence[str], world: World, every: Sequence[str]) -> list[str]:
+    """The name that is this process's, of those that all processes of its machine are to have: one for each."""
+    if len(names) <= 1:
+        return [every[0]] if list(names) == ["all"] else list(names)
+    if len(names) != world.local_size:
+        raise ConfigurationError(
+            "Under a launcher there are as many devices as processes on each machine.",
+            received=f"{len(names)} devices ({', '.join(names)}) and {world.local_size} processes",
+            remedy="Leave .devices(...) out, or start as many processes.",
+        )
+    name = names[world.local_rank]
+    # the number of a CPU counts the processes that share it
+    return ["cpu"] if name.lower().partition(":")[0] == "cpu" else [name]
 
 
 def has_gpu() -> bool:

@@ -62,8 +62,11 @@ class SaveInterval:
 class Checkpointer:
     """Called by the loop after batches and epochs: says whether a checkpoint is made, and which are on disk since.
 
-    This one saves nothing.
+    This one saves nothing. `resumable`: whether a process saves the places at which the run stops.
     """
+
+    def __init__(self, resumable: bool = False) -> None:
+        self.resumable = resumable
 
     def after_epoch(self, epoch: int, history: History, snapshot: Snapshot, stopping: bool) -> bool:
         return False
@@ -85,6 +88,7 @@ class BestInMemory(Checkpointer):
     """Saves nothing, and keeps a copy of the state after the best epoch that it has seen: `epoch` and its `parts`."""
 
     def __init__(self, monitor: Monitor) -> None:
+        super().__init__()
         self._monitor = monitor
         self.epoch: int | None = None
         self.parts: Mapping[str, Record] = {}
@@ -149,6 +153,7 @@ class FileCheckpointer(Checkpointer):
         self, folder: CheckpointFolder, strategy: CheckpointStrategy, counted: CountedFiles | None = None
     ) -> None:
         """`counted`: the files beside the records that a checkpoint refers to, in a run that has them."""
+        super().__init__(resumable=True)
         self._folder = folder
         self._counted = counted
         self._strategy = strategy

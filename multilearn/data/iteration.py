@@ -9,7 +9,8 @@ from multilearn.data.adapt import Batches
 from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
 from multilearn.data.arrays import owned
 from multilearn.data.loader import DataLoader
-from multilearn.protocols import Batch, Loader
+from multilearn.data.nested import flat, mapped
+from multilearn.protocols import ALONE, Batch, Loader, Shard, World, rows_of
 
 __all__ = ["Passing", "batches_of", "closing_after"]
 
@@ -20,14 +21,22 @@ _NEVER_REUSED = frozenset(kind.iterate for kind in (Batches, DataLoader, PyDatas
 
 
 @contextmanager
-def batches_of(loader: Loader, seed: int, epoch: int, start: int = 0) -> Iterator[Iterator[Batch]]:
-    """The batches of `epoch` from number `start` on, each a copy made when it is yielded; closed in any case.
+def batches_of(
+    loader: Loader, seed: int, epoch: int, start: int = 0, world: World = ALONE
+) -> Iterator[Iterator[Batch]]:
+    """The batches of `epoch` from number `start` on, each a copy made when it is yielded; closed in any case. In a
+    `world` of several processes they are `Shard`s: a `DataLoader` loads no rows but this process's own.
 
     Any other loader may refill its memory, or undo a change, as soon as it is asked for the next batch. That may happen
     before the batch is trained on: frameworks compute asynchronously.
     """
+    if world.size > 1 and isinstance(loader, DataLoader):
+        with closing_after(loader.shards(seed, epoch, start, world)) as shards:
+            yield shards
+        return
     with closing_after(loader.iterate(seed, epoch, start)) as batches:
-        yield batches if getattr(loader.iterate, "__func__", None) in _NEVER_REUSED else map(owned, batches)
+        kept = batches if getattr(loader.iterate, "__func__", None) in _NEVER_REUSED else map(owned, batches)
+        yield kept if world.size == 1 else (_shard(batch, world) for batch in kept)
 
 
 class Passing(Iterator[Batch]):
@@ -46,6 +55,12 @@ class Passing(Iterator[Batch]):
         if not self._made and (batch := next(self._batches, _END)) is not _END:
             self._made.append(batch)
         return not self._made
+
+
+def _shard(batch: Batch, world: World) -> Shard:
+    total = len(flat(batch)[0])
+    first, end, whole = rows_of(total, world.rank, world.size)
+    return Shard(mapped(lambda leaf: leaf[first:end], batch), first, total, whole)
 
 
 @contextmanager

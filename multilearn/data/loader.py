@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from multilearn.arguments import choice, whole
 from multilearn.data.collate import BatchJob, BatchMaker
 from multilearn.data.source import Columns, source_of
 from multilearn.data.worker_pool import Prefetcher, WorkerProcesses
-from multilearn.protocols import Batch
+from multilearn.protocols import Batch, Shard, World, rows_of
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.order import permutation
 from multilearn.seeding.streams import seeded_globals
@@ -97,7 +98,25 @@ class DataLoader:
 
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` (from 1) from number `start` (from 0) on; those before it are not loaded."""
-        tasks = self._tasks(seed, epoch, start)
+        return self._made(self._tasks(seed, epoch, start))
+
+    def shards(self, seed: int, epoch: int, start: int, world: World) -> Iterator[Shard]:
+        """What a process of `world` has of the batches that `iterate` yields. It loads no other items."""
+        places: deque[tuple[int, int, bool]] = deque()
+
+        def own(tasks: Iterator[BatchJob]) -> Iterator[BatchJob]:
+            for task in tasks:
+                begin = task.items.start if isinstance(task.items, slice) else 0
+                total = task.items.stop - begin if isinstance(task.items, slice) else len(task.items)
+                first, end, whole = rows_of(total, world.rank, world.size)
+                places.append((first, total, whole))
+                rows = slice(begin + first, begin + end)
+                yield replace(task, items=rows if isinstance(task.items, slice) else task.items[rows])
+
+        for batch in self._made(own(self._tasks(seed, epoch, start))):
+            yield Shard(batch, *places.popleft())
+
+    def _made(self, tasks: Iterator[BatchJob]) -> Iterator[Batch]:
         if self._ahead:
             with self.kept_working():
                 assert self._prefetcher is not None
@@ -106,7 +125,7 @@ class DataLoader:
             yield from map(self._gathered, tasks)
         else:
             for task in tasks:
-                with seeded_globals(seed, epoch, task.number):
+                with seeded_globals(task.seed, task.epoch, task.number):
                     batch = self._maker(self._with_columns(task))
                 yield batch
 

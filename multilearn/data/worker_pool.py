@@ -80,6 +80,8 @@ class _Process:
         group: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {"creationflags": _NEW_GROUP}
         # many workers with many threads each get into each other's way
         environment = {"OMP_NUM_THREADS": "1", **os.environ}
+        # it is none of the processes that train together
+        environment.pop("WORLD_SIZE", None)
         self.popen = subprocess.Popen(
             [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, **group
         )

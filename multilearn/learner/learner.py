@@ -21,6 +21,7 @@ from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.learner.listeners import Listeners
 from multilearn.learner.loop import Loop
 from multilearn.learner.place import prepare
+from multilearn.learner.ranks import require_alike, require_shared
 from multilearn.learner.session import experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
 from multilearn.learner.window import Reporter
@@ -29,7 +30,7 @@ from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
-from multilearn.renderers import CliRenderer, Renderer
+from multilearn.renderers import CliRenderer, Renderer, SilentRenderer
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.renderers.summary import summary
 from multilearn.run.directory import bring_along, claim_directory
@@ -107,31 +108,45 @@ class Learner:
                 received="a second fit",
                 remedy='Build another, with .checkpoint("latest") to resume from where this one ended.',
             )
-        renderer = self._settings.renderer or CliRenderer()
-        return renderer.host(lambda: self._fit(train, valid, renderer))
+        world = self._run.backend.world
+        renderer = (self._settings.renderer or CliRenderer()) if world.rank == 0 else SilentRenderer()
+        try:
+            return renderer.host(lambda: self._fit(train, valid, renderer))
+        except BaseException:
+            world.leave()
+            raise
 
     def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Any:
-        directory = RunDirectory(self._run.path)
+        directory, world = RunDirectory(self._run.path), self._run.backend.world
         with ExitStack() as stack:
             signals = stack.enter_context(Signals(self._interrupter))
             data = examine(train, valid, self._run.seed, stack)
             refuse_without_data(self._settings, self._run.subject.scheduler, data.loaders)
             start = Start.of(self._run, data, self._measured(), self._store, stack)
             weights = initial_weights(start)
+            if world.size > 1:
+                require_alike(world, start, weights)
             signals.take()
-            stack.enter_context(claim_directory(directory))
             self._fitted, self._splits = True, frozenset(data.loaders)
-            notes = [*start.notes, *prepare(directory, self._settings, start.found)]
-            stack.enter_context(self._application_log(directory))
-            loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
-            loop = self._loop(data, start, Listeners(loggers, renderer))
-            with in_session(experiment_of(start, weights), directory, loop, lambda: self._restored):
+            if world.rank == 0:
+                stack.enter_context(claim_directory(directory))
+                notes = [*start.notes, *prepare(directory, self._settings, start.found)]
+                stack.enter_context(self._application_log(directory))
+                loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
+                loop = self._loop(data, start, Listeners(loggers, renderer))
+                stack.enter_context(in_session(experiment_of(start, weights), directory, loop, lambda: self._restored))
                 if (source := start.found.source) not in (None, directory.path):
                     bring_along(directory, source, start.found.position)
                 for note in notes:
                     _log.warning("%s", printable(note))
-                self._train(loop, start, self._started(start, data), signals)
-        if self._settings.show_summary:
+            else:
+                # the first process alone writes
+                loop = self._loop(data, start, Listeners((), renderer))
+            if world.size > 1:
+                require_shared(world, directory)
+            self._train(loop, start, self._started(start, data), signals)
+        world.barrier()
+        if self._settings.show_summary and world.rank == 0:
             text = summary(
                 self._store.history,
                 self._infos(),
@@ -158,6 +173,7 @@ class Learner:
                 # nothing is said to be finished before it is on disk
                 loop.checkpointer.close()
                 loop.tell_saved()
+                start.run.backend.world.barrier()
                 self._restore(loop, start)
                 if self._settings.restore_best is None:
                     # the records have the weights that were measured; averages of them may follow now
@@ -186,7 +202,7 @@ class Learner:
             )
 
     def _loop(self, data: Data, start: Start, listeners: Listeners) -> Loop:
-        settings = self._settings
+        settings, world = self._settings, self._run.backend.world
         shown = {split: frozenset(metric.name for metric in metrics) for split, metrics in self._metrics.items()}
         return Loop(
             engine=start.engine,
@@ -197,10 +213,12 @@ class Learner:
             interrupter=self._interrupter,
             plan=start.plan,
             epochs=settings.epochs,
-            rule=settings.early_stopping,
-            every=settings.checkpoint_every,
+            # the first process has the clock, and decides for all
+            rule=settings.early_stopping if world.rank == 0 else None,
+            every=settings.checkpoint_every if world.rank == 0 else None,
             progress=start.progress,
             validation_position=start.validation_position,
+            world=world,
         )
 
     def _started(self, start: Start, data: Data) -> Started:

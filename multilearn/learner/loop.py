@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from multilearn.checkpoint.checkpointer import Checkpointer, FileCheckpointer, SaveInterval, Snapshot
+from multilearn.checkpoint.checkpointer import Checkpointer, SaveInterval, Snapshot
 from multilearn.data import Passing, ValidationPosition, batches_of, keeps_place, length, place_of
 from multilearn.data.epoch_length import EpochLength
 from multilearn.early_stopping import StoppingRule
-from multilearn.errors import DataError
+from multilearn.errors import DataError, WorldError
 from multilearn.events import EpochEnded, Position, Saved, Split
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.rule_watch import RuleWatch
 from multilearn.learner.window import Pending, Reporter
-from multilearn.protocols import Engine, Loader, LRScheduler, Record
+from multilearn.protocols import ALONE, Engine, Loader, LRScheduler, Record, World
 from multilearn.run.training_state import Progress, TrainingPlan, schedule_record
 from multilearn.schedulers import Observing
 from multilearn.seeding.streams import kept_globals
@@ -31,7 +31,7 @@ class Loop:
     """Trains from where `progress` is to the last of `epochs`, or until the interrupter has a reason.
 
     `rule` may be that reason; `every`: how often to save inside an epoch; `on_first_batch`: called once, when a batch
-    has been trained.
+    has been trained. In a `world` of several processes each has its rows of every batch, and a reason of one stops all.
     """
 
     engine: Engine
@@ -47,6 +47,7 @@ class Loop:
     every: SaveInterval | None = None
     validation_position: ValidationPosition = field(default_factory=lambda: ValidationPosition(None))
     on_first_batch: Callable[[], None] | None = None
+    world: World = ALONE
     _saved: float = 0.0
     _batches: int = 0
     _miscounted: bool = False
@@ -70,7 +71,7 @@ class Loop:
         self.validation_position.take(0)
         self._saved = time.monotonic() if self.every is not None else 0.0
         self._watch.begin(self.completed)
-        stopping = self.interrupter.reason is not None
+        stopping = self._all_stop()
         while not (self.completed or stopping):
             stopping = self._epoch(self.progress.position.finished_epochs + 1)
 
@@ -81,8 +82,13 @@ class Loop:
 
     def _epoch(self, epoch: int) -> bool:
         """What is left of `epoch`. Whether the run stops here: then, and only then, the place is saved in any case."""
-        if not (self.progress.trained or self._train(epoch)):
-            return True
+        try:
+            if not (self.progress.trained or self._train(epoch)):
+                return True
+        except WorldError:
+            # what ended the other process may be among the values that have not been looked at here
+            self.reporter.report(Split.TRAIN, epoch)
+            raise
         if not self._validate(epoch):
             self._save_inside(self._snapshot)
             return True
@@ -93,7 +99,7 @@ class Loop:
         self.reporter.listeners.tell(EpochEnded(epoch))
         self._watch.epoch(epoch, self.completed)
         # asked once: a request that comes while this place is being saved finds the loop in the next epoch
-        stopping = self.interrupter.reason is not None
+        stopping = self._all_stop()
         if self.checkpointer.after_epoch(epoch, history, self._snapshot, stopping):
             self._clock_saved()
         self.tell_saved()
@@ -108,7 +114,7 @@ class Loop:
         if not done:
             self.reporter.begin(Split.TRAIN)
         rate, in_window = 0.0, 0
-        with batches_of(self.loaders[Split.TRAIN], self.plan.seed, epoch, done) as loaded:
+        with batches_of(self.loaders[Split.TRAIN], self.plan.seed, epoch, done, self.world) as loaded:
             batches = Passing(self._lengths[Split.TRAIN].counted(loaded, epoch, done))
             for batch in batches:
                 if not in_window:
@@ -150,10 +156,11 @@ class Loop:
             return True
         self.reporter.begin(Split.VALID)
         number, lengths = 0, self._lengths[Split.VALID]
-        with kept_globals(), batches_of(self.loaders[Split.VALID], self.plan.seed, epoch) as batches:
+        loader = self.loaders[Split.VALID]
+        with kept_globals(), batches_of(loader, self.plan.seed, epoch, world=self.world) as batches:
             for number, batch in enumerate(lengths.counted(batches, epoch), start=1):
                 self._watch.time()
-                if self.interrupter.reason is not None:
+                if self._stops():
                     return False
                 output = self.engine.eval_step(batch)
                 self.reporter.add(Split.VALID, epoch, Pending(number, self.progress.update, None, output))
@@ -177,13 +184,13 @@ class Loop:
         the place is saved."""
         self._watch.time()
         epoch, done = self.progress.position.epoch, self.progress.position.batch or 0
-        stops = self.interrupter.reason is not None
+        stops = self._stops()
         every = self.every
         due = every is not None and every.due(done, window, time.monotonic() - self._saved)
         if done == self.plan.batches or not (stops or due):
             return False
         self.reporter.report(Split.TRAIN, epoch)
-        if not isinstance(self.checkpointer, FileCheckpointer) or not self._may_have_ended():
+        if not self.checkpointer.resumable or not self._may_have_ended():
             self._save_inside(self._snapshot)
             return stops
         # before the next batch is made: what is recorded is the place after this one
@@ -192,6 +199,22 @@ class Loop:
             return False
         self._save_inside(lambda: record)
         return stops
+
+    def _stops(self) -> bool:
+        """Whether the run stops after the batch it is at: a process that is not alone sees to it that all do."""
+        world = self.world
+        if world.size == 1:
+            return self.interrupter.reason is not None
+        world.wish = self.interrupter.reason is not None
+        # known alike to all since the last step
+        return world.agreed and self._all_stop()
+
+    def _all_stop(self) -> bool:
+        """Whether any process has a reason to stop, which is then that of all. Each waits for all."""
+        reason = self.world.first_text(self.interrupter.reason)
+        if reason is not None:
+            self.interrupter.stop(reason)
+        return reason is not None
 
     def _may_have_ended(self) -> bool:
         """Whether only another batch tells if the epoch is over, and it matters: a loader with a state of its own may

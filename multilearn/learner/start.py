@@ -124,8 +124,10 @@ class Start:
         return replace(self, plan=replace(self.plan, seed=seed), progress=progress, notes=(*self.notes, *notes))
 
     def checkpointer(self) -> Checkpointer:
-        """Files, if there is a recorder; else the best state in memory, if it is restored in the end."""
+        """Files, if there is a recorder, of the first process; else the best state in memory, if it is restored."""
         settings, run = self.run.settings, RunDirectory(self.run.path)
+        if settings.recorder is not None and self.run.backend.world.rank:
+            return Checkpointer(resumable=True)
         if settings.recorder is None:
             return Checkpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
         # metric files of another run are copied, and not durable yet

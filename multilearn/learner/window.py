@@ -145,6 +145,9 @@ class Reporter:
 
 def _is_non_finite(host: HostOutput) -> bool:
     """Of the loss of the batch, as `Loss` has it: where nothing counts it is no number, and nothing is wrong."""
-    measured = host.measures[Loss.name]
-    count = float(measured["count"])
-    return bool(count) and not math.isfinite(float(measured["loss"]) * count / count)
+    for part in (host.measures, *host.others):
+        measured = part[Loss.name]
+        count = float(measured["count"])
+        if count and not math.isfinite(float(measured["loss"]) * count / count):
+            return True
+    return False

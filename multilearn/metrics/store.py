@@ -34,18 +34,18 @@ class _Folding:
             with _resuming(metric):
                 entry_of(metric, restored)
 
-    def add(self, measured: Measured, counted: bool = True) -> Reading:
-        """One more batch; one that is not `counted` is measured, and is no part of the epoch."""
+    def add(self, parts: Sequence[Measured], counted: bool = True) -> Reading:
+        """One more batch, measured in parts; one that is not `counted` is measured, and is no part of the epoch."""
         metric = self._metric
-        of_batch = entry_of(metric, metric.merge(None, measured))
+        of_batch = entry_of(metric, _merged(metric, None, parts))
         if counted and self._untried:
             # the first batch shows whether a state from a checkpoint can be resumed
             with _resuming(metric):
-                self.state = metric.merge(self.state, measured)
+                self.state = _merged(metric, self.state, parts)
                 entry_of(metric, self.state)
             self._untried = False
         elif counted:
-            self.state = metric.merge(self.state, measured)
+            self.state = _merged(metric, self.state, parts)
         return Reading(of_batch.value, of_batch.count, self._running(of_batch))
 
     def _running(self, of_batch: Entry) -> float | str:
@@ -114,13 +114,16 @@ class MetricStore:
         return readings
 
     def _folded(self, split: Split, output: HostOutput, moment: Moment, counted: bool) -> Mapping[str, Reading]:
-        observers, measures, foldings = self._observing(split), output.measures, self._foldings[split]
+        observers, foldings = self._observing(split), self._foldings[split]
+        parts = (output.measures, *output.others)
         if counted and not observers:
-            return MappingProxyType({name: folded.add(measures[name]) for name, folded in foldings.items()})
+            return MappingProxyType(
+                {name: folded.add([part[name] for part in parts]) for name, folded in foldings.items()}
+            )
         readings = {}
         for name, _metric in self._named[split]:
             of_host = name in observers
-            measured = observers[name](moment) if of_host else measures[name]
+            measured = [observers[name](moment)] if of_host else [part[name] for part in parts]
             readings[name] = foldings[name].add(measured, counted or of_host)
         return MappingProxyType(readings)
 
@@ -188,6 +191,13 @@ class MetricStore:
             self._warned.add(metric.name)
             if reason := caution(state):
                 _log.warning("%s (%s)", reason, where)
+
+
+def _merged(metric: AnyMetric, state: State | None, parts: Sequence[Measured]) -> State:
+    for part in parts:
+        state = metric.merge(state, part)
+    assert state is not None
+    return state
 
 
 @contextmanager

@@ -28,8 +28,10 @@ from multilearn.protocols.metric import (
     of_device,
 )
 from multilearn.protocols.task import Fingerprinted, Loader, LRScheduler, Optimizer, Output, StatefulLoader, Task
+from multilearn.protocols.world import ALONE, Place, Shard, World, patience, rows_of
 
 __all__ = [
+    "ALONE",
     "UNAVAILABLE",
     "AnyMetric",
     "ArrayOps",
@@ -55,7 +57,9 @@ __all__ = [
     "Optimizer",
     "Output",
     "Phase",
+    "Place",
     "Record",
+    "Shard",
     "State",
     "StatefulLoader",
     "StepOutput",
@@ -63,6 +67,9 @@ __all__ = [
     "Task",
     "Tensor",
     "Traced",
+    "World",
     "entry_of",
     "of_device",
+    "patience",
+    "rows_of",
 ]

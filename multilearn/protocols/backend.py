@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols.arrays import Device
 from multilearn.protocols.engine import Engine, EngineOptions, EvalEngine, Example, Subject
+from multilearn.protocols.world import ALONE, World
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +67,11 @@ class Backend(Protocol):
     """
 
     name: str
+
+    @property
+    def world(self) -> World:
+        """The processes that train together, which is this one alone unless a launcher says otherwise."""
+        return ALONE
 
     def devices(self) -> Sequence[Device]: ...
     def seed(self, n: int) -> None:

@@ -30,9 +30,10 @@ class StepOutput:
 
 @dataclass(frozen=True, slots=True)
 class HostOutput:
-    """A `StepOutput` after its copy to the host."""
+    """A `StepOutput` after its copy to the host. `others`: what other processes measured of their rows of the batch."""
 
     measures: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
+    others: Sequence[Mapping[str, Mapping[str, np.ndarray[Any, Any]]]] = ()
 
 
 class Engine(Protocol):

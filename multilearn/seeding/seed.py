@@ -9,6 +9,7 @@ import numpy as np
 from multilearn.arguments import as_whole, whole_in_environment
 from multilearn.environment_variables import SEED as VARIABLE
 from multilearn.errors import ConfigurationError
+from multilearn.protocols import Place
 
 __all__ = ["VARIABLE", "current", "drawn_again", "origin", "set_seed"]
 
@@ -53,7 +54,7 @@ def current() -> int:
     global _current, _origin
     if _current is None:
         forced = _from_environment()
-        _current = random.getrandbits(31) if forced is None else forced
+        _current = _shared(random.getrandbits(31)) if forced is None else forced
         _origin = "drawn" if forced is None else VARIABLE
     return _current
 
@@ -69,6 +70,15 @@ def drawn_again() -> int:
 def origin() -> str:
     """Where the seed in force came from, for the log."""
     return _origin
+
+
+def _shared(drawn: int) -> int:
+    """The number that the first of the processes that train together has drawn."""
+    if Place.of_environment() is None:
+        return drawn
+    from multilearn import backend
+
+    return int(backend.load().world.first_text(str(drawn)) or drawn)
 
 
 def _from_environment() -> int | None:

@@ -13,9 +13,10 @@ from keras import ops
 from multilearn.checkpoint import nbytes
 from multilearn.errors import ConfigurationError, MultilearnError
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, EngineOptions, Example, Phase, Record, StepOutput, Subject, Traced
+from multilearn.protocols import Batch, EngineOptions, Example, Phase, Record, Shard, StepOutput, Subject, Traced
 from multilearn_keras.diff_step import traced_step, traced_variables
 from multilearn_keras.engines.fixed import Fixed, RateGuard
+from multilearn_keras.engines.joint_check import Named, require_joint
 from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.optimizers.adopt import (
@@ -37,6 +38,7 @@ from multilearn_keras.state.rebound import Bindings
 from multilearn_keras.state.transfer import assign, is_seed_state, record_of, specification, to_device
 from multilearn_keras.tasks.constant_outputs import refuse_constant_outputs, refuse_unmoved, softmaxes_of_one
 from multilearn_keras.tasks.supervised import Supervised
+from multilearn_keras.world import current
 
 __all__ = ["KerasEngine", "sum_dtype"]
 
@@ -77,13 +79,22 @@ class KerasEngine(OpenedModel, ABC):
             few = self._few(examples[0].batch)
             refuse_constant_outputs(self._task, few, met)
             self._require_gradient(few)
+            self._joint = self._join(examples, training=True)
             self._set_up()
+            if self._joint is not None:
+                half = any(layer.compute_dtype in _HALF for layer in self._model._flatten_layers())
+                require_joint(self.gradients_of, lambda n: self._items(examples[0].batch, n), self._joint, half)
             self._rate_guard = RateGuard(self._rate)
             self._fixed = self._as_it_is()
 
     @abstractmethod
     def _set_up(self) -> None:
         """Make what the steps of this framework need."""
+
+    def gradients_of(self, batch: Batch, shard: Shard | None) -> tuple[Named, Named]:
+        """The gradients and the statistics that a step of the batch makes, on the host, by variable: of all of it
+        here; or of this process's part of it here, and of the other parts in the other processes."""
+        raise NotImplementedError
 
     @abstractmethod
     def _reaches(self, batch: Batch) -> bool:
@@ -192,11 +203,13 @@ class KerasEngine(OpenedModel, ABC):
     def _check_model(self) -> None:
         super()._check_model()
         require_trainable(self._model)
-        if self._options.accumulate and getattr(getattr(self._task, "loss", None), "reduction", None) == "sum":
+        if (self._options.accumulate or current().size > 1) and getattr(
+            getattr(self._task, "loss", None), "reduction", None
+        ) == "sum":
             raise ConfigurationError(
-                "Accumulated gradients are averaged, so the loss must be a mean.",
+                "Gradients that are accumulated or shared are averaged, so the loss must be a mean.",
                 received="a loss with reduction='sum'",
-                remedy="Leave the reduction at its default, or leave .grads_accumulation out.",
+                remedy="Leave the reduction at its default, or train on one device without .grads_accumulation.",
             )
         refuse_built_for_another(self._optimizer, self._model)
 
@@ -230,7 +243,10 @@ class KerasEngine(OpenedModel, ABC):
         return ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in looked_at]))
 
 
+_HALF = ("float16", "bfloat16")
+
+
 def sum_dtype(dtype: Any) -> str:
     """What gradients are summed in: half precision would lose the small ones."""
     name = keras.backend.standardize_dtype(dtype)
-    return "float32" if name in ("float16", "bfloat16") else name
+    return "float32" if name in _HALF else name

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 from keras import ops
 
-from multilearn.data import mapped
+from multilearn.data import flat, mapped
 from multilearn.errors import DataError, MultilearnError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Output
@@ -24,9 +25,12 @@ from multilearn_keras.engines.inputs import (
     require_output,
     symbolic,
 )
+from multilearn_keras.engines.joint import Joint, Tried
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.metrics.array_ops import KerasOps
+from multilearn_keras.random.rows import begin_step
 from multilearn_keras.state.assignments import Assigned, assigned_besides
+from multilearn_keras.world import KerasWorld, current
 
 __all__ = ["OpenedModel", "is_built"]
 
@@ -58,6 +62,7 @@ class OpenedModel:
         self._recorded: set[int] = set()
         self._preprocess = preprocessing_of(task)
         self._tried_on: list[Hashable] = []
+        self._joint: Joint | None = None
 
     @property
     def _model(self) -> keras.Model:
@@ -81,6 +86,7 @@ class OpenedModel:
         """One step, wherever one is taken. Raises `ConfigurationError` if in training it assigns what is not recorded:
         that is looked at whenever the task's code runs, and not where a graph or a program does.
         """
+        begin_step()
         if not training:
             return require_output(self._task.step(batch, False), self._task)
         with assigned_besides(self._recorded) as found:
@@ -176,6 +182,33 @@ class OpenedModel:
                 received=f"inputs of shape {shapes}, and the model raised: {_said(error)}",
                 remedy=_SEVERAL if len(getattr(self._model, "inputs", None) or ()) > 1 else _ONE,
             ) from error
+
+    def _join(self, examples: Sequence[Example], training: bool) -> Joint | None:
+        """What is to be known of batches that are shared with other processes; None if there are no others."""
+        world = current()
+        if not isinstance(world, KerasWorld):
+            return None
+
+        def tried(items: int, training: bool) -> Tried:
+            batch = examples[0 if training else -1].batch
+            return self._tried(
+                lambda: self._measures_of(self._items(batch, items), training),
+                "Where several processes share a batch, the model takes batches of any number of items.",
+                "Make it without a fixed batch size, and without state between batches; or train on one device.",
+            )
+
+        return Joint(world, len(flat(examples[0].batch)[0]), tried, training)
+
+    def _measures_of(self, batch: Batch, training: bool) -> Tried:
+        values = [(variable, variable.value) for variable in self._model.trainable_variables]
+        with keras.StatelessScope(values, collect_losses=True):
+            output = self._step(batch, training)
+            metrics = self._options.train_metrics if training else self._options.eval_metrics
+            return float(output.count), self._measured(metrics, output)
+
+    def _items(self, batch: Batch, items: int) -> Batch:
+        """So many items of a batch, some of them several times if it has fewer."""
+        return mapped(lambda leaf: self._tensor(leaf[np.arange(items) % len(leaf)]), batch)
 
     def _few(self, batch: Batch) -> Batch:
         return mapped(lambda leaf: self._tensor(leaf[:_PROBED]), batch)

@@ -12,7 +12,17 @@ from multilearn.data import flat
 from multilearn_keras.keras_internals import Functional
 from multilearn_keras.tasks import unpack
 
-__all__ = ["Open", "Pattern", "declared_open", "input_axes_open", "patterned", "shapes", "signature", "structure"]
+__all__ = [
+    "Open",
+    "Pattern",
+    "declared_open",
+    "input_axes_open",
+    "joint_signature",
+    "patterned",
+    "shapes",
+    "signature",
+    "structure",
+]
 
 Open = tuple[frozenset[int], ...]
 """For each array of a batch, in order: the axes whose length is not known beforehand."""
@@ -24,6 +34,11 @@ Pattern = tuple[tuple[int | None, ...], ...]
 def signature(nested: Any) -> Hashable:
     """Equal for batches that are nested alike, with arrays of the same types and shapes."""
     return _nested_as(nested, tuple)
+
+
+def joint_signature(nested: Any, rows: int) -> Hashable:
+    """That of a batch with so many rows, of which `nested` has some."""
+    return _nested_as(nested, lambda shape: (rows, *shape[1:]))
 
 
 def shapes(nested: Any) -> tuple[tuple[int, ...], ...]:

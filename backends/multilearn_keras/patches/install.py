@@ -6,14 +6,14 @@ import keras
 
 from multilearn.errors import BackendError
 from multilearn_keras.keras_internals import INSIDE, exists, inside, replace_all, unlike
-from multilearn_keras.patches import augmentation, draws, parity, vectorized
+from multilearn_keras.patches import augmentation, draws, parity, statistics, vectorized
 from multilearn_keras.patches.recurrent import layers as recurrent
 from multilearn_keras.random import pipelines
 from multilearn_keras.state import assignments
 
 __all__ = ["install"]
 
-_DECLARING = (pipelines, recurrent, vectorized)
+_DECLARING = (pipelines, recurrent, statistics, vectorized)
 """Modules that declare by `replaces` all that they replace."""
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from multilearn_keras.random.rows import Part, part_of
 from multilearn_keras.random.words import HostWords, Words, signed, words_of
 
 __all__ = [
@@ -90,7 +91,8 @@ def traced_bits(backend: Any, shape: Sequence[Any], key: Any, *, lane: int = 0) 
     as a counter would that nothing reaches.
     """
     words = _words(backend)
-    return words.shaped(words.signed(_traced(words, math.prod(shape), key, lane)), tuple(shape))
+    bits = _traced(words, math.prod(shape), key, lane, part_of(shape))
+    return words.shaped(words.signed(bits), tuple(shape))
 
 
 def traced_halves(backend: Any, shape: Sequence[Any], key: Any) -> Any:
@@ -98,10 +100,17 @@ def traced_halves(backend: Any, shape: Sequence[Any], key: Any) -> Any:
 
     Positions 2j and 2j + 1 have the lower and the upper half of the bits at position j.
     """
-    words, size = _words(backend), math.prod(shape)
-    halves = words.halves(_traced(words, (size + 1) // 2, key, 0))
-    if not (isinstance(size, int) and size % 2 == 0):
-        halves = halves[:size]
+    words, size, part = _words(backend), math.prod(shape), part_of(shape)
+    if part is not None and part.run:
+        # every run of a process's numbers may begin at either half of a word
+        after = _positions(words, size, key, part)
+        pairs = words.shaped(words.halves(_of_positions(words, (after + 1) // 2, key, 0)), (size, 2))
+        return words.shaped(backend.numpy.where(after % 2 == 0, pairs[:, 1], pairs[:, 0]), tuple(shape))
+    start = 0 if part is None else part.start
+    odd = start % 2
+    halves = words.halves(_traced(words, (odd + size + 1) // 2, key, 0, Part(start // 2)))
+    if not (isinstance(size, int) and size % 2 == 0 and not odd):
+        halves = halves[odd : odd + size]
     return words.shaped(halves, tuple(shape))
 
 
@@ -115,9 +124,21 @@ def below(backend: Any, numbers: Any, limit: int) -> Any:
     return _words(backend).below(numbers, limit)
 
 
-def _traced(words: Words, count: Any, key: Any, lane: int) -> Any:
+def _traced(words: Words, count: Any, key: Any, lane: int, part: Part | None) -> Any:
+    return _of_positions(words, _positions(words, count, key, part), key, lane)
+
+
+def _positions(words: Words, count: Any, key: Any, part: Part | None) -> Any:
+    """Of `count` numbers, one more than the position that each has in its draw."""
+    x = words.count(count, key)
+    if part is not None and part.run:
+        x = x + ((x - 1) // part.run) * part.skipped
+    return x if part is None or not part.start else x + signed(part.start)
+
+
+def _of_positions(words: Words, x: Any, key: Any, lane: int) -> Any:
     k0, own = words.key(key, _OWN, _DRAW, lane * _LANE * _DRAW % WORD)
-    return _scrambled(words, words.count(count, key), k0, own)
+    return _scrambled(words, x, k0, own)
 
 
 def _scrambled(words: HostWords, x: Any, k0: Any, own: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from multilearn_keras.random.bits import host_bits, key_of, shift_right, signed, traced_bits
 from multilearn_keras.random.pipelines import on_backend
+from multilearn_keras.random.rows import begin_draw, part_of
 
 __all__ = ["DrawSource", "dtype_of", "is_number", "on_host", "working"]
 
@@ -27,7 +28,8 @@ class DrawSource:
         self.backend, self._unseeded = backend, unseeded
 
     def key(self, seed: Any) -> Any:
-        """The key on the host of an integer seed; of any other seed a (2,) int32 tensor."""
+        """The key on the host of an integer seed; of any other seed a (2,) int32 tensor. Every draw begins with it."""
+        begin_draw()
         if isinstance(seed, (int, np.integer)):
             return key_of(int(seed))
         if seed is None:
@@ -73,8 +75,8 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def on_host(key: Any, shape: tuple[Any, ...]) -> bool:
-    """Whether the bits of this key, in this shape, are."""
-    return isinstance(key, tuple) and all(isinstance(size, int) for size in shape)
+    """Whether the bits of this key, in this shape, are: never of a draw that several processes share."""
+    return isinstance(key, tuple) and all(isinstance(size, int) for size in shape) and part_of(shape) is None
 
 
 def dtype_of(dtype: str | None) -> str:

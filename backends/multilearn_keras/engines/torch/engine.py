@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -11,11 +12,12 @@ import torch
 from multilearn.data import flat
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, Record, StepOutput
+from multilearn.protocols import Batch, Record, Shard, StepOutput
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
+from multilearn_keras.engines.joint_check import Named
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.torch.capture.comparing import Snapshot, Writes
-from multilearn_keras.engines.torch.evaluation import OnTorch, TorchEvalEngine
+from multilearn_keras.engines.torch.evaluation import OnTorch, TorchEvalEngine, on_host
 from multilearn_keras.engines.torch.update import fused_update
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.keys import variables
@@ -35,9 +37,11 @@ class TorchEngine(OnTorch, KerasEngine):
         device = self._parameters[0].device
         self._mapping = list(zip(self._trained, self._parameters, strict=True))
         self._sums = None
-        if self._options.accumulate:
-            self._sums = [torch.zeros_like(p, dtype=getattr(torch, sum_dtype(p.dtype))) for p in self._parameters]
         self._weight = torch.zeros((), device=device)
+        if self._joint is not None:
+            self._flat, self._sums, self._weight = _in_one_buffer(self._parameters)
+        elif self._options.accumulate:
+            self._sums = [torch.zeros_like(p, dtype=getattr(torch, sum_dtype(p.dtype))) for p in self._parameters]
         self._taken = torch.zeros((), dtype=torch.bool, device=device)
         self._train = self._captured("training", self._computed, self._changed, refuse=_refuse)
         self._eval = self._captured("validation", self._measured_of, first_only=True)
@@ -49,19 +53,39 @@ class TorchEngine(OnTorch, KerasEngine):
         return leads_to([variable.value for variable in self._trained], self._scoped_loss(batch))
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
-        batch = self._prepared(batch)
-        with self._on_device():
-            measures, gradients, usable = self._train(batch)
-            if self._sums is None:
-                with torch.no_grad():
-                    self._update(gradients, usable, lr)
+        if self._joint is not None:
+            output = self._joint_step(lambda own: self._train(own)[0], batch, training=True)
+        else:
+            batch = self._prepared(batch)
+            with self._on_device():
+                measures, gradients, usable = self._train(batch)
+                if self._sums is None:
+                    with torch.no_grad():
+                        self._update(gradients, usable, lr)
+            output = StepOutput(measures)
         if update and self._sums is not None:
             self.apply(lr)
-        return StepOutput(measures)
+        return output
 
     def apply(self, lr: float) -> None:
         with self._on_device(), torch.no_grad():
+            if self._joint is not None:
+                self._joint.world.sum(self._flat)
             self._update(*self._mean(self._sums or []), lr)
+
+    def gradients_of(self, batch: Batch, shard: Shard | None) -> tuple[Named, Named]:
+        joint, before = self._joint, Snapshot(self._changed())
+        assert joint is not None
+        try:
+            self._flat.zero_()
+            with nullcontext() if shard is None else joint.rows(shard, True):
+                self._computed(batch)
+            if shard is not None:
+                joint.world.sum(self._flat)
+            gradients = self._mean(self._sums or [])[0]
+            return _named(self._trained, gradients), _named(self._statistics, [v.value for v in self._statistics])
+        finally:
+            before.put_back()
 
     def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         if not training:
@@ -98,15 +122,22 @@ class TorchEngine(OnTorch, KerasEngine):
         """Measures; the gradients, unless they went into the sums; if that is asked, whether the batch is usable."""
         skips = self._options.skip_non_finite
         before = _copies(self._statistics) if skips else []
-        output = self._step(batch, True)
-        gradients = self._gradients(self._optimizer.scale_loss(output.loss))
+        output, joint = self._step(batch, True), self._joint
+        loss, count = output.loss, torch.as_tensor(output.count, dtype=torch.float32, device=self._weight.device)
+        if joint is not None:
+            # before the backward pass: with shared statistics a gradient is of the rows of other processes too
+            count = count * (joint.part * joint.scale)
+            loss = loss * count
+        gradients = self._gradients(self._optimizer.scale_loss(loss))
         with torch.no_grad():
             measures = self._measured(self._options.train_metrics, output)
             usable = self._usable(output.loss, gradients) if skips else None
+            if usable is not None and joint is not None:
+                usable = joint.world.summed((~usable).float()) == 0
             if usable is not None:
                 _keep_unless(usable, self._statistics, before)
             if self._sums is not None:
-                self._add(self._sums, gradients, output.count, usable)
+                self._add(self._sums, gradients, count, usable)
                 gradients, usable = [], None
         return measures, gradients, usable
 
@@ -125,10 +156,12 @@ class TorchEngine(OnTorch, KerasEngine):
         found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for g, p in zip(found, self._parameters, strict=True)]
 
-    def _add(self, sums: list[torch.Tensor], gradients: list[torch.Tensor], count: Any, usable: Any) -> None:
-        """Add gradients times count to the sums, if the batch is usable."""
-        count = torch.as_tensor(count, dtype=torch.float32, device=self._weight.device)
-        added = [gradient * count.to(total.dtype) for gradient, total in zip(gradients, sums, strict=True)]
+    def _add(self, sums: list[torch.Tensor], gradients: list[torch.Tensor], count: torch.Tensor, usable: Any) -> None:
+        """Add gradients times count, which they are already where processes share the batch, if it is usable."""
+        if self._joint is None:
+            added = [gradient * count.to(total.dtype) for gradient, total in zip(gradients, sums, strict=True)]
+        else:
+            added = [gradient.to(total.dtype) for gradient, total in zip(gradients, sums, strict=True)]
         if usable is not None:
             # not a product with zero: that of NaN is NaN
             added = [torch.where(usable, each, torch.zeros_like(each)) for each in added]
@@ -160,6 +193,23 @@ class TorchEngine(OnTorch, KerasEngine):
         if usable is not None:
             with self._rate_guard.opened():
                 _keep_unless(usable, touched, before)
+
+
+def _named(variables: Sequence[keras.Variable], tensors: Sequence[torch.Tensor]) -> Named:
+    """Copies on the host, by the paths of the variables."""
+    return {variable.path: array for variable, array in zip(variables, on_host(tensors), strict=True)}
+
+
+def _in_one_buffer(
+    parameters: Sequence[torch.Tensor],
+) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
+    """Zeros, and what they are for: the sums of the gradients of the parameters, and of what these count."""
+    wide = any(parameter.dtype == torch.float64 for parameter in parameters)
+    sizes = [parameter.numel() for parameter in parameters]
+    dtype = torch.float64 if wide else torch.float32
+    flat = torch.zeros(sum(sizes) + 1, dtype=dtype, device=parameters[0].device)
+    parts = flat[:-1].split(sizes)
+    return flat, [part.view(p.shape) for part, p in zip(parts, parameters, strict=True)], flat[-1]
 
 
 def _refuse(found: Sequence[Assigned]) -> None:

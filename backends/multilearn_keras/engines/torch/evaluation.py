@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,14 +13,24 @@ import torch
 
 from multilearn.data import mapped
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, HostOutput, StepOutput
+from multilearn.protocols import Batch, HostOutput, Shard, StepOutput
 from multilearn_keras.engines.evaluation import KerasEvalEngine
+from multilearn_keras.engines.joint import Tried
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.torch.capture.captured import Captured
 from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.state.keys import all_layers
 
 __all__ = ["OnTorch", "TorchEvalEngine"]
+
+
+@dataclass(frozen=True, slots=True)
+class JointOutput(StepOutput):
+    """What every process measured of its rows of a batch, as bytes: (size, n)."""
+
+    rows: torch.Tensor
+    shard: Shard
+    training: bool
 
 
 class OnTorch(OpenedModel):
@@ -32,11 +43,35 @@ class OnTorch(OpenedModel):
     _eval: Callable[[Batch], dict[str, dict[str, Any]]]
 
     def eval_step(self, batch: Batch) -> StepOutput:
+        if self._joint is not None:
+            return self._joint_step(self._eval, batch, training=False)
         batch = self._prepared(batch)
         with self._on_device():
             return StepOutput(self._eval(batch))
 
+    def _joint_step(self, step: Callable[[Batch], Any], shard: Shard, training: bool) -> StepOutput:
+        """`step` of this process's rows of a batch, and what all processes measured."""
+        joint = self._joint
+        assert joint is not None
+        with self._on_device(), torch.no_grad() if not training else nullcontext(), joint.rows(shard, training) as own:
+            measures = step(self._prepared(own))
+        with torch.no_grad():
+            leaves = [leaf.reshape(-1) for of_metric in measures.values() for leaf in of_metric.values()]
+            wish = torch.tensor([joint.world.wish], device=leaves[0].device)
+            packed = torch.cat([part.contiguous().view(torch.uint8) for part in (wish, *leaves)])
+            width = 1 + joint.row_bytes(shard, training)
+            rows = joint.world.gather_rows(torch.nn.functional.pad(packed, (0, width - len(packed))))
+        joint.world.agreed = bool(rows[:, 0].any())
+        return JointOutput({}, rows[:, 1:], shard, training)
+
+    def _parts(self, output: JointOutput) -> HostOutput:
+        assert self._joint is not None
+        parts = self._joint.measures(output.rows.cpu().contiguous().numpy(), output.shard, output.training)
+        return HostOutput(parts[0], parts[1:])
+
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
+        if self._joint is not None:
+            return [self._parts(output) for output in outputs if isinstance(output, JointOutput)]
         measures = [measured for output in outputs for measured in output.measures.values()]
         arrays = iter(on_host([leaf for measured in measures for leaf in measured.values()]))
         return [
@@ -59,6 +94,7 @@ class OnTorch(OpenedModel):
             compiler=self._options.compile if self._options.compile == "inductor" else None,
             refuse=refuse,
             first_only=first_only,
+            joint=self._joint,
         )
 
     def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
@@ -72,6 +108,10 @@ class OnTorch(OpenedModel):
     def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         with torch.no_grad():
             return super()._probe(batch, metrics, training)
+
+    def _measures_of(self, batch: Batch, training: bool) -> Tried:
+        with torch.no_grad():
+            return super()._measures_of(batch, training)
 
 
 class TorchEvalEngine(OnTorch, KerasEvalEngine):

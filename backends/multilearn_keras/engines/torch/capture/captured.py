@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from multilearn.data import flat, mapped
+from multilearn.errors import WorldError
 from multilearn.protocols import Batch
+from multilearn_keras.engines.joint import Joint
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.engines.torch.capture.aliases import write_in_place
 from multilearn_keras.engines.torch.capture.comparing import Snapshot, Writes, difference
@@ -72,6 +74,8 @@ class Captured:
 
     `first_only`: the first kind is captured at once, and no other: what a validation that is begun again needs, for
     nothing then depends on how many batches came before.
+
+    `joint`: of batches that are shared with other processes. All of them decide alike, and none by a clock.
     """
 
     name: str
@@ -83,13 +87,14 @@ class Captured:
     compiler: str | None = None
     refuse: Callable[[list[Assigned]], None] | None = None
     first_only: bool = False
+    joint: Joint | None = None
     _known: dict[str, _Kind] = field(default_factory=dict)
     _kinds: dict[Hashable, _Kind] = field(default_factory=dict)
     _refused: bool = False
 
     def __call__(self, batch: Batch) -> Any:
         """What the step makes of a batch of host arrays, or tensors, in the model's types."""
-        key = signature(batch)
+        key = signature(batch) if self.joint is None else self.joint.kind(batch)
         kind = self._kinds.get(key) or self._new(key)
         kind.met += 1
         if kind.program is not None and kind.tried == TRIED:
@@ -141,6 +146,8 @@ class Captured:
                 kind.program = self._made(kind, batch)
                 before.put_back()
             found, taken = _timed(kind.program, self._owned(batch))
+        except WorldError:
+            raise
         except Exception as error:
             before.put_back()
             self._give_up(kind, error)
@@ -149,6 +156,7 @@ class Captured:
         before.put_back()
         expected, needed = self._eager(kind, batch)
         off = max(difference(found, expected), difference(tuple(after.values), tuple(self.state())))
+        off = off if self.joint is None else self.joint.largest(off)
         if off > (_COMPILED_ROUNDINGS if kind.way == COMPILED else 1):
             self._take_back(kind, off)
             return expected
@@ -192,7 +200,8 @@ class Captured:
         kind.exact = kind.exact and off == 0
         kind.seconds = min(kind.seconds[0], taken), min(kind.seconds[1], needed)
         quick, eager = kind.seconds
-        if kind.tried == TRIED and kind.way == GRAPH and kind.exact and quick > SLOWER * eager:
+        slower = self.joint is None and quick > SLOWER * eager
+        if kind.tried == TRIED and kind.way == GRAPH and kind.exact and slower:
             # its way stays: what a clock says is no part of a record
             kind.slower, kind.program = True, None
 

@@ -1,0 +1,60 @@
+"""Before the first update: a few items as one batch, and as the parts that several processes have, give the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from multilearn.data import mapped
+from multilearn.errors import ConfigurationError
+from multilearn.protocols import Batch, Shard, rows_of
+from multilearn_keras.engines.joint import Joint
+
+__all__ = ["Named", "require_joint"]
+
+Named = Mapping[str, np.ndarray[Any, Any]]
+"""Arrays by the paths of variables."""
+
+_ALIKE, _ALIKE_IN_HALF_PRECISION = 1e-4, 5e-2
+"""In single precision what can be shared is 3e-7 apart, and what cannot 0.15 and more."""
+
+
+def require_joint(
+    gradients_of: Callable[[Batch, Shard | None], tuple[Named, Named]],
+    items_of: Callable[[int], Batch],
+    joint: Joint,
+    half_precision: bool,
+) -> None:
+    """Raise `ConfigurationError`, in all processes, for a model or a loss that works across the items of a batch: what
+    they make of their parts is then not what one makes of the whole. Models that differ between them show here too.
+
+    `gradients_of(batch, shard)`: see `KerasEngine`. `items_of(n)`: a batch of so many items.
+    """
+    world = joint.world
+    items = 3 * world.size - 1  # the last part is smaller than the others
+    first, end, whole = rows_of(items, world.rank, world.size)
+    expected = gradients_of(items_of(items), None)
+    own = mapped(lambda leaf: leaf[first:end], items_of(items))
+    found = gradients_of(own, Shard(own, first, items, whole))
+    limit = _ALIKE_IN_HALF_PRECISION if half_precision else _ALIKE
+    # a gradient is measured by the largest of all: that of a bias before a normalisation is zero but for rounding
+    largest = max(map(_largest, expected[0].values()))
+    off = {
+        f"gradient of {name}": _largest(found[0][name] - each) / (largest or 1.0) for name, each in expected[0].items()
+    }
+    off |= {name: _largest(found[1][name] - each) / (_largest(each) or 1.0) for name, each in expected[1].items()}
+    worst = joint.largest_of(list(off.values()))
+    for name, apart in zip(off, worst, strict=True):
+        if not apart <= limit:
+            raise ConfigurationError(
+                "Where several processes share a batch, nothing but BatchNormalization mixes its items.",
+                received=f"a model or a loss that does: for {items} items the {name} differs by {apart:.1e} of its "
+                "largest number if they are shared",
+                remedy="Train on one device, or on several with JAX, where it is exact.",
+            )
+
+
+def _largest(array: np.ndarray[Any, Any]) -> float:
+    return float(np.abs(array).max(initial=0.0))

@@ -1,0 +1,105 @@
+"""Several processes on PyTorch: `torch.distributed` by gloo between CPUs, by NCCL between GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from multilearn.errors import WorldError
+from multilearn.protocols import Place, patience
+from multilearn_keras.world import KerasWorld
+
+__all__ = ["TorchWorld", "connected"]
+
+
+def connected(place: Place) -> TorchWorld:
+    """The world of this place. A process group that there is already, as Ray makes it, is taken over.
+
+    Raises `WorldError` if the others do not come within `patience()` seconds.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
+    if not dist.is_initialized():
+        seconds = patience()
+        try:
+            of_devices = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            dist.init_process_group(of_devices, timeout=timedelta(seconds=seconds))
+        except (RuntimeError, ValueError) as error:
+            raise WorldError(
+                f"All {place.size} ranks meet at {place.address}:{place.port} within {seconds:g} seconds.",
+                received=f"rank {place.rank} could not join ({' '.join(str(error).split())[:200]})",
+                remedy="See that every rank is started, and that MASTER_ADDR can be reached; MULTILEARN_PATIENCE is "
+                "how many seconds they wait.",
+            ) from error
+    return TorchWorld(place)
+
+
+class TorchWorld(KerasWorld):
+    """The default process group."""
+
+    def gather(self, value: bytes) -> Sequence[bytes]:
+        lengths = self._gathered(torch.tensor([len(value)])).tolist()
+        longest = max(length for (length,) in lengths)
+        padded = torch.from_numpy(np.frombuffer(value.ljust(longest + 1), np.uint8).copy())
+        rows = self._gathered(padded).numpy()
+        return [rows[rank, :length].tobytes() for rank, (length,) in enumerate(lengths)]
+
+    def gather_rows(self, own: torch.Tensor) -> torch.Tensor:
+        return self._gathered(own)
+
+    def sum(self, flat: torch.Tensor) -> None:
+        with _peers():
+            dist.all_reduce(flat)
+
+    def summed(self, x: Any) -> Any:
+        return _summed(x)
+
+    def leave(self) -> None:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    def _gathered(self, own: torch.Tensor) -> torch.Tensor:
+        found = own.new_empty((self.size, *own.shape))
+        with _peers():
+            _gather(found.view(-1), own.contiguous().view(-1))
+        return found
+
+
+# the second is the name that it had before
+_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+
+
+@torch.library.custom_op("multilearn::sum_over_ranks", mutates_args=())
+def _summed(x: torch.Tensor) -> torch.Tensor:
+    """One node of a captured graph, forward and backward."""
+    total = x.clone(memory_format=torch.contiguous_format)
+    with _peers():
+        dist.all_reduce(total)
+    return total
+
+
+@_summed.register_fake
+def _like(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+    return _summed(gradient)
+
+
+_summed.register_autograd(_backward)
+
+
+@contextmanager
+def _peers() -> Iterator[None]:
+    """What another process's end does to what they do together is a `WorldError`."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise WorldError.of(error) from error

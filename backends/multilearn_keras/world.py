@@ -1,0 +1,64 @@
+"""The world that this process is in, if a launcher has put it into one: joined when the backend is loaded."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from importlib import import_module
+from typing import Any
+
+import keras
+
+from multilearn.errors import BackendError
+from multilearn.protocols import ALONE, Place, World
+
+__all__ = ["KerasWorld", "current", "join", "summed"]
+
+
+class KerasWorld(World):
+    """Several processes, with what steps hand over by the framework's own means."""
+
+    def __init__(self, place: Place) -> None:
+        self.rank, self.size = place.rank, place.size
+        self.local_rank, self.local_size = place.local_rank, place.local_size
+
+    @abstractmethod
+    def gather_rows(self, own: Any) -> Any:
+        """(size, n) of the tensors (n,) of all processes."""
+
+    @abstractmethod
+    def sum(self, flat: Any) -> None:
+        """Replace the tensor by the sum of all processes' ones."""
+
+    @abstractmethod
+    def summed(self, x: Any) -> Any:
+        """The sum of all processes' tensors, whose gradient is the sum of theirs: also in a captured step."""
+
+
+_joined: KerasWorld | None = None
+
+
+def join() -> None:
+    """Take part in the world that the environment describes. Raises `WorldError` if it does not form."""
+    global _joined
+    place = Place.of_environment()
+    if place is None or _joined is not None:
+        return
+    framework = keras.backend.backend()
+    if framework not in ("torch",):
+        raise BackendError(
+            f"On {framework} a run has one process.",
+            received=f"WORLD_SIZE={place.size}",
+            remedy="Set MULTILEARN_BACKEND=torch, or unset RANK and WORLD_SIZE.",
+        )
+    _joined = import_module(f"multilearn_keras.engines.{framework}.world").connected(place)
+
+
+def summed(x: Any) -> Any:
+    """The sum of all processes' tensors, whose gradient is the sum of theirs."""
+    assert _joined is not None
+    return _joined.summed(x)
+
+
+def current() -> World:
+    """The one that was joined; else that of one process alone."""
+    return ALONE if _joined is None else _joined

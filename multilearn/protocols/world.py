@@ -1,0 +1,140 @@
+"""The processes that train one model together, and what each of them has of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from multilearn.environment_variables import PATIENCE, read
+from multilearn.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from multilearn.protocols.arrays import Batch
+
+__all__ = ["ALONE", "Place", "Shard", "World", "patience", "rows_of"]
+
+_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of a process in a world: number `rank` of `size`, and number `local_rank` of the `local_size` on its
+    machine. They meet at `port` of `address`, which is the machine of rank 0."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    address: str
+    port: int
+
+    @classmethod
+    def of_environment(cls) -> Self | None:
+        """What a launcher says by RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; None unless it says all of
+        them, and of several processes. LOCAL_WORLD_SIZE is how many there are on this machine, by default all of them.
+
+        Raises `ConfigurationError` for what is no place.
+        """
+        texts = {name: text for name in _LAUNCHED if (text := read(name)) is not None}
+        if len(texts) < len(_LAUNCHED):
+            return None
+        texts["LOCAL_WORLD_SIZE"] = read("LOCAL_WORLD_SIZE") or texts["WORLD_SIZE"]
+        numbers = [text for name, text in texts.items() if name != "MASTER_ADDR"]
+        if all(text.isascii() and text.isdecimal() for text in numbers):
+            rank, size, local_rank, port, local_size = map(int, numbers)
+            if size == 1:
+                return None
+            if rank < size and local_rank < local_size <= size:
+                return cls(rank, size, local_rank, local_size, texts["MASTER_ADDR"], port)
+        raise ConfigurationError(
+            "A launcher gives every process a RANK below WORLD_SIZE, a LOCAL_RANK below LOCAL_WORLD_SIZE, and a port.",
+            received=", ".join(f"{name}={text}" for name, text in texts.items()),
+            remedy="Unset them to train with this process alone.",
+        )
+
+
+class World:
+    """The processes that train one model together: this one is number `rank` of `size`. This class is of one alone.
+
+    What is handed over here is on the host, and rare. What belongs to a step, sums of gradients and measures, an engine
+    hands over by its framework's own means.
+
+    `wish`: whether this process has a reason to stop, which engines hand over with every step. `agreed`: whether any
+    process had one in the last step.
+    """
+
+    rank = 0
+    size = 1
+    local_rank, local_size = 0, 1
+    wish = False
+    agreed = False
+
+    def gather(self, value: bytes) -> Sequence[bytes]:
+        """What each of them gives, by rank; each waits for all. Raises `WorldError` if one has ended."""
+        return [value]
+
+    def leave(self) -> None:
+        """Take part in nothing more: the others get a `WorldError` if they ask for anything."""
+
+    def barrier(self) -> None:
+        """Wait until all are here."""
+        self.gather(b"")
+
+    def first_text(self, text: str | None) -> str | None:
+        """That of the first process that has one."""
+        return next((each.decode() for each in self.gather((text or "").encode()) if each), None)
+
+    def require_same(self, what: str, value: str, remedy: str) -> None:
+        """Raise `ConfigurationError`, in every process, unless all have the same."""
+        values = [each.decode() for each in self.gather(value.encode())]
+        other = next((rank for rank, each in enumerate(values) if each != values[0]), None)
+        if other is not None:
+            raise ConfigurationError(
+                f"All ranks of a run have the same {what}.",
+                received=f"{values[0]} on rank 0, and {values[other]} on rank {other}",
+                remedy=remedy,
+            )
+
+
+ALONE = World()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The rows of a joint batch that are a process's own: `batch` has those from number `first` on, of `total`.
+
+    `whole`: they are all of them, for there are fewer than can be divided, and every process has all.
+    """
+
+    batch: Batch
+    first: int
+    total: int
+    whole: bool
+
+
+def patience() -> float:
+    """How many seconds the processes of a world wait for one another: 600, or what MULTILEARN_PATIENCE says."""
+    text = read(PATIENCE) or "600"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise ConfigurationError(f"{PATIENCE} is a number of seconds.", received=repr(text), remedy="Unset it for 600.")
+    return seconds
+
+
+def rows_of(total: int, rank: int, size: int) -> tuple[int, int, bool]:
+    """The first row of a joint batch that is process `rank`'s, the one after its last, and whether every process has
+    all rows.
+
+    ceil(total / size) each, in their order; the last one has the rest. If it would have none, every process has all.
+
+    >>> [rows_of(18, rank, 4)[:2] for rank in range(4)], rows_of(3, 1, 4)
+    ([(0, 5), (5, 10), (10, 15), (15, 18)], (0, 3, True))
+    """
+    each = -(-total // size)
+    if each * (size - 1) >= total:
+        return 0, total, True
+    return rank * each, min((rank + 1) * each, total), False
