@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["BACKEND", "DEVICES", "GRID", "PATIENCE", "SEED", "TRACE", "read"]
+__all__ = ["BACKEND", "DEVICES", "GRID", "LEASH", "PATIENCE", "SEED", "TRACE", "read"]
 
 BACKEND = "MULTILEARN_BACKEND"
 """The backend of the process."""
@@ -16,6 +16,8 @@ TRACE = "MULTILEARN_WALK"
 """The file into which `fit` writes a step that it takes apart, in place of training: `multilearn diff-step`."""
 GRID = "MULTILEARN_CELL"
 """The file of the cell that the process is in a grid: `multilearn run --seeds`."""
+LEASH = "MULTILEARN_LEASH"
+"""Set for the processes of `multilearn run --devices`: they end when their standard input does."""
 PATIENCE = "MULTILEARN_PATIENCE"
 """How many seconds the processes of a run wait for one another; 600 by default."""
 

@@ -112,9 +112,6 @@ class WorldError(MultilearnError, RuntimeError):
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """What a framework met."""
-        return cls(
-            "The processes that train together end together.",
-            received=f"another rank has ended ({' '.join(str(error).split())[:200]})",
-            remedy='See why in its output; .checkpoint("latest") resumes from the last checkpoint.',
-        )
+        """What a framework met in what several processes do together."""
+        said = " ".join(str(error).split())
+        return cls("Processes that train together end together.", received=f"another one has ended: {said[-120:]}")

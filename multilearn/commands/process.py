@@ -1,4 +1,4 @@
-"""One script in its own process: its output passed on with a prefix, our signals passed on to it."""
+"""A script in processes of its own: their output passed on with a prefix, our signals passed on to them."""
 
 from __future__ import annotations
 
@@ -6,52 +6,87 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO
 
-__all__ = ["ForwardedSignals", "captured", "run_process"]
+__all__ = ["ForwardedSignals", "captured", "run_processes"]
 
 _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM)
 _PASSED_ON = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_PATIENCE = 5.0  # seconds for a process to end by itself, and again when it has been asked to
+_LOOKED = 0.05
+_INTERRUPTED = tuple(128 + number for number in _ASKED_TO_END)
+"""What a script ends with by itself if it was asked to."""
 _GRACE = 1.0  # seconds without output, after which a pipe that a dead process's own children hold open is given up
 
 
-def run_process(
+def run_processes(
     command: Sequence[str],
-    environment: Mapping[str, str],
+    environments: Sequence[Mapping[str, str]],
     prefix: str,
     signals: ForwardedSignals,
     stdout: IO[bytes] | None = None,
 ) -> int:
-    """Run it to its end, every line of its output with `prefix`. Returns its exit code, 128 + n where signal n killed
-    it.
+    """Run it to its end, once in each environment, at the same time. Every line of output gets the prefix, and behind
+    it the number of a process after the first. Returns the exit code of the first process that failed, 128 + n where
+    signal n killed it; the others are ended then, and one line says which one it was.
 
-    It has its own session, so that a terminal's Ctrl-C reaches it through `signals` only. `stdout`: where its
-    standard output goes instead of to ours.
+    Each has its own session, so that a terminal's Ctrl-C reaches it through `signals` only. `stdout`: where standard
+    output goes instead of to ours. Standard input is empty, and ends when this process does.
     """
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stdout and process.stderr
-    signals.go_to(process)
-    lock = threading.Lock()
-    streams = [
-        _Stream(process.stdout, stdout or sys.stdout.buffer, prefix.encode(), lock),
-        _Stream(process.stderr, sys.stderr.buffer, prefix.encode(), lock),
+    several = len(environments) > 1
+    processes = [
+        subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.PIPE if several else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        for environment in environments
     ]
-    code = process.wait()
-    signals.go_to(None)
+    signals.go_to(processes)
+    lock, streams = threading.Lock(), []
+    for number, process in enumerate(processes):
+        assert process.stdout and process.stderr
+        head = (prefix + (f"[{number}] " if number else "")).encode()
+        streams += [
+            _Stream(process.stdout, stdout or sys.stdout.buffer, head, lock),
+            _Stream(process.stderr, sys.stderr.buffer, head, lock),
+        ]
+    failed = _first_failure(processes, signals) if several else None
+    codes = [process.wait() for process in processes]
+    code = next(filter(None, codes), 0) if failed is None else codes[failed]
+    signals.go_to([])
     for stream in streams:
         stream.finish()
+    if failed is not None:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        with lock:
+            sys.stderr.write(f"{prefix}multilearn: rank {failed} {how}, and so the others are ended.\n")
+            sys.stderr.flush()
     return 128 - code if code < 0 else code
+
+
+def _first_failure(processes: Sequence[subprocess.Popen[bytes]], signals: ForwardedSignals) -> int | None:
+    """Wait until all have ended. Once one has failed the others have a few seconds, and are then ended; which one."""
+    failed, deadline, left = None, float("inf"), [signal.SIGTERM, signal.SIGKILL]
+    while any(process.poll() is None for process in processes):
+        codes = [process.poll() for process in processes]
+        bad = [number for number, code in enumerate(codes) if code not in (None, 0, *_INTERRUPTED)]
+        if failed is None and bad and signals.first is None:
+            failed, deadline = bad[0], time.monotonic() + _PATIENCE
+        if time.monotonic() > deadline:
+            number, deadline = left.pop(0), time.monotonic() + _PATIENCE if left else float("inf")
+            for process in processes:
+                process.send_signal(number)
+        time.sleep(_LOOKED)
+    return failed
 
 
 def captured(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:
@@ -64,10 +99,10 @@ def captured(command: Sequence[str], environment: Mapping[str, str]) -> tuple[in
 
 @dataclass
 class ForwardedSignals:
-    """Passes every signal on once: at once to the running process, or to the one that is just being started."""
+    """Passes every signal on once: at once to the running processes, or to those that are just being started."""
 
     first: int | None = None
-    _process: subprocess.Popen[bytes] | None = None
+    _processes: Sequence[subprocess.Popen[bytes]] = ()
     _held: list[int] = field(default_factory=list)
 
     @contextmanager
@@ -86,17 +121,21 @@ class ForwardedSignals:
             for each, found in ours.items():
                 signal.signal(each, found)  # type: ignore[arg-type]
 
-    def go_to(self, process: subprocess.Popen[bytes] | None) -> None:
-        self._process = process
-        while process and self._held:
-            process.send_signal(self._held.pop(0))
+    def go_to(self, processes: Sequence[subprocess.Popen[bytes]]) -> None:
+        self._processes = processes
+        while processes and self._held:
+            self._send(self._held.pop(0))
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         self.first = self.first or number
-        if self._process is None:
-            self._held.append(number)
+        if self._processes:
+            self._send(number)
         else:
-            self._process.send_signal(number)
+            self._held.append(number)
+
+    def _send(self, number: int) -> None:
+        for process in self._processes:
+            process.send_signal(number)
 
 
 class _Stream:

@@ -18,6 +18,7 @@ import numpy as np
 
 from multilearn.data.collate import BatchJob, BatchMaker
 from multilearn.data.worker import Failure, Setup, inside_worker
+from multilearn.environment_variables import LEASH
 from multilearn.errors import ConfigurationError, DataError
 from multilearn.protocols import Batch
 from multilearn.storage.shield import SHIELD
@@ -82,6 +83,7 @@ class _Process:
         environment = {"OMP_NUM_THREADS": "1", **os.environ}
         # it is none of the processes that train together
         environment.pop("WORLD_SIZE", None)
+        environment.pop(LEASH, None)
         self.popen = subprocess.Popen(
             [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, **group
         )

@@ -37,7 +37,7 @@ from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.printable import aligned, printable
 from multilearn.protocols import Devices, EngineOptions, of_device
-from multilearn.renderers import CliRenderer, Renderer
+from multilearn.renderers import CliRenderer, Renderer, SilentRenderer
 from multilearn.renderers.notation import shown
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.run.directory import refuse_unwritable
@@ -117,7 +117,7 @@ class Evaluator:
         """
         require_name(name, "evaluation")
         which = None if checkpoint is None else which_checkpoint(checkpoint)
-        renderer = self.renderer or CliRenderer()
+        renderer = SilentRenderer() if backends.load().world.rank else self.renderer or CliRenderer()
         return renderer.host(lambda: self._evaluate(model, data, name, which, renderer))
 
     @refusing
@@ -146,7 +146,11 @@ class Evaluator:
             devices=() if self.device is None else device_names(self.device),
             capture=self.capture and not asked.eagerly,
         )
+        world = backends.load().world
         loggers = (FileMetricLogger(),) if self.metric_loggers is None else tuple(self.metric_loggers)
+        if world.rank:
+            # the first process alone writes
+            loggers = ()
         with ExitStack() as stack:
             trained = stack.enter_context(opened(model, data, options, which, path, self.recorder))
             listeners = Listeners(loggers, renderer)
@@ -156,7 +160,8 @@ class Evaluator:
             except BaseException as error:
                 listeners.failed(START, error)
                 raise
-        if self.summary:
+        world.barrier()
+        if self.summary and world.rank == 0:
             _print_summary(measured, name, path, values)
         return MappingProxyType(values)
 
@@ -176,7 +181,7 @@ def _measure(
     infos = tuple(Registered(Split.TEST, metric, metric.numeric).info() for metric in measured)
     listeners.tell(Evaluating(path, name, trained.position, batches, infos))
     reporter.begin(Split.TEST)
-    with batches_of(trained.loader, trained.seed, 1) as found:
+    with batches_of(trained.loader, trained.seed, 1, world=backends.load().world) as found:
         for number, batch in enumerate(EpochLength(Split.TEST, batches).counted(found, 1), start=1):
             reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
     readings = reporter.end(Split.TEST, 1)

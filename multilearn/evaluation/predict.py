@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+from multilearn import backend as backends
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, out_of_order
 from multilearn.errors import ConfigurationError
@@ -64,7 +65,7 @@ def predict(
 
 def _predictions(trained: Trained, stack: ExitStack) -> Iterator[Any]:
     engine = trained.engine
-    with stack, batches_of(trained.loader, trained.seed, 1) as batches:
+    with stack, batches_of(trained.loader, trained.seed, 1, world=backends.load().world) as batches:
         waiting: list[Any] = []
         for batch in batches:
             # one ahead: the device has work while the caller has

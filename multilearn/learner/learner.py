@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, WorldError
 from multilearn.events import Finished, MetricInfo, Split, Started
 from multilearn.learner.consistency import refuse_without_data
 from multilearn.learner.foreign_words import refusing
@@ -21,7 +21,7 @@ from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.learner.listeners import Listeners
 from multilearn.learner.loop import Loop
 from multilearn.learner.place import prepare
-from multilearn.learner.ranks import require_alike, require_shared
+from multilearn.learner.ranks import ended_with_others, require_alike, require_shared
 from multilearn.learner.session import experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
 from multilearn.learner.window import Reporter
@@ -112,6 +112,9 @@ class Learner:
         renderer = (self._settings.renderer or CliRenderer()) if world.rank == 0 else SilentRenderer()
         try:
             return renderer.host(lambda: self._fit(train, valid, renderer))
+        except WorldError as error:
+            world.leave()
+            raise ended_with_others(world, RunDirectory(self._run.path)) from error
         except BaseException:
             world.leave()
             raise

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
-from multilearn.errors import DirectoryError
+from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.errors import DirectoryError, MultilearnError, WorldError
+from multilearn.events import Position
 from multilearn.learner.start import Start
 from multilearn.protocols import World
 from multilearn.run import environment
 from multilearn.run.environment import Weights
 from multilearn.storage.layout import RunDirectory
 
-__all__ = ["require_alike", "require_shared"]
+__all__ = ["ended_with_others", "require_alike", "require_shared"]
 
 _SAME_SCRIPT = "Start the same script with the same arguments on all of them."
 
@@ -44,6 +47,19 @@ def require_shared(world: World, directory: RunDirectory) -> None:
             received=f"{directory.path}, which rank 0 has made, and {missing} does not see",
             remedy="Use a directory on storage that is mounted on all machines.",
         )
+
+
+def ended_with_others(world: World, directory: RunDirectory) -> WorldError:
+    """What ends a process if another one has ended, with where the run can be resumed from."""
+    saved: list[Position] = []
+    with suppress(MultilearnError):
+        saved = CheckpointFolder(directory.checkpoints, MpkGzRecorder()).positions()
+    kept = f"its last checkpoint is {saved[-1]}" if saved else "it has no checkpoint"
+    return WorldError(
+        "The processes that train together end together.",
+        received=f"rank {world.rank} of the run in {directory.path}, and another rank has ended; {kept}",
+        remedy='Run it again with .checkpoint("latest"), on any number of devices.' if saved else "Run it again.",
+    )
 
 
 def _text(facts: Any) -> str:

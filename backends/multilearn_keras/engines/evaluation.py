@@ -15,6 +15,7 @@ from multilearn.errors import DataError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Record
 from multilearn_keras.engines.inputs import require_numeric
+from multilearn_keras.engines.joint import Tried, by_number
 from multilearn_keras.engines.mismatch import require_same_model
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.state.beside import Beside, without_beside
@@ -52,6 +53,7 @@ class KerasEvalEngine(OpenedModel, ABC):
             self._beside = Beside(task)
             self._values = [variable.value for variable in self._state.values()]
             self._derived = Derived(task, self._pairs(self._values))
+            self._joint = self._join(examples, training=False)
             self._set_up()
 
     @abstractmethod
@@ -60,6 +62,11 @@ class KerasEvalEngine(OpenedModel, ABC):
 
     def to_host(self, predicted: Any) -> Any:
         return mapped(ops.convert_to_numpy, predicted)
+
+    def _measures_of(self, batch: Batch, training: bool) -> Tried:
+        if self._options.eval_metrics:
+            return super()._measures_of(batch, training)
+        return 0.0, by_number(self._predicted(self._inputs(batch), ()))
 
     def record(self) -> Record:
         return self._beside.added_to(record_of(self._state, dict(zip(self._state, self._values, strict=True))))

@@ -17,7 +17,7 @@ from multilearn_keras.engines.signatures import joint_signature
 from multilearn_keras.random.rows import Axes, own_rows, varying_axes
 from multilearn_keras.world import KerasWorld
 
-__all__ = ["Joint", "Layout"]
+__all__ = ["Joint", "Layout", "Tried", "by_number"]
 
 Measures = Mapping[str, Mapping[str, Any]]
 
@@ -70,6 +70,11 @@ class Layout:
             measures.setdefault(leaf.metric, {})[leaf.name] = array
             start += array.nbytes
         return measures
+
+
+def by_number(nested: Any) -> Measures:
+    """What a model outputs, in the form of measures."""
+    return {"": {str(number): leaf for number, leaf in enumerate(flat(nested))}}
 
 
 class Joint:
@@ -130,6 +135,13 @@ class Joint:
     def row_bytes(self, shard: Shard, training: bool) -> int:
         """How many bytes a process hands over of what it measured: as many as the one with most rows needs."""
         return self._layouts[training].nbytes(shard.total if shard.whole else -(-shard.total // self.world.size))
+
+    def joined(self, rows: np.ndarray[Any, Any], shard: Shard) -> list[np.ndarray[Any, Any]]:
+        """What a model outputs for the whole batch, from the bytes of all processes; what is no row of it is the first
+        one's."""
+        parts = [list(each[""].values()) for each in self.measures(rows, shard, training=False)]
+        leaves = zip(self._layouts[False].leaves, zip(*parts, strict=True), strict=True)
+        return [np.concatenate(of_ranks) if leaf.of_item else of_ranks[0] for leaf, of_ranks in leaves]
 
     def measures(self, rows: np.ndarray[Any, Any], shard: Shard, training: bool) -> list[dict[str, dict[str, Any]]]:
         """What each process measured, from the (size, n) bytes of all; from one where all had the same rows."""

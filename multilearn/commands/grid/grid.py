@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from multilearn.commands.grid.plan import Cell, CellRun, GridIndex, GridPlan, runs_in
-from multilearn.commands.process import ForwardedSignals, run_process
+from multilearn.commands.process import ForwardedSignals, run_processes
 from multilearn.commands.text import document
 from multilearn.printable import aligned, printable
 
@@ -111,7 +111,7 @@ def run(plan: GridPlan, stdout: IO[bytes] | None = None) -> Outcome:
 
     def process(cell: Cell, report: str = "") -> int:
         prefix = f"[{cell}] ".ljust(width + 3)
-        return run_process(command, plan.environment(cell, report), prefix, signals, stdout)
+        return run_processes(command, plan.environments(cell, report), prefix, signals, stdout)
 
     ended = []
     with signals.taken():

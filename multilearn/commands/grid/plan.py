@@ -166,8 +166,8 @@ class GridPlan:
         cells = tuple(Cell(name, each) for each in seeds_of(seeds) for name in names)
         return cls(script, tuple(arguments), cells, devices=devices, grid=GridIndex.of(script, arguments))
 
-    def environment(self, cell: Cell, report: str = "") -> dict[str, str]:
-        """This process's environment, in which every way of choosing a backend says the cell's.
+    def environments(self, cell: Cell, report: str = "") -> list[dict[str, str]]:
+        """Of the processes of a cell: this one's, in which every way of choosing a backend says the cell's.
 
         `report`: the file in which the runs of a cell of a grid are reported.
         """
@@ -177,7 +177,7 @@ class GridPlan:
         several = (("{backend}", len(backends) > 1), ("{seed}", len(seeds) > 1))
         placeholders = tuple(name for name, needed in several if needed)
         of_grid = {} if self.grid is None else GridCell(report, self.grid.command, placeholders).environment()
-        return {**backend.environment(cell.backend, self.devices), **seeded, **of_grid}
+        return [{**each, **seeded, **of_grid} for each in backend.environments(cell.backend, self.devices)]
 
 
 def require_script(script: Path) -> None:

@@ -54,7 +54,7 @@ class TorchEngine(OnTorch, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         if self._joint is not None:
-            output = self._joint_step(lambda own: self._train(own)[0], batch, training=True)
+            output: StepOutput = self._joint_step(lambda own: self._train(self._prepared(own))[0], batch, training=True)
         else:
             batch = self._prepared(batch)
             with self._on_device():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from multilearn.data import mapped
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, Shard, StepOutput
 from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.joint import Tried
+from multilearn_keras.engines.joint import Tried, by_number
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.torch.capture.captured import Captured
 from multilearn_keras.keras_internals import backend_module
@@ -44,17 +44,19 @@ class OnTorch(OpenedModel):
 
     def eval_step(self, batch: Batch) -> StepOutput:
         if self._joint is not None:
-            return self._joint_step(self._eval, batch, training=False)
+            return self._joint_step(lambda own: self._eval(self._prepared(own)), batch, training=False)
         batch = self._prepared(batch)
         with self._on_device():
             return StepOutput(self._eval(batch))
 
-    def _joint_step(self, step: Callable[[Batch], Any], shard: Shard, training: bool) -> StepOutput:
+    def _joint_step(
+        self, step: Callable[[Batch], Mapping[str, Mapping[str, Any]]], shard: Shard, training: bool
+    ) -> JointOutput:
         """`step` of this process's rows of a batch, and what all processes measured."""
         joint = self._joint
         assert joint is not None
         with self._on_device(), torch.no_grad() if not training else nullcontext(), joint.rows(shard, training) as own:
-            measures = step(self._prepared(own))
+            measures = step(own)
         with torch.no_grad():
             leaves = [leaf.reshape(-1) for of_metric in measures.values() for leaf in of_metric.values()]
             wish = torch.tensor([joint.world.wish], device=leaves[0].device)
@@ -124,9 +126,24 @@ class TorchEvalEngine(OnTorch, KerasEvalEngine):
         self._predict = self._captured("prediction", self._predicted_of)
 
     def predict_step(self, batch: Batch) -> Any:
+        if self._joint is not None:
+            nested: list[Any] = []
+
+            def measured(own: Batch) -> Mapping[str, Mapping[str, Any]]:
+                nested.append(self._predict(self._prepared_inputs(own)))
+                return by_number(nested[0])
+
+            return self._joint_step(measured, batch, training=False), nested[0]
         inputs = self._prepared_inputs(batch)
         with self._on_device():
             return self._predict(inputs)
+
+    def to_host(self, predicted: Any) -> Any:
+        if self._joint is None:
+            return super().to_host(predicted)
+        output, nested = predicted
+        arrays = iter(self._joint.joined(output.rows.cpu().contiguous().numpy(), output.shard))
+        return mapped(lambda _: next(arrays), nested)
 
     def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
         with self._modules.in_place():
