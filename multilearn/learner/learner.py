@@ -21,7 +21,7 @@ from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.learner.listeners import Listeners
 from multilearn.learner.loop import Loop
 from multilearn.learner.place import prepare
-from multilearn.learner.ranks import ended_with_others, require_alike, require_shared
+from multilearn.learner.ranks import ended_with_others, require_alike, require_one_directory, require_shared
 from multilearn.learner.session import experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
 from multilearn.learner.window import Reporter
@@ -125,10 +125,12 @@ class Learner:
             signals = stack.enter_context(Signals(self._interrupter))
             data = examine(train, valid, self._run.seed, stack)
             refuse_without_data(self._settings, self._run.subject.scheduler, data.loaders)
+            if world.size > 1:
+                require_alike(self._run, data)
             start = Start.of(self._run, data, self._measured(), self._store, stack)
             weights = initial_weights(start)
             if world.size > 1:
-                require_alike(world, start, weights)
+                require_one_directory(start.found, world)
             signals.take()
             self._fitted, self._splits = True, frozenset(data.loaders)
             if world.rank == 0:

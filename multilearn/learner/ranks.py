@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from contextlib import suppress
-from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.errors import DirectoryError, MultilearnError, WorldError
 from multilearn.events import Position
-from multilearn.learner.start import Start
+from multilearn.learner.inputs import Data
+from multilearn.learner.start import BuiltRun
 from multilearn.protocols import World
 from multilearn.run import environment
-from multilearn.run.environment import Weights
+from multilearn.run.resume import ResumePoint
 from multilearn.storage.layout import RunDirectory
 
-__all__ = ["ended_with_others", "require_alike", "require_shared"]
-
-_SAME_SCRIPT = "Start the same script with the same arguments on all of them."
+__all__ = ["ended_with_others", "require_alike", "require_one_directory", "require_shared"]
 
 
-def require_alike(world: World, start: Start, weights: Weights) -> None:
-    """Raise `ConfigurationError`, in every process, unless all of them are about to train the same: it names what
-    differs. Each waits for all, so all have read the directory when the first one writes."""
-    run, found = start.run, start.found
-    builder, not_data = run.declared
-    world.require_same("backend and versions", _text(environment.versions(run.backend)), "Install the same on all.")
-    world.require_same("seed", str(start.plan.seed), "Call set_seed(n), or set MULTILEARN_SEED, for all alike.")
-    world.require_same("settings", _text([dict(builder), list(not_data), run.subject.description]), _SAME_SCRIPT)
-    checkpoint = "none" if found.source is None else f"{found.position}"
-    world.require_same("checkpoint to resume from", checkpoint, "The directory must be on storage that they share.")
-    for split, facts in start.described["data"].items():
-        world.require_same(f"{split} data", _text(facts), "Give every rank the same data: each takes its own rows.")
-    world.require_same("initial weights", _text(weights.__dict__), "Call set_seed before the model is made.")
+def require_alike(run: BuiltRun, data: Data) -> None:
+    """Raise `ConfigurationError`, in every process, unless all of them are about to train the same."""
+    world, (builder, not_data) = run.backend.world, run.declared
+    world.require_same("backend and versions", environment.versions(run.backend), "Install the same on all machines.")
+    world.require_same("seed", {"seed": run.seed}, "Call set_seed(n), or set MULTILEARN_SEED, on all of them alike.")
+    same_script = "Start the same script with the same arguments on all of them."
+    world.require_same("settings", {**builder, "objects": not_data}, same_script)
+    world.require_same("model and optimizer", run.subject.description, same_script)
+    for kind, facts in data.described(first_batches=True).items():
+        world.require_same(f"{kind}, of which each takes its own rows", facts, "Load the same on all of them.")
+
+
+def require_one_directory(found: ResumePoint, world: World) -> None:
+    """Raise `ConfigurationError`, in every process, unless all have found the same in the directory of the run. Each
+    waits for all: all have read it when the first one writes."""
+    position = None if found.source is None else str(found.position)
+    remedy = "The directory of the run must be on storage that all of them share."
+    world.require_same("checkpoint to resume from", {"checkpoint": position}, remedy)
 
 
 def require_shared(world: World, directory: RunDirectory) -> None:
@@ -60,9 +61,3 @@ def ended_with_others(world: World, directory: RunDirectory) -> WorldError:
         received=f"rank {world.rank} of the run in {directory.path}, and another rank has ended; {kept}",
         remedy='Run it again with .checkpoint("latest"), on any number of devices.' if saved else "Run it again.",
     )
-
-
-def _text(facts: Any) -> str:
-    """Short enough for a message, and another one for other facts."""
-    text = json.dumps(facts, sort_keys=True, default=str)
-    return text if len(text) <= 300 else f"{text[:200]}... (sha256 {hashlib.sha256(text.encode()).hexdigest()[:12]})"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from multilearn.environment_variables import PATIENCE, read
 from multilearn.errors import ConfigurationError
@@ -85,16 +86,19 @@ class World:
         """That of the first process that has one."""
         return next((each.decode() for each in self.gather((text or "").encode()) if each), None)
 
-    def require_same(self, what: str, value: str, remedy: str) -> None:
-        """Raise `ConfigurationError`, in every process, unless all have the same."""
-        values = [each.decode() for each in self.gather(value.encode())]
-        other = next((rank for rank, each in enumerate(values) if each != values[0]), None)
-        if other is not None:
-            raise ConfigurationError(
-                f"All ranks of a run have the same {what}.",
-                received=f"{values[0]} on rank 0, and {values[other]} on rank {other}",
-                remedy=remedy,
-            )
+    def require_same(self, what: str, facts: Mapping[str, Any], remedy: str) -> None:
+        """Raise `ConfigurationError`, in every process, unless all of them have the same facts: it names the first that
+        differs. A fact is plain data."""
+        of_ranks = [json.loads(each) for each in self.gather(json.dumps(facts, default=str).encode())]
+        for name in dict.fromkeys(name for each in of_ranks for name in each):
+            values = [each.get(name) for each in of_ranks]
+            other = next((rank for rank, value in enumerate(values) if value != values[0]), None)
+            if other is not None:
+                raise ConfigurationError(
+                    f"All ranks of a run have the same {what}.",
+                    received=f"{name}: {values[0]!r:.100} on rank 0, and {values[other]!r:.100} on rank {other}",
+                    remedy=remedy,
+                )
 
 
 ALONE = World()

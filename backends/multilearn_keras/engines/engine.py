@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -79,6 +80,8 @@ class KerasEngine(OpenedModel, ABC):
             few = self._few(examples[0].batch)
             refuse_constant_outputs(self._task, few, met)
             self._require_gradient(few)
+            if current().size > 1:
+                self._require_same_model()
             self._joint = self._join(examples, training=True)
             self._set_up()
             if self._joint is not None:
@@ -228,6 +231,13 @@ class KerasEngine(OpenedModel, ABC):
                 received=f"no gradient of the loss by any of {len(self._trained)} trainable variables",
                 remedy="argmax, rounding, comparisons and stop_gradient have none: use a loss such as a cross-entropy.",
             )
+
+    def _require_same_model(self) -> None:
+        """Raise `ConfigurationError`, in all processes, unless their models have the same values."""
+        arrays = {key: ops.convert_to_numpy(variable.value) for key, variable in self._state.items()}
+        hashes = {key: hashlib.sha256(array.tobytes()).hexdigest() for key, array in arrays.items()}
+        remedy = "Call set_seed before the model is made, and make it alike on all of them."
+        current().require_same("initial weights", hashes, remedy)
 
     def _scoped_loss(self, batch: Batch, values: Sequence[Any] = ()) -> Any:
         """The loss of an evaluated batch; what is assigned on the way is dropped."""
