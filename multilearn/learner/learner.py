@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from multilearn.learner.listeners import Listeners
 from multilearn.learner.loop import Loop
 from multilearn.learner.place import prepare
 from multilearn.learner.ranks import ended_with_others, require_alike, require_one_directory, require_shared
-from multilearn.learner.session import experiment_of, in_session, initial_weights
+from multilearn.learner.session import devices_of, experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
 from multilearn.learner.window import Reporter
 from multilearn.loggers import FileMetricLogger
@@ -34,6 +34,7 @@ from multilearn.renderers import CliRenderer, Renderer, SilentRenderer
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.renderers.summary import summary
 from multilearn.run.directory import bring_along, claim_directory
+from multilearn.run.environment import Weights
 from multilearn.run.restore_best import lineage, restore_best
 from multilearn.storage.layout import RunDirectory
 
@@ -112,11 +113,10 @@ class Learner:
         renderer = (self._settings.renderer or CliRenderer()) if world.rank == 0 else SilentRenderer()
         try:
             return renderer.host(lambda: self._fit(train, valid, renderer))
-        except WorldError as error:
+        except BaseException as error:
             world.leave()
-            raise ended_with_others(world, RunDirectory(self._run.path)) from error
-        except BaseException:
-            world.leave()
+            if isinstance(error, WorldError):
+                raise ended_with_others(world, RunDirectory(self._run.path)) from error
             raise
 
     def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Any:
@@ -125,31 +125,20 @@ class Learner:
             signals = stack.enter_context(Signals(self._interrupter))
             data = examine(train, valid, self._run.seed, stack)
             refuse_without_data(self._settings, self._run.subject.scheduler, data.loaders)
-            if world.size > 1:
-                require_alike(self._run, data)
+            require_alike(self._run, data)
             start = Start.of(self._run, data, self._measured(), self._store, stack)
-            weights = initial_weights(start)
-            if world.size > 1:
-                require_one_directory(start.found, world)
+            described = initial_weights(start), devices_of(self._run)
+            require_one_directory(start.found, world)
             signals.take()
-            self._fitted, self._splits = True, frozenset(data.loaders)
             if world.rank == 0:
                 stack.enter_context(claim_directory(directory))
-                notes = [*start.notes, *prepare(directory, self._settings, start.found)]
-                stack.enter_context(self._application_log(directory))
-                loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
-                loop = self._loop(data, start, Listeners(loggers, renderer))
-                stack.enter_context(in_session(experiment_of(start, weights), directory, loop, lambda: self._restored))
-                if (source := start.found.source) not in (None, directory.path):
-                    bring_along(directory, source, start.found.position)
-                for note in notes:
-                    _log.warning("%s", printable(note))
+            self._fitted, self._splits = True, frozenset(data.loaders)
+            if world.rank == 0:
+                loop = self._writing(data, start, described, renderer, stack)
             else:
-                # the first process alone writes
                 loop = self._loop(data, start, Listeners((), renderer))
-            if world.size > 1:
-                require_shared(world, directory)
-            self._train(loop, start, self._started(start, data), signals)
+            require_shared(world, directory)
+            self._train(loop, start, start.started(data, self._infos()), signals)
         world.barrier()
         if self._settings.show_summary and world.rank == 0:
             text = summary(
@@ -164,6 +153,23 @@ class Learner:
             )
             ForgivingStream(sys.stdout).say(text)
         return self._run.subject.task.model
+
+    def _writing(
+        self, data: Data, start: Start, described: tuple[Weights, list[str]], renderer: Renderer, stack: ExitStack
+    ) -> Loop:
+        """The loop of the process that writes, with all that it writes into begun."""
+        directory, source = RunDirectory(self._run.path), start.found.source
+        notes = [*start.notes, *prepare(directory, self._settings, start.found)]
+        if (installer := self._settings.application_log) is not None:
+            stack.enter_context(installer(directory.log))
+        loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
+        loop = self._loop(data, start, Listeners(loggers, renderer))
+        stack.enter_context(in_session(experiment_of(start, *described), directory, loop, lambda: self._restored))
+        if source not in (None, directory.path):
+            bring_along(directory, source, start.found.position)
+        for note in notes:
+            _log.warning("%s", printable(note))
+        return loop
 
     def _train(self, loop: Loop, start: Start, started: Started, signals: Signals) -> None:
         listeners = loop.reporter.listeners
@@ -226,16 +232,6 @@ class Learner:
             world=world,
         )
 
-    def _started(self, start: Start, data: Data) -> Started:
-        return Started(
-            directory=self._run.path,
-            epochs=self._settings.epochs,
-            position=start.found.position,
-            batches=MappingProxyType(dict(data.batches)),
-            metrics=MappingProxyType(self._infos()),
-            history=start.store.history.table(),
-        )
-
     def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
         return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
 
@@ -245,10 +241,6 @@ class Learner:
             split: metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
             for split, metrics in self._metrics.items()
         }
-
-    def _application_log(self, run: RunDirectory) -> AbstractContextManager[None]:
-        installer = self._settings.application_log
-        return nullcontext() if installer is None else installer(run.log)
 
 
 def _from_first(values: Mapping[int, float]) -> tuple[float, ...]:

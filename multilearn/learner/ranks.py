@@ -20,6 +20,8 @@ __all__ = ["ended_with_others", "require_alike", "require_one_directory", "requi
 def require_alike(run: BuiltRun, data: Data) -> None:
     """Raise `ConfigurationError`, in every process, unless all of them are about to train the same."""
     world, (builder, not_data) = run.backend.world, run.declared
+    if world.size == 1:
+        return
     world.require_same("backend and versions", environment.versions(run.backend), "Install the same on all machines.")
     world.require_same("seed", {"seed": run.seed}, "Call set_seed(n), or set MULTILEARN_SEED, on all of them alike.")
     same_script = "Start the same script with the same arguments on all of them."
@@ -40,8 +42,7 @@ def require_one_directory(found: ResumePoint, world: World) -> None:
 def require_shared(world: World, directory: RunDirectory) -> None:
     """Wait until the first process holds the directory. Raises `DirectoryError` if it is not this process's too."""
     world.barrier()
-    there = directory.path.is_dir()
-    missing = world.first_text(None if there else f"rank {world.rank}")
+    missing = world.first_text(None if directory.path.is_dir() else f"rank {world.rank}")
     if missing is not None:
         raise DirectoryError(
             "All ranks share the directory of a run.",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from multilearn.errors import ConfigurationError
 from multilearn.learner.loop import Loop
-from multilearn.learner.start import Start
+from multilearn.learner.start import BuiltRun, Start
 from multilearn.printable import printable
 from multilearn.run import environment
 from multilearn.run import grid_cell as cell
@@ -17,21 +17,26 @@ from multilearn.run.experiment import Experiment, Session, earlier, in_words, no
 from multilearn.seeding import seed as seeds
 from multilearn.storage.layout import RunDirectory
 
-__all__ = ["experiment_of", "in_session", "initial_weights"]
+__all__ = ["devices_of", "experiment_of", "in_session", "initial_weights"]
 
 _log = logging.getLogger("multilearn")
 
 
-def experiment_of(start: Start, weights: Weights) -> Experiment:
+def devices_of(run: BuiltRun) -> list[str]:
+    """What the run is trained on, in all processes: each waits for all."""
+    own = run.backend.find_devices(run.settings.devices) or run.backend.devices()[:1]
+    return " ".join(each.decode() for each in run.backend.world.gather(" ".join(map(str, own)).encode())).split()
+
+
+def experiment_of(start: Start, weights: Weights, devices: Sequence[str]) -> Experiment:
     """The run and its sessions, this one included."""
     run, source = start.run, start.found.source
-    devices = list(map(str, run.backend.find_devices(run.settings.devices) or run.backend.devices()[:1]))
     session = Session(
         started=now(),
         backend=run.backend.name,
         versions=environment.versions(run.backend),
         device=devices[0],
-        devices=devices,
+        devices=list(devices),
         machine=environment.machine(),
         threads=environment.threads(),
         numerics=run.backend.numerics(),

@@ -13,7 +13,7 @@ from multilearn.checkpoint import CheckpointFolder, Recorder
 from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, CountedFiles, FileCheckpointer
 from multilearn.data import ValidationPosition, go_to, place_of, resumes_inside_epoch
 from multilearn.early_stopping import asks_for_time
-from multilearn.events import Split
+from multilearn.events import MetricInfo, Split, Started
 from multilearn.learner.consistency import without_effect
 from multilearn.learner.inputs import Data
 from multilearn.learner.settings import Settings
@@ -122,6 +122,17 @@ class Start:
             divided = data.divided(Split.TRAIN)
             notes += changes(found.source, found.position, schedule, divided, self.run.subject.description)
         return replace(self, plan=replace(self.plan, seed=seed), progress=progress, notes=(*self.notes, *notes))
+
+    def started(self, data: Data, metrics: Mapping[Split, tuple[MetricInfo, ...]]) -> Started:
+        """What listeners are told first."""
+        return Started(
+            directory=self.run.path,
+            epochs=self.run.settings.epochs,
+            position=self.found.position,
+            batches=MappingProxyType(dict(data.batches)),
+            metrics=MappingProxyType(dict(metrics)),
+            history=self.store.history.table(),
+        )
 
     def checkpointer(self) -> Checkpointer:
         """Files, if there is a recorder, of the first process; else the best state in memory, if it is restored."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -17,7 +16,7 @@ from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Phase, Record, Shard, StepOutput, Subject, Traced
 from multilearn_keras.diff_step import traced_step, traced_variables
 from multilearn_keras.engines.fixed import Fixed, RateGuard
-from multilearn_keras.engines.joint_check import Named, require_joint
+from multilearn_keras.engines.joint_check import HALF, Named, require_joint, require_same_model
 from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.optimizers.adopt import (
@@ -80,13 +79,12 @@ class KerasEngine(OpenedModel, ABC):
             few = self._few(examples[0].batch)
             refuse_constant_outputs(self._task, few, met)
             self._require_gradient(few)
-            if current().size > 1:
-                self._require_same_model()
             self._joint = self._join(examples, training=True)
             self._set_up()
             if self._joint is not None:
-                half = any(layer.compute_dtype in _HALF for layer in self._model._flatten_layers())
-                require_joint(self.gradients_of, lambda n: self._items(examples[0].batch, n), self._joint, half)
+                require_same_model(self._joint.world, self._state)
+                half = any(layer.compute_dtype in HALF for layer in self._model._flatten_layers())
+                require_joint(self.gradients_of, lambda n: self._few(examples[0].batch, n), self._joint, half)
             self._rate_guard = RateGuard(self._rate)
             self._fixed = self._as_it_is()
 
@@ -232,13 +230,6 @@ class KerasEngine(OpenedModel, ABC):
                 remedy="argmax, rounding, comparisons and stop_gradient have none: use a loss such as a cross-entropy.",
             )
 
-    def _require_same_model(self) -> None:
-        """Raise `ConfigurationError`, in all processes, unless their models have the same values."""
-        arrays = {key: ops.convert_to_numpy(variable.value) for key, variable in self._state.items()}
-        hashes = {key: hashlib.sha256(array.tobytes()).hexdigest() for key, array in arrays.items()}
-        remedy = "Call set_seed before the model is made, and make it alike on all of them."
-        current().require_same("initial weights", hashes, remedy)
-
     def _scoped_loss(self, batch: Batch, values: Sequence[Any] = ()) -> Any:
         """The loss of an evaluated batch; what is assigned on the way is dropped."""
         with keras.StatelessScope(values, collect_losses=True):
@@ -253,10 +244,7 @@ class KerasEngine(OpenedModel, ABC):
         return ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in looked_at]))
 
 
-_HALF = ("float16", "bfloat16")
-
-
 def sum_dtype(dtype: Any) -> str:
     """What gradients are summed in: half precision would lose the small ones."""
     name = keras.backend.standardize_dtype(dtype)
-    return "float32" if name in _HALF else name
+    return "float32" if name in HALF else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
@@ -27,10 +28,12 @@ __all__ = [
     "require_items",
     "require_numeric",
     "require_output",
+    "said",
     "symbolic",
 ]
 
 _INT32 = np.iinfo(np.int32)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def host_array(leaf: Any, floats: str) -> Any:
@@ -206,3 +209,8 @@ def _described(value: Any) -> str:
         shape = "unknown" if getattr(value.shape, "rank", 0) is None else tuple(value.shape)
         return f"a {'tensor' if ops.is_tensor(value) else 'numpy array'} of shape {shape} and type {value.dtype}"
     return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, (tuple, list, dict)) else "")
+
+
+def said(error: Exception) -> str:
+    """What a framework says, on one line and without its colours."""
+    return " ".join(_COLOUR.sub("", str(error)).split())

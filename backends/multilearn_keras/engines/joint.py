@@ -6,18 +6,21 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 
-from multilearn.data import flat
+from multilearn.data import flat, mapped
 from multilearn.protocols import Batch, Shard, rows_of
 from multilearn_keras.engines.signatures import joint_signature
 from multilearn_keras.random.rows import Axes, own_rows, varying_axes
-from multilearn_keras.world import KerasWorld
+from multilearn_keras.world import KerasWorld, current
 
-__all__ = ["Joint", "Layout", "Tried", "by_number"]
+__all__ = ["SHARED", "TRAIN_ALONE", "Joint", "Layout", "Measures", "Tried", "by_number", "items_of"]
+
+SHARED = "Where several processes share a batch, the model takes batches of any number of items."
+TRAIN_ALONE = "Make it without a fixed batch size, and without state between batches; or train on one device."
 
 Measures = Mapping[str, Mapping[str, Any]]
 
@@ -72,6 +75,11 @@ class Layout:
         return measures
 
 
+def items_of(batch: Batch, count: int) -> Batch:
+    """So many items of a batch, some of them several times if it has fewer."""
+    return mapped(lambda leaf: leaf[np.arange(count) % len(leaf)], batch)
+
+
 def by_number(nested: Any) -> Measures:
     """What a model outputs, in the form of measures."""
     return {"": {str(number): leaf for number, leaf in enumerate(flat(nested))}}
@@ -102,6 +110,12 @@ class Joint:
             self._layouts[in_training] = Layout.of(found[2][1], found[3][1])
             if in_training and found[2][0] > 0:
                 self.scale = 2.0 ** -round(math.log2(found[2][0] / 2 * rows))
+
+    @classmethod
+    def of(cls, tried: Callable[[int, bool], Tried], rows: int, training: bool) -> Self | None:
+        """None for a process alone."""
+        world = current()
+        return cls(world, rows, tried, training) if isinstance(world, KerasWorld) else None
 
     @property
     def part(self) -> float:

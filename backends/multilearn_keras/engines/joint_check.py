@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
 from multilearn.data import mapped
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Batch, Shard, rows_of
 from multilearn_keras.engines.joint import Joint
+from multilearn_keras.world import KerasWorld
 
-__all__ = ["Named", "require_joint"]
+__all__ = ["HALF", "Named", "require_joint", "require_same_model"]
 
 Named = Mapping[str, np.ndarray[Any, Any]]
 """Arrays by the paths of variables."""
 
 _ALIKE, _ALIKE_IN_HALF_PRECISION = 1e-4, 5e-2
 """In single precision what can be shared is 3e-7 apart, and what cannot 0.15 and more."""
+
+
+HALF = ("float16", "bfloat16")
+
+
+def require_same_model(world: KerasWorld, state: Mapping[str, keras.Variable]) -> None:
+    """Raise `ConfigurationError`, in all processes, unless their variables have the same values."""
+    arrays = {key: keras.ops.convert_to_numpy(variable.value) for key, variable in state.items()}
+    hashes = {key: hashlib.sha256(array.tobytes()).hexdigest() for key, array in arrays.items()}
+    remedy = "Call set_seed before the model is made, and make it alike on all of them."
+    world.require_same("initial weights", hashes, remedy)
 
 
 def require_joint(

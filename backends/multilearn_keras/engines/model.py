@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import keras
-import numpy as np
 from keras import ops
 
 from multilearn.data import flat, mapped
@@ -23,21 +21,20 @@ from multilearn_keras.engines.inputs import (
     require_items,
     require_numeric,
     require_output,
+    said,
     symbolic,
 )
-from multilearn_keras.engines.joint import Joint, Tried
+from multilearn_keras.engines.joint import SHARED, TRAIN_ALONE, Joint, Measures, Tried, items_of
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.metrics.array_ops import KerasOps
 from multilearn_keras.random.rows import begin_step
 from multilearn_keras.state.assignments import Assigned, assigned_besides
-from multilearn_keras.world import KerasWorld, current
 
 __all__ = ["OpenedModel", "is_built"]
 
 T = TypeVar("T")
 
 _PROBED = 2
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ONE = "Compare them with the model's Input."
 _SEVERAL = (
     "Give several inputs together, in one list or dict: ([a, b], y), and ([a, b],) without targets. As in Keras, a "
@@ -179,39 +176,28 @@ class OpenedModel:
             shapes = keras.tree.map_structure(lambda a: tuple(a.shape), x)
             raise DataError(
                 "The model must accept the inputs of the first batch.",
-                received=f"inputs of shape {shapes}, and the model raised: {_said(error)}",
+                received=f"inputs of shape {shapes}, and the model raised: {said(error)}",
                 remedy=_SEVERAL if len(getattr(self._model, "inputs", None) or ()) > 1 else _ONE,
             ) from error
 
     def _join(self, examples: Sequence[Example], training: bool) -> Joint | None:
         """What is to be known of batches that are shared with other processes; None if there are no others."""
-        world = current()
-        if not isinstance(world, KerasWorld):
-            return None
 
         def tried(items: int, training: bool) -> Tried:
             batch = examples[0 if training else -1].batch
-            return self._tried(
-                lambda: self._measures_of(self._items(batch, items), training),
-                "Where several processes share a batch, the model takes batches of any number of items.",
-                "Make it without a fixed batch size, and without state between batches; or train on one device.",
-            )
+            return self._tried(lambda: self._measures_of(self._few(batch, items), training), SHARED, TRAIN_ALONE)
 
-        return Joint(world, len(flat(examples[0].batch)[0]), tried, training)
+        return Joint.of(tried, len(flat(examples[0].batch)[0]), training)
 
     def _measures_of(self, batch: Batch, training: bool) -> Tried:
-        values = [(variable, variable.value) for variable in self._model.trainable_variables]
-        with keras.StatelessScope(values, collect_losses=True):
-            output = self._step(batch, training)
-            metrics = self._options.train_metrics if training else self._options.eval_metrics
-            return float(output.count), self._measured(metrics, output)
+        metrics = self._options.train_metrics if training else self._options.eval_metrics
+        output, measures = self._probed(batch, metrics, training)
+        return float(output.count), measures
 
-    def _items(self, batch: Batch, items: int) -> Batch:
-        """So many items of a batch, some of them several times if it has fewer."""
-        return mapped(lambda leaf: self._tensor(leaf[np.arange(items) % len(leaf)]), batch)
-
-    def _few(self, batch: Batch) -> Batch:
-        return mapped(lambda leaf: self._tensor(leaf[:_PROBED]), batch)
+    def _few(self, batch: Batch, items: int | None = None) -> Batch:
+        if items is not None:
+            batch = items_of(batch, items)
+        return mapped(lambda leaf: self._tensor(leaf[: items or _PROBED]), batch)
 
     def _tensor(self, leaf: Any) -> Any:
         # a copy, for a model may write into its inputs
@@ -238,7 +224,7 @@ class OpenedModel:
         except MultilearnError:
             raise
         except Exception as error:
-            raise DataError(rule, received=f"{type(error).__name__}: {_said(error)}", remedy=remedy) from error
+            raise DataError(rule, received=f"{type(error).__name__}: {said(error)}", remedy=remedy) from error
 
     def _trial(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> None:
         self._probe(batch, metrics, training)
@@ -248,17 +234,14 @@ class OpenedModel:
 
     def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         """A step that leaves nothing behind. Its loss, if it is no traced one."""
+        return self._probed(batch, metrics, training)[0].loss
+
+    def _probed(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> tuple[Output, Measures]:
         # Keras looks for the variables that are regularized in the scope, and nowhere else
         values = [(variable, variable.value) for variable in self._model.trainable_variables]
         with keras.StatelessScope(values, collect_losses=True):
             output = self._step(batch, training)
-            self._measured(metrics, output)
-        return output.loss
-
-
-def _said(error: Exception) -> str:
-    """What a framework says, on one line and without its colours."""
-    return " ".join(_COLOUR.sub("", str(error)).split())
+            return output, self._measured(metrics, output)
 
 
 def is_built(model: keras.Model) -> bool:
