@@ -58,10 +58,11 @@ def named(names: Sequence[str]) -> Sequence[KerasDevice]:
     elif wanted == ["all"]:
         wanted = every
     if len(wanted) > 1 and keras.backend.backend() != "jax":
+        start = f"Start it with multilearn run --devices {len(wanted)} SCRIPT, or give one device."
         raise ConfigurationError(
-            f"On {keras.backend.backend()} every device has a process of its own, which a launcher starts.",
+            f"On {keras.backend.backend()} a process trains on one device.",
             received=f"{len(wanted)} devices, and one process",
-            remedy=f"Start it with multilearn run --devices {len(wanted)} SCRIPT, or give one device.",
+            remedy=start if keras.backend.backend() == "torch" else "Give one, or use torch or JAX.",
         )
     found = sorted(map(resolve, wanted), key=lambda device: device.index)
     if len({device.kind for device in found}) > 1:

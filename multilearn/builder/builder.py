@@ -134,7 +134,8 @@ class LearnerBuilder(AsData):
         """Train on these devices: `["gpu:0"]`, `["gpu:0", "gpu:1"]`, or `"all"`. Default: the framework's first.
 
         Several share the rows of every batch, which is as large as the loader makes it. What comes out is what one
-        device computes, up to rounding: also dropout, batch statistics and metrics are those of the whole batch.
+        device computes, up to rounding: also dropout, batch statistics and metrics are those of the whole batch. JAX
+        has several in one process; on torch `multilearn run --devices N`, or torchrun, starts a process for each.
         """
         return self._with(devices=device_names(devices))
 

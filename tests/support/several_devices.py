@@ -69,9 +69,10 @@ def trained(name: str, size: int, directory: Path, **settings: Any) -> dict[str,
     made = learner(directory, Classification(model), keras.optimizers.Adam(0.01, global_clipnorm=1.0), **settings)
     made.fit(ml.DataLoader((x, y, weights), 30, shuffle=True), ml.DataLoader((x[:30], y[:30]), 30))
     found = {
-        "batches": [loss for of_epoch in memory.batches[Split.TRAIN]["Loss"].values() for loss in of_epoch],
+        # of several processes the first one alone has loggers
+        "batches": [loss for epoch in memory.batches.get(Split.TRAIN, {}).get("Loss", {}).values() for loss in epoch],
         "valid": made.history["valid"]["Loss"],
-        "on": sorted({len(variable.value.sharding.device_set) for variable in variables(model).values()}),
+        "on": sorted({_devices_of(variable.value) for variable in variables(model).values()}),
     }
     if not settings.keys() & {"with_file_checkpointer", "grads_accumulation"} and name == "perceptron":
         evaluator = ml.Evaluator(directory, device=devices(size), renderer=ml.renderers.SilentRenderer())
@@ -79,6 +80,11 @@ def trained(name: str, size: int, directory: Path, **settings: Any) -> dict[str,
         found["predicted"] = np.concatenate(predictions).ravel().tolist()
         found["evaluated"] = [evaluator.evaluate(Classification(model), ml.DataLoader((x, y), 30))["Loss"]]
     return found
+
+
+def _devices_of(value: Any) -> int:
+    """How many devices have it."""
+    return len(value.sharding.device_set) if hasattr(value, "sharding") else 1
 
 
 def resumed(directory: Path) -> dict[str, Any]:

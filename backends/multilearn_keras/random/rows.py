@@ -18,11 +18,11 @@ import keras
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Shard
 
-__all__ = ["Axes", "Part", "begin_draw", "begin_step", "own_rows", "part_of", "shared_now", "varying_axes"]
+__all__ = ["Axes", "Part", "begin_step", "own_rows", "part_of", "shared_now", "varying_axes"]
 
 Axes = Sequence[tuple[int, int] | None]
-"""For every draw of a step, in their order: which axis is the batch, and how many of its numbers an item has; or None
-for a draw that is the same for all items."""
+"""For every array of numbers that a step draws, in their order: which axis is the batch, and how many rows of it an
+item has; or None for one that is the same for all items."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Step:
     shard: Shard | None = None
     axes: Axes = ()
     noted: list[tuple[tuple[Any, ...], str]] | None = None
-    draws: int = 0
+    asked: int = 0
 
     @property
     def is_plain(self) -> bool:
@@ -84,22 +84,17 @@ def varying_axes(step: Callable[[int], Any]) -> Axes:
 
 def begin_step() -> None:
     """The draws that follow are those of a step, from the first one on."""
-    _step.draws = 0
-
-
-def begin_draw() -> None:
-    """A draw begins; whatever `part_of` is asked until the next one is about it."""
-    _step.draws += 1
+    _step.asked = 0
 
 
 def part_of(shape: Sequence[Any]) -> Part | None:
-    """Which numbers of the draw that began last this process makes, as an array of `shape`; None: from the first on."""
+    """Which numbers this process makes of those that a draw makes next, as an array of `shape`; None: from the first
+    on. A draw may ask several times, and asks as often in every process."""
     if _step.is_plain:
         return None
-    place = _step.draws - 1
+    place, _step.asked = _step.asked, _step.asked + 1
     if _step.noted is not None:
-        _step.noted += [((), "")] * (_step.draws - len(_step.noted))
-        _step.noted[place] = tuple(shape), _drawn_by()
+        _step.noted.append((tuple(shape), _drawn_by()))
         return Part(0)
     shard, found = _step.shard, _step.axes[place]
     if shard is None or found is None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from multilearn_keras.random.bits import host_bits, key_of, shift_right, signed, traced_bits
 from multilearn_keras.random.pipelines import on_backend
-from multilearn_keras.random.rows import begin_draw, part_of
+from multilearn_keras.random.rows import part_of
 
 __all__ = ["DrawSource", "dtype_of", "is_number", "on_host", "working"]
 
@@ -28,8 +28,7 @@ class DrawSource:
         self.backend, self._unseeded = backend, unseeded
 
     def key(self, seed: Any) -> Any:
-        """The key on the host of an integer seed; of any other seed a (2,) int32 tensor. Every draw begins with it."""
-        begin_draw()
+        """The key on the host of an integer seed; of any other seed a (2,) int32 tensor."""
         if isinstance(seed, (int, np.integer)):
             return key_of(int(seed))
         if seed is None:

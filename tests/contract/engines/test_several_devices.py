@@ -24,8 +24,8 @@ CLOSE = 1e-5  # relative; losses of 200 updates stay within 2e-6
 @pytest.fixture(scope="module")
 def found() -> Mapping[str, Any]:
     if BACKEND != "jax":
-        pytest.skip("on torch and TensorFlow a learner trains on one device")
-    made = backend.environment("jax", 4)
+        pytest.skip("on torch every device has a process: see test_ranks; on TensorFlow a learner trains on one device")
+    (made,) = backend.environments("jax", 4)
     chosen = {name: made[name] for name in ("MULTILEARN_BACKEND", "JAX_NUM_CPU_DEVICES", "NPROC")}
     command = [sys.executable, "-m", "support.several_devices"]
     ended = subprocess.run(command, env=with_support(**chosen), capture_output=True, text=True)
@@ -64,8 +64,8 @@ def test_the_devices_are_recorded(found: Mapping[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("devices", "launched", "rule"),
     [
-        (["cpu:0", "cpu"], "", "Each device is named once" if BACKEND == "jax" else "trains on one device"),
-        (["cpu:0", "cpu:99"], "", "The device must be one that jax" if BACKEND == "jax" else "trains on one device"),
+        (["cpu:0", "cpu"], "", "Each device is named once" if BACKEND == "jax" else "a process trains on one device"),
+        (["cpu:0", "cpu:99"], "", "The device must be one that jax" if BACKEND == "jax" else "a process trains on one"),
         (["cpu:99"], "", "The device must be one that"),
         (["cpu:0"], "2", "must ask for the same number of devices. Received: 2 and 1"),
         ("all", "two", "MULTILEARN_DEVICES must be a whole number of at least 1. Received: 'two'"),

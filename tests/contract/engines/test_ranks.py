@@ -1,0 +1,218 @@
+"""Several processes train as one does: the curve, what is evaluated and predicted, who writes, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.environments import with_support
+from support.processes import LIMIT
+from support.training import BACKEND
+
+from multilearn import launched
+from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.environment_variables import LEASH
+from multilearn.errors import WorldError
+from multilearn.protocols import Place
+from multilearn.storage.layout import RunDirectory
+
+if BACKEND != "torch":
+    pytest.skip("on JAX one process has all devices: see test_several_devices", allow_module_level=True)
+
+CLOSE = 1e-5  # relative; losses of 200 updates stay within 2e-6
+SIZES = (2, 3, 1)  # two first: they begin what others resume
+
+SCRIPT = """
+import sys, time
+import multilearn as ml
+import keras, numpy as np
+from multilearn_keras import Classification
+
+class Slow:
+    def __init__(self, loader):
+        self.loader = loader
+    def __len__(self):
+        return len(self.loader)
+    def iterate(self, seed, epoch, start=0):
+        for batch in self.loader.iterate(seed, epoch, start):
+            time.sleep(0.05)
+            yield batch
+
+ml.set_seed(1)
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dropout(0.2), keras.layers.Dense(2)])
+builder = ml.LearnerBuilder("run").metrics(ml.metrics.Loss()).num_epochs(3).with_file_checkpointer().restore_best()
+if "resume" in sys.argv:
+    builder = builder.checkpoint("latest")
+rng = np.random.default_rng(0)
+data = rng.normal(size=(80, 4)).astype("float32"), rng.integers(0, 2, 80)
+loader = ml.DataLoader(data, 8, shuffle=True)
+learner = builder.build(Classification(model), "adam", 0.01)
+learner.fit(loader if "resume" in sys.argv else Slow(loader), [(data[0][:20], data[1][:20])])
+print("after fit", learner.stopped_by)
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Any]:
+    folder = tmp_path_factory.mktemp("ranks")
+    return {size: trained_by(size, folder) for size in SIZES}
+
+
+def trained_by(size: int, folder: Path) -> Any:
+    # without the leash: nothing holds their standard input
+    worlds = [{**of_rank, LEASH: ""} for of_rank in launched.ranks(size)] if size > 1 else [{}]
+    command = [sys.executable, "-m", "support.ranks", str(folder)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    chosen = {"MULTILEARN_BACKEND": "torch", "MULTILEARN_PATIENCE": str(LIMIT)}
+    ranks = [subprocess.Popen(command, env=with_support(**chosen, **of_rank), text=True, **pipes) for of_rank in worlds]
+    try:
+        said = [rank.communicate(timeout=LIMIT) for rank in ranks[::-1]][::-1]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert all(rank.returncode == 0 for rank in ranks), said
+    return json.loads(said[0][0])
+
+
+CASES = [
+    (name, what) for name in ("perceptron", "convolutions", "masked", "accumulated") for what in ("batches", "valid")
+]
+
+
+@pytest.mark.parametrize("size", SIZES[:2])
+@pytest.mark.parametrize(("name", "what"), [*CASES, ("perceptron", "predicted"), ("perceptron", "evaluated")])
+def test_several_processes_give_what_one_gives(found: Mapping[int, Any], size: int, name: str, what: str) -> None:
+    assert found[size][name][what] == pytest.approx(found[1][name][what], rel=CLOSE, abs=CLOSE)
+
+
+def test_a_run_is_resumed_by_as_many_processes_bit_for_bit_and_by_others_alike(found: Mapping[int, Any]) -> None:
+    for size in SIZES:
+        expected, resumed = found[size]["perceptron"]["batches"][3:], found[size]["resumed"]["batches"]
+        assert resumed == pytest.approx(expected, rel=CLOSE)
+    assert found[2]["resumed"]["batches"] == found[2]["perceptron"]["batches"][3:]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "received"),
+    [
+        ("mean", "nothing but BatchNormalization mixes its items", "the gradient of "),
+        ("contrastive", "nothing but BatchNormalization mixes its items", "the gradient of "),
+        ("pairs", "one axis of every draw is that of the items", "(4,) for 2 items and of (9,) for 3, by the Pairs"),
+        ("sum", "the loss must be a mean", "reduction='sum'"),
+        ("unlike", "the same initial weights", "bias: "),
+    ],
+)
+def test_what_processes_cannot_share_is_refused_by_name(
+    found: Mapping[int, Any], name: str, rule: str, received: str
+) -> None:
+    said = found[2]["refused"][name]
+    assert rule in said and received in said
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The script on two processes, which the command line starts."""
+    (folder / "script.py").write_text(SCRIPT)
+    command = [sys.executable, "-m", "multilearn", "run", "--devices", "2", "-b", "torch", "script.py"]
+    process = subprocess.Popen(
+        [*command, "--", *arguments],
+        cwd=folder,
+        env=with_support(OMP_NUM_THREADS="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, float]:
+    """The exit code, what was printed, and after how many seconds."""
+    started = time.monotonic()
+    output, _ = process.communicate(timeout=LIMIT)
+    return process.returncode, output, time.monotonic() - started
+
+
+def pid_of(rank: int, folder: Path, launcher: subprocess.Popen[str]) -> int:
+    """Of the process of a rank that has trained some batches of the second epoch, and so has saved the first."""
+    file = folder / "run" / "train" / "epoch-2" / "Loss.log"
+    deadline = time.monotonic() + LIMIT
+    while not (file.exists() and file.stat().st_size):
+        assert time.monotonic() < deadline and launcher.poll() is None, launcher.stdout and launcher.stdout.read()
+        time.sleep(0.05)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (process / "environ").read_bytes().split(b"\0")
+            here = os.readlink(process / "cwd") == str(folder)
+        except OSError:
+            continue
+        if here and f"RANK={rank}".encode() in variables:
+            return int(process.name)
+    raise AssertionError(f"no rank {rank}")
+
+
+def checkpoints(folder: Path) -> list[str]:
+    return list(map(str, CheckpointFolder(RunDirectory(folder / "run").checkpoints, MpkGzRecorder()).positions()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_is_killed_ends_all_and_the_run_is_resumed(tmp_path: Path, rank: int) -> None:
+    with running(tmp_path) as process:
+        os.kill(pid_of(rank, tmp_path, process), signal.SIGKILL)
+        code, output, seconds = ended(process)
+    assert (code, seconds < 10) == (128 + signal.SIGKILL, True)
+    assert f"multilearn: rank {rank} was killed by SIGKILL, and so the others are ended." in output
+    assert "another rank has ended; its last checkpoint is 1" in output and "Traceback" not in output
+    assert checkpoints(tmp_path) == ["1"]
+    if rank == 0:
+        return
+    with running(tmp_path, "resume") as process:
+        code, output, _ = ended(process)
+    assert code == 0 and output.count("after fit None") == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_a_signal_to_one_rank_stops_all_after_the_same_batch_with_one_checkpoint(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        os.kill(pid_of(1, tmp_path, process), signal.SIGINT)
+        code, output, _ = ended(process)
+    assert code == 0 and output.count("after fit SIGINT") == 2
+    saved = checkpoints(tmp_path)
+    assert saved[0] == "1" and len(saved) == 2 and saved[1].startswith("2.")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_ranks_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        ranks = [Path("/proc", str(pid_of(rank, tmp_path, process))) for rank in (0, 1)]
+        process.kill()
+        deadline = time.monotonic() + LIMIT
+        while any(rank.exists() for rank in ranks):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert checkpoints(tmp_path)[1].startswith("2.")
+
+
+def test_a_world_that_does_not_form_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from multilearn_keras.engines.torch import world
+
+    variables = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}
+    for name, value in {**variables, "MASTER_PORT": launched.ranks(2)[0]["MASTER_PORT"]}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MULTILEARN_PATIENCE", "0.2")
+    place = Place.of_environment()
+    assert place is not None
+    with pytest.raises(WorldError, match=r"All 2 ranks meet at 127\.0\.0\.1:\d+ within 0\.2 seconds"):
+        world.connected(place)

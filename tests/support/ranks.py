@@ -1,0 +1,107 @@
+"""Trainings of the same models by one process and by several, as JSON on stdout of the first: see `several_devices`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
+import keras
+import numpy as np
+from keras import layers, ops
+
+from multilearn import backend
+from multilearn.checkpoint import MpkGzRecorder
+from multilearn_keras import Classification
+from support.several_devices import MODELS, trained
+from support.training import engine_of
+
+SAVING: dict[str, Any] = {"with_file_checkpointer": MpkGzRecorder()}
+
+
+class MeanOfBatch(layers.Layer):
+    """What no part of a batch knows."""
+
+    def call(self, x: Any) -> Any:
+        return x - ops.mean(x, axis=0, keepdims=True)
+
+
+class Pairs(layers.Layer):
+    """It draws for every pair of items."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(5)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        items = ops.shape(x)[0]
+        return x + ops.mean(keras.random.normal((items * items,), seed=self.seed)) if training else x
+
+
+def contrastive(y: Any, z: Any) -> Any:
+    return ops.logsumexp(ops.matmul(z, ops.transpose(z)), axis=-1) + 0 * ops.cast(y, "float32")
+
+
+def classifier(*middle: layers.Layer) -> Classification:
+    return Classification(keras.Sequential([keras.Input((6,)), layers.Dense(4), *middle, layers.Dense(3)]))
+
+
+def unlike(rank: int) -> Classification:
+    task = classifier()
+    task.model.layers[0].bias.assign(np.full(4, rank, "float32"))
+    return task
+
+
+def compiled(loss: Any) -> keras.Model:
+    model = classifier().model
+    model.compile("sgd", loss)
+    return model
+
+
+SUM = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+REFUSED: dict[str, Callable[[int], Any]] = {
+    "mean": lambda rank: classifier(MeanOfBatch()),
+    "pairs": lambda rank: classifier(Pairs()),
+    "contrastive": lambda rank: compiled(contrastive),
+    "sum": lambda rank: compiled(SUM),
+    "unlike": unlike,
+}
+
+
+def refusals(rank: int) -> dict[str, str]:
+    """What is said of models that several processes cannot train."""
+    rng, said = np.random.default_rng(0), {}
+    batch = rng.normal(size=(8, 6)).astype("float32"), rng.integers(0, 3, 8)
+    for name, make in REFUSED.items():
+        ml.set_seed(1)
+        try:
+            engine_of(make(rank), "sgd", batch)
+            said[name] = "trained"
+        except ml.errors.ConfigurationError as error:
+            said[name] = str(error)
+    return said
+
+
+def main(folder: Path) -> None:
+    world = backend.load().world
+    size, own = world.size, folder / str(world.size)
+    found: dict[str, Any] = {name: trained(name, size, own / name) for name in MODELS}
+    unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip"}
+    found["accumulated"] = trained("perceptron", size, own / "accumulated", **unusual)
+    if size == 2:
+        trained("perceptron", size, folder / "begun", **SAVING, num_epochs=1)
+    if world.rank == 0:
+        shutil.copytree(folder / "begun", own / "resumed")
+    world.barrier()
+    found["resumed"] = trained("perceptron", size, own / "resumed", **SAVING, checkpoint="latest")
+    found["refused"] = refusals(world.rank) if size > 1 else {}
+    if world.rank == 0:
+        json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
