@@ -8,9 +8,8 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
-from multilearn import launched
 from multilearn.environment_variables import BACKEND as VARIABLE
-from multilearn.environment_variables import DEVICES, read
+from multilearn.environment_variables import read
 from multilearn.errors import BackendError
 
 # `import multilearn` runs this module: what only a refusal or a training needs is imported there
@@ -31,7 +30,6 @@ __all__ = [
     "choice",
     "chosen",
     "environment",
-    "environments",
     "installed",
     "known",
     "load",
@@ -42,8 +40,6 @@ GROUP = "multilearn.backends"
 KERAS_VARIABLE = "KERAS_BACKEND"
 ON_KERAS = ("torch", "tensorflow", "jax")
 """The frameworks that Keras runs on, in the order in which they are preferred."""
-
-_ONE_PROCESS_A_DEVICE = ("torch",)
 
 _announced: str | None = None  # what `announce` wrote into KERAS_BACKEND, which was not set before
 
@@ -77,21 +73,6 @@ def chosen() -> str | None:
 def environment(name: str) -> dict[str, str]:
     """For a process of its own: this one's environment, in which every way of choosing a backend says `name`."""
     return {**os.environ, VARIABLE: name, KERAS_VARIABLE: name}
-
-
-def environments(name: str, devices: int | None) -> list[dict[str, str]]:
-    """For the processes that train on so many devices: one for each device, or one that has all of them.
-
-    JAX makes so many of a CPU, and XLA's pool of threads is to have one for each of them: with fewer, those that wait
-    for the others keep these from being computed.
-    """
-    chosen = environment(name)
-    if devices is None:
-        return [chosen]
-    if devices > 1 and name in _ONE_PROCESS_A_DEVICE:
-        return [{**chosen, **of_rank} for of_rank in launched.ranks(devices)]
-    of_jax = {"JAX_NUM_CPU_DEVICES": str(devices), "NPROC": str(max(16, 2 * devices))} if name == "jax" else {}
-    return [{**chosen, DEVICES: str(devices), **of_jax}]
 
 
 def known() -> tuple[str, ...]:
@@ -213,11 +194,5 @@ def _entry_points() -> Mapping[str, EntryPoint]:
 
 @cache
 def _loaded(name: str) -> Backend:
-    from multilearn.errors import WorldError
-    from multilearn.protocols import ALONE
-
-    launched.end_with_launcher()
     loaded: Backend = _entry_points()[name].load()()
-    if getattr(loaded, "world", ALONE).size > 1:
-        launched.show_without_traceback(WorldError)
     return loaded

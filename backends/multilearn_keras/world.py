@@ -9,7 +9,8 @@ from typing import Any
 import keras
 
 from multilearn.errors import BackendError
-from multilearn.protocols import ALONE, Place, World
+from multilearn.protocols import ALONE, LaunchedRank, World
+from multilearn.protocols.world import end_with_launcher, show_without_traceback
 
 __all__ = ["KerasWorld", "current", "join", "summed"]
 
@@ -17,7 +18,7 @@ __all__ = ["KerasWorld", "current", "join", "summed"]
 class KerasWorld(World):
     """Several processes, with what steps hand over by the framework's own means."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LaunchedRank) -> None:
         self.rank, self.size = place.rank, place.size
         self.local_rank, self.local_size = place.local_rank, place.local_size
 
@@ -40,7 +41,7 @@ _joined: KerasWorld | None = None
 def join() -> None:
     """Take part in the world that the environment describes. Raises `WorldError` if it does not form."""
     global _joined
-    place = Place.of_environment()
+    place = LaunchedRank.of_environment()
     if place is None or _joined is not None:
         return
     framework = keras.backend.backend()
@@ -50,7 +51,9 @@ def join() -> None:
             received=f"WORLD_SIZE={place.size}",
             remedy="Set MULTILEARN_BACKEND=torch, or unset RANK and WORLD_SIZE.",
         )
+    end_with_launcher()
     _joined = import_module(f"multilearn_keras.engines.{framework}.world").connected(place)
+    show_without_traceback()
 
 
 def summed(x: Any) -> Any:

@@ -19,7 +19,15 @@ from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import files_in, is_folder
 from multilearn.storage.refusals import storing
 
-__all__ = ["BestInMemory", "Checkpointer", "CountedFiles", "FileCheckpointer", "SaveInterval", "Snapshot"]
+__all__ = [
+    "BestInMemory",
+    "Checkpointer",
+    "CountedFiles",
+    "FileCheckpointer",
+    "SaveInterval",
+    "SavedByAnother",
+    "Snapshot",
+]
 
 Snapshot = Callable[[], Mapping[str, Record]]
 """Makes the copy of the state that is to be saved, on the thread that calls it."""
@@ -62,11 +70,10 @@ class SaveInterval:
 class Checkpointer:
     """Called by the loop after batches and epochs: says whether a checkpoint is made, and which are on disk since.
 
-    This one saves nothing. `resumable`: whether a process saves the places at which the run stops.
+    This one saves nothing. `resumable`: whether any process saves the places at which the run stops.
     """
 
-    def __init__(self, resumable: bool = False) -> None:
-        self.resumable = resumable
+    resumable = False
 
     def after_epoch(self, epoch: int, history: History, snapshot: Snapshot, stopping: bool) -> bool:
         return False
@@ -84,11 +91,16 @@ class Checkpointer:
         return
 
 
+class SavedByAnother(Checkpointer):
+    """Saves nothing, for another process does."""
+
+    resumable = True
+
+
 class BestInMemory(Checkpointer):
     """Saves nothing, and keeps a copy of the state after the best epoch that it has seen: `epoch` and its `parts`."""
 
     def __init__(self, monitor: Monitor) -> None:
-        super().__init__()
         self._monitor = monitor
         self.epoch: int | None = None
         self.parts: Mapping[str, Record] = {}
@@ -149,11 +161,12 @@ class CountedFiles:
 class FileCheckpointer(Checkpointer):
     """Copies on the calling thread, and leaves writing to one worker."""
 
+    resumable = True
+
     def __init__(
         self, folder: CheckpointFolder, strategy: CheckpointStrategy, counted: CountedFiles | None = None
     ) -> None:
         """`counted`: the files beside the records that a checkpoint refers to, in a run that has them."""
-        super().__init__(resumable=True)
         self._folder = folder
         self._counted = counted
         self._strategy = strategy

@@ -10,7 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder, Recorder
-from multilearn.checkpoint.checkpointer import BestInMemory, Checkpointer, CountedFiles, FileCheckpointer
+from multilearn.checkpoint.checkpointer import (
+    BestInMemory,
+    Checkpointer,
+    CountedFiles,
+    FileCheckpointer,
+    SavedByAnother,
+)
 from multilearn.data import ValidationPosition, go_to, place_of, resumes_inside_epoch
 from multilearn.early_stopping import asks_for_time
 from multilearn.events import MetricInfo, Split, Started
@@ -124,7 +130,7 @@ class Start:
         return replace(self, plan=replace(self.plan, seed=seed), progress=progress, notes=(*self.notes, *notes))
 
     def started(self, data: Data, metrics: Mapping[Split, tuple[MetricInfo, ...]]) -> Started:
-        """What listeners are told first."""
+        """The first event."""
         return Started(
             directory=self.run.path,
             epochs=self.run.settings.epochs,
@@ -138,7 +144,7 @@ class Start:
         """Files, if there is a recorder, of the first process; else the best state in memory, if it is restored."""
         settings, run = self.run.settings, RunDirectory(self.run.path)
         if settings.recorder is not None and self.run.backend.world.rank:
-            return Checkpointer(resumable=True)
+            return SavedByAnother()
         if settings.recorder is None:
             return Checkpointer() if settings.restore_best is None else BestInMemory(settings.restore_best)
         # metric files of another run are copied, and not durable yet

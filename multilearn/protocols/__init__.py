@@ -28,7 +28,7 @@ from multilearn.protocols.metric import (
     of_device,
 )
 from multilearn.protocols.task import Fingerprinted, Loader, LRScheduler, Optimizer, Output, StatefulLoader, Task
-from multilearn.protocols.world import ALONE, Place, Shard, World, patience, rows_of
+from multilearn.protocols.world import ALONE, LaunchedRank, Shard, World, patience, rows_of
 
 __all__ = [
     "ALONE",
@@ -50,6 +50,7 @@ __all__ = [
     "HostMetric",
     "HostOutput",
     "LRScheduler",
+    "LaunchedRank",
     "Loader",
     "Measured",
     "Metric",
@@ -57,7 +58,6 @@ __all__ = [
     "Optimizer",
     "Output",
     "Phase",
-    "Place",
     "Record",
     "Shard",
     "State",

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from multilearn.environment_variables import PATIENCE, read
-from multilearn.errors import ConfigurationError
+from multilearn.environment_variables import LEASH, PATIENCE, read
+from multilearn.errors import ConfigurationError, WorldError
 
 if TYPE_CHECKING:
     from multilearn.protocols.arrays import Batch
 
-__all__ = ["ALONE", "Place", "Shard", "World", "patience", "rows_of"]
+__all__ = [
+    "ALONE",
+    "LaunchedRank",
+    "Shard",
+    "World",
+    "end_with_launcher",
+    "patience",
+    "rows_of",
+    "show_without_traceback",
+]
+
+_LONGEST = 8.0
+"""Seconds for a process whose launcher is gone to end its batch and to save."""
 
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
-class Place:
+class LaunchedRank:
     """The place of a process in a world: number `rank` of `size`, and number `local_rank` of the `local_size` on its
     machine. They meet at `port` of `address`, which is the machine of rank 0."""
 
@@ -102,6 +121,36 @@ class World:
 
 
 ALONE = World()
+
+
+@cache
+def end_with_launcher() -> None:
+    """Have this process end when the launcher that started it is gone, which its standard input shows: as at a SIGTERM,
+    and if that does not help, at once."""
+    if read(LEASH) is None:
+        return
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_LONGEST)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=wait, name="multilearn-launcher", daemon=True).start()
+
+
+def show_without_traceback() -> None:
+    """Have a `WorldError` that ends this process shown in one line: what went wrong is in another process."""
+    shown = sys.excepthook
+
+    def show(of: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if issubclass(of, WorldError):
+            print(f"multilearn: {error}", file=sys.stderr)
+        else:
+            shown(of, error, traceback)
+
+    sys.excepthook = show
 
 
 @dataclass(frozen=True)

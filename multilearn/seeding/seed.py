@@ -9,7 +9,7 @@ import numpy as np
 from multilearn.arguments import as_whole, whole_in_environment
 from multilearn.environment_variables import SEED as VARIABLE
 from multilearn.errors import ConfigurationError
-from multilearn.protocols import Place
+from multilearn.protocols import LaunchedRank
 
 __all__ = ["VARIABLE", "current", "drawn_again", "origin", "set_seed"]
 
@@ -74,7 +74,7 @@ def origin() -> str:
 
 def _shared(drawn: int) -> int:
     """The number that the first of the processes that train together has drawn."""
-    if Place.of_environment() is None:
+    if LaunchedRank.of_environment() is None:
         return drawn
     from multilearn import backend
 

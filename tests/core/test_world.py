@@ -19,7 +19,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.metrics import Accuracy, Loss
 from multilearn.metrics.store import MetricStore
-from multilearn.protocols import ALONE, HostOutput, Moment, Place, Shard, World, patience, rows_of
+from multilearn.protocols import ALONE, HostOutput, LaunchedRank, Moment, Shard, World, patience, rows_of
 
 LAUNCHED = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "here", "MASTER_PORT": "29500"}
 
@@ -47,15 +47,15 @@ def test_every_row_is_one_process_s_or_all_have_all(total: int, size: int) -> No
 def test_only_a_launcher_that_says_everything_makes_a_world(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*LAUNCHED, "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-    assert Place.of_environment() is None
+    assert LaunchedRank.of_environment() is None
     for name, text in LAUNCHED.items():
-        assert Place.of_environment() is None
+        assert LaunchedRank.of_environment() is None
         monkeypatch.setenv(name, text)
-    assert Place.of_environment() == Place(1, 4, 1, 4, "here", 29500)
+    assert LaunchedRank.of_environment() == LaunchedRank(1, 4, 1, 4, "here", 29500)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert Place.of_environment() == Place(1, 4, 1, 2, "here", 29500)
+    assert LaunchedRank.of_environment() == LaunchedRank(1, 4, 1, 2, "here", 29500)
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert Place.of_environment() is None
+    assert LaunchedRank.of_environment() is None
 
 
 @pytest.mark.parametrize(("name", "text"), [("RANK", "4"), ("RANK", "-1"), ("LOCAL_RANK", "x"), ("MASTER_PORT", "a")])
@@ -63,7 +63,7 @@ def test_a_place_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, name: 
     for each, value in {**LAUNCHED, name: text}.items():
         monkeypatch.setenv(each, value)
     with pytest.raises(ConfigurationError, match=f"a RANK below WORLD_SIZE.*{name}={text}.*Unset them"):
-        Place.of_environment()
+        LaunchedRank.of_environment()
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn_keras.random.rows import Part, part_of
+from multilearn_keras.random.rows import DrawnPart, part_of
 from multilearn_keras.random.words import HostWords, Words, signed, words_of
 
 __all__ = [
@@ -108,7 +108,7 @@ def traced_halves(backend: Any, shape: Sequence[Any], key: Any) -> Any:
         return words.shaped(backend.numpy.where(after % 2 == 0, pairs[:, 1], pairs[:, 0]), tuple(shape))
     start = 0 if part is None else part.start
     odd = start % 2
-    halves = words.halves(_traced(words, (odd + size + 1) // 2, key, 0, Part(start // 2)))
+    halves = words.halves(_traced(words, (odd + size + 1) // 2, key, 0, DrawnPart(start // 2)))
     if not (isinstance(size, int) and size % 2 == 0 and not odd):
         halves = halves[odd : odd + size]
     return words.shaped(halves, tuple(shape))
@@ -124,11 +124,11 @@ def below(backend: Any, numbers: Any, limit: int) -> Any:
     return _words(backend).below(numbers, limit)
 
 
-def _traced(words: Words, count: Any, key: Any, lane: int, part: Part | None) -> Any:
+def _traced(words: Words, count: Any, key: Any, lane: int, part: DrawnPart | None) -> Any:
     return _of_positions(words, _positions(words, count, key, part), key, lane)
 
 
-def _positions(words: Words, count: Any, key: Any, part: Part | None) -> Any:
+def _positions(words: Words, count: Any, key: Any, part: DrawnPart | None) -> Any:
     """Of `count` numbers, one more than the position that each has in its draw."""
     x = words.count(count, key)
     if part is not None and part.run:

@@ -18,7 +18,7 @@ import keras
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Shard
 
-__all__ = ["Axes", "Part", "begin_step", "own_rows", "part_of", "shared_now", "varying_axes"]
+__all__ = ["Axes", "DrawnPart", "begin_step", "own_rows", "part_of", "shared_now", "varying_axes"]
 
 Axes = Sequence[tuple[int, int] | None]
 """For every array of numbers that a step draws, in their order: which axis is the batch, and how many rows of it an
@@ -26,7 +26,7 @@ item has; or None for one that is the same for all items."""
 
 
 @dataclass(frozen=True)
-class Part:
+class DrawnPart:
     """Where the numbers of a process begin in a draw; after every `run` of them, `skipped` are other processes'."""
 
     start: int
@@ -87,7 +87,7 @@ def begin_step() -> None:
     _step.asked = 0
 
 
-def part_of(shape: Sequence[Any]) -> Part | None:
+def part_of(shape: Sequence[Any]) -> DrawnPart | None:
     """Which numbers this process makes of those that a draw makes next, as an array of `shape`; None: from the first
     on. A draw may ask several times, and asks as often in every process."""
     if _step.is_plain:
@@ -95,16 +95,16 @@ def part_of(shape: Sequence[Any]) -> Part | None:
     place, _step.asked = _step.asked, _step.asked + 1
     if _step.noted is not None:
         _step.noted.append((tuple(shape), _drawn_by()))
-        return Part(0)
+        return DrawnPart(0)
     shard, found = _step.shard, _step.axes[place]
     if shard is None or found is None:
-        return Part(0)
+        return DrawnPart(0)
     axis, of_item = found
     inner = of_item * math.prod(shape[axis + 1 :])
     rows = shape[axis] // of_item
     if axis == 0:
-        return Part(shard.first * inner)
-    return Part(shard.first * inner, rows * inner, (shard.total - rows) * inner)
+        return DrawnPart(shard.first * inner)
+    return DrawnPart(shard.first * inner, rows * inner, (shard.total - rows) * inner)
 
 
 def _noted(step: Callable[[int], Any], items: int) -> list[tuple[tuple[Any, ...], str]]:

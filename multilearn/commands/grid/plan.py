@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn import backend
+from multilearn.commands.ranks import environments
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.run.experiment import earlier as sessions_of
 from multilearn.run.grid_cell import GridCell
@@ -177,7 +178,7 @@ class GridPlan:
         several = (("{backend}", len(backends) > 1), ("{seed}", len(seeds) > 1))
         placeholders = tuple(name for name, needed in several if needed)
         of_grid = {} if self.grid is None else GridCell(report, self.grid.command, placeholders).environment()
-        return [{**each, **seeded, **of_grid} for each in backend.environments(cell.backend, self.devices)]
+        return [{**each, **seeded, **of_grid} for each in environments(cell.backend, self.devices)]
 
 
 def require_script(script: Path) -> None:

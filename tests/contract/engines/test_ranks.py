@@ -18,11 +18,11 @@ from support.environments import with_support
 from support.processes import LIMIT
 from support.training import BACKEND
 
-from multilearn import launched
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
+from multilearn.commands.ranks import ranks
 from multilearn.environment_variables import LEASH
 from multilearn.errors import WorldError
-from multilearn.protocols import Place
+from multilearn.protocols import LaunchedRank
 from multilearn.storage.layout import RunDirectory
 
 if BACKEND != "torch":
@@ -69,17 +69,17 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Any]:
 
 def trained_by(size: int, folder: Path) -> Any:
     # without the leash: nothing holds their standard input
-    worlds = [{**of_rank, LEASH: ""} for of_rank in launched.ranks(size)] if size > 1 else [{}]
+    worlds = [{**of_rank, LEASH: ""} for of_rank in ranks(size)] if size > 1 else [{}]
     command = [sys.executable, "-m", "support.ranks", str(folder)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     chosen = {"MULTILEARN_BACKEND": "torch", "MULTILEARN_PATIENCE": str(LIMIT)}
-    ranks = [subprocess.Popen(command, env=with_support(**chosen, **of_rank), text=True, **pipes) for of_rank in worlds]
+    started = [subprocess.Popen(command, env=with_support(**chosen, **each), text=True, **pipes) for each in worlds]
     try:
-        said = [rank.communicate(timeout=LIMIT) for rank in ranks[::-1]][::-1]
+        said = [rank.communicate(timeout=LIMIT) for rank in started[::-1]][::-1]
     finally:
-        for rank in ranks:
+        for rank in started:
             rank.kill()
-    assert all(rank.returncode == 0 for rank in ranks), said
+    assert all(rank.returncode == 0 for rank in started), said
     return json.loads(said[0][0])
 
 
@@ -196,10 +196,10 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_batch_with_one_checkpoint
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_ranks_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:
     with running(tmp_path) as process:
-        ranks = [Path("/proc", str(pid_of(rank, tmp_path, process))) for rank in (0, 1)]
+        of_ranks = [Path("/proc", str(pid_of(rank, tmp_path, process))) for rank in (0, 1)]
         process.kill()
         deadline = time.monotonic() + LIMIT
-        while any(rank.exists() for rank in ranks):
+        while any(rank.exists() for rank in of_ranks):
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert checkpoints(tmp_path)[1].startswith("2.")
@@ -209,10 +209,10 @@ def test_a_world_that_does_not_form_is_an_error(monkeypatch: pytest.MonkeyPatch)
     from multilearn_keras.engines.torch import world
 
     variables = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}
-    for name, value in {**variables, "MASTER_PORT": launched.ranks(2)[0]["MASTER_PORT"]}.items():
+    for name, value in {**variables, "MASTER_PORT": ranks(2)[0]["MASTER_PORT"]}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MULTILEARN_PATIENCE", "0.2")
-    place = Place.of_environment()
+    place = LaunchedRank.of_environment()
     assert place is not None
     with pytest.raises(WorldError, match=r"All 2 ranks meet at 127\.0\.0\.1:\d+ within 0\.2 seconds"):
         world.connected(place)

@@ -15,7 +15,7 @@ import pytest
 from support.environments import with_support
 from support.training import BACKEND, learner
 
-from multilearn import backend
+from multilearn.commands.ranks import environments
 from multilearn_keras import Regression
 
 CLOSE = 1e-5  # relative; losses of 200 updates stay within 2e-6
@@ -25,7 +25,7 @@ CLOSE = 1e-5  # relative; losses of 200 updates stay within 2e-6
 def found() -> Mapping[str, Any]:
     if BACKEND != "jax":
         pytest.skip("on torch every device has a process: see test_ranks; on TensorFlow a learner trains on one device")
-    (made,) = backend.environments("jax", 4)
+    (made,) = environments("jax", 4)
     chosen = {name: made[name] for name in ("MULTILEARN_BACKEND", "JAX_NUM_CPU_DEVICES", "NPROC")}
     command = [sys.executable, "-m", "support.several_devices"]
     ended = subprocess.run(command, env=with_support(**chosen), capture_output=True, text=True)

@@ -12,13 +12,13 @@ import torch
 import torch.distributed as dist
 
 from multilearn.errors import WorldError
-from multilearn.protocols import Place, patience
+from multilearn.protocols import LaunchedRank, patience
 from multilearn_keras.world import KerasWorld
 
 __all__ = ["TorchWorld", "connected"]
 
 
-def connected(place: Place) -> TorchWorld:
+def connected(place: LaunchedRank) -> TorchWorld:
     """The world of this place. A process group that there is already, as Ray makes it, is taken over.
 
     Raises `WorldError` if the others do not come within `patience()` seconds.
