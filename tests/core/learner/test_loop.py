@@ -98,6 +98,8 @@ class CountingScheduler:
 class Saves:
     """A checkpointer that takes a snapshot of every place it is told of."""
 
+    resumable = False
+
     def __init__(self, every_epoch: bool = True) -> None:
         self.saved: list[str] = []
         self._every_epoch = every_epoch
