@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.default_venv_backend = "venv"
+nox.options.default_venv_backend = "virtualenv"  # it unpacks pip in a second, which venv takes eight for
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
 
@@ -32,6 +32,9 @@ ENVIRONMENT = {
 
 # Two processes, each with whole files: a framework is imported twice, and fixtures of a module are made once.
 BY_FILE = ("-n", "2", "--dist", "loadfile")
+
+# pip would compile all modules of the frameworks, for minutes: the few that are imported are compiled then.
+UNCOMPILED = ("--no-compile",)
 
 # Seconds for one test where it may train for hours: what hangs is ended all the same.
 FOR_HOURS = ("--timeout", "14400", "-o", "faulthandler_timeout=15000")
@@ -65,7 +68,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(default=False)
 def lint(session: nox.Session) -> None:
     """Style, docstrings, no framework in the core, and no import that climbs from a folder to one above it."""
-    session.install(*requirements("lint"))
+    session.install(*UNCOMPILED, *requirements("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join([".", "backends"])})
@@ -113,7 +116,7 @@ def faults(session: nox.Session) -> None:
 def zoo(session: nox.Session, frameworks: Sequence[str]) -> None:
     """Models of `keras.applications` and keras-hub against Keras' own fit, and compared: not among what must pass."""
     install(session, "test", "zoo", *frameworks, extra="keras")
-    session.install("--no-deps", *requirements("zoo-alone"))
+    session.install(*UNCOMPILED, "--no-deps", *requirements("zoo-alone"))
     if len(frameworks) > 1:
         chosen, paths = {}, ["tests/long/zoo/compared"]
     else:
@@ -172,7 +175,7 @@ def keras_versions(session: nox.Session, keras: str) -> None:
     """The portable draws and a resumed run on an older Keras: `nox -s "keras_versions(3.12)" -- [framework]`."""
     (framework,) = session.posargs or ["torch"]
     install(session, "test", framework, extra="keras")
-    session.install("--upgrade", f"keras~={keras}.0" if keras else "keras")
+    session.install(*UNCOMPILED, "--upgrade", f"keras~={keras}.0" if keras else "keras")
     session.run("python", "-c", "import keras; print('Keras', keras.__version__)", env={"KERAS_BACKEND": framework})
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
     files = ("random/test_random", "random/test_streams_of_bits", "engines/test_fit", "test_examples")
@@ -196,11 +199,11 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False, reuse_venv=False)
 def package(session: nox.Session) -> None:
     """The built wheel against tests of the built sdist, whole runs among them, where the checkout is out of reach."""
-    session.install(*requirements("package", "test"))
+    session.install(*UNCOMPILED, *requirements("package", "test"))
     with tempfile.TemporaryDirectory() as outside:
         session.run("python", "-m", "build", "--outdir", outside, silent=True)
         (wheel,), (sdist,) = Path(outside).glob("*.whl"), Path(outside).glob("*.tar.gz")
-        session.install(str(wheel))
+        session.install(*UNCOMPILED, str(wheel))
         shutil.unpack_archive(sdist, outside)
         unpacked = Path(outside, sdist.name.removesuffix(".tar.gz"))
         for source in ("multilearn", "backends"):
@@ -226,7 +229,7 @@ def compiled_once() -> Iterator[dict[str, str]]:
 
 def install(session: nox.Session, *groups: str, extra: str | None = None) -> None:
     """The checkout, editable, and the dependency groups."""
-    session.install("-e", f".[{extra}]" if extra else ".", *requirements(*groups))
+    session.install(*UNCOMPILED, "-e", f".[{extra}]" if extra else ".", *requirements(*groups))
 
 
 def requirements(*groups: str) -> tuple[str, ...]:
