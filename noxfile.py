@@ -152,7 +152,7 @@ def parity(session: nox.Session) -> None:
     """The backends against each other, all in one environment and each in its own process."""
     install(session, "test", *BACKENDS, extra="keras")
     with compiled_once() as kept:
-        session.run("pytest", *(session.posargs or ["tests/parity"]), env={**ENVIRONMENT, **kept})
+        session.run("pytest", *BY_FILE, *(session.posargs or ["tests/parity"]), env={**ENVIRONMENT, **kept})
 
 
 @nox.session(default=False)

@@ -34,9 +34,7 @@ def found() -> Mapping[str, Any]:
     return result
 
 
-CASES = [
-    (name, what) for name in ("perceptron", "convolutions", "masked", "accumulated") for what in ("batches", "valid")
-]
+CASES = [(name, what) for name in ("perceptron", "masked", "accumulated") for what in ("batches", "valid")]
 
 
 @pytest.mark.parametrize(("name", "what"), [*CASES, ("perceptron", "predicted"), ("perceptron", "evaluated")])
