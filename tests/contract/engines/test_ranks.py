@@ -74,10 +74,10 @@ def trained_by(size: int, folder: Path) -> Any:
     worlds = [{**of_rank, LEASH: ""} for of_rank in ranks(size)] if size > 1 else [{}]
     command = [sys.executable, "-m", "support.ranks", str(folder)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    chosen = {"MULTILEARN_BACKEND": "torch", "MULTILEARN_PATIENCE": str(LIMIT)}
+    chosen = {"MULTILEARN_BACKEND": "torch", "MULTILEARN_PATIENCE": str(5 * LIMIT)}
     started = [subprocess.Popen(command, env=with_support(**chosen, **each), text=True, **pipes) for each in worlds]
     try:
-        said = [rank.communicate(timeout=LIMIT) for rank in started[::-1]][::-1]
+        said = [rank.communicate(timeout=5 * LIMIT) for rank in started[::-1]][::-1]
     finally:
         for rank in started:
             rank.kill()
