@@ -52,11 +52,9 @@ def named(names: Sequence[str]) -> Sequence[KerasDevice]:
     for a name that there is not, and for several where the framework trains on one. A model is on the first of them."""
     devices, world = available(), current()
     every = [str(device) for device in devices if device.kind == devices[0].kind]
-    wanted = list(names)
+    wanted = every if list(names) == ["all"] else list(names)
     if world.size > 1:
-        wanted = _of_rank(every if wanted == ["all"] and len(every) > 1 else wanted, world, every)
-    elif wanted == ["all"]:
-        wanted = every
+        wanted = _of_rank(wanted, world)
     if len(wanted) > 1 and keras.backend.backend() != "jax":
         start = f"Start it with multilearn run --devices {len(wanted)} SCRIPT, or give one device."
         raise ConfigurationError(
@@ -76,10 +74,10 @@ def named(names: Sequence[str]) -> Sequence[KerasDevice]:
     return found
 
 
-def _of_rank(names: Sequence[str], world: World, every: Sequence[str]) -> list[str]:
+def _of_rank(names: list[str], world: World) -> list[str]:
     """The name that is this process's, of those that all processes of its machine are to have: one for each."""
     if len(names) <= 1:
-        return [every[0]] if list(names) == ["all"] else list(names)
+        return names
     if len(names) != world.local_size:
         raise ConfigurationError(
             "Under a launcher there are as many devices as processes on each machine.",

@@ -45,7 +45,7 @@ def join() -> None:
     if place is None or _joined is not None:
         return
     framework = keras.backend.backend()
-    if framework not in ("torch",):
+    if framework != "torch":
         raise BackendError(
             f"On {framework} a run has one process.",
             received=f"WORLD_SIZE={place.size}",

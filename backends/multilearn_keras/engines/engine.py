@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -44,7 +44,12 @@ __all__ = ["KerasEngine", "sum_dtype"]
 
 
 class KerasEngine(OpenedModel, ABC):
-    """One Keras model and optimizer. A framework's engine adds the steps, and its own copies to and from the host."""
+    """One Keras model and optimizer. A framework's engine adds the steps, and its own copies to and from the host.
+
+    `gradients_of`, where processes share batches: the gradients and the statistics that a step of a batch makes, on the
+    host, by variable: of all of it here; or of this process's part here, and of the others in the other processes."""
+
+    gradients_of: Callable[[Batch, Shard | None], tuple[Named, Named]]
 
     def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
         super().__init__(subject.task, options)
@@ -91,11 +96,6 @@ class KerasEngine(OpenedModel, ABC):
     @abstractmethod
     def _set_up(self) -> None:
         """Make what the steps of this framework need."""
-
-    def gradients_of(self, batch: Batch, shard: Shard | None) -> tuple[Named, Named]:
-        """The gradients and the statistics that a step of the batch makes, on the host, by variable: of all of it
-        here; or of this process's part of it here, and of the other parts in the other processes."""
-        raise NotImplementedError
 
     @abstractmethod
     def _reaches(self, batch: Batch) -> bool:

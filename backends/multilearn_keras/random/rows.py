@@ -43,10 +43,6 @@ class _Step:
     noted: list[tuple[tuple[Any, ...], str]] | None = None
     asked: int = 0
 
-    @property
-    def is_plain(self) -> bool:
-        return self.shard is None and self.noted is None
-
 
 _step = _Step()
 
@@ -90,14 +86,14 @@ def begin_step() -> None:
 def part_of(shape: Sequence[Any]) -> DrawnPart | None:
     """Which numbers this process makes of those that a draw makes next, as an array of `shape`; None: from the first
     on. A draw may ask several times, and asks as often in every process."""
-    if _step.is_plain:
-        return None
-    place, _step.asked = _step.asked, _step.asked + 1
     if _step.noted is not None:
         _step.noted.append((tuple(shape), _drawn_by()))
         return DrawnPart(0)
-    shard, found = _step.shard, _step.axes[place]
-    if shard is None or found is None:
+    shard = _step.shard
+    if shard is None:
+        return None
+    found, _step.asked = _step.axes[_step.asked], _step.asked + 1
+    if found is None:
         return DrawnPart(0)
     axis, of_item = found
     inner = of_item * math.prod(shape[axis + 1 :])

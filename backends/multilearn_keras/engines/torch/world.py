@@ -44,14 +44,17 @@ class TorchWorld(KerasWorld):
     """The default process group."""
 
     def gather(self, value: bytes) -> Sequence[bytes]:
-        lengths = self._gathered(torch.tensor([len(value)])).tolist()
+        lengths = self.gather_rows(torch.tensor([len(value)])).tolist()
         longest = max(length for (length,) in lengths)
         padded = torch.from_numpy(np.frombuffer(value.ljust(longest + 1), np.uint8).copy())
-        rows = self._gathered(padded).numpy()
+        rows = self.gather_rows(padded).numpy()
         return [rows[rank, :length].tobytes() for rank, (length,) in enumerate(lengths)]
 
     def gather_rows(self, own: torch.Tensor) -> torch.Tensor:
-        return self._gathered(own)
+        found = own.new_empty((self.size, *own.shape))
+        with _peers():
+            _gather(found.view(-1), own.contiguous().view(-1))
+        return found
 
     def sum(self, flat: torch.Tensor) -> None:
         with _peers():
@@ -63,12 +66,6 @@ class TorchWorld(KerasWorld):
     def leave(self) -> None:
         if dist.is_initialized():
             dist.destroy_process_group()
-
-    def _gathered(self, own: torch.Tensor) -> torch.Tensor:
-        found = own.new_empty((self.size, *own.shape))
-        with _peers():
-            _gather(found.view(-1), own.contiguous().view(-1))
-        return found
 
 
 # the second is the name that it had before
