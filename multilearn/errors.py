@@ -111,7 +111,7 @@ class WorldError(MultilearnError, RuntimeError):
     """Another one of the processes that train a model together has ended, or is not heard of."""
 
     @classmethod
-    def of(cls, error: Exception) -> Self:
-        """What a framework met in what several processes do together."""
-        said = " ".join(str(error).split())
+    def of(cls, said: object) -> Self:
+        """`said`: what a framework met in what several processes do together."""
+        said = " ".join(str(said).split())
         return cls("Processes that train together end together.", received=f"another one has ended: {said[-120:]}")

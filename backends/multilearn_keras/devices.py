@@ -56,11 +56,10 @@ def named(names: Sequence[str]) -> Sequence[KerasDevice]:
     if world.size > 1:
         wanted = _of_rank(wanted, world)
     if len(wanted) > 1 and keras.backend.backend() != "jax":
-        start = f"Start it with multilearn run --devices {len(wanted)} SCRIPT, or give one device."
         raise ConfigurationError(
             f"On {keras.backend.backend()} a process trains on one device.",
             received=f"{len(wanted)} devices, and one process",
-            remedy=start if keras.backend.backend() == "torch" else "Give one, or use torch or JAX.",
+            remedy=f"Start it with multilearn run --devices {len(wanted)} SCRIPT, or give one device.",
         )
     found = sorted(map(resolve, wanted), key=lambda device: device.index)
     if len({device.kind for device in found}) > 1:

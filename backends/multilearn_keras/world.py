@@ -27,8 +27,8 @@ class KerasWorld(World):
         """(size, n) of the tensors (n,) of all processes."""
 
     @abstractmethod
-    def sum(self, flat: Any) -> None:
-        """Replace the tensor by the sum of all processes' ones."""
+    def sum(self, flat: Any) -> Any:
+        """The sum of all processes' tensors, which may be in the place of this one's."""
 
     @abstractmethod
     def summed(self, x: Any) -> Any:
@@ -45,15 +45,15 @@ def join() -> None:
     if place is None or _joined is not None:
         return
     framework = keras.backend.backend()
-    if framework != "torch":
+    if framework == "jax":
         raise BackendError(
             f"On {framework} a run has one process.",
             received=f"WORLD_SIZE={place.size}",
             remedy="Set MULTILEARN_BACKEND=torch, or unset RANK and WORLD_SIZE.",
         )
     end_with_launcher()
-    _joined = import_module(f"multilearn_keras.engines.{framework}.world").connected(place)
     show_without_traceback()
+    _joined = import_module(f"multilearn_keras.engines.{framework}.world").connected(place)
 
 
 def summed(x: Any) -> Any:

@@ -10,7 +10,7 @@ from multilearn.environment_variables import DEVICES, LEASH, read
 
 __all__ = ["environments", "ranks"]
 
-_ONE_PROCESS_A_DEVICE = ("torch",)
+_ONE_PROCESS_A_DEVICE = ("torch", "tensorflow")
 
 
 def environments(name: str, devices: int | None) -> list[dict[str, str]]:

@@ -49,6 +49,20 @@ class LaunchedRank:
     address: str
     port: int
 
+    @property
+    def meeting_port(self) -> int:
+        """The port for those that open it themselves: at MASTER_PORT, torchrun's own agent may answer."""
+        return self.port + (read("TORCHELASTIC_USE_AGENT_STORE") == "True")
+
+    def unmet(self, error: Exception) -> WorldError:
+        """What to raise if the others have not come within `patience()` seconds."""
+        return WorldError(
+            f"All {self.size} ranks meet at {self.address}:{self.port} within {patience():g} seconds.",
+            received=f"rank {self.rank} could not join ({' '.join(str(error).split())[:200]})",
+            remedy="See that every rank is started, and that MASTER_ADDR can be reached; MULTILEARN_PATIENCE is how "
+            "many seconds they wait.",
+        )
+
     @classmethod
     def of_environment(cls) -> Self | None:
         """What a launcher says by RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; None unless it says all of

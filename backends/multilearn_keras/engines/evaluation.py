@@ -61,7 +61,11 @@ class KerasEvalEngine(OpenedModel, ABC):
         """Make what the steps of this framework need: called again when there are other values."""
 
     def to_host(self, predicted: Any) -> Any:
-        return mapped(ops.convert_to_numpy, predicted)
+        if self._joint is None:
+            return mapped(ops.convert_to_numpy, predicted)
+        output, nested = predicted
+        arrays = iter(self._joint.joined(output))
+        return mapped(lambda _: next(arrays), nested)
 
     def _measures_of(self, batch: Batch, training: bool) -> Tried:
         if self._options.eval_metrics:

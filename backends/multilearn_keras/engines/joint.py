@@ -12,12 +12,12 @@ import keras
 import numpy as np
 
 from multilearn.data import flat, mapped
-from multilearn.protocols import Batch, Shard, rows_of
+from multilearn.protocols import Batch, HostOutput, Shard, StepOutput, rows_of
 from multilearn_keras.engines.signatures import joint_signature
 from multilearn_keras.random.rows import Axes, own_rows, varying_axes
 from multilearn_keras.world import KerasWorld, current
 
-__all__ = ["SHARED", "TRAIN_ALONE", "Joint", "Layout", "Measures", "Tried", "by_number", "items_of"]
+__all__ = ["SHARED", "TRAIN_ALONE", "Joint", "JointOutput", "Layout", "Measures", "Tried", "by_number", "items_of"]
 
 SHARED = "Where several processes share a batch, the model takes batches of any number of items."
 TRAIN_ALONE = "Make it without a fixed batch size, and without state between batches; or train on one device."
@@ -26,6 +26,15 @@ Measures = Mapping[str, Mapping[str, Any]]
 
 Tried = tuple[float, Measures]
 """What a step of a few items counts, and what it measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class JointOutput(StepOutput):
+    """What every process measured of its rows of a batch, as bytes: (size, n)."""
+
+    rows: Any
+    shard: Shard
+    training: bool
 
 
 @dataclass(frozen=True)
@@ -150,16 +159,21 @@ class Joint:
         """How many bytes a process hands over of what it measured: as many as the one with most rows needs."""
         return self._layouts[training].nbytes(shard.total if shard.whole else -(-shard.total // self.world.size))
 
-    def joined(self, rows: np.ndarray[Any, Any], shard: Shard) -> list[np.ndarray[Any, Any]]:
-        """What a model outputs for the whole batch, from the bytes of all processes; what is no row of it is the first
-        one's."""
-        parts = [list(each[""].values()) for each in self.measures(rows, shard, training=False)]
+    def joined(self, output: JointOutput) -> list[np.ndarray[Any, Any]]:
+        """What a model outputs for the whole batch; what is no row of it is the first process's."""
+        parts = [list(each[""].values()) for each in self._measures(output)]
         leaves = zip(self._layouts[False].leaves, zip(*parts, strict=True), strict=True)
         return [np.concatenate(of_ranks) if leaf.of_item else of_ranks[0] for leaf, of_ranks in leaves]
 
-    def measures(self, rows: np.ndarray[Any, Any], shard: Shard, training: bool) -> list[dict[str, dict[str, Any]]]:
-        """What each process measured, from the (size, n) bytes of all; from one where all had the same rows."""
-        layout, size = self._layouts[training], self.world.size
+    def on_host(self, output: JointOutput) -> HostOutput:
+        """What each process measured."""
+        own, *others = self._measures(output)
+        return HostOutput(own, others)
+
+    def _measures(self, output: JointOutput) -> list[dict[str, dict[str, Any]]]:
+        """By process; of one where all had the same rows."""
+        layout, size, shard = self._layouts[output.training], self.world.size, output.shard
+        rows = np.ascontiguousarray(keras.ops.convert_to_numpy(output.rows))
         if shard.whole:
             return [layout.unpacked(rows[0], shard.total)]
         places = [rows_of(shard.total, rank, size) for rank in range(size)]

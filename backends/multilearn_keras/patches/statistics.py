@@ -32,7 +32,7 @@ def _moments(original: Callable[..., Any], layer: Any, inputs: Any, mask: Any) -
         total = summed(ops.concatenate(sums))
         mean, mean_square = total[:width] / total[-1], total[width:-1] / total[-1]
         return mean, mean_square - ops.square(mean)
-    weights = ops.broadcast_to(ops.expand_dims(ops.cast(mask, inputs.dtype), layer.axis), inputs.shape)
+    weights = ops.broadcast_to(ops.expand_dims(ops.cast(mask, inputs.dtype), layer.axis), ops.shape(inputs))
     kept = ops.cast(weights, "bool")
     total = summed(ops.concatenate([ops.sum(ops.where(kept, inputs, 0), axes), ops.sum(weights, axes)]))
     count = total[width:] + keras.config.epsilon()

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from multilearn_keras.random.rows import DrawnPart, part_of
+from multilearn_keras.random.rows import WHOLE_DRAW, DrawnPart, part_of
 from multilearn_keras.random.words import HostWords, Words, signed, words_of
 
 __all__ = [
@@ -101,15 +101,16 @@ def traced_halves(backend: Any, shape: Sequence[Any], key: Any) -> Any:
     Positions 2j and 2j + 1 have the lower and the upper half of the bits at position j.
     """
     words, size, part = _words(backend), math.prod(shape), part_of(shape)
-    if part is not None and part.run:
+    if part is not None and part.run is not None:
         # every run of a process's numbers may begin at either half of a word
         after = _positions(words, size, key, part)
-        pairs = words.shaped(words.halves(_of_positions(words, (after + 1) // 2, key, 0)), (size, 2))
-        return words.shaped(backend.numpy.where(after % 2 == 0, pairs[:, 1], pairs[:, 0]), tuple(shape))
+        lower = words.signed(after) & 1
+        pairs = words.shaped(words.halves(_of_positions(words, words.half_of_next(after), key, 0)), (size, 2))
+        return words.shaped(backend.numpy.where(lower == 1, pairs[:, 0], pairs[:, 1]), tuple(shape))
     start = 0 if part is None else part.start
     odd = start % 2
-    halves = words.halves(_traced(words, (odd + size + 1) // 2, key, 0, DrawnPart(start // 2)))
-    if not (isinstance(size, int) and size % 2 == 0 and not odd):
+    halves = words.halves(_traced(words, (odd + size + 1) // 2, key, 0, part and DrawnPart(start // 2)))
+    if not (isinstance(size, int) and size % 2 == 0 and isinstance(odd, int) and odd == 0):
         halves = halves[odd : odd + size]
     return words.shaped(halves, tuple(shape))
 
@@ -131,9 +132,7 @@ def _traced(words: Words, count: Any, key: Any, lane: int, part: DrawnPart | Non
 def _positions(words: Words, count: Any, key: Any, part: DrawnPart | None) -> Any:
     """Of `count` numbers, one more than the position that each has in its draw."""
     x = words.count(count, key)
-    if part is not None and part.run:
-        x = x + ((x - 1) // part.run) * part.skipped
-    return x if part is None or not part.start else x + signed(part.start)
+    return x if part is None or part is WHOLE_DRAW else words.placed(x, part.start, part.run, part.skipped)
 
 
 def _of_positions(words: Words, x: Any, key: Any, lane: int) -> Any:

@@ -18,7 +18,7 @@ import keras
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import Shard
 
-__all__ = ["Axes", "DrawnPart", "begin_step", "own_rows", "part_of", "shared_now", "varying_axes"]
+__all__ = ["WHOLE_DRAW", "Axes", "DrawnPart", "begin_step", "own_rows", "part_of", "shared_now", "varying_axes"]
 
 Axes = Sequence[tuple[int, int] | None]
 """For every array of numbers that a step draws, in their order: which axis is the batch, and how many rows of it an
@@ -27,11 +27,16 @@ item has; or None for one that is the same for all items."""
 
 @dataclass(frozen=True)
 class DrawnPart:
-    """Where the numbers of a process begin in a draw; after every `run` of them, `skipped` are other processes'."""
+    """Where the numbers of a process begin in a draw; after every `run` of them, if there is one, `skipped` are other
+    processes'. They are tensors in a step that is compiled for any number of items."""
 
-    start: int
-    run: int = 0
-    skipped: int = 0
+    start: Any
+    run: Any = None
+    skipped: Any = 0
+
+
+WHOLE_DRAW = DrawnPart(0)
+"""A draw that is the same for all items, or for those of one process."""
 
 
 @dataclass
@@ -88,13 +93,13 @@ def part_of(shape: Sequence[Any]) -> DrawnPart | None:
     on. A draw may ask several times, and asks as often in every process."""
     if _step.noted is not None:
         _step.noted.append((tuple(shape), _drawn_by()))
-        return DrawnPart(0)
+        return WHOLE_DRAW
     shard = _step.shard
     if shard is None:
         return None
     found, _step.asked = _step.axes[_step.asked], _step.asked + 1
     if found is None:
-        return DrawnPart(0)
+        return WHOLE_DRAW
     axis, of_item = found
     inner = of_item * math.prod(shape[axis + 1 :])
     rows = shape[axis] // of_item

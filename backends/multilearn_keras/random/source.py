@@ -75,7 +75,8 @@ def is_number(value: object) -> TypeGuard[float]:
 
 def on_host(key: Any, shape: tuple[Any, ...]) -> bool:
     """Whether the bits of this key, in this shape, are: never of a draw that several processes share."""
-    return isinstance(key, tuple) and all(isinstance(size, int) for size in shape) and part_of(shape) is None
+    # a shape may be known in one step and open in another, and each asks as often
+    return isinstance(key, tuple) and part_of(shape) is None and all(isinstance(size, int) for size in shape)
 
 
 def dtype_of(dtype: str | None) -> str:

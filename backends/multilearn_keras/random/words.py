@@ -64,6 +64,17 @@ class Words(HostWords):
     def shaped(self, x: Any, shape: tuple[Any, ...]) -> Any:
         return x.reshape(shape)
 
+    def placed(self, x: Any, start: Any, run: Any, skipped: Any) -> Any:
+        """The counted words 1, 2, ... as they are if `start` numbers come before them, and `skipped` after every `run`
+        of them (unless that is None)."""
+        if run is not None:
+            x = x + ((x - 1) // run) * skipped
+        return x + (signed(start) if isinstance(start, int) else start)
+
+    def half_of_next(self, x: Any) -> Any:
+        """(x + 1) / 2, rounded down."""
+        return (x + 1) // 2
+
     def below(self, x: Any, limit: int) -> Any:
         """Where the signed numbers `x` are less than `limit`: a type in which that is 1 and all else 0."""
         return x < limit
@@ -91,6 +102,12 @@ class _TensorFlowWords(Words):
 
     def shaped(self, x: Any, shape: tuple[Any, ...]) -> Any:
         return self._tf.reshape(x, shape)
+
+    def placed(self, x: Any, start: Any, run: Any, skipped: Any) -> Any:
+        return self._bitcast(super().placed(self.signed(x), start, run, skipped), "uint32")
+
+    def half_of_next(self, x: Any) -> Any:
+        return self._bitcast(super().half_of_next(self.signed(x)), "uint32")
 
     def _parts(self, key: Any) -> Any:
         return self._tf.unstack(self._bitcast(key, "uint32"), 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -12,11 +12,13 @@ from keras import ops
 from tensorflow.python.framework import op_callbacks
 
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, Output, StepOutput
+from multilearn.protocols import Batch, Output, Shard, StepOutput
 from multilearn_keras.engines.compiled import Measures
 from multilearn_keras.engines.engine import KerasEngine, sum_dtype
+from multilearn_keras.engines.joint_check import Named
 from multilearn_keras.engines.tensorflow.evaluation import OnTensorFlow, TensorFlowEvalEngine
 from multilearn_keras.engines.tensorflow.update import by_kernels
+from multilearn_keras.engines.tensorflow.world import peers
 from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, place, refusal
 from multilearn_keras.state.keys import variables
@@ -32,11 +34,11 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
         self._rates: tuple[float, tf.Tensor] | None = None
         self._mapping = [(variable, variable.value) for variable in self._trained]
         self._sums = None
-        if self._options.accumulate:
+        if self._options.accumulate or self._joint is not None:
             self._sums = [tf.Variable(tf.zeros(v.shape, sum_dtype(v.dtype))) for v in self._trained]
         self._weight = tf.Variable(0.0)
         self._taken = tf.Variable(False)
-        xla = self._options.compile == "xla"
+        xla = self._options.compile == "xla" and self._joint is None
         self._close = (
             tf.function(self._closed, autograph=False, jit_compile=xla) if self._options.capture else self._closed
         )
@@ -68,14 +70,30 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            output = self._measure("training", self._train, batch, self._rate_of(lr))
+            if self._joint is None:
+                output = self._measure("training", self._train, batch, self._rate_of(lr))
+            else:
+                output, _ = self._joint_step("training", self._train, batch, self._rate_of(lr), training=True)
         if update and self._sums is not None:
             self.apply(lr)
         return output
 
     def apply(self, lr: float) -> None:
-        with self._on_device():
+        with self._on_device(), nullcontext() if self._joint is None else peers():
             self._close(self._rate_of(lr))
+
+    def gradients_of(self, batch: Batch, shard: Shard | None) -> tuple[Named, Named]:
+        assert self._shared is not None
+        changed = [*self._state.values(), *kept_by_keras(self._model)]
+        before = _read(changed)
+        try:
+            with self._shared.eagerly(shard):
+                self._train(batch, tf.constant(0.0))
+            gradients, _ = self._mean(summed=shard is not None)
+            return _named(self._trained, gradients), _named(self._statistics, _read(self._statistics))
+        finally:
+            for variable, old in zip(changed, before, strict=True):
+                variable.assign(old)
 
     def _rate_of(self, lr: float) -> tf.Tensor:
         """The learning rate as a tensor: that of the last step, if it is the same."""
@@ -93,22 +111,37 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
 
     def _closed(self, lr: tf.Tensor) -> None:
         """The update by the mean gradient of a window, which is emptied."""
-        sums = self._sums or []
-        # nothing counted at all: the sums are zero, and so is the mean
-        weight = tf.where(tf.equal(self._weight, 0.0), 1.0, self._weight)
-        gradients = [
+        gradients, taken = self._mean(summed=self._joint is not None)
+        self._apply(gradients, lr, taken)
+
+    def _mean(self, summed: bool) -> tuple[list[tf.Tensor], Any]:
+        """The mean gradients of a window by count, and whether any batch was usable, if that is asked. It is emptied.
+
+        `summed`: over what all processes have of them. Nothing counted at all: the sums are zero, and so is the mean.
+        """
+        sums, weight = [tf.convert_to_tensor(total) for total in self._sums or ()], tf.convert_to_tensor(self._weight)
+        if summed and self._shared is not None:
+            *sums, weight = self._shared.summed([*sums, weight])
+        weight = tf.where(tf.equal(weight, 0.0), 1.0, weight)
+        mean = [
             tf.cast(total / tf.cast(weight, total.dtype), v.dtype) for total, v in zip(sums, self._trained, strict=True)
         ]
-        self._apply(gradients, lr, self._taken.read_value() if self._options.skip_non_finite else None)
-        for total in (*sums, self._weight, self._taken):
+        taken = self._taken.read_value() if self._options.skip_non_finite else None
+        for total in (*(self._sums or ()), self._weight, self._taken):
             total.assign(tf.zeros_like(total))
+        return mean, taken
 
     def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], Any, Measures, Any]:
         """Gradients, count, measures, and whether the batch is usable: None where that is not asked."""
         before = _read(self._statistics) if self._options.skip_non_finite else []
         with tf.GradientTape() as tape:
             output = self._step(batch, True)
-            loss = self._optimizer.scale_loss(output.loss)
+            loss, count = output.loss, ops.cast(output.count, "float32")
+            if self._joint is not None:
+                # before the backward pass: with shared statistics a gradient is of the rows of other processes too
+                count = count * (self._joint.part * self._joint.scale)
+                loss = loss * ops.cast(count, loss.dtype)
+            loss = self._optimizer.scale_loss(loss)
         found = tape.gradient(
             loss, [v.value for v in self._trained], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
@@ -117,18 +150,21 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
         usable = None
         if self._options.skip_non_finite:
             usable = self._usable(output.loss, gradients)
+            if self._joint is not None:
+                usable = tf.equal(self._joint.world.summed(tf.cast(~usable, tf.float32)), 0.0)
             _keep_unless(usable, self._statistics, before)
-        return gradients, output.count, self._measured(self._options.train_metrics, output), usable
+        return gradients, count, self._measured(self._options.train_metrics, output), usable
 
     def _add(self, sums: list[tf.Variable], gradients: list[tf.Tensor], count: Any, usable: Any) -> None:
-        count = ops.cast(count, "float32")
         if usable is not None:
             # not a product with zero: that of NaN is NaN
             gradients = [tf.where(usable, gradient, tf.zeros_like(gradient)) for gradient in gradients]
             count = tf.where(usable, count, 0.0)
             self._taken.assign(self._taken | usable)
         for total, gradient in zip(sums, gradients, strict=True):
-            total.assign_add(tf.cast(gradient, total.dtype) * tf.cast(count, total.dtype))
+            gradient = tf.cast(gradient, total.dtype)
+            # where processes share the batch they are the gradients times the count already
+            total.assign_add(gradient if self._joint is not None else gradient * tf.cast(count, total.dtype))
         self._weight.assign_add(count)
 
     def _apply(self, gradients: list[tf.Tensor], lr: tf.Tensor, usable: Any) -> None:
@@ -151,6 +187,11 @@ def _signs_without_gradient() -> Iterator[None]:
         yield
     finally:
         keras_numpy.sign = original
+
+
+def _named(variables: Sequence[keras.Variable], tensors: Sequence[tf.Tensor]) -> Named:
+    """On the host, by the paths of the variables."""
+    return {variable.path: tensor.numpy() for variable, tensor in zip(variables, tensors, strict=True)}
 
 
 def _read(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,22 +14,13 @@ from multilearn.data import mapped
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, HostOutput, Shard, StepOutput
 from multilearn_keras.engines.evaluation import KerasEvalEngine
-from multilearn_keras.engines.joint import Tried, by_number
+from multilearn_keras.engines.joint import JointOutput, Tried, by_number
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.torch.capture.captured import Captured
 from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.state.keys import all_layers
 
 __all__ = ["OnTorch", "TorchEvalEngine"]
-
-
-@dataclass(frozen=True, slots=True)
-class JointOutput(StepOutput):
-    """What every process measured of its rows of a batch, as bytes: (size, n)."""
-
-    rows: torch.Tensor
-    shard: Shard
-    training: bool
 
 
 class OnTorch(OpenedModel):
@@ -66,14 +56,9 @@ class OnTorch(OpenedModel):
         joint.world.agreed = bool(rows[:, 0].any())
         return JointOutput({}, rows[:, 1:], shard, training)
 
-    def _parts(self, output: JointOutput) -> HostOutput:
-        assert self._joint is not None
-        parts = self._joint.measures(output.rows.cpu().contiguous().numpy(), output.shard, output.training)
-        return HostOutput(parts[0], parts[1:])
-
     def fetch(self, outputs: Sequence[StepOutput]) -> Sequence[HostOutput]:
         if self._joint is not None:
-            return [self._parts(output) for output in outputs if isinstance(output, JointOutput)]
+            return [self._joint.on_host(output) for output in outputs if isinstance(output, JointOutput)]
         measures = [measured for output in outputs for measured in output.measures.values()]
         arrays = iter(on_host([leaf for measured in measures for leaf in measured.values()]))
         return [
@@ -137,13 +122,6 @@ class TorchEvalEngine(OnTorch, KerasEvalEngine):
         inputs = self._prepared_inputs(batch)
         with self._on_device():
             return self._predict(inputs)
-
-    def to_host(self, predicted: Any) -> Any:
-        if self._joint is None:
-            return super().to_host(predicted)
-        output, nested = predicted
-        arrays = iter(self._joint.joined(output.rows.cpu().contiguous().numpy(), output.shard))
-        return mapped(lambda _: next(arrays), nested)
 
     def _measured_of(self, batch: Batch) -> dict[str, dict[str, Any]]:
         with self._modules.in_place():

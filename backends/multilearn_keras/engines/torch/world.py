@@ -26,17 +26,11 @@ def connected(place: LaunchedRank) -> TorchWorld:
     if torch.cuda.is_available():
         torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
     if not dist.is_initialized():
-        seconds = patience()
         try:
             of_devices = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            dist.init_process_group(of_devices, timeout=timedelta(seconds=seconds))
+            dist.init_process_group(of_devices, timeout=timedelta(seconds=patience()))
         except (RuntimeError, ValueError) as error:
-            raise WorldError(
-                f"All {place.size} ranks meet at {place.address}:{place.port} within {seconds:g} seconds.",
-                received=f"rank {place.rank} could not join ({' '.join(str(error).split())[:200]})",
-                remedy="See that every rank is started, and that MASTER_ADDR can be reached; MULTILEARN_PATIENCE is "
-                "how many seconds they wait.",
-            ) from error
+            raise place.unmet(error) from error
     return TorchWorld(place)
 
 
@@ -56,9 +50,10 @@ class TorchWorld(KerasWorld):
             _gather(found.view(-1), own.contiguous().view(-1))
         return found
 
-    def sum(self, flat: torch.Tensor) -> None:
+    def sum(self, flat: torch.Tensor) -> torch.Tensor:
         with _peers():
             dist.all_reduce(flat)
+        return flat
 
     def summed(self, x: Any) -> Any:
         return _summed(x)
