@@ -27,7 +27,7 @@ from multilearn_keras import Classification
 
 embedded = [keras.Input((3,), dtype="int32"), keras.layers.Embedding(5, 2)]
 model = keras.Sequential([*embedded, keras.layers.LSTM(2), keras.layers.Dense(2)])
-data = ml.DataLoader((np.ones((5, 3), "int32"), np.zeros(5, "int32")), 2)
+data = ml.DataLoader((np.ones((4, 3), "int32"), np.zeros(4, "int32")), 2)
 builder = ml.LearnerBuilder({str(tmp_path / "run")!r}).metrics(ml.metrics.Loss()).num_epochs(1)
 builder.build(Classification(model), "sgd", 0.1).fit(data, data)
 list(ml.predict(model, [np.ones((2, 3), "int32")]))

@@ -18,6 +18,7 @@ from multilearn.data import mapped
 from multilearn.metrics import Accuracy, Loss
 from multilearn.protocols import Engine, EngineOptions, Example, HostOutput
 from multilearn_keras.state.keys import variables
+from support.programs import compiled, shape_of
 
 BACKEND = backend.chosen()
 Batch = Any
@@ -86,12 +87,19 @@ def seen(task: Any, batch: Batch, *fields: str) -> dict[str, np.ndarray]:
 
     Without an engine: compiling is what takes time, and engines are compared with single steps elsewhere.
     """
-    shape = task.model(mapped(keras.ops.convert_to_tensor, task.inputs(batch))).shape
-    task.check(batch, (None, *shape[1:]))
-    tensors = mapped(keras.ops.convert_to_tensor, batch)
+    inputs = mapped(keras.ops.convert_to_tensor, task.inputs(batch))
+    task.check(batch, (None, *shape_of(lambda: task.model(inputs))[1:]))
+
+    @compiled
+    def steps(tensors: Any) -> list[dict[str, Any]]:
+        """In evaluation and in training."""
+        named = ((False, ("loss", "count", *fields)), (True, ("loss", "count")))
+        outputs = [(task.step(tensors, training), names) for training, names in named]
+        return [{name: getattr(output, name) for name in names} for output, names in outputs]
+
     evaluated, trained = (
-        {field: keras.ops.convert_to_numpy(getattr(task.step(tensors, training), field)) for field in named}
-        for training, named in ((False, ("loss", "count", *fields)), (True, ("loss", "count")))
+        {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
+        for found in steps(mapped(keras.ops.convert_to_tensor, batch))
     )
     for field, value in trained.items():
         np.testing.assert_allclose(evaluated[field], value, rtol=1e-6)

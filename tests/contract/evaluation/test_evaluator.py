@@ -37,7 +37,7 @@ def evaluator(directory: Path) -> ml.Evaluator:
 def test_a_model_in_memory_a_checkpoint_and_keras_agree(tmp_path: Path) -> None:
     model, other = twins(classifier)
     run = learner(tmp_path, Classification(model), "adam", 0.05, num_epochs=2, with_file_checkpointer=())
-    run.fit(ml.DataLoader(DATA, 8, shuffle=True))
+    run.fit(ml.DataLoader(DATA, 10, shuffle=True))
     before = state(other)
     in_memory = evaluator(tmp_path).evaluate(Classification(model), ml.DataLoader(DATA, 8))
     from_disk = evaluator(tmp_path).evaluate(Classification(other), ml.DataLoader(DATA, 8), checkpoint="latest")
@@ -49,7 +49,7 @@ def test_a_model_in_memory_a_checkpoint_and_keras_agree(tmp_path: Path) -> None:
     expected = model.evaluate(*DATA, batch_size=20, verbose=0, return_dict=True)
     assert in_memory["Loss"] == pytest.approx(expected["loss"], rel=1e-5)
     assert in_memory["Accuracy"] == pytest.approx(expected["accuracy"], rel=1e-6)
-    predicted = np.concatenate(list(evaluator(tmp_path).predict(other, ml.DataLoader(DATA, 8), checkpoint=2)))
+    predicted = np.concatenate(list(evaluator(tmp_path).predict(other, ml.DataLoader(DATA, 10), checkpoint=2)))
     np.testing.assert_allclose(predicted, model.predict(DATA[0], verbose=0), rtol=1e-5, atol=1e-6)
     assert predicted.flags.writeable
 

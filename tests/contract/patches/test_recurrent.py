@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from support.programs import compiled
 from support.training import numbers, trained
 
 from multilearn_keras import Regression
@@ -80,7 +81,8 @@ OPTIONS = [
 def test_outputs_and_states_are_those_of_the_formula(kind: Any, mask: Array | None, options: dict[str, Any]) -> None:
     layer, x = layer_of(kind, **options), numbers(BATCH, STEPS, FEATURES)
     states = [numbers(BATCH, UNITS, seed=9 + k) for k in range(len(layer.state_size))]
-    found = layer(x, initial_state=[ops.convert_to_tensor(state) for state in states], mask=mask)
+    run = compiled(lambda x, *states: layer(x, initial_state=list(states), mask=mask))
+    found = run(*map(ops.convert_to_tensor, (x, *states)))
     wide = [weight.astype("float64") for weight in layer.get_weights()]
     expected = by_hand(layer, x.astype("float64"), [state.astype("float64") for state in states], mask, wide)
     for one, other in zip(found, expected, strict=True):

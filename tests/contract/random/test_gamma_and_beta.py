@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 from scipy import special, stats
+from support.programs import compiled
 
 from multilearn.errors import ConfigurationError
 from multilearn_keras.random import gamma, seeds
@@ -29,22 +30,36 @@ def numbers(tensor: Any) -> np.ndarray:
     return ops.convert_to_numpy(ops.cast(tensor, "float64" if BACKEND != "jax" else "float32")).astype("float64")
 
 
+def key(seed: int) -> np.ndarray:
+    """What a draw takes of a generator with this seed, at its first."""
+    return ops.convert_to_numpy(keras.random.SeedGenerator(seed).state)
+
+
+# of parameters on the device, so that all have one program
+MANY_GAMMA = compiled(lambda alpha, seed: keras.random.gamma((MANY,), alpha, seed=seed))
+MANY_BETA = compiled(lambda alpha, beta, seed: keras.random.beta((MANY,), alpha, beta, seed=seed))
+
+
+def on_device(*values: float) -> list[Any]:
+    return [ops.convert_to_tensor(value, "float32") for value in values]
+
+
 @pytest.mark.parametrize("alpha", [0.1, 0.2, 0.9, 1.0, 1.5, 4.0, 60.0, 1e5])
 def test_gamma_numbers_are_distributed_so(alpha: float) -> None:
-    drawn = numbers(keras.random.gamma((MANY,), alpha, seed=keras.random.SeedGenerator(3)))
+    drawn = numbers(MANY_GAMMA(*on_device(alpha), ops.convert_to_tensor(key(3))))
     assert stats.kstest(drawn, stats.gamma(alpha).cdf).pvalue > 1e-4
     assert abs(drawn.mean() - alpha) < 4.5 * np.sqrt(alpha / MANY)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(1.0, 1.0), (0.5, 8.0), (2.0, 5.0), (300.0, 700.0)])
 def test_beta_numbers_are_distributed_so(alpha: float, beta: float) -> None:
-    drawn = numbers(keras.random.beta((MANY,), alpha, beta, seed=keras.random.SeedGenerator(4)))
+    drawn = numbers(MANY_BETA(*on_device(alpha, beta), ops.convert_to_tensor(key(4))))
     assert stats.kstest(drawn, stats.beta(alpha, beta).cdf).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("small", [0.2, 0.01, 1e-4])
 def test_beta_of_small_parameters_is_near_0_or_1_and_never_nan(small: float) -> None:
-    drawn = numbers(keras.random.beta((MANY,), small, small, seed=5))
+    drawn = numbers(MANY_BETA(*on_device(small, small), ops.convert_to_tensor(key(5))))
     assert not np.isnan(drawn).any()
     for low, high in ((-1.0, 1e-3), (1e-3, 0.999)):  # float32 has few numbers near 1
         expected = np.diff(stats.beta(small, small).cdf([low, high]))[0]
@@ -56,28 +71,50 @@ def test_beta_of_small_parameters_is_near_0_or_1_and_never_nan(small: float) -> 
 def test_parameters_broadcast_to_the_shape(traced: bool) -> None:
     seed = ops.convert_to_tensor(np.array([7, 0], "int32")) if traced else 7
     alpha, beta = np.array([[0.5], [50.0]], "float32"), np.array([1.0, 2.0, 30.0])
-    drawn = numbers(keras.random.gamma((400, 2, 3), alpha, seed=seed))
+    drawn = numbers(compiled(lambda: keras.random.gamma((400, 2, 3), alpha, seed=seed))())
     assert np.abs(drawn.mean((0, 2)) / [0.5, 50.0] - 1).max() < 0.15
-    drawn = numbers(keras.random.beta((400, 2, 3), ops.convert_to_tensor(alpha), beta, seed=seed))
+    drawn = numbers(
+        compiled(lambda alpha: keras.random.beta((400, 2, 3), alpha, beta, seed=seed))(ops.convert_to_tensor(alpha))
+    )
     np.testing.assert_allclose(drawn.mean(0), alpha / (alpha + beta), atol=0.08)
 
 
-def test_a_number_and_a_tensor_of_it_draw_the_same() -> None:
-    for draw, values in ((keras.random.gamma, (0.3,)), (keras.random.beta, (0.3, 4.0))):
-        of_numbers = numbers(draw((50,), *values, seed=3))
-        np.testing.assert_array_equal(numbers(draw((50,), *map(ops.convert_to_tensor, values), seed=3)), of_numbers)
+@pytest.mark.parametrize(("draw", "values"), [(keras.random.gamma, (0.3,)), (keras.random.beta, (0.3, 4.0))])
+def test_a_number_and_a_tensor_of_it_draw_the_same(draw: Callable[..., Any], values: tuple[float, ...]) -> None:
+    of_numbers = compiled(lambda seed: draw((50,), *values, seed=seed))(ops.convert_to_tensor(key(3)))
+    of_tensors = compiled(lambda *values: draw((50,), *values, seed=3))(*map(ops.convert_to_tensor, values))
+    np.testing.assert_array_equal(numbers(of_tensors), numbers(of_numbers))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_every_float_type_is_one_rounding_of_the_same_numbers(dtype: str) -> None:
+TYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+@pytest.fixture(scope="module")
+def of_types() -> dict[str, list[Any]]:
+    """Gamma and beta numbers of each type, with the same seed."""
+
+    @compiled
+    def drawn(seed: Any) -> dict[str, list[Any]]:
+        return {
+            dtype: [
+                keras.random.gamma((300,), 2.5, dtype=dtype, seed=seed),
+                keras.random.beta((300,), 0.6, 3.0, dtype=dtype, seed=seed),
+            ]
+            for dtype in TYPES
+        }
+
+    return drawn(ops.convert_to_tensor(key(3)))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_every_float_type_is_one_rounding_of_the_same_numbers(dtype: str, of_types: dict[str, list[Any]]) -> None:
     held = "float32" if dtype == "float64" and BACKEND == "jax" else dtype
     rounding = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-6, "float64": 2e-6}[held]
-    for draw, values in ((keras.random.gamma, (2.5,)), (keras.random.beta, (0.6, 3.0))):
-        drawn = draw((300,), *values, dtype=dtype, seed=3)
+    for drawn, single in zip(of_types[dtype], of_types["float32"], strict=True):
         assert keras.backend.standardize_dtype(drawn.dtype) == held
-        np.testing.assert_allclose(numbers(drawn), numbers(draw((300,), *values, seed=3)), rounding, 1e-4)
+        np.testing.assert_allclose(numbers(drawn), numbers(single), rounding, 1e-4)
     if held == "float64":
-        drawn = numbers(keras.random.gamma((300,), 2.5, dtype=dtype, seed=3))
+        drawn = numbers(of_types[dtype][0])
         assert np.mean(drawn != drawn.astype("float32")) > 0.9
 
 
@@ -96,8 +133,10 @@ def test_parameters_that_no_distribution_has_are_refused(draw: Callable[[], Any]
 
 def test_and_are_nan_where_only_the_device_knows() -> None:
     values = ops.convert_to_tensor([-1.0, 0.0, float("nan"), 2.0])
-    assert np.isnan(numbers(keras.random.gamma((4,), values))).tolist() == [True, True, True, False]
-    assert np.isnan(numbers(keras.random.beta((4,), 1.0, values))).tolist() == [True, True, True, False]
+    for drawn in compiled(lambda x: (keras.random.gamma((4,), x, seed=1), keras.random.beta((4,), 1.0, x, seed=1)))(
+        values
+    ):
+        assert np.isnan(numbers(drawn)).tolist() == [True, True, True, False]
 
 
 REFERENCES: dict[str, tuple[gamma.Table, Callable[[np.ndarray], np.ndarray], float, float]] = {

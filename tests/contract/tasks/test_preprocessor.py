@@ -26,7 +26,7 @@ TEXTS = ["a cat sat", "dogs", "cats and dogs sit", "a", "", "sat a cat", "thrée
 ENCODED = [text.encode() for text in TEXTS]
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1], "int32")
 NUMBERS = np.ones((8, 4), "float32")
-BATCH, WORDS = 3, 4
+BATCH, WORDS = 4, 4
 
 
 def tokens(texts: Any) -> np.ndarray:
@@ -283,7 +283,7 @@ def test_data_are_preprocessed_for_training_evaluation_and_predictions(tmp_path:
     model.compile("sgd", "mse")
     task: Any = model if kind == "compiled" else Regression(model)
     run = learner(tmp_path / "run", task, "sgd", 0.0)
-    data = ml.DataLoader((IMAGES, MEANS), 4, shuffle=False)
+    data = ml.DataLoader((IMAGES, MEANS), 3, shuffle=False)
     run.fit(data, data)
     kernel, bias = (ops.convert_to_numpy(each) for each in model.trainable_variables)
     expected = IMAGES.mean(axis=2) @ kernel + bias
