@@ -102,7 +102,7 @@ def backend(session: nox.Session, framework: str) -> None:
     with compiled_once() as kept:
         session.run("pytest", "--isolated", *BY_FILE, *paths, env={**ENVIRONMENT, **chosen, **kept})
     if framework == BACKENDS[0] and not session.posargs:
-        session.run("pytest", "-rP", "tests/long/kills/test_kills.py", "--kills", "10", env={**ENVIRONMENT, **chosen})
+        session.run("pytest", "-rP", "tests/long/kills/test_kills.py", "--kills", "6", env={**ENVIRONMENT, **chosen})
 
 
 @nox.session(default=False)
