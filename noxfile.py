@@ -36,6 +36,9 @@ BY_FILE = ("-n", "2", "--dist", "loadfile")
 # pip would compile all modules of the frameworks, for minutes: the few that are imported are compiled then.
 UNCOMPILED = ("--no-compile",)
 
+# Installed where it builds: pip would make an environment for each build, which takes it longer than the build.
+BUILDS = PROJECT["build-system"]["requires"]
+
 # Seconds for one test where it may train for hours: what hangs is ended all the same.
 FOR_HOURS = ("--timeout", "14400", "-o", "faulthandler_timeout=15000")
 
@@ -99,7 +102,7 @@ def backend(session: nox.Session, framework: str) -> None:
     with compiled_once() as kept:
         session.run("pytest", "--isolated", *BY_FILE, *paths, env={**ENVIRONMENT, **chosen, **kept})
     if framework == BACKENDS[0] and not session.posargs:
-        session.run("pytest", "-rP", "tests/long/kills/test_kills.py", "--kills", "10", env={**ENVIRONMENT, **chosen})
+        session.run("pytest", "-rP", "tests/long/kills/test_kills.py", "--kills", "6", env={**ENVIRONMENT, **chosen})
 
 
 @nox.session(default=False)
@@ -199,9 +202,9 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False, reuse_venv=False)
 def package(session: nox.Session) -> None:
     """The built wheel against tests of the built sdist, whole runs among them, where the checkout is out of reach."""
-    session.install(*UNCOMPILED, *requirements("package", "test"))
+    session.install(*UNCOMPILED, *BUILDS, *requirements("package"))
     with tempfile.TemporaryDirectory() as outside:
-        session.run("python", "-m", "build", "--outdir", outside, silent=True)
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", outside, silent=True)
         (wheel,), (sdist,) = Path(outside).glob("*.whl"), Path(outside).glob("*.tar.gz")
         session.install(*UNCOMPILED, str(wheel))
         shutil.unpack_archive(sdist, outside)
@@ -211,7 +214,7 @@ def package(session: nox.Session) -> None:
         with session.chdir(unpacked):
             # the others would say of the same code what they said in the session core
             paths = ("tests/core/test_house.py", "tests/core/learner/test_learner.py")
-            session.run("pytest", "--isolated", *BY_FILE, *paths, env=ENVIRONMENT)
+            session.run("pytest", "--isolated", *paths, env=ENVIRONMENT)
             session.run("multilearn", "--help", silent=True, env=ENVIRONMENT)
             session.run("multilearn", "backends", env=ENVIRONMENT)
 
@@ -228,8 +231,9 @@ def compiled_once() -> Iterator[dict[str, str]]:
 
 
 def install(session: nox.Session, *groups: str, extra: str | None = None) -> None:
-    """The checkout, editable, and the dependency groups."""
-    session.install(*UNCOMPILED, "-e", f".[{extra}]" if extra else ".", *requirements(*groups))
+    """The dependency groups, and the checkout, editable."""
+    session.install(*UNCOMPILED, *BUILDS, *requirements(*groups))
+    session.install(*UNCOMPILED, "--no-build-isolation", "-e", f".[{extra}]" if extra else ".")
 
 
 def requirements(*groups: str) -> tuple[str, ...]:

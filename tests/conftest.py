@@ -9,7 +9,9 @@ import hypothesis
 import pytest
 
 # how long an example takes says more about the machine than about the code
-hypothesis.settings.register_profile("unhurried", hypothesis.settings.get_profile("default"), deadline=None)
+hypothesis.settings.register_profile(
+    "unhurried", hypothesis.settings.get_profile("default"), deadline=None, max_examples=50
+)
 hypothesis.settings.load_profile("unhurried")
 
 

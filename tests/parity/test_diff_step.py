@@ -19,50 +19,52 @@ FAULTY = SCRIPTS / "faulty.py"
 SOUND, *OTHERS = BACKENDS
 
 
+# at: which of the other frameworks is the faulty one
+FAULTS = [
+    (0, "batch", "already the batch: array 0"),
+    (0, "weights", "already the weights at start: layers/block.0/inner/kernel"),
+    (0, "output", "the first layer whose output differs is layers/block.0/gain (Gain); up to layers/block.0/inner"),
+    (0, "loss", "the loss, though all outputs of layers agree"),
+    # on TensorFlow, where a tensor can carry a note
+    (0, "loss by a note", "the loss, though all outputs of layers agree"),
+    (1, "gradient", "look at how layers/block.0/gain (Gain"),
+    (0, "update", "though all gradients agree: look at the optimizer"),
+    (0, "evaluation", "in evaluation only, the output of layers/block.0/gain (Gain)"),
+]
+
+
+def other(at: int) -> str:
+    return OTHERS[at % len(OTHERS)]
+
+
 @pytest.fixture(scope="module")
-def sound(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """The trace of the model without a fault on each framework."""
-    folder = tmp_path_factory.mktemp("sound")
+def traces(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each framework, with the traces of the model without a fault, and with those it has there."""
+    folder = tmp_path_factory.mktemp("traces")
 
-    def trace(backend: str) -> Path:
-        warm[backend].done(FAULTY, "none", backend, MULTILEARN_WALK=str(folder / backend))
-        return folder / backend
+    def trace(backend: str) -> None:
+        faults = [fault for at, fault, _ in FAULTS if backend == other(at)]
+        warm[backend].done(SCRIPTS / "faults.py", folder / backend, backend, "none", *faults)
 
-    return on_each(trace)
+    on_each(trace)
+    return folder
 
 
-def compared(sound: Mapping[str, Path], backend: str, path: Path) -> StepComparison:
-    return compare((SOUND, backend), (read(sound[SOUND]), read(path)), 1e-4)
+def compared(traces: Path, backend: str, fault: str) -> StepComparison:
+    return compare((SOUND, backend), (read(traces / SOUND / "none"), read(traces / backend / fault)), 1e-4)
 
 
 @pytest.mark.parametrize("backend", OTHERS)
-def test_a_sound_model_takes_the_same_step(sound: Mapping[str, Path], backend: str) -> None:
-    found = compared(sound, backend, sound[backend])
+def test_a_sound_model_takes_the_same_step(traces: Path, backend: str) -> None:
+    found = compared(traces, backend, "none")
     assert found.same, list(sentences(found))
     assert all(part.differences for part in found.parts)
     assert max(part.largest for part in found.parts[:6]) < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("at", "fault", "said"),
-    [
-        (0, "batch", "already the batch: array 0"),
-        (0, "weights", "already the weights at start: layers/block.0/inner/kernel"),
-        (0, "output", "the first layer whose output differs is layers/block.0/gain (Gain); up to layers/block.0/inner"),
-        (0, "loss", "the loss, though all outputs of layers agree"),
-        # on TensorFlow, where a tensor can carry a note
-        (0, "loss by a note", "the loss, though all outputs of layers agree"),
-        (1, "gradient", "look at how layers/block.0/gain (Gain"),
-        (0, "update", "though all gradients agree: look at the optimizer"),
-        (0, "evaluation", "in evaluation only, the output of layers/block.0/gain (Gain)"),
-    ],
-)
-def test_a_fault_is_named(
-    warm: Mapping[str, Warm], sound: Mapping[str, Path], tmp_path: Path, at: int, fault: str, said: str
-) -> None:
-    backend = OTHERS[at % len(OTHERS)]
-    warm[backend].done(FAULTY, fault, backend, MULTILEARN_WALK=str(tmp_path / "trace"))
-    found = compared(sound, backend, tmp_path / "trace")
+@pytest.mark.parametrize(("at", "fault", "said"), FAULTS)
+def test_a_fault_is_named(traces: Path, at: int, fault: str, said: str) -> None:
+    found = compared(traces, other(at), fault)
     assert not found.same
     assert any(said in sentence for sentence in sentences(found)), list(sentences(found))
     assert fault == "update" or not any("optimizer" in sentence for sentence in sentences(found))

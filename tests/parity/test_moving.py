@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +15,9 @@ from support.processes import BACKENDS, SCRIPTS, Warm, on_each
 KEYED, WEIGHTS = TESTS / "support" / "keyed_models.py", SCRIPTS / "moved_weights.py"
 # some of what `nox -s moving` does in full
 CELLS = (
-    "mlp, SGD momentum, mixed_float16",
     "mlp, Adafactor, float32",
-    "cnn, Adam average, float32",
-    "lstm, RMSprop, float32",
+    "cnn, SGD momentum, mixed_float16",
+    "lstm, Adam average, float32",
     "transformer, Muon, float32",
 )
 
@@ -43,21 +41,24 @@ def test_keys_types_and_shapes_are_the_same_in_the_same_order(keys: Mapping[str,
 
 
 @pytest.fixture(scope="module")
-def trained(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for each framework, with what a model trained on it leaves."""
+def differences(
+    warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, dict[str, dict[str, float]]]:
+    """What each framework says of the files that a model trained on each leaves: by target, source and file."""
     folder = tmp_path_factory.mktemp("weights")
     on_each(lambda backend: warm[backend].done(WEIGHTS, "write", folder / backend))
-    return folder
+    written = [folder / backend for backend in BACKENDS]
+    return on_each(lambda backend: printed(warm[backend].done(WEIGHTS, "read", *written)))
 
 
 @pytest.mark.parametrize("source", BACKENDS)
 def test_weights_of_every_format_predict_the_same_on_every_framework(
-    warm: Mapping[str, Warm], trained: Path, source: str
+    differences: Mapping[str, dict[str, dict[str, float]]], source: str
 ) -> None:
-    read = on_each(lambda backend: printed(warm[backend].done(WEIGHTS, "read", trained / source)))
-    for backend, differences in read.items():
-        assert len(differences) == 6
-        assert max(differences.values()) < 1e-6, (backend, differences)
+    for backend in BACKENDS:
+        found = differences[backend][source]
+        assert len(found) == 6
+        assert max(found.values()) < 1e-6, (backend, found)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ behind (they are waited for a while).
 """
 
 import ctypes
+import gc
 import json
 import os
 import runpy
@@ -31,6 +32,9 @@ def serve():
     """Answer requests until there are no more. In a fork, return what it is to run."""
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
     assert ctypes.CDLL(None).prctl(ADOPTS_ORPHANS, 1, 0, 0, 0) == 0
+    # so that neither a collection in a fork nor its end touches, and so copies, all that was imported
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()

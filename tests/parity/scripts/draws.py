@@ -40,12 +40,13 @@ def draw_everything():
     seeds.reset(42)
     for make in (convolutional, recurrent, attention):
         for k, weight in enumerate(make().weights):
-            keep(f"exact/{make.__name__}/{k}", ops.cast(weight, "int64" if "seed" in weight.path else weight.dtype))
+            array = ops.convert_to_numpy(weight)
+            drawn[f"exact/{make.__name__}/{k}"] = array.astype("int64") if "seed" in weight.path else array
 
     dropouts = [layers.Dropout(0.3), layers.SpatialDropout1D(0.4), layers.Dropout(0.1, seed=-7)]
     for step, (k, layer) in itertools.product(range(4), enumerate(dropouts)):
-        keep(f"exact/mask/{k}/{step}", layer(ops.ones((5, 6, 7)), training=True) != 0)
-    x = ops.reshape(ops.arange(96, dtype="float32"), (4, 8, 3)) / 96
+        drawn[f"exact/mask/{k}/{step}"] = ops.convert_to_numpy(layer(np.ones((4, 8, 3), "float32"), training=True)) != 0
+    x = np.arange(96, dtype="float32").reshape(4, 8, 3) / 96
     for layer in (layers.GaussianNoise(1.0), layers.AlphaDropout(0.4), layers.LSTM(6, recurrent_dropout=0.3)):
         for step in range(3):
             keep(f"near/{type(layer).__name__}/{step}", layer(x, training=True))
@@ -53,19 +54,21 @@ def draw_everything():
     for step in range(3):
         keep(f"exact/uniform/{step}", keras.random.uniform((50,)))
         keep(f"exact/randint/{step}", keras.random.randint((50,), -(2**31), 2**31 - 1))
-        keep(f"exact/shuffle/{step}", keras.random.shuffle(ops.arange(20)))
-        keep(f"exact/categorical/{step}", keras.random.categorical(ops.zeros((3, 5)), 10))
+        keep(f"exact/shuffle/{step}", keras.random.shuffle(np.arange(20)))
+        keep(f"exact/categorical/{step}", keras.random.categorical(np.zeros((3, 5), "float32"), 10))
         keep(f"near/normal/{step}", keras.random.normal((50,)))
         keep(f"near/truncated_normal/{step}", keras.random.truncated_normal((50,)))
-    spread = np.geomspace(0.02, 3e4, 400).astype("float32")
-    keep("near/gamma", keras.random.gamma((400,), spread))
-    keep("near/beta", keras.random.beta((400,), spread, spread[::-1]))
-    images, labels = np.arange(96, dtype="float32").reshape(2, 4, 4, 3), np.eye(2, dtype="float32")
+    # as many as images to be mixed, for what draws them is compiled for each number of them
+    n = 64
+    spread = np.geomspace(0.02, 3e4, n).astype("float32")
+    keep("near/gamma", keras.random.gamma((n,), spread))
+    keep("near/beta", keras.random.beta((n,), spread, spread[::-1]))
+    images, labels = np.arange(n * 48, dtype="float32").reshape(n, 4, 4, 3) / n, np.eye(n, dtype="float32")
     for layer in (layers.MixUp(), layers.CutMix()):
         mixed = layer({"images": images, "labels": labels}, training=True)
         keep(f"near/{type(layer).__name__}", mixed["images"])
         keep(f"near/{type(layer).__name__} labels", mixed["labels"])
-    keep("near/elastic", ops.image.elastic_transform(images, alpha=3.0, sigma=1.0))
+    keep("near/elastic", ops.image.elastic_transform(images[:2], alpha=3.0, sigma=1.0))
     for dtype in ("float16", "bfloat16"):
         keep(f"exact/{dtype}", ops.cast(keras.random.dropout(ops.ones((50,), dtype=dtype), 0.3), "float32"))
 

@@ -1,7 +1,7 @@
 """Train a model and write its weights in every format, or load what another framework wrote.
 
-`moved_weights.py write FOLDER` or `moved_weights.py read FOLDER`; the latter prints the largest difference between the
-predictions of the model that was written and of the one that was read, by file, as JSON.
+`moved_weights.py write FOLDER` or `moved_weights.py read FOLDER...`; the latter prints the largest difference between
+the predictions of the model that was written and of the one that was read, by folder and file, as JSON.
 """
 
 import sys
@@ -43,8 +43,9 @@ def made() -> keras.Model:
 
 
 tokens = np.random.default_rng(0).integers(0, 9, (24, 5)).astype("int32")
-action, folder = sys.argv[1], Path(sys.argv[2])
-if action == "write":
+
+
+def write(folder: Path) -> None:
     folder.mkdir()
     ml.set_seed(3)
     builder = ml.LearnerBuilder(folder / "run").with_file_checkpointer().renderer(ml.renderers.SilentRenderer())
@@ -56,7 +57,9 @@ if action == "write":
     convert(record, folder / "model.mpk")
     convert(record, folder / "model.safetensors")
     np.save(folder / "expected.npy", keras.ops.convert_to_numpy(model(tokens)))
-else:
+
+
+def read(folder: Path) -> dict[str, float]:
     expected, differences = np.load(folder / "expected.npy"), {}
     for name in ("model.keras", "model.weights.h5", "model.mpk", "model.safetensors", "run"):
         model = made()
@@ -64,4 +67,11 @@ else:
         differences[name] = float(np.abs(keras.ops.convert_to_numpy(model(tokens)) - expected).max())
     model = keras.models.load_model(folder / "model.keras")
     differences["plain Keras"] = float(np.abs(keras.ops.convert_to_numpy(model(tokens)) - expected).max())
-    print(json.dumps(differences))
+    return differences
+
+
+action, *folders = sys.argv[1], *map(Path, sys.argv[2:])
+if action == "write":
+    write(*folders)
+else:
+    print(json.dumps({folder.name: read(folder) for folder in folders}))
