@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +14,12 @@ import numpy as np
 from keras import layers, ops
 
 from multilearn import backend
-from multilearn.checkpoint import MpkGzRecorder
 from multilearn_keras import Classification
-from support.several_devices import trained
+from support.several_devices import SAVING, trained
 from support.training import engine_of
 
-MODELS = ("perceptron", "masked")
-SAVING: dict[str, Any] = {"with_file_checkpointer": MpkGzRecorder()}
+BEGINNING = 3
+"""How many processes begin what others go on with."""
 
 
 class MeanOfBatch(layers.Layer):
@@ -87,24 +85,24 @@ def refusals(rank: int) -> dict[str, str]:
     return said
 
 
-def main(folder: Path) -> None:
+def found(folder: Path) -> dict[str, Any]:
+    """What trainings in the folder gave."""
     world = backend.load().world
     size, own = world.size, folder / str(world.size)
-    # three are there for the last batch, of two rows, which each of them has
-    found: dict[str, Any] = {name: trained(name, size, own / name) for name in MODELS if size < 3 or name == MODELS[0]}
-    if size < 3:
-        # so many epochs that steps are captured
-        unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip", "num_epochs": 4}
-        found["accumulated"] = trained("perceptron", size, own / "accumulated", **unusual)
-    if size == 2:
-        trained("perceptron", size, folder / "begun", **SAVING, num_epochs=1)
-    if world.rank == 0:
-        shutil.copytree(folder / "begun", own / "resumed")
-    world.barrier()
-    found["resumed"] = trained("perceptron", size, own / "resumed", **SAVING, checkpoint="latest")
-    found["refused"] = refusals(world.rank) if size == 2 else {}
-    if world.rank == 0:
-        json.dump(found, sys.stdout)
+    told: dict[str, Any] = {name: trained(name, size, own / name, **SAVING) for name in ("perceptron", "masked")}
+    # so many epochs that steps are captured
+    unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip", "num_epochs": 4}
+    told["accumulated"] = trained("perceptron", size, own / "accumulated", **unusual)
+    going_on = {**SAVING, "checkpoint": (1, folder / str(BEGINNING) / "perceptron")}
+    told["resumed"] = trained("perceptron", size, own / "resumed", **going_on)
+    return told
+
+
+def main(folder: Path) -> None:
+    told, rank = found(folder), backend.load().world.rank
+    told["refused"] = refusals(rank)
+    if rank == 0:
+        json.dump(told, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ A script, for JAX makes several devices of a CPU only before it is first used.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from multilearn_keras.state.keys import variables
 from support.training import learner
 
 CLASSES = 3
+SAVING: dict[str, Any] = {"with_file_checkpointer": MpkGzRecorder()}
 ITEMS = 62  # batches of 30, 30 and 2: three devices have equal parts of 30, and four have not
 
 
@@ -57,7 +57,7 @@ def devices(size: int) -> list[str]:
     return [f"cpu:{index}" for index in range(size)]
 
 
-def trained(name: str, size: int, directory: Path, **settings: Any) -> dict[str, Any]:
+def trained(name: str, size: int, directory: Path, validated: bool = True, **settings: Any) -> dict[str, Any]:
     """A training on so many devices; what it gave."""
     make, shape = MODELS[name]
     rng = np.random.default_rng(3)
@@ -68,14 +68,15 @@ def trained(name: str, size: int, directory: Path, **settings: Any) -> dict[str,
     model, memory = make(), MemoryMetricLogger()
     settings = {"num_epochs": 2, "devices": (devices(size),), "metric_loggers": memory, **settings}
     made = learner(directory, Classification(model), keras.optimizers.Adam(0.01, global_clipnorm=1.0), **settings)
-    made.fit(ml.DataLoader((x, y, weights), 30, shuffle=True), ml.DataLoader((x[:30], y[:30]), 30))
+    valid = ml.DataLoader((x[:30], y[:30]), 30) if validated else None
+    made.fit(ml.DataLoader((x, y, weights), 30, shuffle=True), valid)
     found = {
         # of several processes the first one alone has loggers
         "batches": [loss for epoch in memory.batches.get(Split.TRAIN, {}).get("Loss", {}).values() for loss in epoch],
-        "valid": made.history["valid"]["Loss"],
+        "valid": made.history["valid"]["Loss"] if validated else None,
         "on": sorted({_devices_of(variable.value) for variable in variables(model).values()}),
     }
-    if not settings.keys() & {"with_file_checkpointer", "grads_accumulation"} and name == "perceptron":
+    if not settings.keys() & {"checkpoint", "grads_accumulation"} and name == "perceptron":
         evaluator = ml.Evaluator(directory, device=devices(size), renderer=ml.renderers.SilentRenderer())
         predictions = list(ml.predict(model, ml.DataLoader((x,), 30), device=devices(size)))
         found["predicted"] = np.concatenate(predictions).ravel().tolist()
@@ -88,25 +89,23 @@ def _devices_of(value: Any) -> int:
     return len(value.sharding.device_set) if hasattr(value, "sharding") else 1
 
 
-def resumed(directory: Path) -> dict[str, Any]:
+def resumed(directory: Path, begun: Path) -> dict[str, Any]:
     """The second epoch of a run on three devices, on one of them and on all."""
-    saving = {"with_file_checkpointer": MpkGzRecorder()}
-    trained("perceptron", 3, directory / "3", **saving, num_epochs=1)
-    shutil.copytree(directory / "3", directory / "1")
-    return {size: trained("perceptron", size, directory / str(size), **saving, checkpoint="latest") for size in (1, 3)}
+    going_on = {**SAVING, "checkpoint": (1, begun), "validated": False}
+    return {size: trained("perceptron", size, directory / str(size), **going_on) for size in (1, 3)}
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
+        # what the convolutions draw, the perceptron draws too, and one program draws it all
         found: dict[str, Any] = {
-            name: {size: trained(name, size, place / f"{name}-{size}") for size in (1, 3)}
-            # what the convolutions draw, the perceptron draws too, and one program draws it all
-            for name in ("perceptron", "masked")
+            "perceptron": {n: trained("perceptron", n, place / f"perceptron-{n}", **SAVING) for n in (1, 3)},
+            "masked": {n: trained("masked", n, place / f"masked-{n}", validated=False, num_epochs=1) for n in (1, 3)},
         }
-        unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip"}
+        unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip", "validated": False}
         found["accumulated"] = {n: trained("perceptron", n, place / f"accumulated-{n}", **unusual) for n in (1, 4)}
-        found["resumed"] = resumed(place / "resumed")
+        found["resumed"] = resumed(place / "resumed", place / "perceptron-3")
         found["experiment"] = json.loads((place / "perceptron-3" / "experiment.json").read_text())["sessions"]
     json.dump(found, sys.stdout)
 

@@ -13,11 +13,11 @@ from support.training import (
     assert_close,
     assert_equal,
     chunks,
+    cross_entropy,
     engine_of,
     ids,
     learner,
     numbers,
-    state,
     train,
     twins,
 )
@@ -26,13 +26,17 @@ from multilearn import DataLoader
 from multilearn.errors import ConfigurationError, NonFiniteLoss
 from multilearn_keras import Classification, Regression
 
-TRAIN = (numbers(37, 4), ids(3, 37))
+TRAIN = (numbers(32, 4), ids(3, 32))
 VALID = (numbers(21, 4, seed=1), ids(3, 21, seed=1))
 
 
 def model() -> keras.Model:
     between = layers.Dense(6, kernel_regularizer="l2"), layers.BatchNormalization(momentum=0.5), layers.Dropout(0.3)
     return keras.Sequential([keras.Input((4,)), *between, layers.Dense(3)])
+
+
+def linear() -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3)])
 
 
 def loss() -> Any:
@@ -44,12 +48,11 @@ def test_the_returned_model_is_the_one_that_history_and_files_tell_of(tmp_path: 
     run = learner(tmp_path / "run", Classification(trained), "adam", 0.01, accuracy=True, num_epochs=3)
     found = run.fit(DataLoader(TRAIN, 8, shuffle=True), DataLoader(VALID, 8))
     assert found is trained
-    assert not np.array_equal(trained.predict(VALID[0], verbose=0), untouched.predict(VALID[0], verbose=0))
-    trained.compile(loss=loss(), metrics=["accuracy"])
-    value, accuracy = trained.evaluate(*VALID, batch_size=8, verbose=0)
-    assert run.history["valid"]["Loss"][-1] == pytest.approx(value, rel=1e-5)
-    assert run.history["valid"]["Accuracy"][-1] == pytest.approx(accuracy, abs=1e-6)
+    kernel = trained.get_weights()[0]
+    assert not np.array_equal(kernel, untouched.get_weights()[0])
     logits = trained.predict(VALID[0], verbose=0)
+    value = cross_entropy(logits, VALID[1]).mean() + 0.01 * (kernel**2).sum()
+    assert run.history["valid"]["Loss"][-1] == pytest.approx(value, rel=1e-5)
     assert run.history["valid"]["Accuracy"][-1] == (logits.argmax(-1) == VALID[1]).mean()
     assert [len(run.history[split]["Loss"]) for split in ("train", "valid")] == [3, 3]
     *lines, last = (tmp_path / "run/valid/epoch-3/Loss.log").read_text().split()
@@ -60,15 +63,12 @@ def test_the_returned_model_is_the_one_that_history_and_files_tell_of(tmp_path: 
 
 def test_fit_is_keras_fit_without_shuffling_regularizer_dropout_and_all(tmp_path: Any) -> None:
     ours, theirs = twins(model)
-    run = learner(tmp_path / "run", Classification(ours), optimizers.Adam(), 0.01, num_epochs=2)
-    data, valid = (numbers(32, 4), ids(3, 32)), (numbers(16, 4, seed=1), ids(3, 16))
-    run.fit(DataLoader(data, 8), DataLoader(valid, 8))
-    theirs.compile(optimizers.Adam(0.01), loss())
-    expected = theirs.fit(*data, batch_size=8, epochs=2, shuffle=False, validation_data=valid, verbose=0).history
-    # a bias before BatchNorm has gradient zero, of which Adam makes noise
-    kernels = [key for key in state(ours) if key.endswith(("kernel", "gamma", "beta"))]
-    for key in kernels:
-        np.testing.assert_allclose(state(ours)[key], state(theirs)[key], rtol=1e-5, atol=1e-5, err_msg=key)
+    run = learner(tmp_path / "run", Classification(ours), optimizers.SGD(), 0.1, num_epochs=2)
+    valid = (numbers(16, 4, seed=1), ids(3, 16))
+    run.fit(DataLoader(TRAIN, 8), DataLoader(valid, 8))
+    theirs.compile(optimizers.SGD(0.1), loss())
+    expected = theirs.fit(*TRAIN, batch_size=8, epochs=2, shuffle=False, validation_data=valid, verbose=0).history
+    assert_close(ours, theirs, 1e-5)
     np.testing.assert_allclose(run.history["train"]["Loss"], expected["loss"], rtol=1e-5)
     np.testing.assert_allclose(run.history["valid"]["Loss"], expected["val_loss"], rtol=2e-5)
 
@@ -84,9 +84,9 @@ class Noting(Classification):
 
 
 def test_ragged_batches_and_later_epochs_compile_nothing_again() -> None:
-    task = Noting(twins(model)[0])
-    batches = chunks(TRAIN, 8)
-    engine = engine_of(task, optimizers.Adam(), batches[0], accumulate=True)
+    task = Noting(twins(linear)[0])
+    batches = chunks((numbers(37, 4), ids(3, 37)), 8)
+    engine = engine_of(task, optimizers.SGD(), batches[0], accumulate=True)
 
     def epoch(rate: float) -> None:
         train(engine, batches, rate, 2)
@@ -109,7 +109,7 @@ def test_ragged_batches_and_later_epochs_compile_nothing_again() -> None:
 
 
 def test_batches_may_be_the_frameworks_own_tensors(tmp_path: Any) -> None:
-    ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
+    ours, theirs = twins(linear)
     batches = chunks(TRAIN, 8)
     tensors = [tuple(keras.ops.convert_to_tensor(array) for array in batch) for batch in batches]
     learner(tmp_path / "one", Classification(ours), "sgd", 0.1).fit(tensors, tensors)
@@ -123,7 +123,7 @@ def test_dicts_of_arrays_go_through_the_loader(tmp_path: Any) -> None:
         return keras.Model(inputs, layers.Dense(1)(layers.Concatenate()([inputs["a"], inputs["b"]])))
 
     ours, theirs = twins(make)
-    x, y = {"a": numbers(20, 3).astype("float64"), "b": numbers(20, 2)}, numbers(20)
+    x, y = {"a": numbers(16, 3).astype("float64"), "b": numbers(16, 2)}, numbers(16)
     learner(tmp_path / "run", Regression(ours), "sgd", 0.1).fit(DataLoader((x, y), 8))
     theirs.compile(optimizers.SGD(0.1), "mse")
     theirs.fit({k: v.astype("float32") for k, v in x.items()}, y, batch_size=8, shuffle=False, verbose=0)
@@ -131,9 +131,9 @@ def test_dicts_of_arrays_go_through_the_loader(tmp_path: Any) -> None:
 
 
 def test_the_data_is_left_as_it_was(tmp_path: Any) -> None:
-    data = (numbers(20, 4), numbers(20, 3), np.linspace(0, 1, 20, dtype="float32"))
+    data = (numbers(16, 4), numbers(16, 3), np.linspace(0, 1, 16, dtype="float32"))
     before = [array.copy() for array in data]
-    task = Regression(twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]))[0])
+    task = Regression(twins(linear)[0])
     learner(tmp_path / "run", task, "sgd", 0.1).fit(DataLoader(data, 8), DataLoader(data, 8))
     assert all(np.array_equal(one, other) for one, other in zip(data, before, strict=True))
 
@@ -157,9 +157,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_model_in_place_and_doe
 
 
 def test_a_device_may_be_named_and_must_be_there(tmp_path: Any) -> None:
-    ours, theirs = twins(lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
-    learner(tmp_path / "one", Classification(ours), "sgd", 0.1, devices=(["cpu:0"],)).fit(DataLoader(TRAIN, 37))
-    learner(tmp_path / "two", Classification(theirs), "sgd", 0.1).fit(DataLoader(TRAIN, 37))
+    ours, theirs = twins(linear)
+    learner(tmp_path / "one", Classification(ours), "sgd", 0.1, devices=(["cpu:0"],)).fit(DataLoader(TRAIN, 8))
+    learner(tmp_path / "two", Classification(theirs), "sgd", 0.1).fit(DataLoader(TRAIN, 8))
     assert_close(ours, theirs, 1e-6)
     with pytest.raises(ConfigurationError, match="cpu:0"):
         learner(tmp_path / "three", Classification(model()), "sgd", 0.1, devices=("gpu:7",))

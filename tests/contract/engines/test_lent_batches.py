@@ -26,19 +26,17 @@ def elsewhere(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return found
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int32"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
 def test_lent_batches_train_and_evaluate_like_copies(dtype: str) -> None:
     x = (10 * numbers(ITEMS, 160)).astype(dtype)
     y = np.arange(ITEMS, dtype="int32") % 3
     lent = list(ml.DataLoader((x, y), SIZE, shuffle=True))
     assert all(is_lent(batch[0]) for batch in lent)
     copies = [(elsewhere(one), other) for one, other in lent]
-    one, other = twins(
-        lambda: keras.Sequential([keras.Input((160,)), layers.Rescaling(0.1), layers.Dense(8, "relu"), layers.Dense(3)])
-    )
+    one, other = twins(lambda: keras.Sequential([keras.Input((160,)), layers.Rescaling(0.1), layers.Dense(3)]))
     found = []
     for model, batches in ((one, lent), (other, copies)):
-        engine = engine_of(Classification(model), optimizers.Adam(), batches[0])
+        engine = engine_of(Classification(model), optimizers.SGD(), batches[0])
         found.append(train(engine, batches, 0.01) + evaluate(engine, batches))
         engine.finish()
     assert found[0] == found[1]

@@ -38,7 +38,7 @@ def test_twenty_epochs_leave_no_more_tensors_and_graphs_than_five(tmp_path: Path
     model, _ = twins(
         lambda: keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.Dropout(0.2), layers.Dense(2)])
     )
-    data = (numbers(7, 3), ids(2, 7))
+    data = (numbers(6, 3), ids(2, 6))
     counts: dict[int, int] = {}
 
     def count(event: Event) -> None:
@@ -46,5 +46,5 @@ def test_twenty_epochs_leave_no_more_tensors_and_graphs_than_five(tmp_path: Path
             counts[event.epoch] = on_the_device()
 
     run = learner(tmp_path, Classification(model), "adam", 0.01, num_epochs=20, metric_loggers=(Recorded(count),))
-    run.fit(ml.DataLoader(data, 3, shuffle=True), ml.DataLoader(data, 4))
+    run.fit(ml.DataLoader(data, 3, shuffle=True), ml.DataLoader(data, 3))
     assert counts[20] == counts[5] > 0

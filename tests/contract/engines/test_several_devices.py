@@ -34,10 +34,13 @@ def found() -> Mapping[str, Any]:
     return result
 
 
-CASES = [(name, what) for name in ("perceptron", "masked", "accumulated") for what in ("batches", "valid")]
+CASES = [
+    *(("perceptron", what) for what in ("batches", "valid", "predicted", "evaluated")),
+    *((name, "batches") for name in ("masked", "accumulated")),
+]
 
 
-@pytest.mark.parametrize(("name", "what"), [*CASES, ("perceptron", "predicted"), ("perceptron", "evaluated")])
+@pytest.mark.parametrize(("name", "what"), CASES)
 def test_several_devices_give_what_one_gives(found: Mapping[str, Any], name: str, what: str) -> None:
     one, several = (of_size[what] for of_size in found[name].values())
     assert several == pytest.approx(one, rel=CLOSE, abs=CLOSE)

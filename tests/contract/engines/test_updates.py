@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from support.training import assert_close, assert_equal, learner, numbers, state, trained, twins
+from support.training import assert_close, assert_equal, chunks, learner, numbers, state, trained, twins
 
 import multilearn as ml
 from multilearn_keras import Regression
@@ -38,7 +38,7 @@ def test_the_accumulated_mean_gradient_is_clipped_also_in_a_partial_window(kind:
     kernel, bias = (np.array(keras.ops.convert_to_numpy(v.value), "float64") for v in model.trainable_variables)
     optimizer = optimizers.SGD(weight_decay=0.1, **{kind: 0.5})
     optimizer.exclude_from_weight_decay(var_names=["bias"])
-    batches = [(X[:2], Y[:2]), (X[2:6], Y[2:6]), (X[6:], Y[6:])]
+    batches = chunks((X, Y), 3)
     trained(Regression(model), optimizer, batches, 0.1, n=2, accumulate=True)
     for x, y in ((X[:6], Y[:6]), (X[6:], Y[6:])):
         off = 2 * (x @ kernel + bias - y) / y.size
