@@ -173,6 +173,13 @@ def gates(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def devices(session: nox.Session) -> None:
+    """Models over 200 updates on 1, 2 and 4 devices of each framework: hours."""
+    install(session, "test", *BACKENDS, extra="keras")
+    session.run("pytest", "-rP", *FOR_HOURS, *(session.posargs or ["tests/long/devices"]), env=ENVIRONMENT)
+
+
+@nox.session(default=False)
 @nox.parametrize("keras", [nox.param(version, id=version or "newest") for version in ("3.12", "3.13", "3.14", "")])
 def keras_versions(session: nox.Session, keras: str) -> None:
     """The portable draws and a resumed run on an older Keras: `nox -s "keras_versions(3.12)" -- [framework]`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["BACKEND", "DEVICES", "GRID", "LEASH", "PATIENCE", "SEED", "TRACE", "read"]
+__all__ = ["BACKEND", "DEVICES", "FIT", "GRID", "LEASH", "PATIENCE", "SEED", "TRACE", "read"]
 
 BACKEND = "MULTILEARN_BACKEND"
 """The backend of the process."""
@@ -18,6 +18,8 @@ GRID = "MULTILEARN_CELL"
 """The file of the cell that the process is in a grid: `multilearn run --seeds`."""
 LEASH = "MULTILEARN_LEASH"
 """Set for the processes of `multilearn run --devices`: they end when their standard input does."""
+FIT = "MULTILEARN_FIT"
+"""The folder that a process which a fit has started leaves its result in."""
 PATIENCE = "MULTILEARN_PATIENCE"
 """How many seconds the processes of a run wait for one another; 600 by default."""
 

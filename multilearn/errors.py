@@ -114,4 +114,4 @@ class WorldError(MultilearnError, RuntimeError):
     def of(cls, said: object) -> Self:
         """`said`: what a framework met in what several processes do together."""
         said = " ".join(str(said).split())
-        return cls("Processes that train together end together.", received=f"another one has ended: {said[-120:]}")
+        return cls("Processes that train together end together.", received=f"another one has ended: {said[:150]}")

@@ -17,6 +17,7 @@ from multilearn.events import Split
 __all__ = ["Direction", "History", "Monitor", "Series", "Watcher", "Watching", "watched_by"]
 
 Direction = Literal["lowest", "highest"]
+Floats = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,25 @@ class History:
     def table(self) -> Mapping[Split, Mapping[str, Mapping[int, float]]]:
         """All of it, read-only at every depth."""
         return MappingProxyType({split: MappingProxyType(metrics) for split, metrics in self._values.items()})
+
+    def from_first_epoch(self, without_values: Mapping[Split, Iterable[str]]) -> Mapping[str, Mapping[str, Floats]]:
+        """The values of all epochs, from epoch 1 on, by split and metric; NaN for one without a value.
+
+        `without_values`: the metrics of splits that are there in any case.
+        """
+        found: dict[str, Mapping[str, Floats]] = {}
+        for split in Split:
+            values = self._values.get(split) or dict.fromkeys(without_values.get(split, ()), Series())
+            if split in self._values or split in without_values:
+                found[str(split)] = MappingProxyType({name: series.from_first() for name, series in values.items()})
+        return MappingProxyType(found)
+
+    def state(self) -> dict[str, dict[str, list[list[float]]]]:
+        """As plain lists."""
+        return {
+            str(split): {name: [[epoch, series[epoch]] for epoch in series] for name, series in metrics.items()}
+            for split, metrics in self._values.items()
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Mapping[str, Iterable[Iterable[float]]]]) -> History:
@@ -187,6 +207,10 @@ class Series(Mapping[int, float]):
             state = step(state, shared.epochs[at], shared.values[at])
         shared.folds[key] = end, state
         return state
+
+    def from_first(self) -> Floats:
+        """The values of all epochs, from epoch 1 on; NaN for one without a value."""
+        return tuple(self.get(epoch, math.nan) for epoch in range(1, max(self, default=0) + 1))
 
     def __getitem__(self, epoch: int) -> float:
         at = bisect_left(self._shared.epochs, epoch, 0, self._length)

@@ -13,7 +13,7 @@ from multilearn.errors import BackendError, ConfigurationError
 from multilearn.protocols import Asked, Backend, Engine, EngineOptions, EvalEngine, Example, Subject, Traced, World
 from multilearn_keras.described import described, layers_described
 from multilearn_keras.determinism import numerics, settle
-from multilearn_keras.devices import KerasDevice, available, named
+from multilearn_keras.devices import KerasDevice, available, listed
 from multilearn_keras.engines.evaluation import ModelAlone
 from multilearn_keras.engines.model import is_built
 from multilearn_keras.metrics.compiled import CompiledMetric, metric_by_name
@@ -41,6 +41,7 @@ class KerasBackend(Backend):
                 remedy=f"Import multilearn before keras, or set KERAS_BACKEND={name} too.",
             )
         self.name = name
+        self.one_device_a_process = name != "jax"
         join()
 
     @property
@@ -85,7 +86,7 @@ class KerasBackend(Backend):
         return Subject(task, adopted, scheduler, description)
 
     def find_devices(self, names: Sequence[str]) -> Sequence[KerasDevice]:
-        return named(names)
+        return listed(names)
 
     def adopt_metric(self, metric: Any) -> KerasMetric | CompiledMetric:
         return metric_by_name(metric) if isinstance(metric, str) else KerasMetric(metric)

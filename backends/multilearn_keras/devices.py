@@ -12,7 +12,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.protocols import World
 from multilearn_keras.world import current
 
-__all__ = ["KerasDevice", "available", "check_lives_on", "jax_device", "named"]
+__all__ = ["KerasDevice", "available", "check_lives_on", "jax_device", "listed", "named"]
 
 _KINDS = {"cuda": "gpu", "rocm": "gpu"}
 
@@ -43,25 +43,34 @@ def available() -> Sequence[KerasDevice]:
         return [*found, KerasDevice("cpu")]
     import jax
 
-    found = [KerasDevice(_KINDS.get(device.platform, device.platform), device.id) for device in jax.devices()]
+    found = [KerasDevice(_kind_of(device), number) for number, device in enumerate(jax.local_devices())]
     return found if any(device.kind == "cpu" for device in found) else [*found, KerasDevice("cpu")]
 
 
 def named(names: Sequence[str]) -> Sequence[KerasDevice]:
+    """The devices that this process is to use, of these names: a model is on the first of them. Raises
+    `ConfigurationError` as `listed`, and for several where a process has one."""
+    found = listed(names)
+    if len(found) > 1 and keras.backend.backend() != "jax":
+        raise ConfigurationError(
+            f"On {keras.backend.backend()} a process has one device.",
+            received=f"{len(found)} devices, and one process",
+            remedy=f"Start it with multilearn run --devices {len(found)} SCRIPT, or give one device.",
+        )
+    return found
+
+
+def listed(names: Sequence[str]) -> Sequence[KerasDevice]:
     """The devices of these names; `"all"`: all accelerators, or all CPUs if there are none. Raises `ConfigurationError`
-    for a name that there is not, and for several where the framework trains on one. A model is on the first of them."""
+    for a name that there is not. Where each device has a process, the numbers of CPUs count those that share it."""
     devices, world = available(), current()
     every = [str(device) for device in devices if device.kind == devices[0].kind]
     wanted = every if list(names) == ["all"] else list(names)
     if world.size > 1:
-        wanted = _of_rank(wanted, world)
-    if len(wanted) > 1 and keras.backend.backend() != "jax":
-        raise ConfigurationError(
-            f"On {keras.backend.backend()} a process trains on one device.",
-            received=f"{len(wanted)} devices, and one process",
-            remedy=f"Start it with multilearn run --devices {len(wanted)} SCRIPT, or give one device.",
-        )
-    found = sorted(map(resolve, wanted), key=lambda device: device.index)
+        # a program of JAX is for all devices of all processes
+        wanted = every if keras.backend.backend() == "jax" else _of_rank(wanted, world)
+    counted = world.size == 1 and len(wanted) > 1 and keras.backend.backend() != "jax"
+    found = sorted((resolve(name, counted) for name in wanted), key=lambda device: device.index)
     if len({device.kind for device in found}) > 1:
         raise ConfigurationError(
             "Devices that share batches are of one kind.", received=", ".join(map(str, found)), remedy="Name others."
@@ -93,10 +102,13 @@ def has_gpu() -> bool:
     return any(device.kind == "gpu" for device in available())
 
 
-def resolve(name: str) -> KerasDevice:
-    """The device called `name` ("cpu", "gpu:0", "cuda:0"). Raises `ConfigurationError`."""
+def resolve(name: str, counted: bool = False) -> KerasDevice:
+    """The device called `name` ("cpu", "gpu:0", "cuda:0"), or number N of the processes of a CPU, if these are
+    `counted`. Raises `ConfigurationError`."""
     devices = available()
     kind, _, index = name.lower().partition(":")
+    if counted and kind == "cpu" and (index or "0").isdecimal():
+        return KerasDevice("cpu", int(index or 0))
     wanted = f"{_KINDS.get(kind, kind)}:{index or 0}"
     for device in devices:
         if str(device) == wanted:
@@ -113,7 +125,7 @@ def jax_device(device: KerasDevice) -> Any:
     """JAX' object of a device."""
     import jax
 
-    return next(found for found in jax.local_devices(backend=device.kind) if found.id == device.index)
+    return jax.local_devices(backend=device.kind)[device.index]
 
 
 def check_lives_on(variable: keras.Variable, device: str) -> None:
@@ -135,5 +147,12 @@ def _device_of(variable: keras.Variable) -> str:
     if framework == "tensorflow":
         _, kind, index = variable.value.device.lower().rsplit(":", 2)
         return f"{kind}:{index}"
+    import jax
+
     (device,) = variable.value.devices()
-    return f"{_KINDS.get(device.platform, device.platform)}:{device.id}"
+    return f"{_kind_of(device)}:{jax.local_devices(backend=device.platform).index(device)}"
+
+
+def _kind_of(device: Any) -> str:
+    """Of one of JAX' devices."""
+    return _KINDS.get(device.platform, device.platform)

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 
-from multilearn.errors import BackendError
 from multilearn.protocols import ALONE, LaunchedRank, World
 from multilearn.protocols.world import end_with_launcher, show_without_traceback
 
@@ -35,7 +34,7 @@ class KerasWorld(World):
         """The sum of all processes' tensors, whose gradient is the sum of theirs: also in a captured step."""
 
 
-_joined: KerasWorld | None = None
+_joined: World | None = None
 
 
 def join() -> None:
@@ -44,21 +43,14 @@ def join() -> None:
     place = LaunchedRank.of_environment()
     if place is None or _joined is not None:
         return
-    framework = keras.backend.backend()
-    if framework == "jax":
-        raise BackendError(
-            f"On {framework} a run has one process.",
-            received=f"WORLD_SIZE={place.size}",
-            remedy="Set MULTILEARN_BACKEND=torch, or unset RANK and WORLD_SIZE.",
-        )
     end_with_launcher()
     show_without_traceback()
-    _joined = import_module(f"multilearn_keras.engines.{framework}.world").connected(place)
+    _joined = import_module(f"multilearn_keras.engines.{keras.backend.backend()}.world").connected(place)
 
 
 def summed(x: Any) -> Any:
     """The sum of all processes' tensors, whose gradient is the sum of theirs."""
-    assert _joined is not None
+    assert isinstance(_joined, KerasWorld)
     return _joined.summed(x)
 
 

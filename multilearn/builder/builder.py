@@ -135,7 +135,8 @@ class LearnerBuilder(AsData):
 
         Several share the rows of every batch, which is as large as the loader makes it. What comes out is what one
         device computes, up to rounding: also dropout, batch statistics and metrics are those of the whole batch. JAX
-        has several in one process; on torch `multilearn run --devices N`, or torchrun, starts a process for each.
+        has several in one process. On torch and TensorFlow `fit` starts the script once more for each, up to the fit;
+        `multilearn run --devices N`, or torchrun, has all of it run by each. Numbers of CPUs count such processes.
         """
         return self._with(devices=device_names(devices))
 

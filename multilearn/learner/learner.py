@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
-from multilearn.errors import ConfigurationError, WorldError
+from multilearn.errors import ConfigurationError
 from multilearn.events import Finished, MetricInfo, Split, Started
+from multilearn.learner import fit_in_processes as elsewhere
 from multilearn.learner.consistency import refuse_without_data
 from multilearn.learner.foreign_words import refusing
 from multilearn.learner.inputs import Data, examine
@@ -21,7 +21,7 @@ from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.learner.listeners import Listeners
 from multilearn.learner.loop import Loop
 from multilearn.learner.place import prepare
-from multilearn.learner.ranks import ended_with_others, require_alike, require_one_directory, require_shared
+from multilearn.learner.ranks import ending_together, require_alike, require_one_directory, require_shared
 from multilearn.learner.session import devices_of, experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
 from multilearn.learner.window import Reporter
@@ -74,13 +74,9 @@ class Learner:
         NaN for an epoch in which a metric was not measured; one that never was is left out. Of splits that have data,
         every numeric metric and the loss are there when training begins, without values until an epoch is done.
         """
-        table, history = self._store.history.table(), {}
-        for split in Split:
-            if split in table or split in self._splits:
-                none: dict[str, dict[int, float]] = {m.name: {} for m in self._measured()[split] if m.numeric}
-                values = table.get(split) or none
-                history[str(split)] = MappingProxyType({name: _from_first(values[name]) for name in values})
-        return MappingProxyType(history)
+        measured = self._measured()
+        numeric = {split: [metric.name for metric in measured[split] if metric.numeric] for split in self._splits}
+        return self._store.history.from_first_epoch(numeric)
 
     @property
     def stopped_by(self) -> str | None:
@@ -109,17 +105,17 @@ class Learner:
                 received="a second fit",
                 remedy='Build another, with .checkpoint("latest") to resume from where this one ended.',
             )
-        world = self._run.backend.world
+        if count := elsewhere.processes_for(self._run):
+            return self._take(elsewhere.trained(count, self._run, self._measured(), train, valid))
+        world, handed_over = self._run.backend.world, elsewhere.begun()
         renderer = (self._settings.renderer or CliRenderer()) if world.rank == 0 else SilentRenderer()
-        try:
-            return renderer.host(lambda: self._fit(train, valid, renderer))
-        except BaseException as error:
-            world.leave()
-            if isinstance(error, WorldError):
-                raise ended_with_others(world, RunDirectory(self._run.path)) from error
-            raise
+        with ending_together(world, RunDirectory(self._run.path), elsewhere.end_with_error if handed_over else None):
+            start = renderer.host(lambda: self._fit(train, valid, renderer))
+        if handed_over:
+            elsewhere.end_with_outcome(start.engine.record(), self._outcome(), world)
+        return self._run.subject.task.model
 
-    def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Any:
+    def _fit(self, train: Any, valid: Any, renderer: Renderer) -> Start:
         directory, world = RunDirectory(self._run.path), self._run.backend.world
         with ExitStack() as stack:
             signals = stack.enter_context(Signals(self._interrupter))
@@ -152,6 +148,16 @@ class Learner:
                 texts=self._store.texts,
             )
             ForgivingStream(sys.stdout).say(text)
+        return start
+
+    def _outcome(self) -> elsewhere.FitOutcome:
+        return elsewhere.FitOutcome(self._store.history, self._splits, self._completed, self.stopped_by, self._restored)
+
+    def _take(self, outcome: elsewhere.FitOutcome) -> Any:
+        self._fitted, self._splits, self._completed = True, outcome.splits, outcome.completed
+        self._store.journal.history, self._restored = outcome.history, outcome.restored
+        if outcome.stopped_by is not None:
+            self._interrupter.stop(outcome.stopped_by)
         return self._run.subject.task.model
 
     def _writing(
@@ -241,8 +247,3 @@ class Learner:
             split: metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
             for split, metrics in self._metrics.items()
         }
-
-
-def _from_first(values: Mapping[int, float]) -> tuple[float, ...]:
-    """The values of all epochs, from epoch 1 on."""
-    return tuple(values.get(epoch, float("nan")) for epoch in range(1, max(values, default=0) + 1))

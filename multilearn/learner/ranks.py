@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.errors import DirectoryError, MultilearnError, WorldError
@@ -14,7 +16,7 @@ from multilearn.run import environment
 from multilearn.run.resume import ResumePoint
 from multilearn.storage.layout import RunDirectory
 
-__all__ = ["ended_with_others", "require_alike", "require_one_directory", "require_shared"]
+__all__ = ["ending_together", "require_alike", "require_one_directory", "require_shared"]
 
 
 def require_alike(run: BuiltRun, data: Data) -> None:
@@ -51,8 +53,25 @@ def require_shared(world: World, directory: RunDirectory) -> None:
         )
 
 
-def ended_with_others(world: World, directory: RunDirectory) -> WorldError:
-    """What ends a process if another one has ended, with where the run can be resumed from."""
+@contextmanager
+def ending_together(
+    world: World, directory: RunDirectory, end: Callable[[BaseException, World], NoReturn] | None
+) -> Iterator[None]:
+    """Have a failure in this process end the others, and a failure of another one say from where the run can be
+    resumed. `end`: called with what is raised, in its place."""
+    try:
+        yield
+    except BaseException as error:
+        world.leave()
+        of_others = _ended_with_others(world, directory) if isinstance(error, WorldError) else None
+        if end is not None:
+            end(of_others or error, world)
+        if of_others is None:
+            raise
+        raise of_others from error
+
+
+def _ended_with_others(world: World, directory: RunDirectory) -> WorldError:
     saved: list[Position] = []
     with suppress(MultilearnError):
         saved = CheckpointFolder(directory.checkpoints, MpkGzRecorder()).positions()

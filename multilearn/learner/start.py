@@ -88,7 +88,7 @@ class Start:
     ) -> Start:
         """Make the engine, which `stack` releases, and bring everything to the checkpoint that was asked for."""
         settings = run.settings
-        engine = run.backend.engine(run.subject, tuple(data.examples.values()), _options(settings, measured))
+        engine = run.backend.engine(run.subject, tuple(data.examples.values()), options_of(settings, measured))
         stack.callback(engine.release)
         scheduler = spanned(run.subject.scheduler, settings.epochs, data.batches[Split.TRAIN], settings.accumulation)
         with reading(run.path):
@@ -153,7 +153,7 @@ class Start:
         return FileCheckpointer(CheckpointFolder(run.checkpoints, settings.recorder), settings.kept, counted)
 
 
-def _options(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]) -> EngineOptions:
+def options_of(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]) -> EngineOptions:
     return EngineOptions(
         train_metrics=of_device(measured[Split.TRAIN]),
         eval_metrics=of_device(measured[Split.VALID]),

@@ -67,6 +67,8 @@ class Backend(Protocol):
     """
 
     name: str
+    one_device_a_process: bool = False
+    """Whether several devices need a process each."""
 
     @property
     def world(self) -> World:

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 from multilearn import backend
 from multilearn.builder.builder import LearnerBuilder
 from multilearn.checkpoint.manifest import Manifest
-from multilearn.commands.process import captured
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.launch.process import captured
 from multilearn.run import trace as walking
 from multilearn.storage.layout import RunDirectory
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import multilearn as ml
-from multilearn.commands.process import ForwardedSignals, run_processes
 from multilearn.data import as_loader, batches_of, flat
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.launch.process import ForwardedSignals, run_processes
 from multilearn.metrics import Accuracy, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import ALONE, HostOutput, LaunchedRank, Moment, Shard, World, patience, rows_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,18 @@ import numpy as np
 from keras import layers, ops
 
 from multilearn import backend
+from multilearn.environment_variables import LEASH
+from multilearn.launch.environments import ranks
 from multilearn_keras import Classification
+from support.environments import with_support
+from support.processes import LIMIT
 from support.several_devices import SAVING, trained
-from support.training import engine_of
+from support.training import BACKEND, engine_of
 
-BEGINNING = 3
+BEGINNING = 2
 """How many processes begin what others go on with."""
+BATCHES = (63, 31)
+"""Two have unequal parts of 31 items, and each of them all of the last batch, which is one item."""
 
 
 class MeanOfBatch(layers.Layer):
@@ -89,21 +96,47 @@ def found(folder: Path) -> dict[str, Any]:
     """What trainings in the folder gave."""
     world = backend.load().world
     size, own = world.size, folder / str(world.size)
-    told: dict[str, Any] = {name: trained(name, size, own / name, **SAVING) for name in ("perceptron", "masked")}
+    told: dict[str, Any] = {
+        name: trained(name, size, own / name, batches=BATCHES, **SAVING) for name in ("perceptron", "masked")
+    }
     # so many epochs that steps are captured
-    unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip", "num_epochs": 4}
+    unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip", "num_epochs": 4, "batches": BATCHES}
     told["accumulated"] = trained("perceptron", size, own / "accumulated", **unusual)
-    going_on = {**SAVING, "checkpoint": (1, folder / str(BEGINNING) / "perceptron")}
+    going_on = {**SAVING, "batches": BATCHES, "checkpoint": (1, folder / str(BEGINNING) / "perceptron")}
     told["resumed"] = trained("perceptron", size, own / "resumed", **going_on)
     return told
 
 
-def main(folder: Path) -> None:
-    told, rank = found(folder), backend.load().world.rank
-    told["refused"] = refusals(rank)
+def one_training(folder: Path) -> dict[str, Any]:
+    """What one training gave: of batches of 32 items, and of the 31 that are left."""
+    size = backend.load().world.size
+    return trained("perceptron", size, folder / f"one-{size}", batches=(63, 32))
+
+
+def of_processes(folder: Path, *arguments: str) -> Any:
+    """What the script of this module prints where as many processes as begin run it."""
+    # without the leash: nothing holds their standard input
+    worlds = [{**of_rank, LEASH: "", "NPROC": "16"} for of_rank in ranks(BEGINNING)]
+    command = [sys.executable, "-m", "support.ranks", str(folder), *arguments]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    chosen = {"MULTILEARN_BACKEND": BACKEND, "MULTILEARN_PATIENCE": str(5 * LIMIT)}
+    started = [subprocess.Popen(command, env=with_support(**chosen, **each), text=True, **pipes) for each in worlds]
+    try:
+        said = [rank.communicate(timeout=5 * LIMIT) for rank in started[::-1]][::-1]
+    finally:
+        for rank in started:
+            rank.kill()
+    assert all(rank.returncode == 0 for rank in started), said
+    return json.loads(said[0][0].splitlines()[-1])
+
+
+def main(folder: Path, *only_one: str) -> None:
+    told, rank = one_training(folder) if only_one else found(folder), backend.load().world.rank
+    if not only_one:
+        told["refused"] = refusals(rank)
     if rank == 0:
         json.dump(told, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -26,7 +26,7 @@ from support.training import learner
 
 CLASSES = 3
 SAVING: dict[str, Any] = {"with_file_checkpointer": MpkGzRecorder()}
-ITEMS = 62  # batches of 30, 30 and 2: three devices have equal parts of 30, and four have not
+BATCHES = (62, 30)  # items, and those of a batch; 30, 30 and 2: three devices have equal parts of 30, and four have not
 
 
 def perceptron() -> keras.Model:
@@ -57,19 +57,21 @@ def devices(size: int) -> list[str]:
     return [f"cpu:{index}" for index in range(size)]
 
 
-def trained(name: str, size: int, directory: Path, validated: bool = True, **settings: Any) -> dict[str, Any]:
+def trained(
+    name: str, size: int, directory: Path, validated: bool = True, batches: tuple[int, int] = BATCHES, **settings: Any
+) -> dict[str, Any]:
     """A training on so many devices; what it gave."""
-    make, shape = MODELS[name]
+    (make, shape), (items, batch) = MODELS[name], batches
     rng = np.random.default_rng(3)
-    x, y = rng.normal(size=(ITEMS, *shape)).astype("float32"), rng.integers(0, CLASSES, ITEMS)
+    x, y = rng.normal(size=(items, *shape)).astype("float32"), rng.integers(0, CLASSES, items)
     x = x if name != "masked" else (abs(x) * 3).astype("int32") % 7
-    weights = rng.uniform(0.5, 2.0, ITEMS).astype("float32")
+    weights = rng.uniform(0.5, 2.0, items).astype("float32")
     ml.set_seed(5)
     model, memory = make(), MemoryMetricLogger()
     settings = {"num_epochs": 2, "devices": (devices(size),), "metric_loggers": memory, **settings}
     made = learner(directory, Classification(model), keras.optimizers.Adam(0.01, global_clipnorm=1.0), **settings)
     valid = ml.DataLoader((x[:30], y[:30]), 30) if validated else None
-    made.fit(ml.DataLoader((x, y, weights), 30, shuffle=True), valid)
+    made.fit(ml.DataLoader((x, y, weights), batch, shuffle=True), valid)
     found = {
         # of several processes the first one alone has loggers
         "batches": [loss for epoch in memory.batches.get(Split.TRAIN, {}).get("Loss", {}).values() for loss in epoch],
@@ -78,9 +80,9 @@ def trained(name: str, size: int, directory: Path, validated: bool = True, **set
     }
     if not settings.keys() & {"checkpoint", "grads_accumulation"} and name == "perceptron":
         evaluator = ml.Evaluator(directory, device=devices(size), renderer=ml.renderers.SilentRenderer())
-        predictions = list(ml.predict(model, ml.DataLoader((x,), 30), device=devices(size)))
+        predictions = list(ml.predict(model, ml.DataLoader((x,), batch), device=devices(size)))
         found["predicted"] = np.concatenate(predictions).ravel().tolist()
-        found["evaluated"] = [evaluator.evaluate(Classification(model), ml.DataLoader((x, y), 30))["Loss"]]
+        found["evaluated"] = [evaluator.evaluate(Classification(model), ml.DataLoader((x, y), batch))["Loss"]]
     return found
 
 

@@ -86,8 +86,8 @@ class KerasEngine(OpenedModel, ABC):
             self._require_gradient(few)
             self._joint = self._join(examples, training=True)
             self._set_up()
+            require_same_model(current(), self._state)
             if self._joint is not None:
-                require_same_model(self._joint.world, self._state)
                 half = any(layer.compute_dtype in HALF for layer in self._model._flatten_layers())
                 require_joint(self.gradients_of, lambda n: self._few(examples[0].batch, n), self._joint, half)
             self._rate_guard = RateGuard(self._rate)

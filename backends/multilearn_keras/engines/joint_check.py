@@ -11,9 +11,8 @@ import numpy as np
 
 from multilearn.data import mapped
 from multilearn.errors import ConfigurationError
-from multilearn.protocols import Batch, Shard, rows_of
+from multilearn.protocols import Batch, Shard, World, rows_of
 from multilearn_keras.engines.joint import Joint
-from multilearn_keras.world import KerasWorld
 
 __all__ = ["HALF", "Named", "require_joint", "require_same_model"]
 
@@ -26,8 +25,10 @@ _ALIKE, _ALIKE_IN_HALF_PRECISION = 1e-4, 5e-2
 HALF = ("float16", "bfloat16")
 
 
-def require_same_model(world: KerasWorld, state: Mapping[str, keras.Variable]) -> None:
+def require_same_model(world: World, state: Mapping[str, keras.Variable]) -> None:
     """Raise `ConfigurationError`, in all processes, unless their variables have the same values."""
+    if world.size == 1:
+        return
     arrays = {key: keras.ops.convert_to_numpy(variable.value) for key, variable in state.items()}
     hashes = {key: hashlib.sha256(array.tobytes()).hexdigest() for key, array in arrays.items()}
     remedy = "Call set_seed before the model is made, and make it alike on all of them."

@@ -15,8 +15,8 @@ import numpy as np
 from multilearn import backend
 from multilearn.arguments import number
 from multilearn.commands.grid.plan import names_of, require_script
-from multilearn.commands.process import captured
 from multilearn.errors import ConfigurationError
+from multilearn.launch.process import captured
 from multilearn.protocols import Phase, Traced
 from multilearn.run import trace as walking
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE

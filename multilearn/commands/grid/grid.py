@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from multilearn.commands.grid.plan import Cell, CellRun, GridIndex, GridPlan, runs_in
-from multilearn.commands.process import ForwardedSignals, run_processes
 from multilearn.commands.text import document
+from multilearn.launch.process import ForwardedSignals, run_processes
 from multilearn.printable import aligned, printable
 
 __all__ = ["Ended", "Outcome", "run"]

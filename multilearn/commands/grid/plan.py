@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn import backend
-from multilearn.commands.ranks import environments
 from multilearn.errors import ConfigurationError, DirectoryError
+from multilearn.launch.environments import environments
 from multilearn.run.experiment import earlier as sessions_of
 from multilearn.run.grid_cell import GridCell
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,15 +13,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
+import numpy as np
 import pytest
 from support.environments import with_support
 from support.processes import LIMIT
 from support.training import BACKEND
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
-from multilearn.commands.ranks import ranks
-from multilearn.environment_variables import LEASH
-from multilearn.errors import WorldError
+from multilearn.errors import ConfigurationError, WorldError
+from multilearn.launch.environments import ranks
 from multilearn.protocols import LaunchedRank
 from multilearn.storage.layout import RunDirectory
 
@@ -33,7 +33,6 @@ if BACKEND == "jax":
 from support import ranks as trainings
 
 CLOSE = 1e-5  # relative; losses of 200 updates stay within 2e-6
-# three have equal parts of batches of 30, and each of them all of the last batch, of two rows
 SIZE = trainings.BEGINNING
 
 SCRIPT = """
@@ -50,7 +49,7 @@ class Slow:
     def iterate(self, seed, epoch, start=0):
         for number, batch in enumerate(self.loader.iterate(seed, epoch, start)):
             # whoever waits for some batches of the second epoch finds the run there
-            time.sleep(2.0 if epoch == 2 and number > 2 else 0.0)
+            time.sleep(2.0 if epoch == 2 and start + number > 2 else 0.0)
             yield batch
 
 ml.set_seed(1)
@@ -63,31 +62,47 @@ rng = np.random.default_rng(0)
 data = rng.normal(size=(80, 4)).astype("float32"), rng.integers(0, 2, 80)
 loader = ml.DataLoader(data, 8, shuffle=True)
 learner = builder.build(Classification(model), "adam", 0.01)
-learner.fit(loader if "resume" in sys.argv else Slow(loader), [(data[0][:20], data[1][:20])])
+learner.fit(Slow(loader), [(data[0][:20], data[1][:20])])
 print("after fit", learner.stopped_by)
+"""
+
+PLAIN = """
+import sys
+import multilearn as ml
+import keras, numpy as np
+from multilearn_keras import Classification
+
+print("before fit")
+ml.set_seed(1)
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dropout(0.2), keras.layers.Dense(2)])
+rng = np.random.default_rng(0)
+data = rng.normal(size=(40, 4)).astype("float32"), rng.integers(0, 2, 40)
+
+def learner(rate, *devices):
+    builder = ml.LearnerBuilder("run", overwrite=True).num_epochs(2)
+    builder = builder.devices(devices) if devices else builder
+    return builder.build(Classification(model), "sgd", rate)
+"""
+TRAINED = """
+learner = learner(0.1, *sys.argv[1:])
+learner.fit(ml.DataLoader(data, 8, shuffle=True))
+weights = np.concatenate([keras.ops.convert_to_numpy(each).ravel() for each in model.trainable_variables])
+found = [*learner.history["train"]["Loss"], *weights.tolist(), *keras.ops.convert_to_numpy(keras.random.uniform((2,)))]
+print("after fit", *map(repr, map(float, found)))
+"""
+FAILED = """
+for rate in 1e30, 0.1:
+    try:
+        learner(rate, "cpu:0", "cpu:1").fit(ml.DataLoader(data, 8))
+    except ml.errors.MultilearnError as error:
+        print("caught", type(error).__name__, error)
 """
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Any]:
     folder = tmp_path_factory.mktemp("ranks")
-    return {SIZE: by_processes(folder), 1: trainings.found(folder)}
-
-
-def by_processes(folder: Path) -> Any:
-    # without the leash: nothing holds their standard input
-    worlds = [{**of_rank, LEASH: ""} for of_rank in ranks(SIZE)]
-    command = [sys.executable, "-m", "support.ranks", str(folder)]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    chosen = {"MULTILEARN_BACKEND": BACKEND, "MULTILEARN_PATIENCE": str(5 * LIMIT)}
-    started = [subprocess.Popen(command, env=with_support(**chosen, **each), text=True, **pipes) for each in worlds]
-    try:
-        said = [rank.communicate(timeout=5 * LIMIT) for rank in started[::-1]][::-1]
-    finally:
-        for rank in started:
-            rank.kill()
-    assert all(rank.returncode == 0 for rank in started), said
-    return json.loads(said[0][0])
+    return {SIZE: trainings.of_processes(folder), 1: trainings.found(folder)}
 
 
 CASES = [
@@ -150,11 +165,16 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
-def pid_of(rank: int, folder: Path, launcher: subprocess.Popen[str]) -> int:
-    """Of the process of a rank that has trained some batches of the second epoch, and so has saved the first."""
+def progress(folder: Path) -> int:
+    """Bytes that are written of the second epoch."""
     file = folder / "run" / "train" / "epoch-2" / "Loss.log"
+    return file.stat().st_size if file.exists() else 0
+
+
+def pid_of(rank: int, folder: Path, launcher: subprocess.Popen[str], after: int = 0) -> int:
+    """Of the process of a rank that has trained some batches of the second epoch, and so has saved the first."""
     deadline = time.monotonic() + LIMIT
-    while not (file.exists() and file.stat().st_size):
+    while progress(folder) <= after:
         assert time.monotonic() < deadline and launcher.poll() is None, launcher.stdout and launcher.stdout.read()
         time.sleep(0.05)
     for process in Path("/proc").glob("[0-9]*"):
@@ -173,7 +193,7 @@ def checkpoints(folder: Path) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_a_rank_that_is_killed_ends_all_and_the_run_is_resumed(tmp_path: Path) -> None:
+def test_a_rank_that_is_killed_ends_all(tmp_path: Path) -> None:
     with running(tmp_path) as process:
         os.kill(pid_of(1, tmp_path, process), signal.SIGKILL)
         code, output = ended(process)
@@ -181,35 +201,32 @@ def test_a_rank_that_is_killed_ends_all_and_the_run_is_resumed(tmp_path: Path) -
     assert "multilearn: rank 1 was killed by SIGKILL, and so the others are ended." in output
     assert "another rank has ended; its last checkpoint is 1" in output and "Traceback" not in output
     assert checkpoints(tmp_path) == ["1"]
-    with running(tmp_path, "resume") as process:
-        code, output = ended(process)
-    assert code == 0 and output.count("after fit None") == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_a_signal_to_one_rank_stops_all_after_the_same_batch_with_one_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.skipif(BACKEND != "torch", reason="on one framework, since none has a part in it")
+def test_a_signal_to_one_rank_or_the_end_of_their_launcher_stops_all_with_one_checkpoint(tmp_path: Path) -> None:
     with running(tmp_path) as process:
         os.kill(pid_of(1, tmp_path, process), signal.SIGINT)
         code, output = ended(process)
     assert code == 0 and output.count("after fit SIGINT") == 2
     saved = checkpoints(tmp_path)
     assert saved[0] == "1" and len(saved) == 2 and saved[1].startswith("2.")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_ranks_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:
-    with running(tmp_path) as process:
-        of_ranks = [Path("/proc", str(pid_of(rank, tmp_path, process))) for rank in (0, 1)]
+    before = progress(tmp_path)
+    with running(tmp_path, "resume") as process:
+        of_ranks = [Path("/proc", str(pid_of(rank, tmp_path, process, before))) for rank in (0, 1)]
         process.kill()
         deadline = time.monotonic() + LIMIT
         while any(rank.exists() for rank in of_ranks):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    assert checkpoints(tmp_path)[1].startswith("2.")
+    last = checkpoints(tmp_path)[-1]
+    assert last.startswith("2.") and last not in saved
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="TensorFlow's meets before the first tensor: see test_meeting")
 def test_a_world_that_does_not_form_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    world: Any = import_module(f"multilearn_keras.engines.{BACKEND}.world")
+    world: Any = import_module("multilearn_keras.engines.torch.world")
     variables = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}
     for name, value in {**variables, "MASTER_PORT": ranks(2)[0]["MASTER_PORT"]}.items():
         monkeypatch.setenv(name, value)
@@ -218,3 +235,36 @@ def test_a_world_that_does_not_form_is_an_error(monkeypatch: pytest.MonkeyPatch)
     assert place is not None
     with pytest.raises(WorldError, match=r"All 2 ranks meet at 127\.0\.0\.1:\d+ within 0\.2 seconds"):
         world.connected(place)
+
+
+def plain_script(folder: Path, text: str, *arguments: str) -> list[str]:
+    """What it prints, in lines."""
+    (folder / "script.py").write_text(PLAIN + text)
+    command = [sys.executable, "script.py", *arguments]
+    done = subprocess.run(command, cwd=folder, env=with_support(OMP_NUM_THREADS="1"), stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="on one framework, since none has a part in it")
+def test_a_script_that_names_devices_goes_on_once_with_what_they_trained(tmp_path: Path) -> None:
+    alone, several = (plain_script(tmp_path, TRAINED, *devices) for devices in ((), ("cpu:0", "cpu:1")))
+    for lines in (alone, several):
+        assert [line.split(" ")[0] for line in lines if " fit" in line] == ["before", "after"]
+    one, other = ([float(word) for word in lines[-1].split()[2:]] for lines in (alone, several))
+    assert other == pytest.approx(one, rel=CLOSE, abs=CLOSE)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="on one framework, since none has a part in it")
+def test_what_processes_of_a_fit_raise_is_raised_where_it_was_begun(tmp_path: Path) -> None:
+    first, second = (line for line in plain_script(tmp_path, FAILED) if line.startswith("caught"))
+    assert first.startswith("caught NonFiniteLoss The training loss must be finite.")
+    assert second.startswith("caught ConfigurationError A fit over several devices is the first of a script")
+
+
+def test_without_a_script_a_fit_starts_no_processes(tmp_path: Path) -> None:
+    task = trainings.classifier()
+    learner = ml.LearnerBuilder(tmp_path / "run").devices(["cpu:0", "cpu:1"]).build(task, "sgd", 0.1)
+    with pytest.raises(ConfigurationError, match="each of which runs the script"):
+        learner.fit([(np.zeros((4, 6), "float32"), np.zeros(4, "int64"))])
+    assert not (tmp_path / "run").exists()

@@ -15,7 +15,7 @@ import pytest
 from support.environments import with_support
 from support.training import BACKEND, learner
 
-from multilearn.commands.ranks import environments
+from multilearn.launch.environments import environments
 from multilearn_keras import Regression
 
 CLOSE = 1e-5  # relative; losses of 200 updates stay within 2e-6
@@ -24,7 +24,7 @@ CLOSE = 1e-5  # relative; losses of 200 updates stay within 2e-6
 @pytest.fixture(scope="module")
 def found() -> Mapping[str, Any]:
     if BACKEND != "jax":
-        pytest.skip("on torch every device has a process: see test_ranks; on TensorFlow a learner trains on one device")
+        pytest.skip("every device has a process: see test_ranks")
     (made,) = environments("jax", 4)
     chosen = {name: made[name] for name in ("MULTILEARN_BACKEND", "JAX_NUM_CPU_DEVICES", "NPROC")}
     command = [sys.executable, "-m", "support.several_devices"]
@@ -62,11 +62,20 @@ def test_the_devices_are_recorded(found: Mapping[str, Any]) -> None:
     assert (session["device"], session["devices"]) == ("cpu:0", ["cpu:0", "cpu:1", "cpu:2"])
 
 
+@pytest.mark.skipif(BACKEND != "jax", reason="see test_ranks")
+def test_the_devices_of_two_processes_give_what_one_gives(tmp_path: Path) -> None:
+    from support.ranks import of_processes, one_training
+
+    one, several = one_training(tmp_path), of_processes(tmp_path, "one")
+    for what in ("batches", "valid", "predicted", "evaluated"):
+        assert several[what] == pytest.approx(one[what], rel=CLOSE, abs=CLOSE)
+
+
 @pytest.mark.parametrize(
     ("devices", "launched", "rule"),
     [
-        (["cpu:0", "cpu"], "", "Each device is named once" if BACKEND == "jax" else "a process trains on one device"),
-        (["cpu:0", "cpu:99"], "", "The device must be one that jax" if BACKEND == "jax" else "a process trains on one"),
+        (["cpu:0", "cpu"], "", "Each device is named once"),
+        (["cpu:0", "tpu:99"], "", "The device must be one that"),
         (["cpu:99"], "", "The device must be one that"),
         (["cpu:0"], "2", "must ask for the same number of devices. Received: 2 and 1"),
         ("all", "two", "MULTILEARN_DEVICES must be a whole number of at least 1. Received: 'two'"),

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.curves import accuracies_apart, apart
 from support.processes import BACKENDS
 
 from multilearn.checkpoint import read_file
-from multilearn.loggers.metric_file import MetricFile, read_metric_file
 
 Runs = Callable[..., Mapping[str, Path]]
 
@@ -41,33 +41,6 @@ LOSS, WEIGHT, LONG_RUN = 1e-5, 1e-4, 0.01
 # The gradient by these is zero but for rounding, which Adam amplifies: a softmax does not see what is added to all of
 # its arguments, and the bias of a key adds the same to all scores of a query.
 WITHOUT_GRADIENT = ("key_dense/bias",)
-
-
-def measured(run: Path, split: str, metric: str) -> list[MetricFile]:
-    """What was logged in each epoch."""
-    epochs = range(1, 1 + len(list((run / split).iterdir())))
-    return [read_metric_file(run / split / f"epoch-{epoch}" / f"{metric}.log") for epoch in epochs]
-
-
-def losses(run: Path) -> np.ndarray:
-    """The loss of each update."""
-    return np.array([value for epoch in measured(run, "train", "Loss") for value in epoch.values], float)
-
-
-def apart(one: Path, other: Path) -> float:
-    """The largest relative difference between the losses of two runs, update by update."""
-    first, second = losses(one), losses(other)
-    assert len(first) == len(second) > 0
-    return float(np.max(abs(first - second) / np.maximum(abs(first), abs(second))))
-
-
-def accuracies_apart(one: Path, other: Path, split: str) -> tuple[float, float]:
-    """The largest difference between the accuracies of an epoch, and of the last one, in items and as a share."""
-    found = []
-    for epoch, counterpart in zip(measured(one, split, "Accuracy"), measured(other, split, "Accuracy"), strict=True):
-        items = sum(count for count in epoch.counts if count)
-        found.append(abs(float(epoch.final or 0) - float(counterpart.final or 0)) * items)
-    return max(found), found[-1] / items
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:

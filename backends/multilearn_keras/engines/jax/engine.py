@@ -63,9 +63,10 @@ class JaxEngine(OnJax, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
-            key, batch = self._placed(self._prepared(batch))
+            key, batch = self._placed(batch)
             self._now, measures = self._train(key, self._current(), batch, np.float32(lr))
             self._share()
+            self._agree()
         if update and self._options.accumulate:
             self.apply(lr)
         return StepOutput(measures)
@@ -77,8 +78,10 @@ class JaxEngine(OnJax, KerasEngine):
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            now, (key, batch) = self._current(), self._placed(self._prepared(batch))
-            return StepOutput(self._eval(key, now.trained, now.kept, batch)[1])
+            now, (key, batch) = self._current(), self._placed(batch)
+            measures = self._eval(key, now.trained, now.kept, batch)[1]
+            self._agree()
+            return StepOutput(measures)
 
     def restore(self, record: Record) -> None:
         super().restore(record)

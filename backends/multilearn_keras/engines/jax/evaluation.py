@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -12,16 +13,19 @@ import keras
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from multilearn.data import flat
+from multilearn.data import flat, mapped
 from multilearn.metrics import Metric
-from multilearn.protocols import Batch, HostOutput, StepOutput
+from multilearn.protocols import Batch, HostOutput, Shard, StepOutput
 from multilearn_keras.devices import jax_device
 from multilearn_keras.engines.compiled import EagerSteps, Measures, Packed, PackedLayout, RecentlyUsed, chain, packed
 from multilearn_keras.engines.evaluation import KerasEvalEngine
+from multilearn_keras.engines.jax.live import laid_out
+from multilearn_keras.engines.jax.world import JaxWorld, peers
 from multilearn_keras.engines.model import OpenedModel
-from multilearn_keras.engines.signatures import signature
+from multilearn_keras.engines.signatures import joint_signature, signature
 from multilearn_keras.state.keys import variables
 from multilearn_keras.tasks import CompiledModel
+from multilearn_keras.world import current
 
 __all__ = ["JaxEvalEngine", "OnJax", "Programs"]
 
@@ -95,6 +99,7 @@ class DeviceMesh:
     def __init__(self, devices: Sequence[jax.Device]) -> None:
         mesh = Mesh(np.array(devices), ("rows",))
         self._size = len(devices)
+        self._world = current()
         self._rows = NamedSharding(mesh, PartitionSpec("rows"))
         self.everywhere = NamedSharding(mesh, PartitionSpec())
 
@@ -108,9 +113,18 @@ class DeviceMesh:
         equal = len(lengths) == 1 and not max(lengths) % self._size
         return jax.device_put(batch, self._rows if equal else self.everywhere)
 
+    def join(self, shard: Shard, own: Batch) -> Batch:
+        """As `share`, of a batch of which this process has its own rows."""
+        if shard.whole or shard.total % self._size:
+            assert isinstance(self._world, JaxWorld)
+            return self.replicate(self._world.whole(shard, own))
+        return mapped(
+            lambda leaf: jax.make_array_from_process_local_data(self._rows, leaf, (shard.total, *leaf.shape[1:])), own
+        )
+
     def replicate(self, values: T) -> T:
         """Arrays on each of the devices; one of them may share memory with `values`."""
-        replicated: T = jax.device_put(values, self.everywhere)
+        replicated: T = jax.tree.map(lambda value: laid_out(value, self.everywhere), values)
         return replicated
 
 
@@ -120,11 +134,29 @@ class OnJax(OpenedModel):
     @cached_property
     def _mesh(self) -> DeviceMesh | None:
         """Of several devices."""
+        if current().size > 1:
+            return DeviceMesh(jax.devices())
         return DeviceMesh(list(map(jax_device, self._devices))) if len(self._devices) > 1 else None
 
-    def _placed(self, batch: Batch) -> tuple[Hashable, Batch]:
-        """The key of the program for a prepared batch, and the batch as the program takes it."""
+    def _placed(self, given: Batch, prepared: Callable[[Batch], Batch] | None = None) -> tuple[Hashable, Batch]:
+        """The key of the program for a batch of a loader, and the batch as the program takes it."""
+        shard = given if isinstance(given, Shard) else None
+        batch = (prepared or self._prepared)(given if shard is None else shard.batch)
+        if shard is not None and self._mesh is not None:
+            return joint_signature(batch, shard.total), self._mesh.join(shard, batch)
         return signature(batch), batch if self._mesh is None else self._mesh.share(batch)
+
+    @contextmanager
+    def _on_device(self) -> Iterator[None]:
+        """Of several processes: on a device of this one, which Keras' names are not of; the end of another is an error
+        here."""
+        with super()._on_device() if current().size == 1 else peers():
+            yield
+
+    def _agree(self) -> None:
+        """After every step: whether a process has a reason to stop."""
+        if isinstance(world := current(), JaxWorld):
+            world.agree()
 
     def _replicated(self, values: T) -> T:
         """Arrays where steps take theirs from; they may share memory with `values`."""
@@ -137,9 +169,11 @@ class OnJax(OpenedModel):
             # all copies are begun before the first one is waited for
             for tensor in tensors:
                 tensor.copy_to_host_async()
-        return [
-            HostOutput(each.on_host(np.asarray) if isinstance(each, Packed) else jax.device_get(each)) for each in found
-        ]
+        with self._on_device():
+            return [
+                HostOutput(each.on_host(np.asarray) if isinstance(each, Packed) else jax.device_get(each))
+                for each in found
+            ]
 
     def _jitted(self, kind: str, function: Function, donated: bool = False) -> Function:
         """What runs `function`, given a key of its arguments and these, compiled unless that is not wanted."""
@@ -189,12 +223,14 @@ class JaxEvalEngine(OnJax, KerasEvalEngine):
 
     def eval_step(self, batch: Batch) -> StepOutput:
         with self._on_device():
-            key, batch = self._placed(self._prepared(batch))
-            return StepOutput(self._eval(key, self._shared_values, batch)[1])
+            key, batch = self._placed(batch)
+            measures = self._eval(key, self._shared_values, batch)[1]
+            self._agree()
+            return StepOutput(measures)
 
     def predict_step(self, batch: Batch) -> Any:
         with self._on_device():
-            key, inputs = self._placed(self._prepared_inputs(batch))
+            key, inputs = self._placed(batch, self._prepared_inputs)
             return self._predict(key, self._shared_values, inputs)[0]
 
     def _evaluate_on(self, values: list[Any], batch: Batch) -> tuple[None, Measures]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from multilearn.errors import BackendError
 
-__all__ = ["Link", "is_linked", "linked", "on_one_device", "unlinked"]
+__all__ = ["Link", "is_linked", "laid_out", "linked", "on_one_device", "unlinked"]
 
 _LINK = "_multilearn_link"
 _PAUSE, _ATTEMPTS = 1e-3, 60_000
@@ -61,7 +61,7 @@ class Link:
         if value is not None:
             copied, kept = jnp.array(value, copy=True), self.value.sharding
             several = max(len(kept.device_set), len(copied.sharding.device_set)) > 1
-            self._values()[self._at] = jax.device_put(copied, kept) if several else copied
+            self._values()[self._at] = laid_out(copied, kept) if several else copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Link:
         """For a copy of a variable, which is trained by no engine."""
@@ -99,8 +99,15 @@ def on_one_device(value: jax.Array) -> jax.Array:
     if len(devices) == 1:
         return value
     # through the host: what is put on a device by name cannot be computed with what is on several
-    with jax.default_device(min(devices, key=lambda device: device.id)):
+    with jax.default_device(min(value.sharding.addressable_devices, key=lambda device: device.id)):
         return jnp.array(np.asarray(value))
+
+
+def laid_out(value: Any, sharding: Any) -> jax.Array:
+    """An array with this sharding, also over devices of other processes, each of which has the same value."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(value, sharding)
+    return jax.make_array_from_process_local_data(sharding, np.asarray(value), np.shape(value))
 
 
 def is_linked(variable: keras.Variable, link: Link) -> bool:

@@ -7,13 +7,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO
 
-__all__ = ["ForwardedSignals", "captured", "run_processes"]
+__all__ = ["SHOWN_AFTER", "ForwardedSignals", "captured", "run_processes"]
+
+SHOWN_AFTER = b"\x1emultilearn: output is shown from here\n"
+"""The line that ends what is not shown of a process."""
 
 _ASKED_TO_END = (signal.SIGINT, signal.SIGTERM)
 _PASSED_ON = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -21,6 +25,7 @@ _PATIENCE = 5.0  # seconds for a process to end by itself, and again when it has
 _LOOKED = 0.05
 _INTERRUPTED = tuple(128 + number for number in _ASKED_TO_END)
 """What a script ends with by itself if it was asked to."""
+_HELD = 1000  # lines that are not shown yet
 _GRACE = 1.0  # seconds without output, after which a pipe that a dead process's own children hold open is given up
 
 
@@ -30,13 +35,15 @@ def run_processes(
     prefix: str,
     signals: ForwardedSignals,
     stdout: IO[bytes] | None = None,
+    quiet: bool = False,
 ) -> int:
     """Run it to its end, once in each environment, at the same time. Every line of output gets the prefix, and behind
     it the number of a process after the first. Returns the exit code of the first process that failed, 128 + n where
     signal n killed it; the others are ended then, and one line says which one it was.
 
     Each has its own session, so that a terminal's Ctrl-C reaches it through `signals` only. `stdout`: where standard
-    output goes instead of to ours. Standard input is empty, and ends when this process does.
+    output goes instead of to ours. Standard input is empty, and ends when this process does. `quiet`: what comes before
+    the line `SHOWN_AFTER` is shown only if that line never comes.
     """
     several = len(environments) > 1
     processes = [
@@ -56,8 +63,8 @@ def run_processes(
         assert process.stdout and process.stderr
         head = (prefix + (f"[{number}] " if number else "")).encode()
         streams += [
-            _Stream(process.stdout, stdout or sys.stdout.buffer, head, lock),
-            _Stream(process.stderr, sys.stderr.buffer, head, lock),
+            _Stream(process.stdout, stdout or sys.stdout.buffer, head, lock, quiet),
+            _Stream(process.stderr, sys.stderr.buffer, head, lock, quiet),
         ]
     failed = _first_failure(processes, signals) if several else None
     codes = [process.wait() for process in processes]
@@ -141,8 +148,11 @@ class ForwardedSignals:
 class _Stream:
     """A thread that copies lines from a process's pipe, each with the prefix, as they come."""
 
-    def __init__(self, pipe: IO[bytes], to: IO[bytes], prefix: bytes, lock: threading.Lock) -> None:
+    def __init__(
+        self, pipe: IO[bytes], to: IO[bytes], prefix: bytes, lock: threading.Lock, quiet: bool = False
+    ) -> None:
         self._pipe, self._to, self._prefix, self._lock = pipe, to, prefix, lock
+        self._held: deque[bytes] | None = deque(maxlen=_HELD) if quiet else None
         self._lines = 0
         self._reading = True
         self._thread = threading.Thread(target=self._copy, name="multilearn-output", daemon=True)
@@ -160,12 +170,22 @@ class _Stream:
         try:
             for line in self._pipe:
                 self._reading = False
-                with self._lock:
-                    self._to.write(self._prefix + line.removesuffix(b"\n") + b"\n")
-                    self._to.flush()
+                if line == SHOWN_AFTER:
+                    self._held = None
+                elif self._held is None:
+                    self._show(line)
+                else:
+                    self._held.append(line)
                 self._lines += 1
                 self._reading = True
+            for line in self._held or ():
+                self._show(line)
         except OSError:
             pass  # our reader is gone (`| head`): the script is to see the same of its own pipe
         finally:
             self._pipe.close()
+
+    def _show(self, line: bytes) -> None:
+        with self._lock:
+            self._to.write(self._prefix + line.removesuffix(b"\n") + b"\n")
+            self._to.flush()
