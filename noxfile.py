@@ -20,12 +20,14 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 BACKENDS = tuple(PROJECT["project"]["entry-points"]["multilearn.backends"])
 
 # Nothing of the caller's choices leaks in, and two busy OpenMP pools on two cores make a step 10 to 20 times slower.
+# What pip has not compiled is kept once it is: every process would compile all that it imports, for seconds.
 ENVIRONMENT = {
     "KERAS_BACKEND": None,
     "MULTILEARN_BACKEND": None,
     "MULTILEARN_DEVICES": None,
     "MULTILEARN_SEED": None,
     "OMP_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": None,
     "PYTHONPATH": None,
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
