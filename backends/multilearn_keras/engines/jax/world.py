@@ -19,6 +19,9 @@ __all__ = ["JaxWorld", "connected", "peers"]
 _NOTICED = 10
 """Seconds after which a process that is not heard of counts as ended; and as long do they wait for all at the end."""
 
+_OF_THIS_ONE = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
+"""What JAX says of a step that no other process has a part in."""
+
 
 def connected(place: LaunchedRank) -> JaxWorld:
     """The world of this place. Raises `WorldError` if the others do not come within `patience()` seconds, and
@@ -85,4 +88,6 @@ def peers() -> Iterator[None]:
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
+        if str(error).startswith(_OF_THIS_ONE):
+            raise
         raise WorldError.of(error) from error
