@@ -138,10 +138,10 @@ class MetricFiles:
 
     def _opened(self, split: Split, epoch: int, metric: str) -> _Lines:
         path = self._path(split, epoch, metric)
-        with storing(path):
+        with storing(path), SHIELD:
             descriptor = open_own(path, self._root, os.O_WRONLY | os.O_APPEND | os.O_CREAT, create=True)
             file = self._files[metric] = _Lines(path, open(descriptor, "ab", buffering=0))  # noqa: SIM115
-        self._open.append(file)
+            self._open.append(file)
         if self._thread is None:
             with SHIELD:
                 self._thread = threading.Thread(target=self._write_by_and_by, name="multilearn-metrics", daemon=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from multilearn.events import Position, Split
 from multilearn.storage.layout import RunDirectory
-from multilearn.storage.own_files import files_in, is_folder, open_own, remove_folder
+from multilearn.storage.own_files import files_in, is_folder, open_file, remove_folder
 from multilearn.storage.refusals import storing
 
 __all__ = ["go_back", "lacking", "remove_metric_files"]
@@ -71,7 +71,7 @@ def _cut(folder: Path, root: Path, wanted: int) -> dict[Path, int]:
     lengths = {}
     with storing(folder):
         for name in files_in(folder, root, ".log"):
-            with storing(folder / name), open(open_own(folder / name, root, os.O_RDWR), "r+b") as file:
+            with storing(folder / name), open_file(folder / name, root, os.O_RDWR) as file:
                 kept, size = 0, 0
                 for line in iter(partial(file.readline, _LONGEST), b""):
                     if kept == wanted or not line.endswith(b"\n") or line.endswith(b",final\n"):

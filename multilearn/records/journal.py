@@ -21,7 +21,7 @@ from zlib import crc32
 from multilearn.events import Split
 from multilearn.history import History
 from multilearn.storage import atomic
-from multilearn.storage.own_files import open_own
+from multilearn.storage.own_files import open_file
 from multilearn.storage.reading import opened, parsed
 from multilearn.storage.refusals import storing
 
@@ -101,12 +101,11 @@ class JournalFile:
         self._count = count
 
     def _append(self, new: bytes) -> None:
-        with storing(self._path):
-            descriptor = open_own(self._path, self._path.parent.parent, os.O_WRONLY | os.O_APPEND)
-            with open(descriptor, "ab") as file:
-                file.write(new)
-                file.flush()
-                os.fsync(file.fileno())
+        root = self._path.parent.parent
+        with storing(self._path), open_file(self._path, root, os.O_WRONLY | os.O_APPEND) as file:
+            file.write(new)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _is_ours(self) -> bool:
         """Whether it is as it was left: not if a write failed half-way, or another hand was at work."""

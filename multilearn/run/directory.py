@@ -17,7 +17,7 @@ from multilearn.run.obstacles import refuse_obstacles, unknown_path
 from multilearn.storage.atomic import make_folder
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.lock import locked
-from multilearn.storage.own_files import files_in, is_folder, open_own, remove_folder
+from multilearn.storage.own_files import files_in, is_folder, open_file, remove_folder
 from multilearn.storage.reading import opened
 from multilearn.storage.refusals import is_full, refused, storing
 
@@ -218,8 +218,8 @@ def _copy_metric_files(source: Path, target: Path, position: Position) -> None:
             if epoch <= position.epoch:
                 copy = RunDirectory(target).epoch(split, epoch)
                 for name in files_in(folder, source, ".log"):
-                    descriptor = open_own(copy / name, target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, create=True)
-                    with open(descriptor, "wb") as copied, opened(folder / name, source) as file:
+                    made = open_file(copy / name, target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, create=True)
+                    with made as copied, opened(folder / name, source) as file:
                         shutil.copyfileobj(file, copied)
 
 

@@ -17,6 +17,7 @@ from multilearn.printable import printable
 from multilearn.storage.own_files import open_own
 from multilearn.storage.reading import opened
 from multilearn.storage.refusals import closing, storing
+from multilearn.storage.shield import SHIELD
 
 __all__ = ["Installer", "file_log"]
 
@@ -52,8 +53,9 @@ class _LogFile:
     def __init__(self, path: Path) -> None:
         with storing(path):
             self._torn = _ends_within_a_line(path)
-            descriptor = open_own(path, path.parent, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            self._file = open(descriptor, "ab", buffering=0)  # noqa: SIM115
+            with SHIELD:
+                descriptor = open_own(path, path.parent, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+                self._file = open(descriptor, "ab", buffering=0)  # noqa: SIM115
 
     def write(self, record: logging.LogRecord) -> None:
         text = _entry(record).encode(errors="backslashreplace")

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from multilearn.storage.own_files import FOLDER, is_folder
 from multilearn.storage.refusals import storing
+from multilearn.storage.shield import SHIELD
 
 __all__ = [
     "make_folder",
@@ -99,7 +100,7 @@ def sync_folder(path: Path) -> None:
 
 
 def _sync(path: Path, flags: int) -> None:
-    with storing(path):
+    with storing(path), SHIELD:
         descriptor = os.open(path, flags)
         try:
             os.fsync(descriptor)

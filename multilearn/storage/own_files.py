@@ -10,8 +10,21 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
-__all__ = ["FOLDER", "files_in", "is_folder", "kind_of", "open_own", "remove_folder", "require_file", "require_folder"]
+from multilearn.storage.shield import SHIELD
+
+__all__ = [
+    "FOLDER",
+    "files_in",
+    "is_folder",
+    "kind_of",
+    "open_file",
+    "open_own",
+    "remove_folder",
+    "require_file",
+    "require_folder",
+]
 
 FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 """What to open a folder with: a pipe in its place is an error, and is not waited for."""
@@ -97,6 +110,13 @@ def open_own(path: Path, root: Path, flags: int, *, create: bool = False) -> int
         os.close(descriptor)
         raise
     return descriptor
+
+
+def open_file(path: Path, root: Path, flags: int, *, create: bool = False) -> IO[bytes]:
+    """The same as a file. A signal leaves no descriptor open that nothing knows of."""
+    mode = {os.O_RDONLY: "rb", os.O_RDWR: "r+b"}.get(flags & _WRITING, "ab" if flags & os.O_APPEND else "wb")
+    with SHIELD:
+        return open(open_own(path, root, flags, create=create), mode)
 
 
 def remove_folder(path: Path) -> None:

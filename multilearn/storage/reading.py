@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from multilearn.storage.own_files import open_own, require_file
+from multilearn.storage.shield import SHIELD
 
 __all__ = ["opened", "parsed", "read_whole"]
 
@@ -34,15 +35,16 @@ def opened(path: str | os.PathLike[str], inside: Path | None = None) -> Iterator
     `OSError`, too.
     """
     try:
-        if inside is not None:
-            descriptor = open_own(Path(path), inside, os.O_RDONLY)
-        else:
+        if inside is None:
             require_file(path, os.stat(path).st_mode)  # before it is opened, which alone can change a device
-            descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
+        with SHIELD:
+            read_only = os.O_RDONLY | _NO_WAIT
+            descriptor = os.open(path, read_only) if inside is None else open_own(Path(path), inside, os.O_RDONLY)
+            file = open(descriptor, "rb")  # noqa: SIM115
     except ValueError as error:  # a zero byte, or half of a surrogate pair
         raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)} ({error})", repr(os.fspath(path))) from error
-    with open(descriptor, "rb") as file:
-        require_file(path, os.fstat(descriptor).st_mode)
+    with file:
+        require_file(path, os.fstat(file.fileno()).st_mode)
         yield file
 
 

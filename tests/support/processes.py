@@ -92,7 +92,7 @@ class Forking:
         self._scripts = 0
         self._process = subprocess.Popen(
             [sys.executable, TESTS / "support" / "forking.py"],
-            env={**environment, **compiled_in(folder / "compiled")},
+            env={**compiled_in(folder / "compiled"), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -23,7 +23,7 @@ from multilearn.run.grid_cell import GridCell
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
 from multilearn.storage.atomic import write_atomically
 from multilearn.storage.layout import RunDirectory
-from multilearn.storage.own_files import open_own, require_folder
+from multilearn.storage.own_files import open_file, require_folder
 from multilearn.storage.reading import read_whole
 
 __all__ = ["Cell", "CellRun", "GridIndex", "GridPlan", "names_of", "require_script", "runs_in", "seeds_of"]
@@ -84,8 +84,7 @@ class GridIndex:
             key = hashlib.sha256(json.dumps([str(script.resolve()), content, *arguments]).encode()).hexdigest()[:8]
             folder = root / f"{script.stem}-{key}"
             require_folder(folder, root.parent, create=True)
-            descriptor = open_own(root / ".gitignore", root.parent, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            with open(descriptor, "wb") as ignored:
+            with open_file(root / ".gitignore", root.parent, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as ignored:
                 ignored.write(b"*\n")
         except OSError as error:
             raise DirectoryError(
