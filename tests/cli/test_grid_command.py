@@ -37,7 +37,7 @@ class Other(ToyBackend):
 
 # what is between the lines of a script that a newcomer would write is `middle`: it may end the process in some epoch
 SCRIPT = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 
 with open("started.txt", "a") as file:
@@ -68,6 +68,7 @@ KILLED = """
         while not Path("runs/x-toy-2/checkpoint/manifest.json").exists(): pass
         Path("killed").touch()
         os.kill(os.{whom}(), signal.{number})
+        time.sleep(1)  # what is sent to the parent comes back, and is not to find the run at its end
 """
 
 
