@@ -10,6 +10,7 @@ from typing import Any, cast
 import keras
 
 from multilearn.errors import BackendError, ConfigurationError
+from multilearn.launch.environments import ONE_PROCESS_A_DEVICE
 from multilearn.protocols import Asked, Backend, Engine, EngineOptions, EvalEngine, Example, Subject, Traced, World
 from multilearn_keras.described import described, layers_described
 from multilearn_keras.determinism import numerics, settle
@@ -41,7 +42,7 @@ class KerasBackend(Backend):
                 remedy=f"Import multilearn before keras, or set KERAS_BACKEND={name} too.",
             )
         self.name = name
-        self.one_device_a_process = name != "jax"
+        self.one_device_a_process = name in ONE_PROCESS_A_DEVICE
         join()
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from multilearn.errors import ConfigurationError
+from multilearn.launch.environments import ONE_PROCESS_A_DEVICE
 from multilearn.protocols import World
 from multilearn_keras.world import current
 
@@ -51,7 +52,7 @@ def named(names: Sequence[str]) -> Sequence[KerasDevice]:
     """The devices that this process is to use, of these names: a model is on the first of them. Raises
     `ConfigurationError` as `listed`, and for several where a process has one."""
     found = listed(names)
-    if len(found) > 1 and keras.backend.backend() != "jax":
+    if len(found) > 1 and keras.backend.backend() in ONE_PROCESS_A_DEVICE:
         raise ConfigurationError(
             f"On {keras.backend.backend()} a process has one device.",
             received=f"{len(found)} devices, and one process",
@@ -64,12 +65,13 @@ def listed(names: Sequence[str]) -> Sequence[KerasDevice]:
     """The devices of these names; `"all"`: all accelerators, or all CPUs if there are none. Raises `ConfigurationError`
     for a name that there is not. Where each device has a process, the numbers of CPUs count those that share it."""
     devices, world = available(), current()
+    own_processes = keras.backend.backend() in ONE_PROCESS_A_DEVICE
     every = [str(device) for device in devices if device.kind == devices[0].kind]
     wanted = every if list(names) == ["all"] else list(names)
     if world.size > 1:
         # a program of JAX is for all devices of all processes
-        wanted = every if keras.backend.backend() == "jax" else _of_rank(wanted, world)
-    counted = world.size == 1 and len(wanted) > 1 and keras.backend.backend() != "jax"
+        wanted = _of_rank(wanted, world) if own_processes else every
+    counted = world.size == 1 and len(wanted) > 1 and own_processes
     found = sorted((resolve(name, counted) for name in wanted), key=lambda device: device.index)
     if len({device.kind for device in found}) > 1:
         raise ConfigurationError(

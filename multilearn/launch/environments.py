@@ -8,9 +8,10 @@ import socket
 from multilearn import backend
 from multilearn.environment_variables import DEVICES, LEASH, read
 
-__all__ = ["environments", "ranks"]
+__all__ = ["ONE_PROCESS_A_DEVICE", "environments", "ranks"]
 
-_ONE_PROCESS_A_DEVICE = ("torch", "tensorflow")
+ONE_PROCESS_A_DEVICE = ("torch", "tensorflow")
+"""The backends whose devices need a process each. A command looks at their names, for loading one takes seconds."""
 
 
 def environments(name: str, devices: int | None) -> list[dict[str, str]]:
@@ -22,7 +23,7 @@ def environments(name: str, devices: int | None) -> list[dict[str, str]]:
     chosen = backend.environment(name)
     if devices is None:
         return [chosen]
-    if devices > 1 and name in _ONE_PROCESS_A_DEVICE:
+    if devices > 1 and name in ONE_PROCESS_A_DEVICE:
         return [{**chosen, **of_rank} for of_rank in ranks(devices)]
     of_jax = {"JAX_NUM_CPU_DEVICES": str(devices), "NPROC": str(max(16, 2 * devices))} if name == "jax" else {}
     return [{**chosen, DEVICES: str(devices), **of_jax}]

@@ -154,6 +154,7 @@ class Start:
 
 
 def options_of(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]) -> EngineOptions:
+    """What an engine has to know of the settings."""
     return EngineOptions(
         train_metrics=of_device(measured[Split.TRAIN]),
         eval_metrics=of_device(measured[Split.VALID]),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -99,7 +99,6 @@ class DeviceMesh:
     def __init__(self, devices: Sequence[jax.Device]) -> None:
         mesh = Mesh(np.array(devices), ("rows",))
         self._size = len(devices)
-        self._world = current()
         self._rows = NamedSharding(mesh, PartitionSpec("rows"))
         self.everywhere = NamedSharding(mesh, PartitionSpec())
 
@@ -116,8 +115,9 @@ class DeviceMesh:
     def join(self, shard: Shard, own: Batch) -> Batch:
         """As `share`, of a batch of which this process has its own rows."""
         if shard.whole or shard.total % self._size:
-            assert isinstance(self._world, JaxWorld)
-            return self.replicate(self._world.whole(shard, own))
+            world = current()
+            assert isinstance(world, JaxWorld)
+            return self.replicate(world.whole(shard, own))
         return mapped(
             lambda leaf: jax.make_array_from_process_local_data(self._rows, leaf, (shard.total, *leaf.shape[1:])), own
         )
@@ -146,12 +146,10 @@ class OnJax(OpenedModel):
             return joint_signature(batch, shard.total), self._mesh.join(shard, batch)
         return signature(batch), batch if self._mesh is None else self._mesh.share(batch)
 
-    @contextmanager
-    def _on_device(self) -> Iterator[None]:
+    def _on_device(self) -> AbstractContextManager[Any]:
         """Of several processes: on a device of this one, which Keras' names are not of; the end of another is an error
         here."""
-        with super()._on_device() if current().size == 1 else peers():
-            yield
+        return super()._on_device() if current().size == 1 else peers()
 
     def _agree(self) -> None:
         """After every step: whether a process has a reason to stop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 
 from multilearn.data import flat, mapped
-from multilearn.errors import BackendError, WorldError
-from multilearn.protocols import Batch, LaunchedRank, Shard, World, patience
+from multilearn.errors import WorldError
+from multilearn.protocols import Batch, LaunchedRank, Shard, patience
+from multilearn_keras.world import LaunchedWorld, met_too_late
 
 __all__ = ["JaxWorld", "connected", "peers"]
 
@@ -38,28 +39,16 @@ def connected(place: LaunchedRank) -> JaxWorld:
     except RuntimeError as error:
         if "before any JAX" not in str(error):
             raise place.unmet(error) from error
-        raise BackendError(
-            "On JAX several processes meet before the first array is made.",
-            received="a model, or another array, made before multilearn's backend was loaded",
-            remedy="Call multilearn.set_seed(n) before the model is made: it loads the backend.",
-        ) from error
+        raise met_too_late() from error
     return JaxWorld(place)
 
 
-class JaxWorld(World):
+class JaxWorld(LaunchedWorld):
     """What a step computes is the same in all processes, and so nothing of it is handed over."""
 
-    def __init__(self, place: LaunchedRank) -> None:
-        self.rank, self.size = place.rank, place.size
-        self.local_rank, self.local_size = place.local_rank, place.local_size
-
-    def gather(self, value: bytes) -> Sequence[bytes]:
+    def gather_words(self, own: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         with peers():
-            lengths = process_allgather(np.int32(len(value)))
-            # few sizes, for each of which a program is compiled
-            longest = 1 << int(lengths.max()).bit_length()
-            rows = process_allgather(np.frombuffer(value.ljust(longest, b"\0"), np.uint8))
-        return [row[:length].tobytes() for row, length in zip(rows, lengths, strict=True)]
+            return np.asarray(process_allgather(own))
 
     def whole(self, shard: Shard, own: Batch) -> Batch:
         """All rows of a batch of host arrays, of which this process has its own."""
@@ -75,8 +64,7 @@ class JaxWorld(World):
 
     def agree(self) -> None:
         """Whether any process has a reason to stop."""
-        with peers():
-            self.agreed = bool(process_allgather(np.int32(self.wish)).any())
+        self.agreed = bool(self.gather_words(np.array([self.wish], np.int32)).any())
 
     def leave(self) -> None:
         """Nothing: the others notice when this process ends."""

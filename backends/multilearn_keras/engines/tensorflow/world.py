@@ -6,7 +6,7 @@ No strategy of `tf.distribute`: the variables are the plain ones of the model, w
 from __future__ import annotations
 
 import socket
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from typing import Any
@@ -16,10 +16,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import tensorflow_server_pb2
 from tensorflow.python.eager import context
 
-from multilearn.errors import BackendError, WorldError
+from multilearn.errors import WorldError
 from multilearn.protocols import LaunchedRank, patience
 from multilearn_keras.engines.tensorflow.meeting import addresses
-from multilearn_keras.world import KerasWorld
+from multilearn_keras.world import KerasWorld, met_too_late
 
 __all__ = ["TensorFlowWorld", "connected", "peers"]
 
@@ -33,11 +33,7 @@ def connected(place: LaunchedRank) -> TensorFlowWorld:
     `BackendError` after the first tensor: it is on a device that is unknown in a world."""
     started = context.context()
     if started._initialized:
-        raise BackendError(
-            "On TensorFlow several processes meet before the first tensor is made.",
-            received="a model, or another tensor, made before multilearn's backend was loaded",
-            remedy="Call multilearn.set_seed(n) before the model is made: it loads the backend.",
-        )
+        raise met_too_late()
     with closing(socket.socket()) as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
@@ -94,15 +90,10 @@ class TensorFlowWorld(KerasWorld):
         finally:
             self._numbers = before
 
-    def gather(self, value: bytes) -> Sequence[bytes]:
-        with self.numbered(self.number_of("lengths")):
-            lengths = self.gather_rows(tf.constant([len(value)])).numpy().ravel()
-        # few sizes: a collective of another one has a number of its own
-        words = 1 << (int(max(lengths)) // 4).bit_length()
-        own = tf.constant(np.frombuffer(value.ljust(4 * words, b"\0"), np.int32))
-        with self.numbered(self.number_of(("bytes", words))):
-            rows = self.gather_rows(own).numpy().view(np.uint8)
-        return [row[:length].tobytes() for row, length in zip(rows, lengths, strict=True)]
+    def gather_words(self, own: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        # a collective of another size has a number of its own
+        with self.numbered(self.number_of(("words", len(own)))):
+            return self.gather_rows(tf.constant(own)).numpy()
 
     def gather_rows(self, own: tf.Tensor) -> tf.Tensor:
         with peers():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -37,12 +37,8 @@ def connected(place: LaunchedRank) -> TorchWorld:
 class TorchWorld(KerasWorld):
     """The default process group."""
 
-    def gather(self, value: bytes) -> Sequence[bytes]:
-        lengths = self.gather_rows(torch.tensor([len(value)])).tolist()
-        longest = max(length for (length,) in lengths)
-        padded = torch.from_numpy(np.frombuffer(value.ljust(longest + 1), np.uint8).copy())
-        rows = self.gather_rows(padded).numpy()
-        return [rows[rank, :length].tobytes() for rank, (length,) in enumerate(lengths)]
+    def gather_words(self, own: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return self.gather_rows(torch.from_numpy(own)).numpy()
 
     def gather_rows(self, own: torch.Tensor) -> torch.Tensor:
         found = own.new_empty((self.size, *own.shape))
