@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         schedulers,
     )
     from multilearn.builder.builder import LearnerBuilder
-    from multilearn.data import DataLoader
+    from multilearn.data import DataLoader, Sharded
     from multilearn.evaluation.evaluator import Evaluator
     from multilearn.evaluation.predict import predict
     from multilearn.events import Position
@@ -37,6 +37,7 @@ __all__ = [
     "Learner",
     "LearnerBuilder",
     "Position",
+    "Sharded",
     "backend",
     "checkpoint",
     "early_stopping",
@@ -60,6 +61,7 @@ _HOMES = {
     "Learner": "learner",
     "LearnerBuilder": "builder",
     "Position": "events",
+    "Sharded": "data",
     "predict": "evaluation",
     "set_seed": "seeding.seed",
 }

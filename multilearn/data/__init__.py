@@ -5,12 +5,14 @@ from multilearn.data.iteration import Passing, batches_of, closing_after
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
 from multilearn.data.resume import ValidationPosition, go_to, keeps_place, place_of, resumes_inside_epoch
+from multilearn.data.sharded import Sharded
 from multilearn.seeding.order import permutation
 
 __all__ = [
     "Batches",
     "DataLoader",
     "Passing",
+    "Sharded",
     "ValidationPosition",
     "as_loader",
     "batches_of",

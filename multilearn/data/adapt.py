@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches, tf_batches
+from multilearn.data.adaptors import PyDatasetBatches, Streamed, tf_batches, torch_batches
 from multilearn.data.arrays import fresh, is_tensor
 from multilearn.data.loader import DataLoader
 from multilearn.errors import DataError
@@ -51,7 +51,7 @@ def as_loader(data: Any, split: str) -> Loader:
     if _is(data, "torch.utils.data", "DataLoader"):
         without_indices = _is(data.dataset, "torch.utils.data", "IterableDataset")
         if not (without_indices and hasattr(data, "state_dict")):
-            return TorchBatches(data)
+            return torch_batches(data)
     if _is(data, "tensorflow", "data.Dataset"):
         return tf_batches(data)
     if hasattr(data, "on_epoch_end") and hasattr(data, "__getitem__") and hasattr(type(data), "num_batches"):
@@ -90,7 +90,7 @@ def out_of_order(loader: Loader) -> str | None:
 
 def kept_working(loader: Loader) -> AbstractContextManager[None]:
     """While it lasts, the workers of a `DataLoader` live on from epoch to epoch; afterwards there are none."""
-    return loader.kept_working() if isinstance(loader, DataLoader) else nullcontext()
+    return getattr(loader, "kept_working", nullcontext)()
 
 
 def _is(data: Any, module: str, name: str) -> bool:

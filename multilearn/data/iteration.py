@@ -10,7 +10,7 @@ from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
 from multilearn.data.arrays import owned
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, mapped
-from multilearn.protocols import ALONE, Batch, Loader, Shard, World, rows_of
+from multilearn.protocols import ALONE, Batch, Loader, Shard, ShardingLoader, World, rows_of
 
 __all__ = ["Passing", "batches_of", "closing_after"]
 
@@ -25,12 +25,13 @@ def batches_of(
     loader: Loader, seed: int, epoch: int, start: int = 0, world: World = ALONE
 ) -> Iterator[Iterator[Batch]]:
     """The batches of `epoch` from number `start` on, each a copy made when it is yielded; closed in any case. In a
-    `world` of several processes they are `Shard`s: a `DataLoader` loads no rows but this process's own.
+    `world` of several processes they are `Shard`s: a `ShardingLoader`, such as a `DataLoader`, loads no rows but this
+    process's own.
 
     Any other loader may refill its memory, or undo a change, as soon as it is asked for the next batch. That may happen
     before the batch is trained on: frameworks compute asynchronously.
     """
-    if world.size > 1 and isinstance(loader, DataLoader):
+    if world.size > 1 and isinstance(loader, ShardingLoader):
         with closing_after(loader.shards(seed, epoch, start, world)) as shards:
             yield shards
         return

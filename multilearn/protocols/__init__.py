@@ -27,7 +27,16 @@ from multilearn.protocols.metric import (
     entry_of,
     of_device,
 )
-from multilearn.protocols.task import Fingerprinted, Loader, LRScheduler, Optimizer, Output, StatefulLoader, Task
+from multilearn.protocols.task import (
+    Fingerprinted,
+    Loader,
+    LRScheduler,
+    Optimizer,
+    Output,
+    ShardingLoader,
+    StatefulLoader,
+    Task,
+)
 from multilearn.protocols.world import ALONE, LaunchedRank, Shard, World, patience, rows_of
 
 __all__ = [
@@ -60,6 +69,7 @@ __all__ = [
     "Phase",
     "Record",
     "Shard",
+    "ShardingLoader",
     "State",
     "StatefulLoader",
     "StepOutput",

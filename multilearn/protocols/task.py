@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from multilearn.protocols.arrays import Batch, Record, Tensor
 
-__all__ = ["Fingerprinted", "LRScheduler", "Loader", "Optimizer", "Output", "StatefulLoader", "Task"]
+if TYPE_CHECKING:
+    from multilearn.protocols.world import Shard, World
+
+__all__ = ["Fingerprinted", "LRScheduler", "Loader", "Optimizer", "Output", "ShardingLoader", "StatefulLoader", "Task"]
 
 
 @runtime_checkable
@@ -75,6 +78,16 @@ class Loader(Protocol):
 
         Each is copied when it is yielded: the loader may use its memory again.
         """
+        ...
+
+
+@runtime_checkable
+class ShardingLoader(Loader, Protocol):
+    """A loader that can load one process's rows of a batch alone. Batches of others are cut after loading."""
+
+    def shards(self, seed: int, epoch: int, start: int, world: World) -> Iterator[Shard]:
+        """What a process of `world` has of the batches that `iterate` yields. Each has ceil(rows / size) of them, in
+        order, and the last one the rest: see `rows_of`."""
         ...
 
 

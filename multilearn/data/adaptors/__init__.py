@@ -3,6 +3,6 @@
 from multilearn.data.adaptors.iterable import Streamed
 from multilearn.data.adaptors.py_dataset import PyDatasetBatches
 from multilearn.data.adaptors.tf_dataset import tf_batches
-from multilearn.data.adaptors.torch_loader import TorchBatches
+from multilearn.data.adaptors.torch_loader import TorchBatches, torch_batches
 
-__all__ = ["PyDatasetBatches", "Streamed", "TorchBatches", "tf_batches"]
+__all__ = ["PyDatasetBatches", "Streamed", "TorchBatches", "tf_batches", "torch_batches"]

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from multilearn import backend
 from multilearn.data.arrays import fresh, hosted
-from multilearn.protocols import Batch
+from multilearn.data.own_rows import as_shards, joined
+from multilearn.errors import DataError
+from multilearn.protocols import Batch, Shard, World
 from multilearn.seeding.order import derived_seed
 from multilearn.seeding.streams import seed_globals, seeded_globals
 
-__all__ = ["TorchBatches"]
+__all__ = ["TorchBatches", "torch_batches"]
 
 
 class TorchBatches:
@@ -97,6 +100,39 @@ class TorchBatches:
         for part in (self._given.batch_sampler, self._given.sampler, self._given.dataset):
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
+
+
+class DistributedTorchBatches(TorchBatches):
+    """Those whose sampler, as torch's `DistributedSampler` does, takes this process's own items."""
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of all processes, which hand over their rows: for a look at the first one."""
+        world = backend.load().world
+        yield from joined(self.shards(seed, epoch, start, world), world)
+
+    def shards(self, seed: int, epoch: int, start: int, world: World) -> Iterator[Shard]:
+        """What the sampler takes, as a part of the batches of all processes. Raises `DataError` if it is for another
+        place than this process has."""
+        sampler = _distributed(self._given)
+        if (sampler.num_replicas, sampler.rank) != (world.size, world.rank):
+            raise DataError(
+                "The sampler of a torch DataLoader divides the items among the processes that train.",
+                received=f"num_replicas={sampler.num_replicas}, rank={sampler.rank}, and this is rank {world.rank} of "
+                f"{world.size}",
+                remedy="Leave the DistributedSampler out: fit divides the batches itself.",
+            )
+        yield from as_shards(super().iterate(seed, epoch, start), world, epoch)
+
+
+def torch_batches(loader: Any) -> TorchBatches:
+    """A torch `DataLoader`, as a loader."""
+    return TorchBatches(loader) if _distributed(loader) is None else DistributedTorchBatches(loader)
+
+
+def _distributed(loader: Any) -> Any:
+    """The one of its samplers that takes a process's own items of them all, if any does."""
+    samplers = (loader.batch_sampler, loader.sampler, getattr(loader.batch_sampler, "sampler", None))
+    return next((each for each in samplers if getattr(each, "num_replicas", 1) > 1 and hasattr(each, "rank")), None)
 
 
 class _OfBatch(list[Any]):

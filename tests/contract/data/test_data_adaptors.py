@@ -371,3 +371,13 @@ def test_labels_of_items_are_checked_batch_by_batch(tmp_path: Any) -> None:
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     with pytest.raises(DataError, match="from 0 to 2"):
         learner(tmp_path / "run", model, None).fit(ml.DataLoader(rows, 4))
+
+
+def test_a_sampler_that_divides_the_items_is_for_the_place_that_the_process_has() -> None:
+    """Alone it would train on its part of them, without a word."""
+    torch = needs("torch")
+    data = torch.utils.data.TensorDataset(torch.from_numpy(X))
+    sampler = torch.utils.data.DistributedSampler(data, num_replicas=2, rank=1)
+    loader = as_loader(torch.utils.data.DataLoader(data, SIZE, sampler=sampler), "training")
+    with pytest.raises(DataError, match=r"num_replicas=2, rank=1, and this is rank 0 of 1"):
+        next(loader.iterate(1, 1))
