@@ -93,8 +93,9 @@ class JaxEngine(OnJax, KerasEngine):
 
     def release(self) -> None:
         super().release()
-        for variable, link in self._links:
-            unlinked(variable, link)
+        with self._on_device():
+            for variable, link in self._links:
+                unlinked(variable, link)
 
     def _train_on(self, state: _State, batch: Batch, lr: Any) -> tuple[_State, Measures]:
         gradients, (trained, kept, loss, count, measures) = jax.grad(self._loss, has_aux=True)(

@@ -1,4 +1,4 @@
-"""Several processes on PyTorch: `torch.distributed` by gloo between CPUs, by NCCL between GPUs."""
+"""Several processes on PyTorch: `torch.distributed` by NCCL between GPUs, else by gloo."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ def connected(place: LaunchedRank) -> TorchWorld:
 
     Raises `WorldError` if the others do not come within `patience()` seconds.
     """
-    if torch.cuda.is_available():
-        torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
+    gpus = torch.cuda.device_count()
+    if gpus:
+        torch.cuda.set_device(place.local_rank % gpus)
     if not dist.is_initialized():
         try:
-            of_devices = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            # NCCL takes one process for each GPU
+            of_devices = "cpu:gloo,cuda:nccl" if 0 < place.local_size <= gpus else "gloo"
             dist.init_process_group(of_devices, timeout=timedelta(seconds=patience()))
         except (RuntimeError, ValueError) as error:
             raise place.unmet(error) from error
@@ -41,8 +43,13 @@ class TorchWorld(KerasWorld):
         return self.gather_rows(torch.from_numpy(own)).numpy()
 
     def gather_rows(self, own: torch.Tensor) -> torch.Tensor:
-        found = own.new_empty((self.size, *own.shape))
+        found = own.new_zeros((self.size, *own.shape))
         with _peers():
+            if own.is_cuda and "cuda:gloo" in dist.get_backend_config():
+                # which has sums alone between GPUs; those of bytes and zeros are the bytes
+                found[self.rank] = own
+                dist.all_reduce(found)
+                return found
             _gather(found.view(-1), own.contiguous().view(-1))
         return found
 
