@@ -1,9 +1,12 @@
-"""Kills of a forked process around its n-th durable change of the disk."""
+"""What a kill leaves on the disk: at every durable change, and by a real kill of a forked process."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +35,41 @@ class Tripwire:
     def install(self, patch):
         for name in CALLS:
             patch.setattr(os, name, self.around(getattr(os, name)))
+
+
+def moments(folder: Path, copies: Path, change: Callable[[], object]) -> list[Path]:
+    """Copies of `folder` as a kill would leave it before and after each durable change that `change` makes, in order.
+
+    A kill takes away what a process holds and nothing that it has given to the system, so that what is found after one
+    is what another process finds at that moment. Where nothing changed between two moments there is one copy of both.
+    """
+    found: list[tuple[Path, dict[str, bytes]]] = []
+
+    def look() -> None:
+        state = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files(folder)}
+        if not found or found[-1][1] != state:
+            path = Path(shutil.copytree(folder, copies / str(len(found))))
+            found.append((path, state))
+
+    def around(function):
+        def looked(*args, **kwargs):
+            look()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                look()
+
+        return looked
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, around(getattr(os, name)))
+        change()
+    return [path for path, _ in found]
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def kill():
