@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
@@ -44,7 +45,7 @@ def require_one_directory(found: ResumePoint, world: World) -> None:
 def require_shared(world: World, directory: RunDirectory) -> None:
     """Wait until the first process holds the directory. Raises `DirectoryError` if it is not this process's too."""
     world.barrier()
-    missing = world.first_text(None if directory.path.is_dir() else f"rank {world.rank}")
+    missing = world.first_text(None if os.path.isdir(directory.path) else f"rank {world.rank}")
     if missing is not None:
         raise DirectoryError(
             "All ranks share the directory of a run.",
