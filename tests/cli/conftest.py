@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.environments import unchosen
+from support.environments import TESTS, unchosen
 
 from multilearn import cli
 
@@ -52,20 +52,60 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: value for name, value in chosen.items() if name not in ("PYTHONUNBUFFERED", "FORCE_COLOR")}
 
 
+class Warm:
+    """Runs commands in forks of a process that has imported what they use.
+
+    How it reads and writes its own streams is decided when it is started, by its environment.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self._environment = dict(environment)
+        self._output = [str(folder / "stdout"), str(folder / "stderr")]
+        command = [sys.executable, str(TESTS / "support" / "warm_command.py")]
+        self._process = subprocess.Popen(
+            command, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, directory: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        """A command to its end."""
+        assert self._process.stdin and self._process.stdout
+        request = {
+            "directory": str(directory),
+            "environment": {**self._environment, **variables},
+            "arguments": [os.fsencode(str(argument)).hex() for argument in arguments],
+            "output": self._output,
+        }
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        code = int(self._process.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, *(Path(path).read_text() for path in self._output))
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Warm]]:
+    """Starts such a process with an environment, once for each."""
+    started: dict[frozenset[tuple[str, str]], Warm] = {}
+
+    def start(environment: Mapping[str, str]) -> Warm:
+        key = frozenset(environment.items())
+        if key not in started:
+            started[key] = Warm(environment, tmp_path_factory.mktemp("warm"))
+        return started[key]
+
+    yield start
+    for each in started.values():
+        each.close()
+
+
 @pytest.fixture
-def multilearn(environment: Mapping[str, str], tmp_path: Path) -> Command:
-    """Runs `multilearn ...` in `tmp_path` to its end."""
+def multilearn(environment: Mapping[str, str], warm: Callable[..., Warm], tmp_path: Path) -> Command:
+    """Runs `multilearn ...` in `tmp_path` to its end, in a process of its own."""
 
     def command(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "multilearn", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**environment, **variables},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return warm({**environment, "OMP_NUM_THREADS": "1"}).run(tmp_path, *arguments, **variables)
 
     return command
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 NAME = os.fsdecode(b"run-\xff")
-Command = Callable[..., subprocess.CompletedProcess[str]]
 ENVIRONMENTS = {
     "ascii pipe": {"PYTHONIOENCODING": "ascii"},
     "C locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -27,27 +26,29 @@ def runs(write_run: Callable[..., Path], session: Callable[..., dict[str, object
     return NAME, "zwölf"
 
 
-@pytest.mark.parametrize("environment_of", ENVIRONMENTS)
+@pytest.fixture(params=ENVIRONMENTS)
+def encoded(request: pytest.FixtureRequest, environment: Mapping[str, str], warm: Callable[..., Any]) -> Any:
+    """What runs commands in one of these environments."""
+    return warm({**environment, "OMP_NUM_THREADS": "1", **ENVIRONMENTS[request.param]})
+
+
 @pytest.mark.parametrize("command", ["inspect", "compare", "compare --markdown"])
-def test_every_output_is_written(multilearn: Command, runs: tuple[str, str], environment_of: str, command: str) -> None:
+def test_every_output_is_written(encoded: Any, tmp_path: Path, runs: tuple[str, str], command: str) -> None:
     name, *options = command.split()
     for paths in [runs] if name == "compare" else [[each] for each in runs]:
-        ended = multilearn(name, *paths, *options, **ENVIRONMENTS[environment_of])
+        ended = encoded.run(tmp_path, name, *paths, *options)
         assert ended.returncode == 0, ended.stderr
         assert ended.stderr == ""
         assert "intact" in ended.stdout or "same" in ended.stdout
 
 
-@pytest.mark.parametrize("environment_of", ENVIRONMENTS)
-def test_json_is_json_in_every_encoding(multilearn: Command, runs: tuple[str, str], environment_of: str) -> None:
-    ended = multilearn("inspect", runs[0], "--json", **ENVIRONMENTS[environment_of])
-    found = json.loads(ended.stdout)
+def test_json_is_json_in_every_encoding(encoded: Any, tmp_path: Path, runs: tuple[str, str]) -> None:
+    found = json.loads(encoded.run(tmp_path, "inspect", runs[0], "--json").stdout)
     assert found["directory"] == NAME
     assert found["sessions"][0]["device"] == "Gerät \u2581"
 
 
-@pytest.mark.parametrize("environment_of", ENVIRONMENTS)
-def test_errors_are_written_too(multilearn: Command, environment_of: str) -> None:
-    ended = multilearn("inspect", NAME, **ENVIRONMENTS[environment_of])
+def test_errors_are_written_too(encoded: Any, tmp_path: Path) -> None:
+    ended = encoded.run(tmp_path, "inspect", NAME)
     assert ended.returncode == 2
     assert ended.stderr.startswith("multilearn: A run's directory holds experiment.json. Received: run-\\udcff")

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -152,7 +153,9 @@ def test_every_cell_is_run_once_and_more_seeds_add_to_those_that_are_finished(ru
 
 
 @posix
-def test_a_killed_cell_does_not_stop_the_others_and_goes_on_when_it_is_run_again(run: Grid, script: Write) -> None:
+def test_a_killed_cell_does_not_stop_the_others_and_goes_on_when_it_is_run_again(
+    run: Grid, script: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # run by hand this script would start over each time
     path = script(at=KILLED.format(number="SIGKILL", whom="getpid"), overwrite=True)
     killed = run(path, "2,1", "toy")
@@ -165,10 +168,15 @@ def test_a_killed_cell_does_not_stop_the_others_and_goes_on_when_it_is_run_again
     again = run(path, "2,1", "toy")
     assert started() == ["toy 2"]
     assert re.fullmatch(r"finished at 3, resumed from [12]", table(again)[0][3])
+    # by hand and in this process, where nothing kills it any more
+    monkeypatch.setenv("MULTILEARN_BACKEND", "toy")
+    monkeypatch.setenv("MULTILEARN_SEED", "2")
+    path.write_text(path.read_text().replace("runs/x", "by-hand/x"))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path))
+    assert ended.value.code == 0
     resumed = files("runs/x-toy-2")
-    shutil.rmtree("runs/x-toy-2")
-    assert table(run(path, "2,1", "toy"))[0][3] == "finished at 3"
-    uninterrupted = {name: content for name, content in files("runs/x-toy-2").items() if name.endswith(".log")}
+    uninterrupted = {name: content for name, content in files("by-hand/x-toy-2").items() if name.endswith(".log")}
     # 2 metrics in 2 splits of 3 epochs, and the history
     assert len(uninterrupted) == 2 * 2 * 3 + 1
     assert {name: resumed[name] for name in uninterrupted} == uninterrupted
@@ -197,6 +205,15 @@ def test_an_interrupted_grid_leaves_the_rest_and_goes_on_inside_the_epoch(run: G
     assert started() == ["toy 2", "toy 2"]
 
 
+def test_a_directory_that_cells_would_share_is_refused_to_the_first_of_them(
+    run: Grid, script: Write, capfd: pytest.CaptureFixture[str]
+) -> None:
+    outcome = run(script(directory="runs/x"), "1,2", "toy")
+    assert (outcome.code, {tuple(row[2:]) for row in table(outcome)}) == (1, {("-", "failed", "1")})
+    assert 'Write LearnerBuilder("runs/x-{seed}").' in capfd.readouterr().err
+    assert not Path("runs").exists()
+
+
 @pytest.mark.parametrize(
     ("directory", "seeds", "backends", "remedy"),
     [
@@ -205,13 +222,16 @@ def test_an_interrupted_grid_leaves_the_rest_and_goes_on_inside_the_epoch(run: G
         ("runs/x", "1,2", "toy,other", "runs/x-{backend}-{seed}"),
     ],
 )
-def test_a_directory_that_cells_would_share_is_refused_to_the_first_of_them(
-    run: Grid, script: Write, capfd: pytest.CaptureFixture[str], directory: str, seeds: str, backends: str, remedy: str
+def test_what_is_refused_comes_with_a_directory_for_each_cell(
+    script: Write, monkeypatch: pytest.MonkeyPatch, directory: str, seeds: str, backends: str, remedy: str
 ) -> None:
-    outcome = run(script(directory=directory), seeds, backends)
-    assert (outcome.code, {tuple(row[2:]) for row in table(outcome)}) == (1, {("-", "failed", "1")})
-    assert f'Write LearnerBuilder("{remedy}").' in capfd.readouterr().err
-    assert not Path("runs").exists()
+    plan = GridPlan.checked(script(), (), [backends], None, [seeds])
+    for each in plan.cells:
+        (environment,) = plan.environments(each, "report")
+        monkeypatch.setenv(cell.VARIABLE, environment[cell.VARIABLE])
+        with pytest.raises(DirectoryError, match=re.escape(f'Write LearnerBuilder("{remedy}").')):
+            cell.resumed(None, directory, Path("nowhere"), each.backend, each.seed)
+        assert cell.resumed(None, remedy, Path("nowhere"), each.backend, each.seed) is None
 
 
 def test_two_calls_for_a_seed_each_do_not_share_a_directory(
