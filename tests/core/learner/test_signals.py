@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,24 @@ import pytest
 from support import toy_experiment as toy
 
 import multilearn as ml
+from multilearn.errors import DirectoryError
+
+Finish = Callable[[Path], str]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends the signals of POSIX")
 
 EPOCHS = 6
 
-# Exits as the examples do. At batch 2 of epoch 2 it can wait for a signal, and then take very long over that batch.
+# Exits as the examples do. At batch 2 of epoch 2 it waits for a signal, and then it can take very long over that batch.
 SCRIPT = f"""
 import sys, time
 import multilearn as ml
 from support import toy_experiment as toy
 
-directory, mode, *resume = sys.argv[1:]
+directory, mode = sys.argv[1:]
 
 def at(epoch, number):
-    if mode.startswith("wait") and (epoch, number) == (2, 2):
+    if (epoch, number) == (2, 2):
         print("waiting", flush=True)
         until = time.monotonic() + 30
         while learner.stopped_by is None and time.monotonic() < until:
@@ -40,8 +44,7 @@ def at(epoch, number):
         print("asked to stop", flush=True)
         time.sleep(60 if mode == "wait and stall" else 0)
 
-described = toy.builder(directory, {EPOCHS}).renderer(ml.renderers.CliRenderer(sys.stderr))
-learner = toy.build(described.checkpoint(*resume) if resume else described)
+learner = toy.build(toy.builder(directory, {EPOCHS}).renderer(ml.renderers.CliRenderer(sys.stderr)))
 learner.fit(toy.Watched(toy.train_loader(), at), toy.valid_loader())
 sys.exit({{"SIGINT": 130, "SIGTERM": 143}}.get(learner.stopped_by, 0))
 """
@@ -88,16 +91,26 @@ def sessions(directory: Path) -> list[dict[str, Any]]:
     return json.loads(document.read_text())["sessions"] if document.exists() else []
 
 
-def finish(environment: dict[str, str], directory: Path) -> str:
-    """Goes on from the latest checkpoint to the end; what that said."""
-    exit_code, said = Process(environment, directory, "quick", "latest").end()
-    assert exit_code == 0, said
-    return said
+@pytest.fixture
+def finish(caplog: pytest.LogCaptureFixture) -> Callable[[Path], str]:
+    """Goes on from the latest checkpoint to the end, in this process; what that said."""
+
+    def finish(directory: Path) -> str:
+        caplog.clear()
+        assert toy.fit(toy.builder(directory, EPOCHS).checkpoint("latest")).stopped_by is None
+        return caplog.text
+
+    return finish
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_one_signal_ends_the_batch_saves_says_where_and_latest_goes_on(
-    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes], number: signal.Signals, code: int
+    tmp_path: Path,
+    environment: dict[str, str],
+    whole: dict[str, bytes],
+    finish: Finish,
+    number: signal.Signals,
+    code: int,
 ) -> None:
     run = tmp_path / "run"
     process = Process(environment, run, "wait")
@@ -110,13 +123,18 @@ def test_one_signal_ends_the_batch_saves_says_where_and_latest_goes_on(
     (session,) = sessions(run)
     assert (session["outcome"], session["reason"], session["position"]) == ("stopped", number.name, "2.3")
     assert toy.checkpoints(run)[-1] == "2.3"
-    assert "Going on from checkpoint 2.3" in finish(environment, run)
+    assert "Going on from checkpoint 2.3" in finish(run)
     assert toy.contents(run) == whole
 
 
 @pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
 def test_a_second_signal_ends_the_run_at_once(
-    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes], second: signal.Signals, code: int
+    tmp_path: Path,
+    environment: dict[str, str],
+    whole: dict[str, bytes],
+    finish: Finish,
+    second: signal.Signals,
+    code: int,
 ) -> None:
     run = tmp_path / "run"
     process = Process(environment, run, "wait and stall")
@@ -128,7 +146,7 @@ def test_a_second_signal_ends_the_run_at_once(
     assert exit_code == code, said
     assert toy.checkpoints(run) == ["1"]
     assert sessions(run)[0]["outcome"] == "failed"
-    assert "Going on from checkpoint 1" in finish(environment, run)
+    assert "Going on from checkpoint 1" in finish(run)
     assert toy.contents(run) == whole
 
 
@@ -161,7 +179,7 @@ def steady() -> toy.Watched:
 
 
 def test_a_run_killed_at_any_moment_goes_on_from_the_newest_complete_state_and_says_so(
-    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes]
+    tmp_path: Path, whole: dict[str, bytes], finish: Finish
 ) -> None:
     run, moments, kills = tmp_path / "run", random.Random(0), 0
     while kills < 8:
@@ -181,7 +199,7 @@ def test_a_run_killed_at_any_moment_goes_on_from_the_newest_complete_state_and_s
             continue
         if said:
             assert (f"Going on from checkpoint {before[-1]} " if before else "starting at epoch 1") in said
-    finish(environment, run)
+    finish(run)
     assert toy.contents(run) == whole
     outcomes = [(session["outcome"], session["ended"] is None) for session in sessions(run)]
     assert set(outcomes[:-1]) <= {(None, True)}
@@ -189,16 +207,15 @@ def test_a_run_killed_at_any_moment_goes_on_from_the_newest_complete_state_and_s
 
 
 def test_a_directory_whose_run_is_alive_in_another_process_takes_no_second_one(
-    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes]
+    tmp_path: Path, environment: dict[str, str], whole: dict[str, bytes], finish: Finish
 ) -> None:
     run = tmp_path / "run"
     process = Process(environment, run, "wait")
     process.wait_for("waiting")
-    exit_code, said = Process(environment, run, "quick", "latest").end()
-    assert exit_code == 1
-    assert "A directory can have only one writer at a time" in said
+    with pytest.raises(DirectoryError, match="A directory can have only one writer at a time"):
+        toy.fit(toy.builder(run, EPOCHS).checkpoint("latest"))
     assert len(sessions(run)) == 1
     process.send(signal.SIGTERM)
     assert process.end()[0] == 143
-    finish(environment, run)
+    finish(run)
     assert toy.contents(run) == whole

@@ -42,14 +42,27 @@ def run(directory: Path, suite: str, *options: str) -> subprocess.CompletedProce
     )
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "in workers"])
-def test_signals_that_are_ignored_reach_what_tests_start(tmp_path: Path, options: tuple[str, ...]) -> None:
-    ended = run(tmp_path, SUITE, *options)
+HANGING = """
+import threading
+import pytest
+
+@pytest.mark.timeout(2)
+def test_waiting():
+    threading.Event().wait()
+
+def test_after():
+    pass
+"""
+
+
+def test_signals_that_are_ignored_reach_what_tests_start_and_a_test_that_hangs_is_ended_and_named(
+    tmp_path: Path,
+) -> None:
+    ended = run(tmp_path, SUITE + HANGING)
+    assert "1 failed, 2 passed" in ended.stdout, ended.stdout
+    assert "Timeout" in ended.stdout and "FAILED test_suite.py::test_waiting" in ended.stdout
+
+
+def test_signals_that_are_ignored_reach_what_tests_start_in_workers(tmp_path: Path) -> None:
+    ended = run(tmp_path, SUITE, "-n", "1")
     assert ended.returncode == 0, ended.stdout
-
-
-def test_a_test_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
-    hanging = "import threading\n\ndef test_waiting():\n    threading.Event().wait()\n\ndef test_after():\n    pass\n"
-    ended = run(tmp_path, hanging, "--timeout", "2")
-    assert "1 failed, 1 passed" in ended.stdout
-    assert "Timeout" in ended.stdout and "test_waiting" in ended.stdout

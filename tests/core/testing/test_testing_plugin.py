@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import toy_experiment as toy
 
 SUITE = '''
 
@@ -52,6 +52,14 @@ def test_resumes(identical):
     identical.resumes(train)
 
 
+def test_curves_of_another(identical):
+    identical.curves(train)
+
+
+def test_curves_that_differ(identical):
+    identical.curves(train)
+
+
 def test_moves(identical):
     identical.moves(train)
 
@@ -86,7 +94,8 @@ def suite(tmp_path: Path) -> Path:
 def outcome(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> str:
     """What pytest says of the whole suite."""
     folder = written(tmp_path_factory.mktemp("suite"))
-    return run(folder, {**clean_environment, "MULTILEARN_BACKEND": "toy"}, "-rA").stdout
+    whole = "not curves_"  # those are compared with what other environments have left
+    return run(folder, {**clean_environment, "MULTILEARN_BACKEND": "toy"}, "-rA", "-k", whole).stdout
 
 
 def written(folder: Path) -> Path:
@@ -127,24 +136,27 @@ def test_one_framework_alone_has_nothing_to_compare_with(outcome: str, said: str
 
 
 def test_runs_of_other_environments_are_compared_with(suite: Path, environment: dict[str, str]) -> None:
-    kept = f"--multilearn-runs={suite / 'kept'}"
-    first = run(suite, environment, "-k", "test_curves", kept)
-    assert f"its run is kept in {suite / 'kept'}" in first.stdout, first.stdout
-
-    (folder,) = (suite / "kept").glob("*/curves-train-1")
-    shutil.copytree(folder / "toy", folder / "another")
-    second = run(suite, environment, "-k", "test_curves", kept)
-    assert "1 passed" in second.stdout, second.stdout
-
-    log = folder / "another" / "train" / "epoch-2" / "Loss.log"
+    for test in ("test_curves_of_another", "test_curves_that_differ"):
+        another = suite / "kept" / f"test_suite.py-{test}" / "curves-train-1" / "another"
+        learner = toy.ml.LearnerBuilder(another).renderer(toy.ml.renderers.SilentRenderer()).num_epochs(2)
+        toy.ml.set_seed(1)
+        learner.metrics(toy.ml.metrics.Loss(), toy.ml.metrics.Accuracy()).build(
+            toy.task(), toy.Momentum(), toy.ml.schedulers.Cosine(0.1)
+        ).fit(toy.train_loader(), toy.valid_loader())
+    log = another / "train" / "epoch-2" / "Loss.log"
     *lines, final = log.read_text().splitlines()
     log.write_text("\n".join([*lines, f"{float(final.split(',')[0]) * 1.01!r},final"]) + "\n")
-    third = run(suite, environment, "-k", "test_curves", kept)
-    assert "1 failed" in third.stdout, third.stdout
-    assert "Loss" in third.stdout
+
+    ended = run(suite, environment, "-rA", "-k", "test_curves", f"--multilearn-runs={suite / 'kept'}")
+    assert "1 failed, 1 passed, 1 skipped" in ended.stdout, ended.stdout
+    assert f"its run is kept in {suite / 'kept'}" in ended.stdout
+    assert (suite / "kept" / "test_suite.py-test_curves" / "curves-train-1" / "toy" / "experiment.json").exists()
+    assert "PASSED test_suite.py::test_curves_of_another" in ended.stdout
+    assert "FAILED test_suite.py::test_curves_that_differ" in ended.stdout
+    assert "Loss" in ended.stdout.partition("FAILURES")[2]
 
 
 def test_a_backend_that_is_not_installed_is_refused(suite: Path, environment: dict[str, str]) -> None:
-    ended = run(suite, environment, "-k", "test_curves", "--multilearn-backends=tourch")
+    ended = run(suite, environment, "-k", "test_moves", "--multilearn-backends=tourch")
     assert "tourch" in ended.stdout
     assert "1 error" in ended.stdout, ended.stdout
