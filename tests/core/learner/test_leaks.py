@@ -284,7 +284,7 @@ def weighed(directory: Path, epochs: int, **options: Any) -> Weighing:
 
 @pytest.mark.parametrize(
     ("epochs", "options"),
-    [(50, {"restore_best": {}}), (10, {"with_file_checkpointer": {}, "checkpoint_every": {"batches": 1}})],
+    [(20, {"restore_best": {}}), (5, {"with_file_checkpointer": {}, "checkpoint_every": {"batches": 1}})],
     ids=["plain", "saving much"],
 )
 def test_more_epochs_take_no_more_memory(tmp_path: Path, epochs: int, options: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def handlers():
     return [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 
 def fit(directory, workers):
-    described = toy.builder(directory, 40).checkpoint("latest").checkpoint_every(batches=2)
+    described = toy.builder(directory, 20).checkpoint("latest").checkpoint_every(batches=2)
     learner = toy.build(described)
     loader = ml.DataLoader(toy.arrays(35), 8, shuffle=True, num_workers=workers, workers="thread", prefetch=2)
     learner.fit(loader, toy.valid_loader())
@@ -79,7 +79,7 @@ def test_after_a_storm_of_signals_nothing_stays_open(environment: dict[str, str]
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(done.stdout.split()) == seeds and len(set(done.stdout.split())) > 1
-    toy.fit(toy.builder(tmp_path / "whole", 40).checkpoint_every(batches=2))
+    toy.fit(toy.builder(tmp_path / "whole", 20).checkpoint_every(batches=2))
     for path in sorted(tmp_path.glob("[0-9]*"))[:2]:
-        toy.fit(toy.builder(path, 40).checkpoint("latest").checkpoint_every(batches=2))
+        toy.fit(toy.builder(path, 20).checkpoint("latest").checkpoint_every(batches=2))
         assert toy.metric_files(path) == toy.metric_files(tmp_path / "whole")

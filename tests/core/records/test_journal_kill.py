@@ -16,6 +16,7 @@ from multilearn.records import journal as journals
 from multilearn.records.journal import Journal, read_journal
 from multilearn.storage.layout import RunDirectory
 
+
 def epoch_ends(store: MetricStore, epoch: int) -> None:
     for split in (Split.TRAIN, Split.VALID):
         store.journal.add(split, epoch, {"Loss": 1 / epoch, "Accuracy": 0.5})

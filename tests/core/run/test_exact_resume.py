@@ -32,7 +32,7 @@ from support.resumed_runs import (
 import multilearn as ml
 from multilearn.errors import ConfigurationError
 
-EXAMPLES = int(os.environ.get("MULTILEARN_RESUME_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("MULTILEARN_RESUME_EXAMPLES", "2"))
 """How many runs are drawn: the nox session `resume` asks for hundreds."""
 
 WITHOUT_LENGTH = ("generated",)
