@@ -23,6 +23,7 @@ from multilearn.storage.layout import RunDirectory
 from multilearn_keras import Classification, KerasMetric, MultiLabelClassification, Regression
 
 ITEMS, CLASSES, BATCH = 37, 3, 16
+EVEN = 2 * BATCH
 X, Y = numbers(ITEMS, 4), ids(CLASSES, ITEMS)
 
 
@@ -75,20 +76,25 @@ def area(y_true: Any, y_pred: Any, thresholds: int) -> float:
     return float(-np.trapezoid(hits, alarms))
 
 
-def test_metrics_of_classes_are_those_of_scikit_learn_over_ragged_batches() -> None:
-    model = classifier()
-    probabilities = probabilities_of(model)
-    found_classes = probabilities.argmax(-1)
-    metrics = [
+def test_metrics_of_classes_are_those_of_scikit_learn_over_ragged_batches_in_sums_of_one_size() -> None:
+    made = [
         keras.metrics.SparseTopKCategoricalAccuracy(k=2),
         keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="of logits"),
         keras.metrics.CategoricalAccuracy(),
         keras.metrics.Precision(class_id=1),
         keras.metrics.F1Score(average="macro"),
         keras.metrics.MeanIoU(CLASSES),
+        keras.metrics.AUC(num_thresholds=30),
         Share(),
     ]
-    assert evaluated(Classification(model), metrics, (X, Y)) == pytest.approx(
+    model, metrics = classifier(), [KerasMetric(metric) for metric in made]
+    batches = chunks((X, Y), BATCH)
+    engine = engine_of(Classification(model), "sgd", batches[0], metrics=metrics)
+    hosts = engine.fetch([engine.eval_step(batch) for batch in batches])
+    engine.release()
+    probabilities = probabilities_of(model)
+    found_classes = probabilities.argmax(-1)
+    assert {name: entry.value for name, entry in entries(metrics, hosts).items()} == pytest.approx(
         {
             "SparseTopKCategoricalAccuracy(k=2)": reference.top_k_accuracy_score(Y, probabilities, k=2),
             "of logits": reference.log_loss(Y, probabilities),
@@ -96,37 +102,42 @@ def test_metrics_of_classes_are_those_of_scikit_learn_over_ragged_batches() -> N
             "Precision(class_id=1)": reference.precision_score(Y == 1, probabilities[:, 1] > 0.5),
             "F1Score(average=macro)": reference.f1_score(Y, found_classes, average="macro"),
             "MeanIoU(num_classes=3)": reference.jaccard_score(Y, found_classes, average="macro"),
+            "AUC(num_thresholds=30)": area(np.eye(CLASSES)[Y].ravel(), probabilities.ravel(), 30),
             "Share": (found_classes == Y).mean(),
         },
         rel=1e-5,
     )
+    # what is handed over of Keras' own is as large for any batch
+    for metric in metrics[:-1]:
+        first, last = (host.measures[metric.name] for host in (hosts[0], hosts[-1]))
+        assert [np.shape(each) for each in first.values()] == [np.shape(each) for each in last.values()]
 
 
 def test_weights_are_the_sample_weights_of_keras_and_weight_zero_is_padding_for_those_without() -> None:
     model = classifier()
-    weights = np.linspace(0, 2, ITEMS, dtype="float32")
-    probabilities = probabilities_of(model)
+    weights = np.linspace(0, 2, EVEN, dtype="float32")
+    x, y, probabilities = X[:EVEN], Y[:EVEN], probabilities_of(model)[:EVEN]
     made = keras.metrics.SparseCategoricalAccuracy
-    padded = np.where(weights == 0, -1, Y).astype("int32")
+    padded = np.where(weights == 0, -1, y).astype("int32")
     # of a class that there is not, but of weight zero
     task = Classification(model, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1))
-    found = evaluated(task, [made(), Share()], (X, padded, weights))
+    found = evaluated(task, [made(), Share()], (x, padded, weights))
     assert found["SparseCategoricalAccuracy"] == pytest.approx(
-        np.average(probabilities.argmax(-1) == Y, weights=weights), rel=1e-5
+        np.average(probabilities.argmax(-1) == y, weights=weights), rel=1e-5
     )
-    assert found["Share"] == pytest.approx((probabilities.argmax(-1) == Y)[weights > 0].mean())
+    assert found["Share"] == pytest.approx((probabilities.argmax(-1) == y)[weights > 0].mean())
 
 
 def test_metrics_of_labels_and_of_numbers_are_those_of_arithmetic_and_of_scikit_learn() -> None:
     model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
-    labels = ids(2, ITEMS, 2)
-    scores = 1 / (1 + np.exp(-logits_of(model)))
+    x, labels, predictions = X[:EVEN], ids(2, EVEN, 2), logits_of(model)[:EVEN]
+    scores = 1 / (1 + np.exp(-predictions))
     metrics: list[Any] = [keras.metrics.BinaryAccuracy(threshold=0.4)]
-    found = evaluated(MultiLabelClassification(model), metrics, (X, labels))
+    found = evaluated(MultiLabelClassification(model), metrics, (x, labels))
     assert found == {"BinaryAccuracy(threshold=0.4)": pytest.approx(((scores > 0.4) == labels).mean())}
-    targets, predictions = numbers(ITEMS, 2, seed=3), logits_of(model)
+    targets = numbers(EVEN, 2, seed=3)
     metrics = [keras.metrics.RootMeanSquaredError(), keras.metrics.R2Score()]
-    assert evaluated(Regression(model), metrics, (X, targets)) == pytest.approx(
+    assert evaluated(Regression(model), metrics, (x, targets)) == pytest.approx(
         {
             "RootMeanSquaredError": np.sqrt(((targets - predictions) ** 2).mean()),
             "R2Score": reference.r2_score(targets, predictions),
@@ -186,41 +197,6 @@ def test_a_run_that_goes_on_inside_an_epoch_reports_what_the_whole_one_does(tmp_
         assert (tmp_path / "parts/train/epoch-1" / file.name).read_bytes() == file.read_bytes()
 
 
-MADE = {
-    "AUC": lambda: keras.metrics.AUC(num_thresholds=30),
-    "MeanIoU": lambda: keras.metrics.MeanIoU(CLASSES),
-    "F1Score": lambda: keras.metrics.F1Score(average="macro"),
-    "CategoricalAccuracy": keras.metrics.CategoricalAccuracy,
-    "Precision": lambda: keras.metrics.Precision(class_id=2),
-}
-
-
-@pytest.fixture(scope="module")
-def of_two_sizes() -> tuple[keras.Model, dict[str, KerasMetric], list[Any]]:
-    """A model, metrics, and what they measured of it, of 16 items and of 3."""
-    model, metrics = classifier(), {name: KerasMetric(make()) for name, make in MADE.items()}
-    engine = engine_of(Classification(model), "sgd", (X[:16], Y[:16]), metrics=list(metrics.values()))
-    hosts = engine.fetch([engine.eval_step((X[:size], Y[:size])) for size in (16, 3)])
-    engine.release()
-    return model, metrics, [host.measures for host in hosts]
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_a_step_hands_over_sums_that_are_as_large_for_any_batch(
-    name: str, of_two_sizes: tuple[keras.Model, dict[str, KerasMetric], list[Any]]
-) -> None:
-    model, metrics, measures = of_two_sizes
-    metric = metrics[name]
-    measured = [each[metric.name] for each in measures]
-    assert [np.shape(each) for each in measured[0].values()] == [np.shape(each) for each in measured[1].values()]
-    # the value of a batch is that of the batch alone
-    theirs = MADE[name]()
-    scores, sparse = probabilities_of(model)[:3], isinstance(theirs, keras.metrics.MeanIoU)
-    theirs.update_state(Y[:3] if sparse else np.eye(CLASSES)[Y[:3]], scores.argmax(-1) if sparse else scores)
-    found = metric.entry(metric.merge(None, measured[1])).value
-    assert found == pytest.approx(float(ops.convert_to_numpy(theirs.result())), rel=1e-5)
-
-
 def test_more_items_than_float32_can_count_are_counted_and_states_of_earlier_versions_go_on() -> None:
     metric = KerasMetric(keras.metrics.CategoricalAccuracy())
     state, one = metric.merge(None, {"0": np.float32(2**24), "1": np.float32(2**25)}), np.float32(1)
@@ -263,11 +239,9 @@ def test_targets_are_given_in_the_form_that_is_asked_for() -> None:
             self.right.assign(ops.cast(len(y_true.shape), "float32"))
             self.seen.assign(1.0)
 
-    task = Classification(classifier())
-    assert evaluated(task, [KerasMetric(Width(), "one_hot"), KerasMetric(Width(name="w"), "ids")], (X, Y)) == {
-        "Width": 2.0,
-        "w": 1.0,
-    }
+    metrics = [KerasMetric(Width(), "one_hot"), KerasMetric(Width(name="w"), "ids")]
+    found = evaluated(Classification(classifier()), metrics, (X[:BATCH], Y[:BATCH]))
+    assert found == {"Width": 2.0, "w": 1.0}
     with pytest.raises(ConfigurationError, match="onehot"):
         KerasMetric(keras.metrics.AUC(), targets="onehot")
 

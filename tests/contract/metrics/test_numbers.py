@@ -9,14 +9,13 @@ from typing import Any
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
 import keras
 import numpy as np
-import pytest
 from support.training import numbers
 
 from multilearn.plain import as_number
 from multilearn_keras import Regression
 
 X = numbers(16, 3)
-DATA = ml.DataLoader((X, X.sum(axis=1, keepdims=True)), 8)
+DATA = ml.DataLoader((X, X.sum(axis=1, keepdims=True)), 4)
 MAKERS: dict[str, Callable[[float], Any]] = {
     "tensor": lambda value: keras.ops.convert_to_tensor(value, "float32"),
     "variable": lambda value: keras.Variable(value, trainable=False),
@@ -28,10 +27,10 @@ MAKERS: dict[str, Callable[[float], Any]] = {
 class Largest:
     """The largest error, in numbers that `make` makes."""
 
-    name, unit, numeric = "Largest", "", True
+    unit, numeric = "", True
 
-    def __init__(self, make: Callable[[float], Any]) -> None:
-        self._make = make
+    def __init__(self, name: str, make: Callable[[float], Any]) -> None:
+        self.name, self._make = name, make
 
     def measure(self, ops: Any, output: Any) -> Mapping[str, Any]:
         return {"errors": ops.absolute(ops.subtract(output.predictions, output.targets))}
@@ -45,40 +44,40 @@ class Largest:
 
 
 class Halving:
-    """A schedule that keeps its rate as `make` makes it."""
+    """A schedule that keeps a rate for each of `MAKERS`, and takes one after the other."""
 
-    def __init__(self, make: Callable[[float], Any]) -> None:
-        self._make, self._rate = make, make(0.1)
+    def __init__(self) -> None:
+        self._rates = {kind: make(0.1) for kind, make in MAKERS.items()}
 
     def learning_rate(self, update: int) -> Any:
-        return self._rate
+        return list(self._rates.values())[update % len(MAKERS)]
 
     def observe(self, epoch: int, history: Any) -> None:
-        self._rate = self._make(float(self._rate) * 0.7)
+        self._rates = {kind: MAKERS[kind](float(rate) * 0.7) for kind, rate in self._rates.items()}
 
     def state(self) -> Mapping[str, Any]:
-        return {"rate": self._rate}
+        return dict(self._rates)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self._rate = self._make(float(state["rate"]))
+        self._rates = {kind: make(float(state[kind])) for kind, make in MAKERS.items()}
 
 
-def fitted(directory: Path, make: Callable[[float], Any], epochs: int) -> tuple[ml.Learner, list[np.ndarray]]:
+def fitted(directory: Path, epochs: int) -> tuple[ml.Learner, list[np.ndarray]]:
     ml.set_seed(3)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    builder = ml.LearnerBuilder(directory).metrics(Largest(make)).with_file_checkpointer().num_epochs(epochs)
-    learner = builder.checkpoint("latest").checkpoint_every(batches=1).build(Regression(model), "sgd", Halving(make))
+    metrics = [Largest(kind, make) for kind, make in MAKERS.items()]
+    builder = ml.LearnerBuilder(directory).metrics(*metrics).with_file_checkpointer().num_epochs(epochs)
+    learner = builder.checkpoint("latest").checkpoint_every(batches=1).build(Regression(model), "sgd", Halving())
     learner.fit(DATA, DATA)
     return learner, model.get_weights()
 
 
-@pytest.mark.parametrize("kind", MAKERS)
-def test_they_are_accepted_and_resumed_bit_for_bit(tmp_path: Path, kind: str) -> None:
-    make = MAKERS[kind]
-    whole, expected = fitted(tmp_path / "whole", make, 2)
-    fitted(tmp_path / "parts", make, 1)
-    parts, found = fitted(tmp_path / "parts", make, 2)
+def test_they_are_accepted_and_resumed_bit_for_bit(tmp_path: Path) -> None:
+    whole, expected = fitted(tmp_path / "whole", 2)
+    fitted(tmp_path / "parts", 1)
+    parts, found = fitted(tmp_path / "parts", 2)
     assert [weight.tobytes() for weight in found] == [weight.tobytes() for weight in expected]
     assert parts.history == whole.history
-    assert {type(value) for value in whole.history["valid"]["Largest"]} == {float}
-    assert as_number(make(0.5)) == 0.5
+    for kind, make in MAKERS.items():
+        assert {type(value) for value in whole.history["valid"][kind]} == {float}
+        assert as_number(make(0.5)) == 0.5
