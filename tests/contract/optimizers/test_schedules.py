@@ -193,7 +193,7 @@ def test_what_is_no_schedule_of_keras_is_refused_and_one_that_is_not_wrapped_tol
 def test_a_schedule_that_is_resumed_inside_an_epoch_gives_the_rates_of_the_whole_run(tmp_path: Any) -> None:
     x, y = numbers(20, 4), numbers(20, 1, seed=1)
 
-    def rates(name: str, epochs: int, stop: int | None = None) -> list[float | None]:
+    def rates(name: str, stop: tuple[int, int] | None = None) -> list[float | None]:
         interrupter = Interrupter()
 
         schedule = Composed(
@@ -203,15 +203,15 @@ def test_a_schedule_that_is_resumed_inside_an_epoch_gives_the_rates_of_the_whole
         )
         seen = Recorded()
         task = Regression(keras.Sequential([keras.Input((4,)), layers.Dense(1)]))
-        settings = {"num_epochs": epochs, "checkpoint": "latest", "with_interrupter": interrupter}
+        settings = {"num_epochs": 4, "checkpoint": "latest", "with_interrupter": interrupter}
         settings |= {"with_file_checkpointer": (), "metric_loggers": seen}
-        train = asked(DataLoader((x, y), 4), lambda _, number: number == stop and interrupter.stop("enough"))
+        train = asked(DataLoader((x, y), 4), lambda *place: place == stop and interrupter.stop("enough"))
         learner(tmp_path / name, task, "sgd", schedule, **settings).fit(train, DataLoader((x, y), 20))
         return [event.learning_rate for event in seen.of(Stepped) if event.split is Split.TRAIN]
 
-    whole = rates("whole", 4)
+    whole = rates("whole")
     cosine = [update / 2 if update < 2 else (1 + math.cos(math.pi * (update - 2) / 18)) / 2 for update in range(20)]
     plateau = [0.5 ** max(update // 5 - 1, 0) for update in range(20)]
     expected = [c * 0.1 * 0.5 ** (update / 7) * p for update, (c, p) in enumerate(zip(cosine, plateau, strict=True))]
     assert whole == pytest.approx(expected, rel=1e-6)
-    assert [*rates("parts", 2), *rates("parts", 4, stop=2), *rates("parts", 4)] == whole
+    assert [*rates("parts", stop=(3, 2)), *rates("parts")] == whole
