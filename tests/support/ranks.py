@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from multilearn.launch.environments import ranks
 from multilearn_keras import Classification
 from support.environments import with_support
 from support.processes import LIMIT
-from support.several_devices import SAVING, trained
+from support.several_devices import ACCUMULATING, SAVING, trained
 from support.training import BACKEND, engine_of
 
 BEGINNING = 2
@@ -96,45 +97,46 @@ def found(folder: Path) -> dict[str, Any]:
     """What trainings in the folder gave."""
     world = backend.load().world
     size, own = world.size, folder / str(world.size)
+    going_on: dict[str, Any] = {"checkpoint": (1, folder / str(BEGINNING) / "perceptron"), "validated": False}
     told: dict[str, Any] = {
-        name: trained(name, size, own / name, batches=BATCHES, **SAVING) for name in ("perceptron", "masked")
+        "perceptron": trained("perceptron", size, own / "perceptron", batches=BATCHES, **SAVING),
+        # so many epochs that steps are captured
+        "masked": trained("masked", size, own / "masked", batches=BATCHES, **ACCUMULATING, num_epochs=4),
+        "resumed": trained("perceptron", size, own / "resumed", batches=BATCHES, **going_on),
     }
-    # so many epochs that steps are captured
-    unusual: dict[str, Any] = {"grads_accumulation": 2, "nan_policy": "skip", "num_epochs": 4, "batches": BATCHES}
-    told["accumulated"] = trained("perceptron", size, own / "accumulated", **unusual)
-    going_on = {**SAVING, "batches": BATCHES, "checkpoint": (1, folder / str(BEGINNING) / "perceptron")}
-    told["resumed"] = trained("perceptron", size, own / "resumed", **going_on)
     return told
 
 
-def one_training(folder: Path) -> dict[str, Any]:
-    """What one training gave: of batches of 32 items, and of the 31 that are left."""
-    size = backend.load().world.size
-    return trained("perceptron", size, folder / f"one-{size}", batches=(63, 32))
-
-
 def of_processes(folder: Path, *arguments: str) -> Any:
-    """What the script of this module prints where as many processes as begin run it."""
+    """What the script of this module prints where as many processes as begin train together."""
     # without the leash: nothing holds their standard input
-    worlds = [{**of_rank, LEASH: "", "NPROC": "16"} for of_rank in ranks(BEGINNING)]
+    alike = {**ranks(BEGINNING)[0], LEASH: "", "NPROC": "16", "MULTILEARN_BACKEND": BACKEND}
     command = [sys.executable, "-m", "support.ranks", str(folder), *arguments]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    chosen = {"MULTILEARN_BACKEND": BACKEND, "MULTILEARN_PATIENCE": str(5 * LIMIT)}
-    started = [subprocess.Popen(command, env=with_support(**chosen, **each), text=True, **pipes) for each in worlds]
-    try:
-        said = [rank.communicate(timeout=5 * LIMIT) for rank in started[::-1]][::-1]
-    finally:
-        for rank in started:
-            rank.kill()
-    assert all(rank.returncode == 0 for rank in started), said
-    return json.loads(said[0][0].splitlines()[-1])
+    surroundings = with_support(**alike, MULTILEARN_PATIENCE=str(5 * LIMIT))
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=5 * LIMIT)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main(folder: Path, *only_one: str) -> None:
-    told, rank = one_training(folder) if only_one else found(folder), backend.load().world.rank
-    if not only_one:
-        told["refused"] = refusals(rank)
-    if rank == 0:
+    """In forks, one for each rank, since importing takes seconds; the first of them prints."""
+    assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
+    forks = []
+    for rank in range(BEGINNING):
+        forks.append(os.fork())
+        if forks[-1] == 0:
+            os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+            take_part(folder, *only_one)
+            return
+    sys.exit(any([os.waitpid(fork, 0)[1] for fork in forks]))
+
+
+def take_part(folder: Path, *only_one: str) -> None:
+    if only_one:
+        told = trained("perceptron", BEGINNING, folder / "run")
+    else:
+        told = {**found(folder), "refused": refusals(backend.load().world.rank)}
+    if backend.load().world.rank == 0:
         json.dump(told, sys.stdout)
 
 
