@@ -6,13 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.processes import Warm, on_each, warm
+from support.processes import SCRIPTS, Warm, on_each, warm
 
 __all__ = ["warm"]
 EPOCHS = 4
 
 # not modules but scripts, for processes of their own
 collect_ignore = ["scripts"]
+
+
+@pytest.fixture(scope="session")
+def imported_to_describe(warm: Mapping[str, Warm]) -> Mapping[str, str]:
+    """Which other frameworks each imports to describe a model: asked before anything else has imported them."""
+    return on_each(lambda backend: warm[backend].done(SCRIPTS / "described.py").splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def saving(warm: Mapping[str, Warm], imported_to_describe: Mapping[str, str]) -> Mapping[str, Warm]:
+    """The same processes, now with TensorFlow: Keras imports it to save and to load, which takes each fork seconds."""
+    on_each(lambda backend: warm[backend].load("tensorflow"))
+    return warm
 
 
 @pytest.fixture(scope="session")

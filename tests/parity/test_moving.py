@@ -18,7 +18,6 @@ CELLS = (
     "mlp, Adafactor, float32",
     "cnn, SGD momentum, mixed_float16",
     "lstm, Adam average, float32",
-    "transformer, Muon, float32",
 )
 
 
@@ -28,9 +27,9 @@ def printed(said: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def keys(warm: Mapping[str, Warm]) -> Mapping[str, dict[str, list[object]]]:
+def keys(saving: Mapping[str, Warm]) -> Mapping[str, dict[str, list[object]]]:
     """What each installed framework says of each model and optimizer, in a process of its own."""
-    return on_each(lambda backend: printed(warm[backend].done(KEYED)))
+    return on_each(lambda backend: printed(saving[backend].done(KEYED)))
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(BACKENDS, 2)))
@@ -42,13 +41,13 @@ def test_keys_types_and_shapes_are_the_same_in_the_same_order(keys: Mapping[str,
 
 @pytest.fixture(scope="module")
 def differences(
-    warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory
+    saving: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, dict[str, dict[str, float]]]:
     """What each framework says of the files that a model trained on each leaves: by target, source and file."""
     folder = tmp_path_factory.mktemp("weights")
-    on_each(lambda backend: warm[backend].done(WEIGHTS, "write", folder / backend))
+    on_each(lambda backend: saving[backend].done(WEIGHTS, "write", folder / backend))
     written = [folder / backend for backend in BACKENDS]
-    return on_each(lambda backend: printed(warm[backend].done(WEIGHTS, "read", *written)))
+    return on_each(lambda backend: printed(saving[backend].done(WEIGHTS, "read", *written)))
 
 
 @pytest.mark.parametrize("source", BACKENDS)

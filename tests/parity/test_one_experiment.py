@@ -66,7 +66,7 @@ def test_a_recurrent_model_with_dropout_has_the_same_curve(recurrent: Path, one:
 
 def test_the_recurrent_model_learns(recurrent: Path) -> None:
     values = epoch_values(recurrent / BACKENDS[0])
-    assert values["train", "Loss", 3] < values["train", "Loss", 2] < values["train", "Loss", 1]
+    assert values["train", "Loss", 2] < values["train", "Loss", 1]
 
 
 def test_initial_weights_are_equal_bit_for_bit(runs: Path, recurrent: Path) -> None:

@@ -13,12 +13,12 @@ PAIRS = list(itertools.combinations(BACKENDS, 2))
 
 
 @pytest.fixture(scope="module")
-def draws(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
+def draws(saving: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
     """What each installed framework draws, in a process of its own."""
     directory = tmp_path_factory.mktemp("draws")
 
     def draw(backend: str) -> dict[str, np.ndarray]:
-        warm[backend].done(SCRIPTS / "draws.py", directory / f"{backend}.npz")
+        saving[backend].done(SCRIPTS / "draws.py", directory / f"{backend}.npz")
         with np.load(directory / f"{backend}.npz") as arrays:
             return dict(arrays)
 

@@ -3,11 +3,12 @@
 A fork finds what a new process finds after its imports (no model, no seed, one thread) without their seconds, runs the
 script as `python SCRIPT ARGUMENTS` does, and ends as that ends. Asked by a line of JSON on its standard input, it
 answers with the fork's process id, with the exit code once there is one, and with how many processes the fork left
-behind (they are waited for a while).
+behind (they are waited for a while). Asked for a module, it imports that too, for the forks that follow.
 """
 
 import ctypes
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -30,13 +31,15 @@ PATIENCE = 20.0
 
 def serve():
     """Answer requests until there are no more. In a fork, return what it is to run."""
-    assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
     assert ctypes.CDLL(None).prctl(ADOPTS_ORPHANS, 1, 0, 0, 0) == 0
-    # so that neither a collection in a fork nor its end touches, and so copies, all that was imported
-    gc.collect()
-    gc.freeze()
+    settle()
     for line in sys.stdin:
         request = json.loads(line)
+        if "module" in request:
+            importlib.import_module(request["module"])
+            settle()
+            print("imported", flush=True)
+            continue
         child = os.fork()
         if child == 0:
             return request
@@ -45,6 +48,13 @@ def serve():
         print(os.waitstatus_to_exitcode(status), flush=True)
         print(left_behind(), flush=True)
     return None
+
+
+def settle():
+    """After imports: neither a collection in a fork nor its end is to touch, and so copy, all that was imported."""
+    assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not fork"
+    gc.collect()
+    gc.freeze()
 
 
 def left_behind():

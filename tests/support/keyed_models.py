@@ -145,8 +145,9 @@ def described(record: dict[str, object]) -> list[object]:
 
 def main() -> None:
     keys = {name: described(specification(variables(make()))) for name, make in MODELS.items()}
+    model = tokens()
     for name, make in OPTIMIZERS.items():
-        model, optimizer = tokens(), make()
+        optimizer = make()
         optimizer.build(model.trainable_variables)
         keys[name] = described(specification(optimizer_variables(optimizer, variables(model))))
     print(json.dumps(keys))

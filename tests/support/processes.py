@@ -100,7 +100,6 @@ class Forking:
         )
 
     def start(self, script: Path, *arguments: object, **variables: str) -> Running:
-        assert self._process.stdin
         self._scripts += 1
         output = self._folder / f"{self._scripts}.txt"
         request = {
@@ -110,12 +109,20 @@ class Forking:
             "directory": str(self._folder),
             "output": str(output),
         }
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return Running(self, int(self.answer()), output)
+        return Running(self, int(self._asked(request)), output)
+
+    def load(self, module: str) -> None:
+        """Import a module, for all scripts from now on."""
+        assert self._asked({"module": module}) == "imported\n"
 
     def run(self, script: Path, *arguments: object, **variables: str) -> Ended:
         return self.start(script, *arguments, **variables).wait()
+
+    def _asked(self, request: Mapping[str, object]) -> str:
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self.answer()
 
     def answer(self) -> str:
         assert self._process.stdout

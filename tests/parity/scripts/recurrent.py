@@ -25,7 +25,7 @@ learner = (
     ml.LearnerBuilder(sys.argv[1])
     .metrics(ml.metrics.Loss(), ml.metrics.Accuracy())
     .with_file_checkpointer()
-    .num_epochs(3)
+    .num_epochs(2)
     .build(Classification(model), keras.optimizers.Adam(), ml.schedulers.Cosine(3e-3))
 )
 train = ml.DataLoader((rows[:1000], labels[:1000]), batch_size=50, shuffle=True)
