@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
+from support.by_hand import descended
 from support.training import (
     assert_close,
-    assert_equal,
     chunks,
     engine_of,
     ids,
@@ -27,9 +27,11 @@ from support.training import (
 from multilearn import DataLoader, LearnerBuilder
 from multilearn.errors import ConfigurationError
 from multilearn_keras import Classification, Regression
+from multilearn_keras.state.keys import flatten
 
-ITEMS = 10 * 64
-Make = Callable[[], keras.Model]
+WINDOW = (16, 16, 5)
+"""The sizes of the batches of an update, the last of them a ragged one."""
+UPDATES = 10
 
 
 def perceptron() -> keras.Model:
@@ -50,63 +52,49 @@ def padded(items: int) -> np.ndarray:
     return x
 
 
-RAGGED = ITEMS - 64 + 37  # ten updates, the last of two whole batches and a ragged one
-PADDED = (padded(ITEMS), ids(3, ITEMS, 5))
-WEIGHTED = (numbers(RAGGED, 6), ids(3, RAGGED), np.random.default_rng(3).uniform(0, 5, RAGGED).astype("float32"))
-CASES: dict[str, tuple[Make, Any, Callable[[], Any], str]] = {
-    "masked, SGD": (tagger, PADDED, optimizers.SGD, "sum_over_batch_size"),
-    "weighted, Adam": (perceptron, WEIGHTED, optimizers.Adam, "mean_with_sample_weight"),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_four_batches_of_16_are_one_of_64(case: str) -> None:
-    make, data, optimizer, reduction = CASES[case]
-    loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)
-    ours, theirs = twins(make)
+def test_batches_of_a_window_are_one_batch_of_all_their_items() -> None:
+    """Of any size, and of items of any weight."""
+    joint, loss = sum(WINDOW), keras.losses.SparseCategoricalCrossentropy(True, reduction="mean_with_sample_weight")
+    items = joint * UPDATES
+    data = (numbers(items, 6), ids(3, items), np.random.default_rng(3).uniform(0, 5, items).astype("float32"))
+    whole = chunks(data, joint)
+    edges = np.cumsum((0, *WINDOW))
+    parts = [tuple(array[a:b] for array in batch) for batch in whole for a, b in pairwise(edges)]
+    ours, theirs = twins(perceptron)
     before = state(ours)
-    for model, size, n in ((ours, 16, 4), (theirs, 64, 1)):
-        trained(Classification(model, loss), optimizer(), chunks(data, size), 0.01, n, accumulate=n > 1)
-    assert_close(ours, theirs, 1e-5 if optimizer is optimizers.Adam else 1e-6)
+    for model, batches, n in ((ours, parts, len(WINDOW)), (theirs, whole, 1)):
+        trained(Classification(model, loss), optimizers.Adam(), batches, 0.01, n, accumulate=n > 1)
+    assert_close(ours, theirs, 1e-5)
     assert any(value.tobytes() != before[key].tobytes() for key, value in state(theirs).items())
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
-def test_a_batch_in_which_nothing_counts_changes_no_window(reduction: str) -> None:
-    x, y = padded(48) + 0, ids(3, 48, 5)
-    x[16:32] = 0
-    without = np.r_[0:16, 32:48]
+def test_masked_batches_of_a_window_are_one_batch_and_one_in_which_nothing_counts_changes_nothing(
+    reduction: str,
+) -> None:
+    x, y = padded(96), ids(3, 96, 5)
+    for window in (0, 48):
+        x[window + 16 : window + 32] = 0
+    nothing = (np.zeros((16, 5), "int32"), ids(3, 16, 5))
+    shown = [np.r_[0:16, 32:48], np.r_[48:64, 80:96]]
     ours, theirs = twins(tagger)
     loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)
-    for model, chosen, n in ((ours, np.arange(48), 3), (theirs, without, 2)):
-        batches = chunks((x[chosen], y[chosen]), 16)
-        engine = engine_of(Classification(model, loss), optimizers.Adam(), batches[0], accumulate=True)
-        losses = train(engine, batches, 0.01, n)
+    parts, whole = chunks((x, y), 16), [(x[items], y[items]) for items in shown]
+    for model, batches, empty, n in ((ours, parts, nothing, 3), (theirs, whole, tuple(map(twice, nothing)), 1)):
+        engine = engine_of(Classification(model, loss), optimizers.SGD(), batches[0], accumulate=n > 1)
+        losses = train(engine, batches, 0.1, n)
         if n == 3:
-            assert losses[1][1] == 0
+            assert losses[1][1] == losses[4][1] == 0
+        # an update from nothing at all has gradient zero
+        before = flatten(engine.record()["model"])
+        assert train(engine, [empty] * n, 0.1, n) == [(0, 0)] * n
+        assert flatten(engine.record()["model"]) == before
         engine.release()
-    assert_close(ours, theirs, 1e-7)
+    assert_close(ours, theirs, 1e-6)
 
 
-@pytest.mark.parametrize(
-    ("reduction", "accumulate"), [("sum_over_batch_size", True), ("mean_with_sample_weight", False)]
-)
-def test_an_update_from_nothing_at_all_has_gradient_zero(reduction: str, accumulate: bool) -> None:
-    model, untouched = twins(tagger)
-    batch = (np.zeros((4, 5), "int32"), ids(3, 4, 5))
-    loss = keras.losses.SparseCategoricalCrossentropy(True, reduction=reduction)
-    assert (
-        trained(
-            Classification(model, loss),
-            optimizers.SGD(),
-            [batch] * 2,
-            0.1,
-            2 if accumulate else 1,
-            accumulate=accumulate,
-        )
-        == [(0, 0)] * 2
-    )
-    assert_equal(model, untouched)
+def twice(array: np.ndarray) -> np.ndarray:
+    return np.concatenate([array, array])
 
 
 def test_accumulating_moves_statistics_with_every_batch_and_counts_only_updates() -> None:
@@ -146,13 +134,16 @@ def test_fit_accumulates_afresh_in_every_epoch_and_asks_the_schedule_once_per_up
     x, y, schedule = numbers(40, 4), numbers(40, 1, seed=1), Noting()
     run = learner(tmp_path / "run", Regression(ours), optimizers.SGD(), schedule, grads_accumulation=2, num_epochs=2)
     run.fit(DataLoader((x, y), 8))  # five batches: windows of 2, 2 and 1
-    theirs.compile(optimizers.SGD(), "mse")
-    updates = [slice(0, 16), slice(16, 32), slice(32, 40)] * 2
-    for update, chosen in enumerate(updates):
-        theirs.optimizer.learning_rate = 0.1 / (1 + update)
-        theirs.train_on_batch(x[chosen], y[chosen])
+    weights = theirs.get_weights()
+    for update, chosen in enumerate([slice(0, 16), slice(16, 32), slice(32, 40)] * 2):
+        weights = descended(
+            lambda weights, chosen=chosen: float(np.mean((x[chosen] @ weights[0] + weights[1] - y[chosen]) ** 2)),
+            weights,
+            0.1 / (1 + update),
+        )
     assert schedule.asked == list(range(6))
-    assert_close(ours, theirs, 1e-6)
+    for mine, expected in zip(ours.get_weights(), weights, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_loss_that_is_a_sum_cannot_be_accumulated(tmp_path: Path) -> None:

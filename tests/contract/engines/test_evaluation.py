@@ -46,7 +46,7 @@ def restless() -> keras.Model:
         [
             keras.Input((3, 2)),
             layers.BatchNormalization(momentum=0.5),
-            layers.SimpleRNN(3, dropout=0.3, recurrent_dropout=0.3),
+            layers.SimpleRNN(3, recurrent_dropout=0.3),
             layers.GaussianNoise(0.1),
             layers.Dense(4, activation="relu"),
             layers.Dropout(0.5),

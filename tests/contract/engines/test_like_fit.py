@@ -27,30 +27,30 @@ class Spread(layers.Layer):
 
 
 def several() -> keras.Model:
-    """Two inputs and two outputs in dicts, layer losses, a frozen layer and a frozen batch normalisation."""
-    a, b = keras.Input((3,), name="a"), keras.Input((2,), name="b")
-    frozen = layers.Dense(4, activation="tanh", trainable=False)(a)
-    hidden = layers.Concatenate()([frozen, layers.Dense(4, kernel_regularizer="l2")(b)])
+    """Two inputs and two outputs in dicts, layer losses, a shared and a frozen layer, a frozen batch normalisation."""
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    frozen, shared = layers.Dense(3, activation="tanh", trainable=False)(a), layers.Dense(3)
+    hidden = layers.Concatenate()([frozen, shared(a), shared(layers.Dense(3, kernel_regularizer="l2")(b))])
     hidden = layers.BatchNormalization(momentum=0.8, trainable=False)(Spread()(hidden))
-    hidden = layers.BatchNormalization(momentum=0.8)(layers.Dense(5)(hidden))
+    hidden = layers.BatchNormalization(momentum=0.8)(layers.Dense(9)(hidden))
     outputs = {"kind": layers.Dense(3, name="kind")(hidden), "size": layers.Dense(1, name="size")(hidden)}
     return keras.Model({"a": a, "b": b}, outputs)
 
 
 def listed() -> keras.Model:
     """The same in lists; one of the two outputs has weights of its own."""
-    a, b = keras.Input((3,)), keras.Input((2,))
+    a, b = keras.Input((3,)), keras.Input((3,))
     hidden = layers.Dense(4, activity_regularizer="l2")(layers.Concatenate()([a, b]))
     return keras.Model([a, b], [layers.Dense(1, activation="sigmoid")(hidden), layers.Dense(2)(hidden)])
 
 
 def recurrent() -> keras.Model:
-    """A class for each token, with a mask from the embedding through a bidirectional layer that drops out."""
+    """A class for each token, with a mask from the embedding through a layer that drops out."""
     return keras.Sequential(
         [
             keras.Input((4,), dtype="int32"),
             layers.Embedding(6, 3, mask_zero=True),
-            layers.Bidirectional(layers.LSTM(3, return_sequences=True, dropout=0.2, recurrent_dropout=0.2)),
+            layers.LSTM(3, return_sequences=True, dropout=0.2, recurrent_dropout=0.2),
             layers.Dense(3),
         ]
     )
@@ -71,7 +71,6 @@ def convolutional() -> keras.Model:
             layers.Conv2D(3, 3, use_bias=False),
             layers.BatchNormalization(momentum=0.8),
             layers.SpatialDropout2D(0.2),
-            layers.DepthwiseConv2D(2, padding="same"),
             layers.GroupNormalization(1),
             layers.GlobalAveragePooling2D(),
             layers.Dense(3),
@@ -88,14 +87,14 @@ def perceptron() -> keras.Model:
 
 WEIGHTS = np.linspace(0.5, 1.5, ITEMS, dtype="float32")
 TOKENS = ids(6, ITEMS, 4)
-INPUTS = numbers(ITEMS, 3), numbers(ITEMS, 2, seed=1)
+INPUTS = numbers(ITEMS, 3), numbers(ITEMS, 3, seed=1)
 LISTED = (INPUTS, (ids(2, ITEMS, 1), numbers(ITEMS, 2)))
 LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 Case = tuple[Callable[[], keras.Model], Callable[[], Any], dict[str, Any], Any]
 CASES: dict[str, Case] = {
     "several inputs and outputs": (
         several,
-        lambda: optimizers.SGD(momentum=0.9),
+        lambda: optimizers.SGD(momentum=0.9, weight_decay=0.1),
         {"loss": {"kind": LOGITS, "size": "mse"}, "loss_weights": {"kind": 0.5, "size": 2.0}},
         (
             dict(zip("ab", INPUTS, strict=True)),
