@@ -53,9 +53,8 @@ def shifts(seed: int) -> np.ndarray:
     return (numbers(moved(keras.random.SeedGenerator(seed).state.value))[0] - PLACES[0]).transpose(2, 0, 1)
 
 
-@pytest.mark.parametrize("fill", FILLS)
-@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
-def test_an_elastic_distortion_takes_pixels_as_scipy_does(fill: str, interpolation: str) -> None:
+@pytest.mark.parametrize(("interpolation", "fill"), [*(("bilinear", fill) for fill in FILLS), ("nearest", "wrap")])
+def test_an_elastic_distortion_takes_pixels_as_scipy_does(interpolation: str, fill: str) -> None:
     noise = numbers(keras.random.normal((2, 2, 12, 10), seed=5))
     blurred = ndimage.gaussian_filter(noise, (0, 0, 1.5, 1.5), mode="constant", truncate=20)
     rows, columns = blurred * 1.5 * 4.0 + np.stack(np.meshgrid(np.arange(12), np.arange(10), indexing="ij"))[:, None]
@@ -81,11 +80,11 @@ def test_displacements_are_normal_and_those_of_rows_and_columns_differ() -> None
 
 
 def test_one_image_channels_first_and_other_types() -> None:
-    both = distorted(IMAGES, seed=3)
-    first = distorted(IMAGES.transpose(0, 3, 1, 2), seed=3, data_format="channels_first")
+    both = distorted(IMAGES, 4.0, 1.5, seed=3)
+    first = distorted(IMAGES.transpose(0, 3, 1, 2), 4.0, 1.5, seed=3, data_format="channels_first")
     np.testing.assert_allclose(first.transpose(0, 2, 3, 1), both, rtol=1e-5, atol=1e-3)
-    assert distorted(IMAGES[0], seed=3).shape == (12, 10, 3)
-    assert distorted(IMAGES.astype("uint8"), seed=3).dtype == np.uint8
+    assert distorted(IMAGES[0], 4.0, 1.5, seed=3).shape == (12, 10, 3)
+    assert distorted(IMAGES.astype("uint8"), 4.0, 1.5, seed=3).dtype == np.uint8
     np.testing.assert_array_equal(distorted(IMAGES, alpha=0.0, sigma=0.0, seed=3), IMAGES)
 
 
@@ -101,7 +100,7 @@ def test_aug_mix_chooses_anew_at_every_call_and_by_the_seed_alone() -> None:
     def drawn() -> list[np.ndarray]:
         seeds.reset(4)
         layer = layers.AugMix(num_chains=1, chain_depth=1, all_ops=False)
-        layer._augment_layers = ["random_rotation", "solarization", "auto_contrast"]  # XLA compiles others for a minute
+        layer._augment_layers = ["solarization", "auto_contrast"]  # XLA compiles others for a minute
         layer.build(IMAGES.shape)
         return outputs_of(layer, IMAGES, 2)
 

@@ -67,16 +67,17 @@ def test_beta_of_small_parameters_is_near_0_or_1_and_never_nan(small: float) -> 
         assert abs(share - expected) < 4.5 * np.sqrt(expected * (1 - expected) / MANY) + 1e-9
 
 
-@pytest.mark.parametrize("traced", [False, True])
-def test_parameters_broadcast_to_the_shape(traced: bool) -> None:
-    seed = ops.convert_to_tensor(np.array([7, 0], "int32")) if traced else 7
+def test_parameters_broadcast_to_the_shape() -> None:
     alpha, beta = np.array([[0.5], [50.0]], "float32"), np.array([1.0, 2.0, 30.0])
-    drawn = numbers(compiled(lambda: keras.random.gamma((400, 2, 3), alpha, seed=seed))())
-    assert np.abs(drawn.mean((0, 2)) / [0.5, 50.0] - 1).max() < 0.15
-    drawn = numbers(
-        compiled(lambda alpha: keras.random.beta((400, 2, 3), alpha, beta, seed=seed))(ops.convert_to_tensor(alpha))
-    )
-    np.testing.assert_allclose(drawn.mean(0), alpha / (alpha + beta), atol=0.08)
+
+    @compiled
+    def drawn(alpha: Any, seed: Any) -> tuple[Any, Any]:
+        of_gamma = keras.random.gamma((400, 2, 3), np.array([[0.5], [50.0]], "float32"), seed=seed)
+        return of_gamma, keras.random.beta((400, 2, 3), alpha, beta, seed=seed)
+
+    of_gamma, of_beta = drawn(ops.convert_to_tensor(alpha), ops.convert_to_tensor(key(7)))
+    assert np.abs(numbers(of_gamma).mean((0, 2)) / [0.5, 50.0] - 1).max() < 0.15
+    np.testing.assert_allclose(numbers(of_beta).mean(0), alpha / (alpha + beta), atol=0.08)
 
 
 @pytest.mark.parametrize(("draw", "values"), [(keras.random.gamma, (0.3,)), (keras.random.beta, (0.3, 4.0))])
@@ -86,7 +87,8 @@ def test_a_number_and_a_tensor_of_it_draw_the_same(draw: Callable[..., Any], val
     np.testing.assert_array_equal(numbers(of_tensors), numbers(of_numbers))
 
 
-TYPES = ("float16", "bfloat16", "float32", "float64")
+# in double precision JAX computes only where the process asks for it
+TYPES = ("float16", "bfloat16", "float32", *(() if BACKEND == "jax" else ("float64",)))
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +110,11 @@ def of_types() -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_every_float_type_is_one_rounding_of_the_same_numbers(dtype: str, of_types: dict[str, list[Any]]) -> None:
-    held = "float32" if dtype == "float64" and BACKEND == "jax" else dtype
-    rounding = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-6, "float64": 2e-6}[held]
+    rounding = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-6, "float64": 2e-6}[dtype]
     for drawn, single in zip(of_types[dtype], of_types["float32"], strict=True):
-        assert keras.backend.standardize_dtype(drawn.dtype) == held
+        assert keras.backend.standardize_dtype(drawn.dtype) == dtype
         np.testing.assert_allclose(numbers(drawn), numbers(single), rounding, 1e-4)
-    if held == "float64":
+    if dtype == "float64":
         drawn = numbers(of_types[dtype][0])
         assert np.mean(drawn != drawn.astype("float32")) > 0.9
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import types
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 from keras import layers, ops
 from keras.src import backend as keras_backend
 from keras.src.random import seed_generator
-from support.programs import shape_of
+from support.programs import compiled, shape_of
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.seeding import seed as experiment_seed
@@ -48,7 +49,8 @@ def key_tensor(key: tuple[int, int]) -> Any:
 
 def ways_to_run(function: Callable[..., Any], *examples: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     """`function` of tensors, as each kind of tracing and compiling sees it."""
-    yield "eager", function
+    if BACKEND != "jax":  # where every operation is a program of its own: the layers below draw so
+        yield "eager", function
     if BACKEND == "torch":
         from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -88,16 +90,18 @@ def test_host_bits_follow_the_formula_and_may_be_had_in_parts(key: tuple[int, in
     assert host_bits(0, 5, key, lane=3).tolist() == [by_the_formula(i, key[0], key[1] + 3 * 2**30) for i in range(5)]
 
 
-@pytest.mark.parametrize("lane", [0, 1, 2, 3])
-def test_traced_bits_are_the_host_s_however_they_are_run(lane: int) -> None:
-    def draw(x: Any, key: Any) -> Any:
-        return traced_bits(keras_backend, ops.shape(x), key, lane=lane)
+def test_traced_bits_are_the_host_s_however_they_are_run() -> None:
+    """In all lanes."""
+
+    def draw(x: Any, key: Any) -> list[Any]:
+        return [traced_bits(keras_backend, ops.shape(x), key, lane=lane) for lane in range(4)]
 
     x = ops.zeros((6, 7))
     for way, run in ways_to_run(draw, x, key_tensor((1, 1))):
         for key in KEYS:
-            expected = host_bits(0, 42, key, lane=lane).view(np.int32).reshape(6, 7)
-            np.testing.assert_array_equal(numbers(run(x, key_tensor(key))), expected, err_msg=f"{way} {key}")
+            for lane, found in enumerate(run(x, key_tensor(key))):
+                expected = host_bits(0, 42, key, lane=lane).view(np.int32).reshape(6, 7)
+                np.testing.assert_array_equal(numbers(found), expected, err_msg=f"{way} {key} {lane}")
 
 
 def test_neighbouring_seeds_give_unrelated_seeds_to_layers() -> None:
@@ -136,13 +140,17 @@ DRAWS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_a_traced_seed_is_an_input_of_the_compiled_draw(draw: Callable[[Any, Any], Any]) -> None:
+def test_a_traced_seed_is_an_input_of_the_compiled_draw() -> None:
+    def drawn(x: Any, seed: Any) -> list[Any]:
+        return [draw(x, seed) for draw in DRAWS.values()]
+
     x = ops.zeros((6, 5))
-    for way, run in ways_to_run(draw, x, key_tensor((1, 1))):
-        for seed in (3, 4):
-            expected = numbers(draw(x, seed))  # on the host, as far as there are floats
-            np.testing.assert_allclose(numbers(run(x, key_tensor((seed, 0)))), expected, 1e-5, 1e-5, err_msg=way)
+    # on the host, as far as there are floats
+    expected = {seed: list(map(numbers, compiled(lambda x, seed=seed: drawn(x, seed))(x))) for seed in (3, 4)}
+    for way, run in ways_to_run(drawn, x, key_tensor((1, 1))):
+        for seed, of_host in expected.items():
+            for name, found, its in zip(DRAWS, run(x, key_tensor((seed, 0))), of_host, strict=True):
+                np.testing.assert_allclose(numbers(found), its, 1e-5, 1e-5, err_msg=f"{way} {name}")
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="tf.function makes a tensor of int(tensor)")
@@ -155,13 +163,13 @@ def test_what_makes_a_python_number_of_a_tensor_cannot_be_compiled_at_all() -> N
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="JAX only")
-@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_jax_can_tell_shapes_without_drawing(draw: Callable[[Any, Any], Any]) -> None:
+@pytest.mark.parametrize("name", DRAWS)
+def test_jax_can_tell_shapes_without_drawing(name: str) -> None:
     import jax
 
-    x, key = ops.zeros((6, 5)), key_tensor((1, 1))
-    told, drawn = jax.eval_shape(draw, x, key), draw(x, key)
-    assert (told.shape, told.dtype) == (drawn.shape, drawn.dtype)
+    told = jax.eval_shape(DRAWS[name], ops.zeros((6, 5)), key_tensor((1, 1)))
+    assert told.shape == ((6, 4) if name == "categorical" else (6, 5))
+    assert told.dtype == ("int32" if name in ("randint", "categorical") else "float32")
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="PyTorch only")
@@ -171,44 +179,58 @@ def test_torch_draws_on_the_meta_device(draw: Callable[[Any, Any], Any]) -> None
         assert draw(ops.zeros((6, 5)), keras.random.SeedGenerator(1)).device.type == "meta"
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-@pytest.mark.parametrize("draw", ["uniform", "normal", "truncated_normal"])
-def test_every_float_type_is_drawn_alike_on_the_host_and_traced(draw: str, dtype: str) -> None:
-    function = getattr(keras.random, draw)
-    host, traced = function((500,), dtype=dtype, seed=5), function((500,), dtype=dtype, seed=key_tensor((5, 0)))
-    held = "float32" if dtype == "float64" and BACKEND == "jax" else dtype
-    assert keras.backend.standardize_dtype(host.dtype) == keras.backend.standardize_dtype(traced.dtype) == held
-    rounding = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 5e-6, "float64": 1e-13}[held]
-    host, traced = (numbers(ops.cast(drawn, "float32" if held != "float64" else held)) for drawn in (host, traced))
-    np.testing.assert_allclose(traced, host, rounding, rounding)
-    if held == "float64":
-        assert np.any(host != host.astype("float32"))
+TYPES = ("float16", "bfloat16", "float32", "float64")
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-@pytest.mark.parametrize("seed", [1, (1, 0)])
-def test_uniform_never_reaches_its_upper_bound(dtype: str, seed: Any) -> None:
-    seed = seed if isinstance(seed, int) else key_tensor(seed)
-    for low, high in ((0.0, 1.0), (1.0, 2.0), (-1.0, 1e-3)):
-        drawn = numbers(ops.cast(keras.random.uniform((20_000,), low, high, dtype=dtype, seed=seed), "float32"))
-        assert low <= drawn.min()
-        assert drawn.max() < high
+def test_every_float_type_is_drawn_alike_on_the_host_and_traced() -> None:
+    cases = list(itertools.product(("uniform", "normal", "truncated_normal"), TYPES))
+
+    def drawn(seed: Any) -> list[Any]:
+        return [getattr(keras.random, draw)((500,), dtype=dtype, seed=seed) for draw, dtype in cases]
+
+    for (draw, dtype), *both in zip(cases, drawn(5), compiled(drawn)(key_tensor((5, 0))), strict=True):
+        held = "float32" if dtype == "float64" and BACKEND == "jax" else dtype
+        assert {keras.backend.standardize_dtype(each.dtype) for each in both} == {held}
+        rounding = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 5e-6, "float64": 1e-13}[held]
+        host, traced = (numbers(ops.cast(each, "float32" if held != "float64" else held)) for each in both)
+        np.testing.assert_allclose(traced, host, rounding, rounding, err_msg=f"{draw} {dtype}")
+        if held == "float64":
+            assert np.any(host != host.astype("float32"))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_uniform_never_reaches_its_upper_bound(traced: bool) -> None:
+    cases = list(itertools.product(TYPES[:3], ((0.0, 1.0), (1.0, 2.0), (-1.0, 1e-3))))
+
+    def drawn(seed: Any) -> list[Any]:
+        return [keras.random.uniform((20_000,), *bounds, dtype=dtype, seed=seed) for dtype, bounds in cases]
+
+    for (_, (low, high)), found in zip(cases, compiled(drawn)(key_tensor((1, 0))) if traced else drawn(1), strict=True):
+        found = numbers(ops.cast(found, "float32"))
+        assert low <= found.min()
+        assert found.max() < high
     assert initial.below(2.0, 1.0, "float32") == 2.0 - 2.0**-23
     assert initial.below(1.0, 0.0, "bfloat16") == 1.0 - 2.0**-8
 
 
-@pytest.mark.parametrize(
-    ("low", "high"),
-    [(0, 1), (0, 7), (-3, 1000), (-(2**30), 2**31), (-(2**31), 2**31 - 1), (-(2**31), 2**31), (0, 2**31), (-9, 65527)],
-)
-def test_randint_is_the_share_of_a_64_bit_number(low: int, high: int) -> None:
+def test_randint_is_the_share_of_a_64_bit_number() -> None:
+    largest = 2**31
+    cases = [(0, 1), (0, 7), (-3, 1000), (-9, 65527), (-largest, largest - 1)]  # whose bounds are of the type
+    cases += [(-(2**30), largest), (-largest, largest), (0, largest)]
     first, second = (host_bits(0, 300, (9, 0), lane=lane).tolist() for lane in (0, 1))
-    expected = [low + ((high - low) * (a * 2**32 + b) >> 64) for a, b in zip(first, second, strict=True)]
-    assert numbers(keras.random.randint((300,), low, high, seed=9)).tolist() == expected
-    assert numbers(keras.random.randint((300,), low, high, seed=key_tensor((9, 0)))).tolist() == expected
-    if high < 2**31:
-        bounds = ops.convert_to_tensor(low), ops.convert_to_tensor(high)
-        assert numbers(keras.random.randint((300,), *bounds, seed=9)).tolist() == expected
+    expected = [
+        [low + ((high - low) * (a * 2**32 + b) >> 64) for a, b in zip(first, second, strict=True)]
+        for low, high in cases
+    ]
+
+    def drawn(seed: Any, bounds: Any = cases) -> list[Any]:
+        return [keras.random.randint((300,), low, high, seed=seed) for low, high in bounds]
+
+    of_tensors = compiled(lambda bounds: drawn(9, bounds))(
+        [tuple(map(ops.convert_to_tensor, bounds)) for bounds in cases[:5]]
+    )
+    for found in (drawn(9), compiled(drawn)(key_tensor((9, 0))), of_tensors):
+        assert [numbers(each).tolist() for each in found] == expected[: len(found)]
 
 
 @pytest.mark.parametrize(("low", "high"), [(3, 3), (4, 3), (0, 2**31 + 1), (-(2**31) - 1, 0)])
@@ -234,18 +256,20 @@ def test_dropout_near_nothing_and_near_everything_asks_all_bits(rate: float) -> 
         assert np.array_equal(numbers(keras.random.dropout(ops.ones(100_001), rate, seed=seed)) != 0, kept)
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 8])
-def test_halves_are_the_host_s_however_they_are_run(size: int) -> None:
-    def draw(x: Any, key: Any) -> Any:
-        return traced_halves(keras_backend, ops.shape(x), key)
+def test_halves_are_the_host_s_however_they_are_run() -> None:
+    sizes = (0, 1, 7, 8)
 
-    x = ops.zeros((size,))
+    def draw(x: Any, key: Any) -> list[Any]:
+        return [traced_halves(keras_backend, ops.shape(x[:size]), key) for size in sizes]
+
+    x = ops.zeros((8,))
     for way, run in ways_to_run(draw, x, key_tensor((1, 1))):
         for key in KEYS:
-            bits = [by_the_formula(i, *key) for i in range((size + 1) // 2)]
-            expected = [half for word in bits for half in (word & 0xFFFF, word >> 16)][:size]
-            assert (numbers(run(x, key_tensor(key))).astype("int64") % 2**16).tolist() == expected, f"{way} {key}"
-            assert (host_halves(size, key).astype("int64") % 2**16).tolist() == expected
+            for size, found in zip(sizes, run(x, key_tensor(key)), strict=True):
+                bits = [by_the_formula(i, *key) for i in range((size + 1) // 2)]
+                expected = [half for word in bits for half in (word & 0xFFFF, word >> 16)][:size]
+                assert (numbers(found).astype("int64") % 2**16).tolist() == expected, f"{way} {key} {size}"
+                assert (host_halves(size, key).astype("int64") % 2**16).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -284,13 +308,21 @@ def distance(drawn: np.ndarray, distribution: Callable[[float], float]) -> float
     return max(np.max(ranks[1:] - expected), np.max(expected - ranks[:-1])) * math.sqrt(drawn.size)
 
 
+def many(seed: Any) -> list[Any]:
+    return [
+        draw((20_000,), seed=seed)
+        for draw in (keras.random.uniform, keras.random.normal, keras.random.truncated_normal)
+    ]
+
+
+TRACED_MANY = compiled(many)
+
+
 @pytest.mark.parametrize("seed", [1, 2, 1 + STEP, 2**31 - 1])
 def test_distributions(seed: int) -> None:
     cut = NormalDist().cdf(-2)
-    for key in (seed, key_tensor((seed, 1))):
-        uniform = numbers(keras.random.uniform((20_000,), seed=key))
-        normal = numbers(keras.random.normal((20_000,), seed=key))
-        truncated = numbers(keras.random.truncated_normal((20_000,), seed=key))
+    for drawn in (many(seed), TRACED_MANY(key_tensor((seed, 1)))):
+        uniform, normal, truncated = map(numbers, drawn)
         assert distance(uniform, lambda value: value) < 1.63
         assert distance(normal, NormalDist().cdf) < 1.63
         assert distance(truncated, lambda value: (NormalDist().cdf(value) - cut) / (1 - 2 * cut)) < 1.63

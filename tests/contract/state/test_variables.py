@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 from support.keyed_models import MODELS, OPTIMIZERS, perceptron, subclassed, tokens
@@ -202,6 +202,7 @@ def test_state_of_model_and_task_under_one_name_is_refused() -> None:
         variables(Task())
 
 
+@settings(max_examples=20)
 @given(st.lists(st.text(max_size=3), unique=True, max_size=4))
 def test_every_dict_key_makes_its_own_path(names: list[str]) -> None:
     class Task:
@@ -235,34 +236,25 @@ def test_a_name_that_is_no_part_of_a_path_is_refused(name: object) -> None:
         flatten({name: 1})  # type: ignore[dict-item]
 
 
-def updated(optimizer: keras.optimizers.Optimizer, updates: int) -> dict[str, keras.Variable]:
-    """A model's variables by key after some updates with random gradients."""
+def built_for(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variable]:
+    """The variables by key of a model that the optimizer is built for."""
     model = tokens()
-    random = np.random.default_rng(7)
     optimizer.build(model.trainable_variables)
-    applied = optimizer
-    if keras.backend.backend() == "jax":  # where a LossScaleOptimizer has no eager update of its own
-        applied = getattr(optimizer, "inner_optimizer", optimizer)
-    for _ in range(updates):
-        gradients = [random.normal(size=tuple(v.shape)).astype("float32") for v in model.trainable_variables]
-        applied.apply([keras.ops.convert_to_tensor(g) for g in gradients], model.trainable_variables)
-        if applied is not optimizer:
-            optimizer.step_counter.assign_add(1)
     return variables(model)
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_every_variable_of_an_optimizer_is_keyed_and_arrives(make: Callable[[], keras.optimizers.Optimizer]) -> None:
     first, second = make(), make()
-    found, fresh = optimizer_variables(first, updated(first, 3)), optimizer_variables(second, updated(second, 0))
+    found, fresh = optimizer_variables(first, built_for(first)), optimizer_variables(second, built_for(second))
     assert {id(v) for v in found.values()} >= {id(v) for v in first.variables}
     assert list(found) == list(fresh)
+    scramble(found, 1)
+    scramble(fresh, 2)
     record = record_of(found)
     assign_all(fresh, record)
     assert_same(record_of(fresh), record)
-    assert int(second.iterations) == 3
-    if isinstance(second, keras.optimizers.LossScaleOptimizer):
-        assert int(second.step_counter) == 3
+    assert int(second.iterations) == int(first.iterations)
 
 
 def test_optimizer_keys_are_roles_and_variables() -> None:
@@ -285,9 +277,8 @@ def test_optimizer_keys_are_roles_and_variables() -> None:
 
 def test_what_keras_leaves_out_of_an_optimizers_variables_is_keyed_too() -> None:
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Nadam())
-    found = optimizer_variables(optimizer, updated(optimizer, 1))
+    found = optimizer_variables(optimizer, built_for(optimizer))
     assert found["inner/u_product"] is optimizer.inner_optimizer._u_product
-    assert 0 < to_host(found["inner/u_product"]).array < 1
 
 
 def slots_of(optimizer: keras.optimizers.Optimizer) -> dict[str, tuple[int, ...]]:
@@ -306,14 +297,14 @@ def test_slots_have_their_own_shapes_and_those_that_a_variable_does_not_need_are
 
 def test_the_learning_rate_of_a_schedule_has_no_variable() -> None:
     scheduled, plain = OPTIMIZERS["adam, schedule"](), OPTIMIZERS["adam"]()
-    of_scheduled = optimizer_variables(scheduled, updated(scheduled, 0))
-    of_plain = optimizer_variables(plain, updated(plain, 0))
+    of_scheduled = optimizer_variables(scheduled, built_for(scheduled))
+    of_plain = optimizer_variables(plain, built_for(plain))
     assert set(of_plain) - set(of_scheduled) == {"learning_rate"}
 
 
 def test_an_optimizer_of_another_model_is_refused() -> None:
     optimizer = keras.optimizers.Adam()
-    updated(optimizer, 0)
+    built_for(optimizer)
     with pytest.raises(ConfigurationError, match="built for the variables of the model"):
         optimizer_variables(optimizer, variables(tokens()))
 
@@ -341,7 +332,7 @@ class Adding(keras.optimizers.SGD):
 def test_a_variable_of_an_optimizer_without_a_key_is_refused(hold: Callable[[Any, Any], object], said: str) -> None:
     optimizer = Adding(hold)
     with pytest.raises(ConfigurationError, match=said):
-        optimizer_variables(optimizer, updated(optimizer, 0))
+        optimizer_variables(optimizer, built_for(optimizer))
 
 
 AWKWARD = {
