@@ -132,13 +132,16 @@ def zoo(session: nox.Session, frameworks: Sequence[str]) -> None:
 
 @nox.session(default=False)
 def mutation(session: nox.Session) -> None:
-    """10,000 mutated files, and gigabytes in a few megabytes, to everything that reads them: half an hour."""
+    """10,000 mutated files, and gigabytes in a few megabytes, to everything that reads them, and thousands of programs
+    made at random to the graphs of torch: half an hour.
+    """
     framework = BACKENDS[0]
     install(session, "test", framework, extra="keras")
     many = {**ENVIRONMENT, "MULTILEARN_MUTATIONS": "10000"}
     session.run("pytest", *BY_FILE, *FOR_HOURS, *(session.posargs or ["tests/long/mutation"]), env=many)
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
-    session.run("pytest", *FOR_HOURS, "tests/contract/weights/test_damaged_weights.py", env={**many, **chosen})
+    at_random = ("weights/test_damaged_weights", "engines/test_captured_graphs")
+    session.run("pytest", *FOR_HOURS, *(f"tests/contract/{file}.py" for file in at_random), env={**many, **chosen})
 
 
 @nox.session(default=False)

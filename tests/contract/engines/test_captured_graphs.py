@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,7 +81,7 @@ def start() -> tuple[Tensors, torch.Tensor]:
 
 @pytest.mark.parametrize("which", ["traced", "simplified", "in place", "rearranged"])
 @given(steps=lines)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=600 if "MULTILEARN_MUTATIONS" in os.environ else 20, deadline=None)
 def test_a_graph_computes_and_changes_what_the_program_does(which: str, steps: list[tuple[str, int, int]]) -> None:
     arguments, state = start()
     with torch.no_grad():

@@ -24,7 +24,7 @@ from multilearn_keras import torch_tracing as tracing
 from multilearn_keras.engines.torch.capture import captured as capturing
 from multilearn_keras.engines.torch.capture.program import Program
 
-UPDATES = 30
+UPDATES = 12
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +160,7 @@ def constrained() -> keras.Model:
 @pytest.mark.parametrize("name", FUSED)
 def test_updates_by_torchs_kernels_are_those_of_keras(name: str) -> None:
     one, other = twins(constrained)
-    data = batches(one, 100, size=16)
+    data = batches(one, 30, size=16)
     eager = engine_of(Classification(one), FUSED[name](), data[0], capture=False)
     fused = engine_of(Classification(other), FUSED[name](), data[0])
     np.testing.assert_allclose(measured(fused, data), measured(eager, data), rtol=5e-6)

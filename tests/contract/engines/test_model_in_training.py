@@ -267,15 +267,15 @@ def test_what_steps_cannot_follow_is_refused() -> None:
 
 @pytest.mark.parametrize("capture", [True, False])
 def test_a_change_that_eager_steps_follow_is_refused_only_of_others(tmp_path: Path, capture: bool) -> None:
-    model = keras.Sequential([keras.Input((4,)), layers.Dropout(0.1), layers.Dense(1)])
+    model = keras.Sequential([keras.Input((4,)), layers.Rescaling(0.5), layers.Dense(1)])
 
-    def dropped(event: Any) -> None:
-        model.layers[0].rate = 0.9
+    def rescaled(event: Any) -> None:
+        model.layers[0].scale = 2.0
 
-    builder = ml.LearnerBuilder(tmp_path / "run").renderer(When(dropped)).num_epochs(2).engine(capture=capture)
+    builder = ml.LearnerBuilder(tmp_path / "run").renderer(When(rescaled)).num_epochs(2).engine(capture=capture)
     fitted = builder.build(Regression(model), "sgd", 0.01)
     if capture:
-        with pytest.raises(ConfigurationError, match=r"rate of layers/dropout.0.*capture=False"):
+        with pytest.raises(ConfigurationError, match=r"scale of layers/rescaling.0.*capture=False"):
             fitted.fit(DATA)
     else:
         fitted.fit(DATA)

@@ -72,8 +72,9 @@ OPTIONS = [
     (MASK, {"zero_output_for_mask": True}),
     (None, {"go_backwards": True, "use_bias": False}),
     (None, {"unroll": True, "dtype": "float64"}),
-    (None, {"use_cudnn": False}),
 ]
+if keras.backend.backend() == "jax":
+    del OPTIONS[3:]  # what is left are the words of Keras' own layers, which nothing is put in the place of
 
 
 @pytest.mark.parametrize("kind", [layers.LSTM, layers.GRU])
@@ -335,16 +336,15 @@ def test_on_tensorflow_what_the_kernel_does_not_know_is_left_to_keras(
     assert outputs.shape == (BATCH, STEPS, UNITS)
 
 
-def twin_in_steps(layer: Any, dtype: str) -> Any:
+def twin_in_steps(layer: Any, dtype: str, unroll: bool = False) -> Any:
     """A layer with the same weights that runs Keras' own loop."""
-    twin = layer_of(type(layer), dtype=dtype, use_cudnn=False)
+    twin = layer_of(type(layer), dtype=dtype, use_cudnn=False, unroll=unroll)
     twin.set_weights(layer.get_weights())
     return twin
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("traced", [False, True], ids=["eager", "graph"])
-def test_on_tensorflow_gradients_and_their_gradients_are_those_of_keras_own_loop(traced: bool) -> None:
+def test_on_tensorflow_gradients_and_their_gradients_are_those_of_keras_own_steps() -> None:
     """In float64: for outputs and both states, of all weights, initial states and the inputs."""
     import tensorflow as tf
 
@@ -362,9 +362,10 @@ def test_on_tensorflow_gradients_and_their_gradients_are_those_of_keras_own_loop
 
     layer = layer_of(layers.LSTM)
     arrays = [numbers(BATCH, STEPS, FEATURES), *(numbers(BATCH, UNITS, seed=9 + k) for k in range(2))]
-    run = tf.function(gradients, autograph=False) if traced else gradients
-    found = run(layer, [tf.constant(array) for array in arrays])
-    expected = run(twin_in_steps(layer, "float64"), [tf.constant(array, "float64") for array in arrays])
-    for one, other in zip(found, expected, strict=True):
-        scale = max(1.0, np.abs(other.numpy()).max())
-        assert np.abs(one.numpy() - other.numpy()).max() <= 2e-5 * scale
+    expected = gradients(
+        twin_in_steps(layer, "float64", unroll=True), [tf.constant(array, "float64") for array in arrays]
+    )
+    for run in (gradients, tf.function(gradients, autograph=False)):
+        for one, other in zip(run(layer, [tf.constant(array) for array in arrays]), expected, strict=True):
+            scale = max(1.0, np.abs(other.numpy()).max())
+            assert np.abs(one.numpy() - other.numpy()).max() <= 2e-5 * scale

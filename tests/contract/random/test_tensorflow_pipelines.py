@@ -70,22 +70,21 @@ def test_tensorflow_is_seeded_where_the_script_imports_it_after_set_seed_and_is_
 
 
 @pytest.mark.parametrize("seed", [3, None])
-@pytest.mark.parametrize("same_process", [False, True], ids=["another process", "the same process"])
-def test_one_epoch_and_another_one_are_two(seed: int | None, same_process: bool, tmp_path: Path) -> None:
-    def run(name: str, epochs: int, data: Any = None) -> tuple[keras.Model, Any]:
+def test_one_epoch_and_another_one_are_two_in_one_process_and_in_two(seed: int | None, tmp_path: Path) -> None:
+    def run(name: str, epochs: int, data: Any = None, **settings: Any) -> tuple[keras.Model, Any]:
         ml.set_seed(7)
         if data is None:
-            data = tf.data.Dataset.from_tensor_slices((X, X[:, :1])).shuffle(ITEMS, seed=seed).batch(3)
+            data = tf.data.Dataset.from_tensor_slices((X, X[:, :1])).shuffle(ITEMS, seed=seed).batch(5)
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
-        again = {"checkpoint": "latest"} if (tmp_path / name).exists() else {}
-        learner(tmp_path / name, model, None, num_epochs=epochs, with_file_checkpointer=(), **again).fit(data)
+        learner(tmp_path / name, model, None, num_epochs=epochs, with_file_checkpointer=(), **settings).fit(data)
         return model, data
 
     whole, _ = run("whole", 3)
     _, data = run("parts", 1)
-    resumed, _ = run("parts", 3, data if same_process else None)
-    assert_equal(whole, resumed)
+    for name, of, resumed_with in (("another process", "whole", None), ("the same process", "parts", data)):
+        resumed, _ = run(name, 3, resumed_with, checkpoint=(1, tmp_path / of))
+        assert_equal(whole, resumed)
 
 
 def test_a_loader_that_repeats_itself_is_told_from_one_that_does_not() -> None:

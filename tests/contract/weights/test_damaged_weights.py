@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from multilearn.errors import MultilearnError
 from multilearn_keras import load_weights
 
-EXAMPLES = 600 if "MULTILEARN_MUTATIONS" in os.environ else 25
+EXAMPLES = 600 if "MULTILEARN_MUTATIONS" in os.environ else 8
 KINDS = ["a.keras", "a.weights.h5", "a.safetensors"]
 calm = settings(
     max_examples=EXAMPLES,

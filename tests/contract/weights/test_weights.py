@@ -50,7 +50,7 @@ class Tokens(keras.Model):
 
 def tokens() -> keras.Model:
     model = Tokens()
-    model(np.zeros((1, 4), "int32"))
+    model(keras.Input((4,), dtype="int32"))
     return model
 
 
