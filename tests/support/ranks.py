@@ -17,12 +17,14 @@ from keras import layers, ops
 
 from multilearn import backend
 from multilearn.environment_variables import LEASH
+from multilearn.events import Split
 from multilearn.launch.environments import ranks
+from multilearn.loggers import MemoryMetricLogger
 from multilearn_keras import Classification
 from support.environments import with_support
 from support.processes import LIMIT
 from support.several_devices import ACCUMULATING, SAVING, trained
-from support.training import BACKEND, engine_of
+from support.training import BACKEND, engine_of, learner
 
 BEGINNING = 2
 """How many processes begin what others go on with."""
@@ -103,8 +105,22 @@ def found(folder: Path) -> dict[str, Any]:
         # so many epochs that steps are captured
         "masked": trained("masked", size, own / "masked", batches=BATCHES, **ACCUMULATING, num_epochs=4),
         "resumed": trained("perceptron", size, own / "resumed", batches=BATCHES, **going_on),
+        "sharded": {"batches": of_own_rows(own / "sharded")},
     }
     return told
+
+
+def of_own_rows(directory: Path) -> list[float]:
+    """The losses of a training on batches of 16 items, of which each process has loaded its own and no others."""
+    world, rng = backend.load().world, np.random.default_rng(3)
+    x, y = rng.normal(size=(48, 6)).astype("float32"), rng.integers(0, 3, 48)
+    share, memory = 16 // world.size, MemoryMetricLogger()
+    places = [slice(start + world.rank * share, start + (world.rank + 1) * share) for start in range(0, 48, 16)]
+    ml.set_seed(5)
+    made = learner(directory, classifier(layers.Dropout(0.2)), "sgd", 0.1, metric_loggers=memory)
+    made.fit(ml.Sharded([(x[place], y[place]) for place in places]))
+    # the first process alone has loggers
+    return memory.batches[Split.TRAIN]["Loss"][1] if world.rank == 0 else []
 
 
 def of_processes(folder: Path, *arguments: str) -> Any:

@@ -95,6 +95,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Any]:
 CASES = [
     *(("perceptron", what) for what in ("batches", "valid", "predicted", "evaluated")),
     *(("masked", what) for what in ("batches", "valid")),
+    ("sharded", "batches"),
 ]
 
 
