@@ -220,5 +220,6 @@ def test_what_a_run_had_before_it_and_ran_on_is_shown_as_compare_judges_it(
         "versions keras 3.15.1",
         "threads OMP_NUM_THREADS 2, torch threads 4",
         "TF32 off",
-        r"machine cpu x\x1b[2J, device cpu:0",
+        r"machine cpu x\x1b[2J",
+        "devices 1: cpu:0",
     ]

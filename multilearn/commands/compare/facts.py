@@ -24,6 +24,7 @@ __all__ = [
     "apart",
     "configuration",
     "data",
+    "devices",
     "last",
     "listed",
     "machine",
@@ -83,9 +84,13 @@ def weights(run: RunOnDisk) -> Facts:
 
 
 def machine(run: RunOnDisk) -> Facts:
-    """The system, the processor, and the device that was trained on."""
-    devices = [{"device": each.on} for each in run.sessions if each.on]
-    return {**over_sessions(run, "machine"), **_joined(devices)}
+    """The system and the processor."""
+    return over_sessions(run, "machine")
+
+
+def devices(run: RunOnDisk) -> Facts:
+    """How many were trained on, and which."""
+    return _joined([{"": f"{len(each.on.split(', '))}: {each.on}"} for each in run.sessions if each.on])
 
 
 def listed(facts: Facts) -> str:

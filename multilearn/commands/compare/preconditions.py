@@ -21,12 +21,14 @@ _KINDS = {Split.TRAIN: "training", Split.VALID: "validation"}
 
 @dataclass(frozen=True)
 class _Sought:
-    """`cause`: equal experiments have it in common; else it is a circumstance, which may change roundings."""
+    """`cause`: equal experiments have it in common; else it is a circumstance, which may change roundings. `needed`:
+    whether equal runs need it: they have the same curve on any number of devices."""
 
     name: str
     of: Callable[[RunOnDisk], Facts]
     said: Callable[[Facts], str]
     cause: bool = False
+    needed: bool = True
 
     def found(self, runs: Sequence[RunOnDisk]) -> list[Facts]:
         return facts.settled([self.of(run) for run in runs])
@@ -45,6 +47,7 @@ _SOUGHT = (
     _Sought("oneDNN", lambda run: facts.numerics(run, "onednn"), facts.listed),
     _Sought("determinism", lambda run: facts.numerics(run, "determin"), facts.listed),
     _Sought("machine", facts.machine, facts.listed),
+    _Sought("devices", facts.devices, facts.listed, needed=False),
 )
 
 
@@ -69,10 +72,10 @@ def first_difference(runs: Sequence[RunOnDisk], tolerance: float) -> str | None:
 def _judged(sought: _Sought, found: Sequence[Facts]) -> Precondition:
     values = tuple(sought.said(each) if each else facts.UNKNOWN for each in found)
     if _first_key(found) is not None:
-        return Precondition(sought.name, False, values)
+        return Precondition(sought.name, False, values, sought.needed)
     # what each framework has its own settings for is compared between the runs on it; of a cause all must be known
     known = not sought.cause or all(each.keys() == found[0].keys() for each in found)
-    return Precondition(sought.name, True if known and all(found) else None, values)
+    return Precondition(sought.name, True if known and all(found) else None, values, sought.needed)
 
 
 def _difference(sought: _Sought, found: Sequence[Facts]) -> str | None:

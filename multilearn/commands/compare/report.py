@@ -77,10 +77,14 @@ def judgement(tolerance: float) -> str:
 
 
 def states(preconditions: Sequence[Precondition]) -> list[str]:
-    """Which held, which did not, and which are not known: a line for each of the three."""
+    """Which held, which did not, and which are not known."""
     held = [_common(each) for each in preconditions if each.held]
     unknown = [each.name for each in preconditions if each.held is None]
-    broken = [f"differs: {each.name} ({' / '.join(each.values)})" for each in preconditions if each.held is False]
+    broken = [
+        f"differs{'' if each.needed else ', as it may'}: {each.name} ({' / '.join(each.values)})"
+        for each in preconditions
+        if each.held is False
+    ]
     lines = [*([f"held: {', '.join(held)}"] if held else []), *broken]
     return [*lines, *([f"not recorded by all: {', '.join(unknown)}"] if unknown else [])]
 

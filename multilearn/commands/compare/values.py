@@ -109,12 +109,13 @@ class Precondition:
     """One thing that equal experiments have in common.
 
     `held`: whether all runs have it in common, None if some run did not record it; `values`: what each run recorded of
-    it, in short and in the order of the runs, `"not recorded"` where it did not.
+    it, in short and in the order of the runs, `"not recorded"` where it did not; `needed`: whether equal runs need it.
     """
 
     name: str
     held: bool | None
     values: tuple[str, ...]
+    needed: bool = True
 
 
 @dataclass(frozen=True)

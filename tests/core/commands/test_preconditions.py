@@ -15,6 +15,7 @@ from toy_backend import Momentum
 
 import multilearn as ml
 from multilearn.commands.compare.preconditions import first_difference, preconditions
+from multilearn.commands.compare.report import states
 from multilearn.commands.compare.values import Precondition
 from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.errors import DirectoryError, RecordError
@@ -22,7 +23,7 @@ from multilearn.errors import DirectoryError, RecordError
 TOLERANCE = 1e-5
 NAMES = [
     *("seed", "configuration", "data", "weights at start"),
-    *("versions", "threads", "TF32", "oneDNN", "determinism", "machine"),
+    *("versions", "threads", "TF32", "oneDNN", "determinism", "machine", "devices"),
 ]
 
 
@@ -207,6 +208,13 @@ def test_another_machine_is_named_last(base: RunOnDisk) -> None:
     assert told == f"The machine differs in architecture: {here} / aarch64."
 
 
+def test_devices_may_differ(base: RunOnDisk) -> None:
+    several = session_with(base, devices=["cpu:0", "cpu:1"])
+    (found,) = [each for each in preconditions([base, several]) if each.held is False]
+    assert (found.name, found.needed, found.values[1]) == ("devices", False, "2: cpu:0, cpu:1")
+    assert states([found]) == [f"differs, as it may: devices ({found.values[0]} / 2: cpu:0, cpu:1)"]
+
+
 def with_line(found: RunOnDisk, directory: Path, path: str, line: int, text: str) -> RunOnDisk:
     """A copy of the run with one line of a metric file written otherwise."""
     for file in found.path.rglob("*"):
@@ -270,7 +278,7 @@ def test_what_an_older_version_did_not_record_is_left_open(base: RunOnDisk) -> N
     old = rewritten(base, older)
     held = judged(base, old)
     assert [name for name in NAMES if held[name] is None] == [
-        *("configuration", "data", "weights at start", "TF32", "oneDNN", "determinism"),
+        *("configuration", "data", "weights at start", "TF32", "oneDNN", "determinism", "machine"),
     ]
     assert first_difference([base, old], TOLERANCE) is None
     found = {each.name: each.values for each in preconditions([base, old])}
