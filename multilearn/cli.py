@@ -84,6 +84,14 @@ def run(
     devices: Annotated[
         int | None, typer.Option("--devices", min=1, metavar="N", help="Train on N devices, which share every batch.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help='Run it as a job of Ray Train: "local", "auto", or host:port.'),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", help="With --ray: N workers, which share every batch."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what came out as one JSON document; the script's output to stderr.")
     ] = False,
@@ -98,6 +106,7 @@ def run(
     """
     from multilearn.commands.grid import grid
     from multilearn.commands.grid.plan import GridPlan
+    from multilearn.launch.ray_job import RayCluster
 
     if seeds and arguments and "--" not in sys.argv:
         raise ConfigurationError(
@@ -105,7 +114,8 @@ def run(
             received=" ".join(arguments),
             remedy="Seeds are separated by commas: --seeds 1,2,3.",
         )
-    plan = GridPlan.checked(script, arguments or (), backend or (), seed, seeds or (), devices)
+    cluster = RayCluster.checked(ray, workers, devices, seeds or ())
+    plan = GridPlan.checked(script, arguments or (), backend or (), seed, seeds or (), devices, cluster)
     outcome = grid.run(plan, sys.stderr.buffer if as_json else None)
     if as_json:
         print(outcome.as_json())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["BACKEND", "DEVICES", "FIT", "GRID", "LEASH", "PATIENCE", "SEED", "TRACE", "read"]
+__all__ = ["BACKEND", "DEVICES", "FIT", "GRID", "JOB", "LEASH", "PATIENCE", "SEED", "TRACE", "read"]
 
 BACKEND = "MULTILEARN_BACKEND"
 """The backend of the process."""
@@ -16,6 +16,8 @@ TRACE = "MULTILEARN_WALK"
 """The file into which `fit` writes a step that it takes apart, in place of training: `multilearn diff-step`."""
 GRID = "MULTILEARN_CELL"
 """The file of the cell that the process is in a grid: `multilearn run --seeds`."""
+JOB = "MULTILEARN_JOB"
+"""The name of the job that starts this process again if it fails, and the number of the attempt: `multilearn_ray`."""
 LEASH = "MULTILEARN_LEASH"
 """Set for the processes of `multilearn run --devices`: they end when their standard input does."""
 FIT = "MULTILEARN_FIT"

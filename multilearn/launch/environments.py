@@ -7,8 +7,9 @@ import socket
 
 from multilearn import backend
 from multilearn.environment_variables import DEVICES, LEASH, read
+from multilearn.protocols import LaunchedRank
 
-__all__ = ["ONE_PROCESS_A_DEVICE", "environments", "ranks"]
+__all__ = ["ONE_PROCESS_A_DEVICE", "environments", "free_port", "ranks"]
 
 ONE_PROCESS_A_DEVICE = ("torch", "tensorflow")
 """The backends whose devices need a process each. A command looks at their names, for loading one takes seconds."""
@@ -31,16 +32,18 @@ def environments(name: str, devices: int | None) -> list[dict[str, str]]:
 
 def ranks(count: int) -> list[dict[str, str]]:
     """The variables of each of `count` processes, in the words of torchrun."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    here, port = "127.0.0.1", free_port("127.0.0.1")
     shared = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
         # several busy pools of threads on the same cores make a step many times slower
         "OMP_NUM_THREADS": read("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // count)),
         LEASH: "1",
     }
-    return [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+    return [{**shared, **LaunchedRank(rank, count, rank, count, here, port).environment()} for rank in range(count)]
+
+
+def free_port(address: str) -> int:
+    """A port of this machine that is free for now."""
+    with socket.socket() as found:
+        found.bind((address, 0))
+        port: int = found.getsockname()[1]
+    return port

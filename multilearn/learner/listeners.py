@@ -6,8 +6,10 @@ import logging
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
+from multilearn.arguments import settle
 from multilearn.events import EpochEnded, Event, Finished, Position, Saved
 from multilearn.loggers import MetricLogger
+from multilearn.loggers.logger import of_every_run
 from multilearn.renderers import Renderer
 from multilearn.run.experiment import in_words
 
@@ -18,10 +20,14 @@ _log = logging.getLogger("multilearn")
 
 @dataclass(frozen=True)
 class Listeners:
-    """They receive events in this order: the loggers, the renderer last. What one of them raises stops the run."""
+    """They receive events in this order: the loggers, those of every run in this process, the renderer last. What one
+    of them raises stops the run."""
 
     loggers: tuple[MetricLogger, ...]
     renderer: Renderer
+
+    def __post_init__(self) -> None:
+        settle(self, loggers=(*self.loggers, *of_every_run()))
 
     def tell(self, event: Event) -> None:
         for logger in self.loggers:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from multilearn.learner.settings import Settings
-from multilearn.run import grid_cell
+from multilearn.run import grid_cell, restart
 from multilearn.run.directory import begin, refuse_existing_run, refuse_unusable, rewind
 from multilearn.run.integrity import damages
 from multilearn.run.obstacles import refuse_obstacles
@@ -34,7 +34,7 @@ def _allowed(settings: Settings, path: Path, backend: str, seed: int) -> Resume 
     refuse_unusable(RunDirectory(path), saves=settings.recorder is not None, logs=settings.application_log is not None)
     if resume is not None and resume.directory is not None:
         refuse_obstacles(RunDirectory(resume.directory))
-    resume = grid_cell.resumed(resume, settings.directory.written, path, backend, seed)
+    resume = restart.resumed(grid_cell.resumed(resume, settings.directory.written, path, backend, seed), path)
     if resume is not None and resume.is_of(path):
         # also if it is named like another run's: what is resumed must never be overwritten
         return replace(resume, directory=None, written=None)

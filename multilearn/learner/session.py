@@ -14,6 +14,7 @@ from multilearn.run import environment
 from multilearn.run import grid_cell as cell
 from multilearn.run.environment import Weights
 from multilearn.run.experiment import Experiment, Session, earlier, in_words, now
+from multilearn.run.restart import Attempt
 from multilearn.seeding import seed as seeds
 from multilearn.storage.layout import RunDirectory
 
@@ -85,6 +86,8 @@ def in_session(
     loop.on_first_batch = trained
     if (of_grid := cell.current()) is not None:
         experiment = experiment.with_facts(command=of_grid.command)
+    elif (attempt := Attempt.current()) is not None:
+        experiment = experiment.with_facts(command=str(attempt))
     experiment.write(run.experiment)
     cell.began(run.path)
     backend = experiment.sessions[-1].backend

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from multilearn.events import Evaluating, Event, Split, SplitEnded, Started, Stepped
 
-__all__ = ["MemoryMetricLogger", "MetricLogger"]
+__all__ = ["MemoryMetricLogger", "MetricLogger", "log_every_run", "of_every_run"]
 
 
 @runtime_checkable
@@ -31,6 +31,20 @@ class MetricLogger(Protocol):
     def close(self) -> None:
         """End the run, however it ended; once or more often. The logger can be used again afterwards."""
         ...
+
+
+_of_every_run: list[MetricLogger] = []
+
+
+def log_every_run(logger: MetricLogger) -> None:
+    """Have a logger receive the events of all runs of this process that begin from now on, also on a rank that writes
+    nothing: for what has started the process, whatever the script logs with."""
+    _of_every_run.append(logger)
+
+
+def of_every_run() -> tuple[MetricLogger, ...]:
+    """The loggers that receive the events of all runs of this process."""
+    return tuple(_of_every_run)
 
 
 class MemoryMetricLogger:

@@ -63,6 +63,17 @@ class LaunchedRank:
             "many seconds they wait.",
         )
 
+    def environment(self) -> dict[str, str]:
+        """The variables by which a launcher says so."""
+        return {
+            "RANK": str(self.rank),
+            "WORLD_SIZE": str(self.size),
+            "LOCAL_RANK": str(self.local_rank),
+            "LOCAL_WORLD_SIZE": str(self.local_size),
+            "MASTER_ADDR": self.address,
+            "MASTER_PORT": str(self.port),
+        }
+
     @classmethod
     def of_environment(cls) -> Self | None:
         """What a launcher says by RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT; None unless it says all of

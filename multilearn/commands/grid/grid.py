@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -107,11 +106,10 @@ def run(plan: GridPlan, stdout: IO[bytes] | None = None) -> Outcome:
     """
     width = max(len(str(cell)) for cell in plan.cells)
     signals = ForwardedSignals()
-    command = [sys.executable, "-u", str(plan.script), *plan.arguments]  # unbuffered: lines come as they are written
 
     def process(cell: Cell, report: str = "") -> int:
         prefix = f"[{cell}] ".ljust(width + 3)
-        return run_processes(command, plan.environments(cell, report), prefix, signals, stdout)
+        return run_processes(plan.command(), plan.environments(cell, report), prefix, signals, stdout)
 
     ended = []
     with signals.taken():

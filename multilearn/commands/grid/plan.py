@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from multilearn import backend
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.launch.environments import environments
+from multilearn.launch.ray_job import RayCluster
 from multilearn.run.experiment import earlier as sessions_of
 from multilearn.run.grid_cell import GridCell
 from multilearn.seeding.seed import VARIABLE as SEED_VARIABLE
@@ -127,8 +129,9 @@ def runs_in(report: bytes) -> tuple[CellRun, ...]:
 class GridPlan:
     """A script, its arguments, and the cells to run it in, in this order.
 
-    `seed` is for all of them, where they have none; so is the number of `devices`. `grid`: resumes what is unfinished,
-    and skips what is finished; else every cell is run as if the script were started by hand.
+    `seed` is for all of them, where they have none; so is the number of `devices`, and `ray`, where the script is run
+    by the workers of a job. `grid`: resumes what is unfinished, and skips what is finished; else every cell is run as
+    if the script were started by hand.
     """
 
     script: Path
@@ -137,6 +140,7 @@ class GridPlan:
     seed: int | None = None
     devices: int | None = None
     grid: GridIndex | None = None
+    ray: RayCluster | None = None
 
     @classmethod
     def checked(
@@ -147,6 +151,7 @@ class GridPlan:
         seed: int | None = None,
         seeds: Sequence[str] = (),
         devices: int | None = None,
+        ray: RayCluster | None = None,
     ) -> GridPlan:
         """Raises `ConfigurationError` for what could not be run.
 
@@ -162,9 +167,15 @@ class GridPlan:
             )
         names = names_of(backends) or [backend.usable()]
         if not seeds:
-            return cls(script, tuple(arguments), tuple(map(Cell, names)), seed, devices)
+            return cls(script, tuple(arguments), tuple(map(Cell, names)), seed, devices, ray=ray)
         cells = tuple(Cell(name, each) for each in seeds_of(seeds) for name in names)
         return cls(script, tuple(arguments), cells, devices=devices, grid=GridIndex.of(script, arguments))
+
+    def command(self) -> list[str]:
+        """What each process of a cell is started with."""
+        if self.ray is not None:
+            return self.ray.command(self.script, self.arguments)
+        return [sys.executable, "-u", str(self.script), *self.arguments]  # unbuffered: lines come as they are written
 
     def environments(self, cell: Cell, report: str = "") -> list[dict[str, str]]:
         """Of the processes of a cell: this one's, in which every way of choosing a backend says the cell's.
