@@ -185,6 +185,14 @@ def devices(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def ray(session: nox.Session) -> None:
+    """Jobs of a local Ray cluster, of which workers are killed: minutes, not in `tests`."""
+    framework = BACKENDS[0]
+    install(session, "test", "ray", framework, extra="keras")
+    session.run("pytest", "-rP", *(session.posargs or ["tests/long/ray"]), env={**ENVIRONMENT, "RAY_ADDRESS": None})
+
+
+@nox.session(default=False)
 @nox.parametrize("keras", [nox.param(version, id=version or "newest") for version in ("3.12", "3.13", "3.14", "")])
 def keras_versions(session: nox.Session, keras: str) -> None:
     """The portable draws and a resumed run on an older Keras: `nox -s "keras_versions(3.12)" -- [framework]`."""

@@ -10,26 +10,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from multilearn.errors import ConfigurationError, MultilearnError
+import multilearn_ray
+from multilearn.errors import ConfigurationError, DirectoryError, MultilearnError
 
 _UNUSABLE = 2
 
 
 def main(address: str, workers: int, script: str, arguments: Sequence[str]) -> int:
     """Run the job to its end; the exit code. Raises `ConfigurationError` where there is no cluster."""
+    trainer = multilearn_ray.trainer
     from ray.train import FailureConfig, RunConfig, TrainingFailedError
 
-    import multilearn_ray
-    from multilearn_ray.trainer import RESTARTS
+    from multilearn_ray.job import RESTARTS
 
     _connect(address, workers)
-    # beside the runs, on storage that the workers share
-    files = RunConfig(
-        storage_path=str(Path(".multilearn", "ray").absolute()), failure_config=FailureConfig(max_failures=RESTARTS)
-    )
-    trainer = multilearn_ray.trainer(script, workers, arguments=arguments, gpu=_has_gpus(workers), run_config=files)
+    config = RunConfig(storage_path=_folder(), failure_config=FailureConfig(max_failures=RESTARTS))
+    job = trainer(script, workers, arguments=arguments, gpu=_has_gpus(workers), run_config=config)
     try:
-        trainer.fit()
+        job.fit()
     except TrainingFailedError as error:
         return _told(error)
     except SystemExit as end:
@@ -51,8 +49,23 @@ def _connect(address: str, workers: int) -> None:
         raise ConfigurationError(
             "--ray takes the address of a cluster that runs, or local.",
             received=f"{address!r}: {' '.join(str(error).split())[:200]}",
-            remedy="Start one with: ray start --head",
+            remedy="Start one with: ray start --head. One that asks for a token needs RAY_AUTH_MODE=token here.",
         ) from error
+
+
+def _folder() -> str:
+    """Where Ray keeps what it writes of a job: in the working directory, which the workers share."""
+    folder = Path(".multilearn", "ray").absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder.parent / ".gitignore").write_text("*\n")
+    except OSError as error:
+        raise DirectoryError(
+            "Ray keeps what it writes of a job in .multilearn, in the working directory.",
+            received=f"{error.filename or folder}: {error.strerror}",
+            remedy="Make room, or run it from a directory that you can write to.",
+        ) from error
+    return str(folder)
 
 
 def _has_gpus(workers: int) -> bool:
@@ -63,7 +76,7 @@ def _has_gpus(workers: int) -> bool:
 
 def _told(error: Any) -> int:
     """Show how the job failed, as its script would have; the exit code."""
-    from multilearn_ray.trainer import is_final, raised
+    from multilearn_ray.job import is_final, raised
 
     failures = list(getattr(error, "worker_failures", {}).values())
     shown = next(filter(is_final, failures), failures[0] if failures else error)

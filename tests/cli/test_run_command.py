@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,9 @@ COUNTING = """
     print("received", *seen, flush=True)
     sys.exit(128 + seen[-1])
 """
+
+
+ON_RAY = ["script.py", "-b", "alpha", "--ray", "local", "--workers", "2"]
 
 
 @pytest.fixture
@@ -309,6 +313,12 @@ def test_a_ctrl_c_is_passed_on_also_where_a_shell_had_it_ignored(start: Start, s
         (["script.py", "-b", "alpha", "--seed", "-1"], "--seed"),
         (["script.py", "-b", "alpha", "--devices", "0"], "--devices"),
         (["script.py", "-b", "alpha", "--epochs", "3"], "No such option"),
+        (["script.py", "-b", "alpha", "--ray", "local"], "Received: --ray 'local' alone."),
+        (["script.py", "-b", "alpha", "--ray", "", "--workers", "2"], "needs the address of the cluster"),
+        (["script.py", "-b", "alpha", "--workers", "2"], "Received: --workers 2 alone."),
+        (["script.py", "-b", "alpha", "--ray", "local", "--workers", "0"], "--workers"),
+        ([*ON_RAY, "--devices", "2"], "Received: --workers 2 and --devices 2. Leave --devices out."),
+        ([*ON_RAY, "--seeds", "1,2"], "Received: --ray local and --seeds 1,2. Start a job for each seed, with --seed."),
         ([], "SCRIPT"),
     ],
 )
@@ -319,6 +329,18 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(
     done = multilearn("run", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_job_on_ray_says_what_to_install_where_ray_is_not(multilearn: Command, script: Write) -> None:
+    if find_spec("ray") is not None:
+        pytest.skip("ray is installed")
+    script("print('ran')")
+    done = multilearn("run", *ON_RAY)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "multilearn: --ray needs Ray Train. Received: an environment without ray. "
+        "Install it with: pip install 'multilearn[ray]'\n"
+    )
 
 
 def test_contradicting_variables_are_refused_unless_the_backend_is_named(multilearn: Command, script: Write) -> None:

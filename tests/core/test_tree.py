@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
-PACKAGES = (ROOT / "multilearn", ROOT / "backends/multilearn_keras")
+PACKAGES = (ROOT / "multilearn", ROOT / "backends/multilearn_keras", ROOT / "backends/multilearn_ray")
 SOURCES = [source for package in PACKAGES for source in sorted(package.rglob("*.py"))]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -38,7 +38,9 @@ def lines(path: Path) -> int:
 def rows() -> dict[str, tuple[str, int]]:
     """The table of CONTRIBUTING.md: what is in a folder, and how many lines at most, by its path."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    found = re.findall(r"^\| `((?:multilearn|backends/multilearn_keras)[\w/]*)/` \| (.+?) \| ([\d,]+) \|$", text, re.M)
+    found = re.findall(
+        r"^\| `((?:multilearn|backends/multilearn_(?:keras|ray))[\w/]*)/` \| (.+?) \| ([\d,]+) \|$", text, re.M
+    )
     return {path: (line, int(most.replace(",", ""))) for path, line, most in found}
 
 

@@ -16,8 +16,9 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from multilearn import backend as backends
+from multilearn.arguments import whole
 from multilearn.environment_variables import PATIENCE, SEED, read
-from multilearn.errors import MultilearnError, StorageError, WorldError
+from multilearn.errors import ConfigurationError, MultilearnError, StorageError, WorldError
 from multilearn_ray.worker import FunctionWork, RayJob, ScriptWork, Work
 
 __all__ = ["RESTARTS", "FailurePolicy", "RayTrainer", "is_final", "raised", "trainer"]
@@ -36,11 +37,28 @@ def trainer(
     scaling_config: ScalingConfig | None = None,
     run_config: RunConfig | None = None,
 ) -> RayTrainer:
-    """A Ray Train job whose `workers` train one model together; `.fit()` runs it."""
-    name = backends.usable(backend)
-    scaling = scaling_config or ScalingConfig(num_workers=workers, use_gpu=gpu)
+    """A Ray Train job whose workers train one model together, as one device would. `.fit()` runs it.
+
+    `work`: a script, run by every worker with `arguments` as by `python`, or a function, called with `config` if it
+    takes an argument. `workers`: how many, or `(fewest, most)` for a group whose size Ray decides. `backend`: by
+    default the one that this process would use. `gpu`: a GPU for each worker; else they train on CPUs.
+
+    `scaling_config` in place of `workers` and `gpu`, and `run_config`, are Ray's own. Without a `run_config` a group of
+    which a worker fails is started again up to three times. It resumes what the job has begun, which is to be saved
+    (`.with_file_checkpointer()`), from the latest checkpoint. What would fail again is not started again: what
+    multilearn raises but for `WorldError` and `StorageError`, and `SystemExit`.
+
+    Relative paths begin in the current directory, which all machines must share. The values of each epoch are reported
+    to Ray as `"valid/Loss"`, and also to Ray Tune, if the trainer is made in a trial.
+
+    Raises `ConfigurationError` for what does not go together, `BackendError` for a backend that cannot be had.
+    """
+    name = _backend(backend)
+    scaling = _scaling(workers, gpu, scaling_config)
     running = run_config or RunConfig(failure_config=FailureConfig(max_failures=RESTARTS))
-    job = RayJob(_work(work, arguments, config or {}), os.getcwd(), f"ray-{uuid.uuid4().hex[:12]}")
+    # Ray Tune has moved a trial to a directory of its own
+    here = os.environ.get("TUNE_ORIG_WORKING_DIR") or os.getcwd()
+    job = RayJob(_work(work, arguments, config), here, f"ray-{uuid.uuid4().hex[:12]}")
     return RayTrainer(job, scaling_config=scaling, run_config=_prepared(running, name))
 
 
@@ -100,7 +118,9 @@ def _prepared(run_config: RunConfig, backend: str) -> RunConfig:
     of_jax = {"NPROC": "16"} if backend == "jax" else {}
     chosen = {backends.VARIABLE: backend, backends.KERAS_VARIABLE: backend}
     asked = dict(run_config.worker_runtime_env)
-    variables = {**of_jax, **passed_on, **asked.get("env_vars", {}), **chosen}
+    # what Ray puts in the place of print shows each line twice
+    plain = {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}
+    variables = {**plain, **of_jax, **passed_on, **asked.get("env_vars", {}), **chosen}
     callbacks = list(run_config.callbacks)
     if not any(isinstance(each, TuneReportCallback) for each in callbacks):
         # outside of a trial it cannot be made
@@ -109,7 +129,45 @@ def _prepared(run_config: RunConfig, backend: str) -> RunConfig:
     return replace(run_config, worker_runtime_env={**asked, "env_vars": variables}, callbacks=callbacks)
 
 
-def _work(work: Any, arguments: Sequence[str], config: Mapping[str, Any]) -> Work:
+def _backend(name: str | None) -> str:
+    """The backend of the workers; what this process has loaded does not matter to one that is named."""
+    if name is None:
+        return backends.usable()
+    backends.check_name(name)
+    return name
+
+
+def _scaling(workers: Any, gpu: bool, given: ScalingConfig | None) -> ScalingConfig:
+    if given is not None:
+        if workers is not None or gpu:
+            raise ConfigurationError(
+                "The number of workers and their GPUs are given once.",
+                received="workers or gpu, and scaling_config",
+                remedy="Leave scaling_config out, or write it all there.",
+            )
+        return given
+    fewest, most = workers if isinstance(workers, tuple) and len(workers) == 2 else (workers, workers)
+    example = "Write for instance workers=2, or workers=(1, 4)."
+    if whole("workers", most, 1, example, received=repr(workers)) < whole("workers", fewest, 1, example):
+        raise ConfigurationError("The most workers are at least the fewest.", received=repr(workers), remedy=example)
+    return ScalingConfig(num_workers=workers, use_gpu=gpu)
+
+
+def _work(work: Any, arguments: Sequence[str], config: Mapping[str, Any] | None) -> Work:
     if callable(work):
-        return FunctionWork(work, config)
-    return ScriptWork(str(Path(work).absolute()), tuple(arguments))
+        if arguments:
+            raise ConfigurationError(
+                "Arguments are those of a script.", received="arguments for a function", remedy="Use config."
+            )
+        return FunctionWork(work, config or {})
+    if not isinstance(work, (str, os.PathLike)) or not os.path.isfile(work):
+        raise ConfigurationError(
+            "What the workers run is a function, or a script that is a file.",
+            received=repr(work),
+            remedy="Check the path and the working directory.",
+        )
+    if config is not None:
+        raise ConfigurationError(
+            "config is that of a function.", received="config for a script", remedy="Use arguments."
+        )
+    return ScriptWork(str(Path(work).absolute()), tuple(map(str, arguments)))
