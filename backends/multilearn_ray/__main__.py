@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import multilearn_ray
 from multilearn.errors import ConfigurationError, DirectoryError, MultilearnError
+from multilearn.run.experiment import in_words
 
 _UNUSABLE = 2
 
@@ -75,15 +76,18 @@ def _has_gpus(workers: int) -> bool:
 
 
 def _told(error: Any) -> int:
-    """Show how the job failed, as its script would have; the exit code."""
+    """Say how the job failed, of which its workers have shown where; the exit code, that of a script which exits."""
     from multilearn_ray.job import is_final, raised
 
     failures = list(getattr(error, "worker_failures", {}).values())
-    shown = next(filter(is_final, failures), failures[0] if failures else error)
-    cause = raised(shown)
-    if isinstance(cause, SystemExit) and isinstance(cause.code, int):
-        return cause.code
-    print(cause.code if isinstance(cause, SystemExit) else shown, file=sys.stderr)
+    cause = raised(next(filter(is_final, failures), failures[0] if failures else error))
+    if isinstance(cause, SystemExit):
+        if isinstance(cause.code, int):
+            return cause.code
+        said = str(cause.code)
+    else:
+        said = f"multilearn: {cause if isinstance(cause, MultilearnError) else in_words(cause)}"
+    print(said, file=sys.stderr)
     return 1
 
 

@@ -114,7 +114,8 @@ def raised(failure: BaseException) -> BaseException:
 
 def _prepared(run_config: RunConfig, backend: str) -> RunConfig:
     """With the environment of the workers, and with what passes metrics on where it is a trial of Ray Tune."""
-    passed_on = {name: value for name in (PATIENCE, SEED) if (value := read(name)) is not None}
+    # said to be empty they hide what there is where a node was started
+    passed_on = {name: read(name) or "" for name in (PATIENCE, SEED)}
     of_jax = {"NPROC": "16"} if backend == "jax" else {}
     chosen = {backends.VARIABLE: backend, backends.KERAS_VARIABLE: backend}
     asked = dict(run_config.worker_runtime_env)
