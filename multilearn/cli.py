@@ -89,8 +89,8 @@ def run(
         typer.Option("--ray", metavar="ADDRESS", help='Run it as a job of Ray Train: "local", "auto", or host:port.'),
     ] = None,
     workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, metavar="N", help="With --ray: N workers, which share every batch."),
+        str | None,
+        typer.Option("--workers", metavar="N|N..M", help="With --ray: the workers, which share every batch."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what came out as one JSON document; the script's output to stderr.")

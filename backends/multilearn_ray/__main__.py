@@ -1,4 +1,4 @@
-"""`python -m multilearn_ray ADDRESS WORKERS SCRIPT ARGUMENTS`: what `multilearn run --ray` starts for each backend."""
+"""`python -m multilearn_ray ADDRESS FEWEST MOST SCRIPT ARGUMENTS`: what `multilearn run --ray` starts on a backend."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ from multilearn.errors import ConfigurationError, DirectoryError, MultilearnErro
 from multilearn.run.experiment import in_words
 
 _UNUSABLE = 2
+_received: list[int] = []
 
 
-def main(address: str, workers: int, script: str, arguments: Sequence[str]) -> int:
+def main(address: str, workers: tuple[int, int], script: str, arguments: Sequence[str]) -> int:
     """Run the job to its end; the exit code. Raises `ConfigurationError` where there is no cluster."""
     trainer = multilearn_ray.trainer
     from ray.train import FailureConfig, RunConfig, TrainingFailedError
 
     from multilearn_ray.job import RESTARTS
 
-    _connect(address, workers)
+    fewest, most = workers
+    _connect(address, most)
     config = RunConfig(storage_path=_folder(), failure_config=FailureConfig(max_failures=RESTARTS))
-    job = trainer(script, workers, arguments=arguments, gpu=_has_gpus(workers), run_config=config)
+    count = most if fewest == most else workers
+    job = trainer(script, count, arguments=arguments, gpu=_has_gpus(fewest), run_config=config)
     try:
         job.fit()
     except TrainingFailedError as error:
         return _told(error)
-    except SystemExit as end:
-        # of Ray's own handler of SIGINT, which has ended the job, it has no code
-        return end.code if isinstance(end.code, int) and end.code else 128 + signal.SIGINT
+    except SystemExit:
+        # of our handler of SIGTERM, or else of Ray's of SIGINT, which has ended the job
+        return 128 + next(iter(_received), signal.SIGINT)
     return 0
 
 
@@ -92,14 +95,15 @@ def _told(error: Any) -> int:
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
+    _received.append(number)
     raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
-    where, count, path, *rest = sys.argv[1:]
+    where, least, largest, path, *rest = sys.argv[1:]
     try:
-        sys.exit(main(where, int(count), path, rest))
+        sys.exit(main(where, (int(least), int(largest)), path, rest))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except MultilearnError as refused:
