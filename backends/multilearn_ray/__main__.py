@@ -27,6 +27,8 @@ def main(address: str, workers: tuple[int, int], script: str, arguments: Sequenc
 
     fewest, most = workers
     _connect(address, most)
+    # Ray has put another handler there
+    signal.signal(signal.SIGTERM, _end)
     config = RunConfig(storage_path=_folder(), failure_config=FailureConfig(max_failures=RESTARTS))
     count = most if fewest == most else workers
     job = trainer(script, count, arguments=arguments, gpu=_has_gpus(fewest), run_config=config)
