@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from multilearn.errors import ConfigurationError, DirectoryError, MultilearnErro
 from multilearn.run.experiment import in_words
 
 _UNUSABLE = 2
+_LOOKED_FOR = 10.0  # seconds
 _received: list[int] = []
 
 
@@ -50,13 +52,21 @@ def _connect(address: str, workers: int) -> None:
             # workers may share cores, as processes of `--devices` do
             ray.init("local", num_cpus=max(workers, os.cpu_count() or 1))
         else:
+            _require_listener(address)
             ray.init(address)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
             "--ray takes the address of a cluster that runs, or local.",
             received=f"{address!r}: {' '.join(str(error).split())[:200]}",
             remedy="Start one with: ray start --head. One that asks for a token needs RAY_AUTH_MODE=token here.",
         ) from error
+
+
+def _require_listener(address: str) -> None:
+    """Raise `OSError` where nothing listens, for which Ray looks for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _LOOKED_FOR).close()
 
 
 def _folder() -> str:

@@ -51,7 +51,7 @@ def trial(config: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=4, include_dashboard=False, object_store_memory=100 << 20)
+    ray.init("local", num_cpus=4, include_dashboard=False, object_store_memory=100 << 20)
     found = {
         "function": outcome("function"),
         "refused": outcome("function"),
