@@ -32,8 +32,9 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-# Two processes, each with whole files: a framework is imported twice, and fixtures of a module are made once.
-BY_FILE = ("-n", "2", "--dist", "loadfile")
+# Two processes, each with whole files: a framework is imported twice, and fixtures of a module are made once. The order
+# is that of tests/conftest.py; else files of few tests come last, and while a long one lasts, one process has nothing.
+BY_FILE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 # pip would compile all modules of the frameworks, for minutes: the few that are imported are compiled then.
 UNCOMPILED = ("--no-compile",)
@@ -251,9 +252,12 @@ def compiled_once() -> Iterator[dict[str, str]]:
 
 
 def install(session: nox.Session, *groups: str, extra: str | None = None) -> None:
-    """The dependency groups, and the checkout, editable."""
-    session.install(*UNCOMPILED, *BUILDS, *requirements(*groups))
-    session.install(*UNCOMPILED, "--no-build-isolation", "-e", f".[{extra}]" if extra else ".")
+    """The dependency groups, and the checkout, editable, with what it asks for."""
+    project = PROJECT["project"]
+    asked = [*project["dependencies"], *(project["optional-dependencies"][extra] if extra else ())]
+    session.install(*UNCOMPILED, *BUILDS, *asked, *requirements(*groups))
+    # what it asks for is there; to look for it once more takes seconds
+    session.install(*UNCOMPILED, "--no-deps", "--no-build-isolation", "-e", ".")
 
 
 def requirements(*groups: str) -> tuple[str, ...]:

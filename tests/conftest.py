@@ -15,6 +15,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("unhurried")
 
 
+LONG = (
+    *("test_examples.py", "test_ranks.py", "test_several_devices.py", "test_documentation.py"),
+    *("test_moving.py", "test_testing_plugin.py", "test_grid_command.py", "test_run_command.py"),
+)
+"""Files that take longest, first: two processes that share the files then end at about the same time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Have signals that this process ignores, under `nohup` or in the background of a shell, reach what tests start.
 
