@@ -334,7 +334,7 @@ def test_preconditions_are_stated_and_the_first_difference_only_of_different_run
     assert lines[-2].startswith("first difference: The seed differs: 42")
     told = json.loads(document(comparison_report.plain(different)))
     assert f"first difference: {told['first_difference']}" == lines[-2]
-    assert told["preconditions"][0] == {"name": "seed", "held": False, "values": ["42", "7"]}
+    assert told["preconditions"][0] == {"name": "seed", "held": False, "values": ["42", "7"], "needed": True}
 
 
 @given(
