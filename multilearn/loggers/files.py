@@ -89,8 +89,9 @@ class FileMetricLogger:
 class MetricFiles:
     """The files of the epoch that is going on, opened with their first line, where `path` says, in the run in `root`.
 
-    A thread writes every second what has come meanwhile, also while no batch is done; `flush`, `end` and `close` write
-    the rest on the thread that calls them. What goes wrong on the other one is raised by the next call, once.
+    A thread writes every second what has come meanwhile, also while no batch is done: who follows the files sees them
+    grow, and a step need not write. `flush`, `end` and `close` write the rest on the thread that calls them. What
+    goes wrong on the other one is raised by the next call, once.
     """
 
     def __init__(self, path: Callable[[Split, int, str], Path], root: Path) -> None:
