@@ -25,7 +25,8 @@ MODELS = {
     "residual_smooth, accumulated": (*RAGGED, "--accumulate", "3"),
     "noisy, accumulated, by momentum": (*RAGGED, "--accumulate", "3", "--optimizer", "SGD", "--rate", "0.05"),
 }
-HALF = {"bfloat16_perceptron": 2e-2, "float16_convolutions": 2e-2}
+HALF = {"bfloat16_perceptron": 2e-2, "float16_convolutions": 4e-2}
+"""On one device frameworks part by up to 1.8e-2 at these convolutions, where a batch is at a kink of the curve."""
 CLOSE, UPDATES = 1e-5, 200
 Trained = Callable[..., Path]
 
