@@ -43,18 +43,14 @@ def steps(setup: Setup, strategy: Any) -> Steps:
 
     def adam(gradients: list[tf.Tensor]) -> None:
         """Kingma and Ba's efficient order of the computation."""
-
-        def update(strategy: Any, gradients: list[tf.Tensor]) -> None:
-            first, second = 0.9, 0.999
-            now = powers * [first, second]
-            powers.assign(now)
-            rate = RATE * tf.sqrt(1 - now[1]) / (1 - now[0])
-            for variable, (m, v), gradient in zip(trained, slots, gradients, strict=True):
-                m.assign(first * m + (1 - first) * gradient)
-                v.assign(second * v + (1 - second) * tf.square(gradient))
-                variable.assign_sub(rate * m / (tf.sqrt(v) + 1e-7))
-
-        update(strategy, gradients)
+        first, second = 0.9, 0.999
+        now = powers * [first, second]
+        powers.assign(now)
+        rate = RATE * tf.sqrt(1 - now[1]) / (1 - now[0])
+        for variable, (m, v), gradient in zip(trained, slots, gradients, strict=True):
+            m.assign(first * m + (1 - first) * gradient)
+            v.assign(second * v + (1 - second) * tf.square(gradient))
+            variable.assign_sub(rate * m / (tf.sqrt(v) + 1e-7))
 
     @tf.function(autograph=False)
     def train_step(x: Any, y: Any) -> Any:

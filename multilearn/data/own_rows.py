@@ -12,7 +12,7 @@ from multilearn.data.nested import flat, mapped
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Shard, World
 
-__all__ = ["as_shards", "joined"]
+__all__ = ["as_shards", "gathered", "joined"]
 
 
 def as_shards(batches: Iterator[Batch], world: World, epoch: int) -> Iterator[Shard]:
@@ -30,14 +30,14 @@ def as_shards(batches: Iterator[Batch], world: World, epoch: int) -> Iterator[Sh
 def joined(shards: Iterator[Shard], world: World) -> Iterator[Batch]:
     """The batches of all processes, which hand over their rows."""
     for shard in shards:
-        parts = [pickle.loads(each) for each in world.gather(pickle.dumps(shard.batch))]
-        columns = map(np.concatenate, zip(*map(flat, parts), strict=True))
-        yield _refilled(shard.batch, columns)
+        yield gathered(shard.batch, world)
 
 
-def _refilled(batch: Batch, leaves: Iterator[Any]) -> Batch:
-    """The same nesting with these leaves."""
-    return mapped(lambda _: next(leaves), batch)
+def gathered(own: Batch, world: World) -> Batch:
+    """The rows of all processes, in their order; each waits for all."""
+    parts = [pickle.loads(each) for each in world.gather(pickle.dumps(own))]
+    columns: Iterator[Any] = map(np.concatenate, zip(*map(flat, parts), strict=True))
+    return mapped(lambda _: next(columns), own)
 
 
 def _require_equal(had: str, world: World, epoch: int) -> None:

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 
-from multilearn.data import flat, mapped
+from multilearn.data.own_rows import gathered
 from multilearn.errors import WorldError
 from multilearn.protocols import Batch, LaunchedRank, Shard, patience
 from multilearn_keras.world import LaunchedWorld, met_too_late
@@ -85,15 +85,7 @@ class JaxWorld(LaunchedWorld):
 
     def whole(self, shard: Shard, own: Batch) -> Batch:
         """All rows of a batch of host arrays, of which this process has its own."""
-        if shard.whole:
-            return own
-        parts = [self.gather(np.ascontiguousarray(leaf).tobytes()) for leaf in flat(own)]
-        joined = iter(parts)
-
-        def of_all(leaf: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            return np.frombuffer(b"".join(next(joined)), leaf.dtype).reshape(shard.total, *leaf.shape[1:])
-
-        return mapped(of_all, own)
+        return own if shard.whole else gathered(own, self)
 
     def agree(self) -> None:
         """Whether any process has a reason to stop."""
