@@ -5,7 +5,8 @@
 #     tools/gpu.sh                            there, in the checkout with .gpu/: within ten minutes
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-needed=(h5py hypothesis isal keras ml-dtypes msgpack optree psutil pytest pytest-timeout rich safetensors tomli-w typer)
+needed=(editables h5py hatchling hypothesis isal keras ml-dtypes msgpack optree psutil pytest pytest-timeout rich safetensors
+  tomli-w typer)
 if [[ ${1:-} == prepare ]]; then
   pip download -q --dest .gpu --only-binary :all: --python-version "${2:-3.12}" \
     --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 "${needed[@]}"
@@ -13,14 +14,7 @@ if [[ ${1:-} == prepare ]]; then
 fi
 python3 -m venv --system-site-packages /tmp/gpu
 /tmp/gpu/bin/pip install -q --no-index --find-links .gpu "${needed[@]}"
-# as installed: entry points included
-site=$(/tmp/gpu/bin/python -c 'import site; print(site.getsitepackages()[0])')
-printf '%s\n' "$PWD" "$PWD/backends" > "$site/checkout.pth"
-mkdir -p "$site/multilearn-0.dist-info"
-printf 'Metadata-Version: 2.1\nName: multilearn\nVersion: 0\n' > "$site/multilearn-0.dist-info/METADATA"
-python3 -c 'import tomllib
-for name, home in tomllib.load(open("pyproject.toml", "rb"))["project"]["entry-points"]["multilearn.backends"].items():
-    print(f"{name} = {home}")' | sed '1i [multilearn.backends]' > "$site/multilearn-0.dist-info/entry_points.txt"
+/tmp/gpu/bin/pip install -q --no-index --find-links .gpu --no-deps --no-build-isolation -e .
 contract=(tests/contract/engines/test_{engine,updates,captured_steps,non_finite}.py tests/contract/random/test_random.py)
 failed=0
 for name in torch jax; do
