@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import total_ordering
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from multilearn.errors import ConfigurationError
 
 __all__ = [
     "START",
+    "Attached",
+    "Direction",
     "EpochEnded",
     "Evaluating",
     "Event",
@@ -41,17 +43,23 @@ class Split(StrEnum):
     TEST = "test"
 
 
+Direction = Literal["lowest", "highest"]
+"""Which value of a metric is the best."""
+
+
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
     """What a listener needs to know of a metric: its name, its unit, and how it is to be shown.
 
-    `unit` is `"share"` for a fraction (shown in per cent), `"matrix"` for a text that is a matrix of counts, else `""`.
+    `unit` is `"share"` for a fraction (shown in per cent), `"matrix"` for a text that is a matrix of counts, else what
+    is written behind a number, or `""`. `better`: which of its values is the best, None if that is not known.
     """
 
     name: str
     unit: str = ""
     numeric: bool = True
     plotted: bool = False
+    better: Direction | None = None
 
 
 class Reading(NamedTuple):
@@ -69,7 +77,8 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """`fit` begins, or goes on from `position`. `batches` is None where a loader does not know its length."""
+    """`fit` begins, or resumes from `position`, after `update` updates. `batches` is None if a loader does not know its
+    length."""
 
     directory: Path
     epochs: int
@@ -78,6 +87,7 @@ class Started:
     metrics: Mapping[Split, tuple[MetricInfo, ...]]
     history: Mapping[Split, Mapping[str, Mapping[int, float]]]
     """Epoch values of the finished epochs, by split, metric and epoch."""
+    update: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ class Evaluating:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """One batch is done. `batch` counts from 1; `update` is the number of optimizer updates so far."""
+    """One batch of `items` items is done. `batch` counts from 1; `update` is the number of optimizer updates so far."""
 
     split: Split
     epoch: int
@@ -105,6 +115,7 @@ class Stepped:
     update: int
     learning_rate: float | None
     readings: Mapping[str, Reading]
+    items: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,16 @@ class EpochEnded:
     """Training and validation of an epoch are done."""
 
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """After `epoch` a text, or an image (the bytes of a PNG file), was logged under `name`: the other one is None."""
+
+    epoch: int
+    name: str
+    text: str | None = None
+    image: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +168,7 @@ class Finished:
     by_rule: bool = False
 
 
-Event = Started | Evaluating | Stepped | SplitEnded | EpochEnded | Saved | Finished
+Event = Started | Evaluating | Stepped | SplitEnded | EpochEnded | Attached | Saved | Finished
 
 
 _WRITTEN = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([1-9][0-9]{0,17}))?", re.ASCII)

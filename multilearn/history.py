@@ -8,15 +8,14 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeVar, cast, get_args, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, get_args, runtime_checkable
 
 from multilearn.arguments import choice, settle
 from multilearn.errors import ConfigurationError
-from multilearn.events import Split
+from multilearn.events import Direction, Split
 
 __all__ = ["Direction", "History", "Monitor", "Series", "Watcher", "Watching", "watched_by"]
 
-Direction = Literal["lowest", "highest"]
 Floats = tuple[float, ...]
 
 

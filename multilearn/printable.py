@@ -1,11 +1,12 @@
-"""Text that comes from a file or from a name, on its way to a terminal, a log or an error message."""
+"""Text on its way to a terminal, a log or an error message: names, contents of files, moments."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-__all__ = ["aligned", "plural", "printable", "printable_message"]
+__all__ = ["aligned", "now", "plural", "printable", "printable_message"]
 
 _UNPRINTABLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f"  # C0 and C1: among them ESC, CSI, BEL, CR
@@ -71,3 +72,8 @@ def _shortened(text: str) -> str:
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def now() -> str:
+    """This moment in UTC, as it is written everywhere: `2026-01-31T12:00:00Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

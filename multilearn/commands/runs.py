@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from multilearn.errors import DirectoryError
-from multilearn.events import Split
+from multilearn.events import Direction, Split
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
 from multilearn.run.environment import Weights
 from multilearn.run.experiment import Session, read_document
@@ -68,6 +68,11 @@ class RunOnDisk:
     def unit(self, metric: str) -> str:
         """`"share"` for a fraction, else what is written behind a number."""
         return str(self.metrics.get(metric, {}).get("unit", ""))
+
+    def better(self, metric: str) -> Direction | None:
+        """Which of its values is the best, None if that is not known."""
+        found: Direction | None = self.metrics.get(metric, {}).get("better")
+        return found if found in get_args(Direction) else None
 
     def repeatable(self, metric: str) -> bool:
         """Whether equal runs agree about it; they do not about the machine."""

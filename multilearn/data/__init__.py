@@ -1,7 +1,7 @@
 """Where batches come from, and in which order."""
 
 from multilearn.data.adapt import Batches, as_loader, kept_working, length, out_of_order
-from multilearn.data.iteration import Passing, batches_of, closing_after
+from multilearn.data.iteration import Passing, batches_of, closing_after, items_in
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
 from multilearn.data.resume import ValidationPosition, go_to, keeps_place, place_of, resumes_inside_epoch
@@ -19,6 +19,7 @@ __all__ = [
     "closing_after",
     "flat",
     "go_to",
+    "items_in",
     "keeps_place",
     "kept_working",
     "leaves",

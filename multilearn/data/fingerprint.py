@@ -18,6 +18,7 @@ from multilearn.data.adapt import Batches
 from multilearn.data.adaptors import TorchBatches
 from multilearn.data.arrays import host_array, hosted, is_text
 from multilearn.data.collate import collated
+from multilearn.data.iteration import items_in
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves
 from multilearn.data.source import Columns, Items
@@ -54,21 +55,15 @@ def data_facts(loader: Loader, first: Batch | None) -> Described:
     # of a transform only its results tell
     transformed = isinstance(loader, DataLoader) and loader.options()["transform"] is not None
     if first is not None and (transformed or not known):
-        size = batch_size(first)
+        size = items_in(first)
         known[f"first batch of {size}" if size else "first batch"] = _arrays([first])
     return known
 
 
 def loader_facts(loader: Loader, batches: int | None, first: Batch) -> Described:
     """How the data are divided into batches, as far as it is known."""
-    seen = {"batches": batches, "batch_size": batch_size(first)}
+    seen = {"batches": batches, "batch_size": items_in(first)}
     return seen | (loader.options() if isinstance(loader, DataLoader) else {})
-
-
-def batch_size(batch: Batch) -> int | None:
-    """The length of the first array that has one."""
-    shapes = (tuple(getattr(leaf, "shape", ()) or ()) for leaf in flat(batch))
-    return next((int(shape[0]) for shape in shapes if shape), None)
 
 
 def _own(loader: Fingerprinted) -> str:

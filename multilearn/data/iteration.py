@@ -12,7 +12,7 @@ from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, mapped
 from multilearn.protocols import ALONE, Batch, Loader, Shard, ShardingLoader, World, rows_of
 
-__all__ = ["Passing", "batches_of", "closing_after"]
+__all__ = ["Passing", "batches_of", "closing_after", "items_in"]
 
 _END = object()
 
@@ -38,6 +38,16 @@ def batches_of(
     with closing_after(loader.iterate(seed, epoch, start)) as batches:
         kept = batches if getattr(loader.iterate, "__func__", None) in _NEVER_REUSED else map(owned, batches)
         yield kept if world.size == 1 else (_shard(batch, world) for batch in kept)
+
+
+def items_in(batch: Batch) -> int | None:
+    """How many items a batch has, with those of other processes: the length of its first array. None without one."""
+    if isinstance(batch, Shard):
+        return batch.total
+    for leaf in flat(batch):
+        if shape := getattr(leaf, "shape", None):
+            return int(shape[0])
+    return None
 
 
 class Passing(Iterator[Batch]):

@@ -14,7 +14,7 @@ from typing import Any
 from multilearn import backend as backends
 from multilearn.arguments import require, settle
 from multilearn.checkpoint import Recorder
-from multilearn.data import batches_of, length
+from multilearn.data import batches_of, items_in, length
 from multilearn.data.epoch_length import EpochLength
 from multilearn.errors import ConfigurationError
 from multilearn.evaluation.model import Trained, opened, placed
@@ -183,7 +183,7 @@ def _measure(
     reporter.begin(Split.TEST)
     with batches_of(trained.loader, trained.seed, 1, world=backends.load().world) as found:
         for number, batch in enumerate(EpochLength(Split.TEST, batches).counted(found, 1), start=1):
-            reporter.add(Split.TEST, 1, Pending(number, 0, None, trained.engine.eval_step(batch)))
+            reporter.add(Split.TEST, 1, Pending(number, 0, None, items_in(batch), trained.engine.eval_step(batch)))
     readings = reporter.end(Split.TEST, 1)
     listeners.tell(Finished(START))
     return {name: reading.value for name, reading in readings.items()}

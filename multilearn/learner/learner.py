@@ -24,8 +24,8 @@ from multilearn.learner.place import prepare
 from multilearn.learner.ranks import ending_together, require_alike, require_one_directory, require_shared
 from multilearn.learner.session import devices_of, experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
-from multilearn.learner.window import Reporter
 from multilearn.loggers import FileMetricLogger
+from multilearn.loggers.timeline import Timeline
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.printable import printable
@@ -33,7 +33,8 @@ from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.renderers.summary import summary
-from multilearn.run.directory import bring_along, claim_directory
+from multilearn.run.copies import bring_along
+from multilearn.run.directory import claim_directory
 from multilearn.run.environment import Weights
 from multilearn.run.restore_best import lineage, restore_best
 from multilearn.storage.layout import RunDirectory
@@ -132,7 +133,7 @@ class Learner:
             if world.rank == 0:
                 loop = self._writing(data, start, described, renderer, stack)
             else:
-                loop = self._loop(data, start, Listeners((), renderer))
+                loop = start.loop(data, Listeners((), renderer), self._interrupter)
             require_shared(world, directory)
             self._train(loop, start, start.started(data, self._infos()), signals)
         world.barrier()
@@ -169,7 +170,7 @@ class Learner:
         if (installer := self._settings.application_log) is not None:
             stack.enter_context(installer(directory.log))
         loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
-        loop = self._loop(data, start, Listeners(loggers, renderer))
+        loop = start.loop(data, Listeners((Timeline(directory), *loggers), renderer), self._interrupter)
         stack.enter_context(in_session(experiment_of(start, *described), directory, loop, lambda: self._restored))
         if source not in (None, directory.path):
             bring_along(directory, source, start.found.position)
@@ -217,26 +218,6 @@ class Learner:
             self._restored = restore_best(
                 monitor, self._store.history, loop.progress.position, start.engine, loop.checkpointer, folders
             )
-
-    def _loop(self, data: Data, start: Start, listeners: Listeners) -> Loop:
-        settings, world = self._settings, self._run.backend.world
-        shown = {split: frozenset(metric.name for metric in metrics) for split, metrics in self._metrics.items()}
-        return Loop(
-            engine=start.engine,
-            scheduler=start.scheduler,
-            loaders=data.loaders,
-            reporter=Reporter(start.engine, start.store, listeners, shown, settings.nan_policy, start.progress),
-            checkpointer=start.checkpointer(),
-            interrupter=self._interrupter,
-            plan=start.plan,
-            epochs=settings.epochs,
-            # the first process has the clock, and decides for all
-            rule=settings.early_stopping if world.rank == 0 else None,
-            every=settings.checkpoint_every if world.rank == 0 else None,
-            progress=start.progress,
-            validation_position=start.validation_position,
-            world=world,
-        )
 
     def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
         return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}

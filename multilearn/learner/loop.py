@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from multilearn.checkpoint.checkpointer import Checkpointer, SaveInterval, Snapshot
-from multilearn.data import Passing, ValidationPosition, batches_of, keeps_place, length, place_of
+from multilearn.data import Passing, ValidationPosition, batches_of, items_in, keeps_place, length, place_of
 from multilearn.data.epoch_length import EpochLength
 from multilearn.early_stopping import StoppingRule
 from multilearn.errors import DataError, WorldError
@@ -127,7 +127,7 @@ class Loop:
                     self.on_first_batch = None
                 done += 1
                 progress.update += closes
-                self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, output))
+                self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, items_in(batch), output))
                 progress.position = Position(epoch, done)
                 self.tell_saved()
                 # an accumulation window that is open never enters a record
@@ -163,7 +163,8 @@ class Loop:
                 if self._stops():
                     return False
                 output = self.engine.eval_step(batch)
-                self.reporter.add(Split.VALID, epoch, Pending(number, self.progress.update, None, output))
+                pending = Pending(number, self.progress.update, None, items_in(batch), output)
+                self.reporter.add(Split.VALID, epoch, pending)
             self.reporter.end(Split.VALID, epoch)
         self.validation_position.take(number)
         return True

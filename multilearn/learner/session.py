@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from multilearn.errors import ConfigurationError
 from multilearn.learner.loop import Loop
 from multilearn.learner.start import BuiltRun, Start
-from multilearn.printable import printable
+from multilearn.printable import now, printable
 from multilearn.run import environment
 from multilearn.run import grid_cell as cell
 from multilearn.run.environment import Weights
-from multilearn.run.experiment import Experiment, Session, earlier, in_words, now
+from multilearn.run.experiment import Experiment, Session, earlier, in_words
 from multilearn.run.restart import Attempt
 from multilearn.seeding import seed as seeds
 from multilearn.storage.layout import RunDirectory

@@ -34,7 +34,8 @@ class Registered:
     plotted: bool = False
 
     def info(self) -> MetricInfo:
-        return MetricInfo(self.metric.name, self.metric.unit, self.metric.numeric, self.plotted)
+        metric = self.metric
+        return MetricInfo(metric.name, metric.unit, metric.numeric, self.plotted, getattr(metric, "better", None))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,11 @@ from multilearn.early_stopping import asks_for_time
 from multilearn.events import MetricInfo, Split, Started
 from multilearn.learner.consistency import without_effect
 from multilearn.learner.inputs import Data
+from multilearn.learner.interrupter import Interrupter
+from multilearn.learner.listeners import Listeners
+from multilearn.learner.loop import Loop
 from multilearn.learner.settings import Settings
+from multilearn.learner.window import Reporter
 from multilearn.metrics import AnyMetric
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import (
@@ -138,6 +142,30 @@ class Start:
             batches=MappingProxyType(dict(data.batches)),
             metrics=MappingProxyType(dict(metrics)),
             history=self.store.history.table(),
+            update=self.progress.update,
+        )
+
+    def loop(self, data: Data, listeners: Listeners, interrupter: Interrupter) -> Loop:
+        """What trains from here. The first process has the clock and the stopping rule, and decides for all."""
+        settings, world = self.run.settings, self.run.backend.world
+        shown = {
+            split: frozenset(registered.metric.name for registered in settings.of(split))
+            for split in (Split.TRAIN, Split.VALID)
+        }
+        return Loop(
+            engine=self.engine,
+            scheduler=self.scheduler,
+            loaders=data.loaders,
+            reporter=Reporter(self.engine, self.store, listeners, shown, settings.nan_policy, self.progress),
+            checkpointer=self.checkpointer(),
+            interrupter=interrupter,
+            plan=self.plan,
+            epochs=settings.epochs,
+            rule=settings.early_stopping if world.rank == 0 else None,
+            every=settings.checkpoint_every if world.rank == 0 else None,
+            progress=self.progress,
+            validation_position=self.validation_position,
+            world=world,
         )
 
     def checkpointer(self) -> Checkpointer:

@@ -41,6 +41,7 @@ class Pending(NamedTuple):
     batch: int
     update: int
     learning_rate: float | None
+    items: int | None
     output: StepOutput
 
 
@@ -94,12 +95,12 @@ class Reporter:
         seconds, shown = (now - before) / len(window), self._shown(split)
         moment = Moment(window[0].learning_rate, seconds, now)
         for pending, host in zip(window, hosts, strict=True):
-            batch, update, rate, _output = pending
+            batch, update, rate, items, _output = pending
             if rate != moment.learning_rate:
                 moment = Moment(rate, seconds, now)
             bad = split is Split.TRAIN and _is_non_finite(host)
             readings = self.store.fold(split, host, moment, counted=not (bad and self.policy == "skip"))
-            self.listeners.tell(Stepped(split, epoch, batch, update, rate, shown(readings)))
+            self.listeners.tell(Stepped(split, epoch, batch, update, rate, shown(readings), items))
             if bad:
                 self._judge(readings[Loss.name].value, epoch, pending)
         self.engine.verify()

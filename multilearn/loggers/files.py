@@ -17,7 +17,7 @@ from pathlib import Path
 from multilearn.errors import ConfigurationError
 from multilearn.events import Evaluating, Event, Reading, Split, SplitEnded, Started, Stepped
 from multilearn.loggers.metric_file import format_final, format_line
-from multilearn.loggers.rewind import go_back, lacking, remove_metric_files
+from multilearn.loggers.rewind import METRICS, go_back, lacking, remove_files
 from multilearn.printable import printable
 from multilearn.storage.layout import RunDirectory, file_name
 from multilearn.storage.own_files import files_in, kind_of, open_own, require_folder
@@ -245,4 +245,4 @@ class ReplacedFiles(MetricFiles):
     def _discard(self) -> None:
         with storing(self._new):
             if kind_of(self._new) is not None:
-                remove_metric_files(self._new, self._root)
+                remove_files(self._new, self._root, METRICS)

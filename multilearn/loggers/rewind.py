@@ -8,20 +8,28 @@ from functools import partial
 from pathlib import Path
 
 from multilearn.events import Position, Split
+from multilearn.loggers.timeline import cut_timeline
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import files_in, is_folder, open_file, remove_folder
 from multilearn.storage.refusals import storing
 
-__all__ = ["go_back", "lacking", "remove_metric_files"]
+__all__ = ["ATTACHED", "METRICS", "go_back", "lacking", "remove_files"]
 
+METRICS, ATTACHED = (".log",), (".txt", ".png")
+"""The endings of our files in the folder of an epoch."""
 _LONGEST = 1 << 24  # bytes of a line
 
 
 def go_back(directory: RunDirectory, position: Position) -> list[int]:
     """Make the metric files say what they said at `position`: later ones go, those of its epoch end at its batch.
 
-    Files that are not ours stay. Returns the later epochs of which there was something.
+    So do what was attached to epochs, and the timeline. Files that are not ours stay. Returns the later epochs of which
+    there were metrics.
     """
+    cut_timeline(directory, position)
+    for epoch, folder in directory.epochs(directory.attachments.name).items():
+        if epoch > position.finished_epochs:
+            remove_files(folder, directory.path, ATTACHED)
     later = set()
     for split in (Split.TRAIN, Split.VALID):
         for epoch, folder in directory.epochs(split).items():
@@ -29,7 +37,7 @@ def go_back(directory: RunDirectory, position: Position) -> list[int]:
                 later.add(epoch)
             inside = split is Split.TRAIN and epoch == position.epoch and position.batch is not None
             if epoch > position.finished_epochs and not inside:
-                remove_metric_files(folder, directory.path)
+                remove_files(folder, directory.path, METRICS)
     if position.batch is not None:
         _cut(directory.epoch(Split.TRAIN, position.epoch), directory.path, position.batch)
     return sorted(later)
@@ -52,13 +60,13 @@ def lacking(directory: RunDirectory, position: Position, metrics: Iterable[str])
     ]
 
 
-def remove_metric_files(folder: Path, root: Path) -> None:
-    """Remove the metric files in the folder of an epoch, or of an evaluation, of the run in `root`.
+def remove_files(folder: Path, root: Path, endings: tuple[str, ...]) -> None:
+    """Remove the files with these endings in the folder of an epoch, or of an evaluation, of the run in `root`.
 
     The folder goes too, unless files of others are in it.
     """
     with storing(folder):
-        for name in files_in(folder, root, ".log"):
+        for name in files_in(folder, root, endings):
             with storing(folder / name):
                 (folder / name).unlink()
         remove_folder(folder)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from multilearn.arguments import probability, settle, whole
+from multilearn.events import Direction
 from multilearn.metrics.items import Parametrized, class_items, label_items, require_classes
 from multilearn.metrics.mean import summed
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
@@ -20,6 +21,7 @@ class _Share(Parametrized):
     """Items that are right / items that count; NaN where none does."""
 
     unit: ClassVar[str] = "share"
+    better: ClassVar[Direction] = "highest"
     numeric: ClassVar[bool] = True
 
     def merge(self, state: State | None, measured: Measured) -> State:

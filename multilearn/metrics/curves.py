@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from multilearn.events import Direction
 from multilearn.metrics.items import NOT_COUNTED, ModalMetric, class_items
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
@@ -63,6 +64,7 @@ class CurveMetric(ModalMetric, ABC):
     NaN, with one warning, where there is nothing to tell apart in any class; NaN as soon as a score is.
     """
 
+    better: ClassVar[Direction] = "highest"
     costly: ClassVar[bool] = True
 
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from multilearn.errors import ConfigurationError
+from multilearn.events import Direction
 from multilearn.metrics.items import Parametrized, class_items
 from multilearn.metrics.mean import summed
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
@@ -58,6 +59,7 @@ class _ErrorRate(Parametrized):
 
     padding: int | None
     unit: ClassVar[str] = "share"
+    better: ClassVar[Direction] = "lowest"
     numeric: ClassVar[bool] = True
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from multilearn.errors import ConfigurationError
+from multilearn.events import Direction
 from multilearn.metrics.items import Parametrized, class_items, named
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
@@ -93,6 +94,7 @@ class Loss(_WeightedMean):
     """
 
     name: ClassVar[str] = "Loss"
+    better: ClassVar[Direction] = "lowest"
     _measured: ClassVar[str] = "loss"
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
@@ -139,6 +141,8 @@ class Perplexity(Parametrized, MeanOfSums):
     """
 
     ignore_index: int | None = None
+
+    better: ClassVar[Direction] = "lowest"
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         items = class_items(ops, output, self.name, self.ignore_index)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from multilearn.errors import ConfigurationError
+from multilearn.events import Direction
 from multilearn.outputs import SeveralOutputs
 from multilearn.protocols import ArrayOps, Entry, Measured, Metric, Output, State, Tensor
 
@@ -47,6 +48,10 @@ class OfOutput:
     @property
     def numeric(self) -> bool:
         return self.metric.numeric
+
+    @property
+    def better(self) -> Direction | None:
+        return getattr(self.metric, "better", None)
 
     @property
     def costly(self) -> bool:

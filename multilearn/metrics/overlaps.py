@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from multilearn.arguments import choice, flag, optional_whole, probability, settle
+from multilearn.events import Direction
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, top_ids
 from multilearn.metrics.items import class_items, label_items, named
 from multilearn.outputs import MultiLabelOutput
@@ -37,6 +38,7 @@ class OverlapMetric(ABC):
     ignore_index: int | None = None
 
     unit: ClassVar[str] = "share"
+    better: ClassVar[Direction] = "highest"
     numeric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from multilearn.arguments import not_negative, probability, settle, whole
+from multilearn.events import Direction
 from multilearn.metrics.counts import Array, Counts, added, of_classes, of_labels, ratio, top_ids
 from multilearn.metrics.items import ModalMetric, class_items, setting
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
@@ -32,6 +33,8 @@ class CountsMetric(ModalMetric, ABC):
 
     threshold: float | None = None
     top_k: int | None = None
+
+    better: ClassVar[Direction] = "highest"
 
     averages: ClassVar[tuple[str, ...]] = ("micro", "macro", "weighted")
 

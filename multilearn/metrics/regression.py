@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from multilearn.errors import ConfigurationError, DataError
+from multilearn.events import Direction
 from multilearn.metrics.items import Parametrized, unfit
 from multilearn.metrics.mean import MeanOfSums, sums_by_item
 from multilearn.outputs import RegressionOutput
@@ -67,6 +68,7 @@ def _fits(targets: Any, predictions: Any) -> bool:
 class _MeanDistance(Parametrized, MeanOfSums):
     """The mean of distances over all numbers of an epoch; `_squared`: of their squares."""
 
+    better: ClassVar[Direction] = "lowest"
     _squared: ClassVar[bool]
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
@@ -128,6 +130,7 @@ class R2:
 
     name: ClassVar[str] = "R2"
     unit: ClassVar[str] = ""
+    better: ClassVar[Direction] = "highest"
     numeric: ClassVar[bool] = True
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:

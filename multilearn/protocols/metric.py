@@ -62,7 +62,8 @@ class Metric(Protocol):
 
     `name` identifies it and becomes its file name, so it carries the parameters. `unit` is `"share"` for a fraction
     (0.975 in files and in Python, 97.5 % on a screen), else what is written behind a number, such as `"GiB"`, or `""`.
-    `numeric` is False where the values are text.
+    `numeric` is False where the values are text. One that has `better = "lowest"` or `"highest"` says which of its
+    values is the best: what shows runs marks it.
     """
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,19 +10,18 @@ from pathlib import Path
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder
 from multilearn.errors import DirectoryError
 from multilearn.events import START, Position, Split
-from multilearn.loggers.rewind import go_back, remove_metric_files
+from multilearn.loggers.rewind import ATTACHED, METRICS, go_back, remove_files
+from multilearn.run.copies import is_copy
 from multilearn.run.experiment import Session, earlier
 from multilearn.run.obstacles import refuse_obstacles, unknown_path
 from multilearn.storage.atomic import make_folder
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.lock import locked
-from multilearn.storage.own_files import files_in, is_folder, open_file, remove_folder
-from multilearn.storage.reading import opened
+from multilearn.storage.own_files import files_in, is_folder, remove_folder
 from multilearn.storage.refusals import is_full, refused, storing
 
 __all__ = [
     "begin",
-    "bring_along",
     "claim_directory",
     "holds_run",
     "holds_traces",
@@ -58,7 +56,7 @@ def holds_run(path: Path) -> bool:
         return True
     origin = sessions[-1].resumed_from if sessions else None
     source = None if origin is None else Path(origin["directory"])
-    return not all(source and _is_copy(name, path, source) for name in _metric_files(run))
+    return not all(source and is_copy(name, path, source) for name in _metric_files(run))
 
 
 def refuse_existing_run(path: Path) -> None:
@@ -165,16 +163,6 @@ def rewind(run: RunDirectory, recorder: Recorder | None, epochs: int, position: 
     return [note for note in (given_up, stay) if note]
 
 
-def bring_along(run: RunDirectory, source: Path, position: Position) -> None:
-    """Copy the metric files up to `position` from the directory of the run that is continued.
-
-    Only when experiment.json says which one that is: a process that is killed here must be able to find it again.
-    """
-    with storing(run.path):
-        _copy_metric_files(source, run.path, position)
-    go_back(run, position)
-
-
 def _clear(run: RunDirectory, kept: Collection[str] = ()) -> None:
     """Remove the files of a run, and the folders that are empty then; nothing that is not of our layout, nor `kept`."""
     CheckpointFolder(run.checkpoints, MpkGzRecorder()).clear()
@@ -183,12 +171,14 @@ def _clear(run: RunDirectory, kept: Collection[str] = ()) -> None:
             run.history.unlink(missing_ok=True)
     for folder in run.measured():
         if folder.parent.name not in kept:
-            remove_metric_files(folder, run.path)
-    for name in (*Split, run.checkpoints.name):
+            remove_files(folder, run.path, METRICS)
+    for folder in run.epochs(run.attachments.name).values():
+        remove_files(folder, run.path, ATTACHED)
+    for name in (*Split, run.checkpoints.name, run.attachments.name):
         if name not in kept and is_folder(run.path / name):
             with storing(run.path / name):
                 remove_folder(run.path / name)
-    for file in (run.experiment, run.log):
+    for file in (run.experiment, run.log, run.timeline):
         if file.name not in kept:
             with storing(file):
                 file.unlink(missing_ok=True)
@@ -199,28 +189,6 @@ def _metric_files(run: RunDirectory) -> Iterator[Path]:
     for split in _SPLITS:
         for path in run.epochs(split).values():
             yield from (path.relative_to(run.path) / name for name in files_in(path, run.path, ".log"))
-
-
-def _is_copy(name: Path, path: Path, source: Path) -> bool:
-    """Whether the file of that name in the run in `source` begins with all that is in the one in `path`."""
-    try:
-        with opened(path / name, path) as one, opened(source / name, source) as other:
-            copied = one.read()
-            return other.read(len(copied)) == copied
-    except OSError:
-        return False
-
-
-def _copy_metric_files(source: Path, target: Path, position: Position) -> None:
-    """Copy the metric files of the epochs up to `position` from one run's directory into another's."""
-    for split in _SPLITS:
-        for epoch, folder in RunDirectory(source).epochs(split).items():
-            if epoch <= position.epoch:
-                copy = RunDirectory(target).epoch(split, epoch)
-                for name in files_in(folder, source, ".log"):
-                    made = open_file(copy / name, target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, create=True)
-                    with made as copied, opened(folder / name, source) as file:
-                        shutil.copyfileobj(file, copied)
 
 
 def _ending(sessions: tuple[Session, ...]) -> str:

@@ -6,17 +6,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from multilearn.checkpoint import write_atomically
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.plain import as_number, is_number
+from multilearn.printable import now
 from multilearn.run.environment import Weights
 from multilearn.storage.reading import parsed, read_whole
 
-__all__ = ["Experiment", "Session", "earlier", "in_words", "now", "read_document"]
+__all__ = ["Experiment", "Session", "earlier", "in_words", "read_document"]
 
 VERSION = 1
 _HALVES = re.compile("[\\ud800-\\udc7f\\udd00-\\udfff]")
@@ -116,11 +116,6 @@ class Experiment:
         """Atomically. Names of files that are not UTF-8 are read as they were; no other half of a surrogate pair is."""
         text = _HALVES.sub("\ufffd", self.to_json())
         write_atomically(path, text.encode(errors="backslashreplace"))
-
-
-def now() -> str:
-    """This moment in UTC, as it is written everywhere: `2026-01-31T12:00:00Z`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def unknown_path(path: Path, error: OSError | ValueError) -> DirectoryError:
 
 def _folders(run: RunDirectory) -> Iterator[Path]:
     yield run.checkpoints
+    yield run.attachments
     for split in Split:
         yield run.path / split
     for split in (Split.TRAIN, Split.VALID):
@@ -60,7 +61,7 @@ def _folders(run: RunDirectory) -> Iterator[Path]:
 
 
 def _files(run: RunDirectory) -> list[Path]:
-    found = [run.lock, run.experiment, run.log]
+    found = [run.lock, run.experiment, run.log, run.timeline]
     if is_folder(run.checkpoints):
         ours = (NAME, run.history.name)
         found += sorted(path for path in run.checkpoints.iterdir() if path.name in ours or RECORD.fullmatch(path.name))

@@ -62,6 +62,14 @@ class RunDirectory:
         return self.path / ".lock"
 
     @property
+    def timeline(self) -> Path:
+        return self.path / "timeline.jsonl"
+
+    @property
+    def attachments(self) -> Path:
+        return self.path / "attachments"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoint"
 
@@ -87,8 +95,12 @@ class RunDirectory:
         evaluations = self.path / Split.TEST
         yield from filter(is_folder, sorted(evaluations.glob("*")) if is_folder(evaluations) else ())
 
-    def epochs(self, split: Split) -> dict[int, Path]:
-        """The epoch folders that exist, in order. A link is none."""
+    def attached(self, epoch: int, name: str, ending: str) -> Path:
+        """The file of a text or an image that was logged after an epoch, with its ending: `.txt` or `.png`."""
+        return self.attachments / f"epoch-{epoch}" / f"{file_name(name)}{ending}"
+
+    def epochs(self, split: Split | str) -> dict[int, Path]:
+        """The epoch folders that exist, in order; of `"attachments"`, too. A link is none."""
         found, parent = {}, self.path / split
         with storing(parent):
             names = os.listdir(parent) if is_folder(parent) else []

@@ -3,24 +3,78 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from multilearn.errors import DirectoryError
 from multilearn.printable import printable
 from multilearn.storage.own_files import open_own
 from multilearn.storage.refusals import closing
 
-__all__ = ["locked"]
+__all__ = ["Holder", "holder", "locked"]
 
 _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
+_LONGEST = 4096  # bytes of what a lock file says
+_LOOKED_AT = 0.05  # seconds: far longer than `holder` has the lock of a process that is gone
+
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock; `pid` is 0 and `host` empty if the file does not say."""
+
+    host: str = ""
+    pid: int = 0
+
+    @classmethod
+    def here(cls) -> Self:
+        """This process."""
+        return cls(socket.gethostname(), os.getpid())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        return self.host == socket.gethostname()
+
+
+def holder(path: Path) -> Holder | None:
+    """The process that holds the lock file `path`, None if no process does. Raises `OSError`.
+
+    On a file system without locks: the one that made the file, also if it was killed.
+    """
+    try:
+        descriptor = open_own(path, path.parent, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        _lock(descriptor, shared=True)
+    except OSError as error:
+        if error.errno not in _TAKEN | _NO_LOCKS:
+            raise
+        return _written(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _written(descriptor: int) -> Holder:
+    with suppress(OSError, ValueError, TypeError):
+        found = json.loads(os.pread(descriptor, _LONGEST, 0))
+        if isinstance(found["host"], str) and type(found["pid"]) is int:
+            return Holder(found["host"], found["pid"])
+    return Holder()
 
 
 @contextmanager
@@ -29,9 +83,12 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises `DirectoryError` if another process holds it or the disk will not lock it, `OSError` where the file cannot be
     made. On a file system without locks nothing is held, and that is logged. The file is removed at the end,
-    unless it is another by then: that of a process which came after this one was removed.
+    unless it is another by then: that of a process which came after this one was removed. It says which process it is.
     """
     descriptor = _acquire(path)
+    with suppress(OSError):  # a full disk is found by what needs it
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(asdict(Holder.here())).encode())
     with closing(path, lambda: _release(descriptor, path)):
         yield
 
@@ -61,7 +118,11 @@ def _acquire(path: Path) -> int:
 def _is_locked(descriptor: int, path: Path) -> bool:
     """Lock it. False, which is logged, on a file system without locks. Raises `DirectoryError`."""
     try:
-        _lock(descriptor)
+        try:
+            _lock(descriptor)
+        except BlockingIOError:
+            time.sleep(_LOOKED_AT)
+            _lock(descriptor)
     except OSError as error:
         if error.errno in _TAKEN:
             raise DirectoryError(
@@ -83,7 +144,7 @@ def _is_locked(descriptor: int, path: Path) -> bool:
     return True
 
 
-def _lock(descriptor: int) -> None:
+def _lock(descriptor: int, *, shared: bool = False) -> None:
     if sys.platform == "win32":
         import msvcrt
 
@@ -91,7 +152,7 @@ def _lock(descriptor: int) -> None:
     else:
         import fcntl
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -81,11 +81,11 @@ def require_folder(path: Path, root: Path, *, create: bool = False) -> None:
             raise OSError(number, f"{_kind(mode).capitalize()} where a folder must be", str(folder))
 
 
-def files_in(folder: Path, root: Path, suffix: str) -> list[str]:
-    """The names of the regular files in a folder below `root` that end with `suffix`, sorted. Raises `OSError`."""
+def files_in(folder: Path, root: Path, endings: str | tuple[str, ...]) -> list[str]:
+    """The names of the regular files in a folder below `root` with one of these endings, sorted. Raises `OSError`."""
     require_folder(folder, root)
     with os.scandir(folder) as entries:
-        found = [each.name for each in entries if each.name.endswith(suffix) and each.is_file(follow_symlinks=False)]
+        found = [each.name for each in entries if each.name.endswith(endings) and each.is_file(follow_symlinks=False)]
     return sorted(found)
 
 

@@ -13,6 +13,7 @@ from keras import ops as keras_ops
 
 from multilearn import metrics
 from multilearn.errors import ConfigurationError
+from multilearn.events import Direction
 from multilearn.outputs import SeveralOutputs
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 from multilearn_keras.keras_internals import (
@@ -50,6 +51,10 @@ class CompiledMetric:
 
     unit: ClassVar[str] = ""
     numeric: ClassVar[bool] = True
+
+    @property
+    def better(self) -> Direction | None:
+        return self.metric.better
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
         if output.compared is None and not isinstance(output, SeveralOutputs):

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from multilearn.errors import ConfigurationError
+from multilearn.events import Direction
 from multilearn.metrics.items import named
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 from multilearn_keras.metrics.functions import MetricFunctions
@@ -46,6 +47,12 @@ class KerasMetric:
 
     unit: ClassVar[str] = ""
     numeric: ClassVar[bool] = True
+
+    @property
+    def better(self) -> Direction | None:
+        """As Keras' own metrics say it to its tuner: those of a class of your own do not."""
+        directions: dict[str | None, Direction] = {"up": "highest", "down": "lowest"}
+        return directions.get(getattr(self.metric, "_direction", None))
 
     def __post_init__(self) -> None:
         _require_comparing(self.metric)

@@ -125,11 +125,13 @@ def test_the_directory_has_the_documented_layout_and_nothing_else(tmp_path: Path
         "checkpoint/manifest.json",
         "experiment.json",
         "experiment.log",
+        "timeline.jsonl",
     }
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "checkpoint",
         "experiment.json",
         "experiment.log",
+        "timeline.jsonl",
         "train",
         "valid",
     }
@@ -140,7 +142,7 @@ def test_without_a_checkpointer_and_application_log_there_are_no_such_files(tmp_
         ml.LearnerBuilder(tmp_path / "run").renderer(ml.renderers.SilentRenderer()).with_application_logger(None)
     )
     toy.fit(described)
-    assert everything(tmp_path / "run") == {"experiment.json"}
+    assert everything(tmp_path / "run") == {"experiment.json", "timeline.jsonl"}
 
 
 def test_a_metric_file_has_a_line_per_batch_whose_weighted_mean_is_the_final_one(tmp_path: Path) -> None:
@@ -183,6 +185,7 @@ def test_experiment_json_says_what_was_declared(tmp_path: Path) -> None:
         "unit": "",
         "numeric": True,
         "plotted": True,
+        "better": "lowest",
         "repeatable": True,
         "splits": ["train", "valid"],
     }

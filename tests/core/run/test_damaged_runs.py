@@ -189,7 +189,7 @@ def test_a_run_that_was_killed_while_it_moved_into_a_directory_goes_on_there(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("multilearn.run.directory.shutil.copyfileobj", die)
+        patch.setattr("multilearn.run.copies.shutil.copyfileobj", die)
         toy.fit(toy.builder(there).checkpoint("latest", run))
     toy.fit(toy.builder(there).checkpoint("latest"))
     assert toy.metric_files(there) == toy.metric_files(whole)

@@ -17,7 +17,7 @@ from multilearn.commands.compare.study import compare_grouped as compare
 from multilearn.commands.inspect import inspect
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.events import Position
-from multilearn.loggers.rewind import go_back, remove_metric_files
+from multilearn.loggers.rewind import METRICS, go_back, remove_files
 from multilearn.storage import atomic
 from multilearn.storage.layout import RunDirectory
 
@@ -112,7 +112,7 @@ def test_a_metric_file_that_becomes_a_link_is_not_cut_or_written(run: Path, outs
     folder = run / "train/epoch-2"
     put(folder / "Loss.log", "a link", outside / "Loss.log")
     go_back(RunDirectory(run), Position(2, 1))
-    remove_metric_files(folder, run)
+    remove_files(folder, run, METRICS)
     assert (folder / "Loss.log").is_symlink() and not (folder / "Accuracy.log").exists()
     assert (outside / "Loss.log").read_text() == "0.5,1\n0.5,1\n"
 

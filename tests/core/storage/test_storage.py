@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from support import toy_experiment as toy
 
 from multilearn.errors import DirectoryError, MultilearnError, StorageError
 from multilearn.storage import refusals as storage
-from multilearn.storage.lock import locked
+from multilearn.storage.lock import Holder, holder, locked
 
 fcntl = pytest.importorskip("fcntl", reason="locks and limits of Unix")
 resource = pytest.importorskip("resource", reason="locks and limits of Unix")
@@ -103,3 +104,21 @@ def test_a_folder_in_the_place_of_a_file_is_refused_by_the_write_and_stays(
     with pytest.raises((StorageError, DirectoryError), match=rf"Received: .*run.*{place}.*[Ff]older|irectory"):
         toy.fit(described.checkpoint("latest") if resumed else described)
     assert (tmp_path / "run" / place / "mine").is_dir()
+
+
+def test_a_lock_says_which_process_holds_it_and_looking_is_not_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    assert holder(path) is None
+    with locked(path):
+        found = holder(path)
+        assert found == Holder.here() and found.is_local and found.pid == os.getpid()
+    path.write_text('{"host": "elsewhere", "pid": 7}')  # as a killed process leaves it
+    assert holder(path) is None
+    with locked(path):
+        path.write_text("of an earlier version")
+        assert holder(path) == Holder("", 0)
+    with path.open("w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.01, looking.close).start()
+        with locked(path):
+            assert holder(path) == Holder.here()
