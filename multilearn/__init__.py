@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from multilearn.evaluation.evaluator import Evaluator
     from multilearn.evaluation.predict import predict
     from multilearn.events import Position
+    from multilearn.following.follow import follow
     from multilearn.learner.interrupter import Interrupter
     from multilearn.learner.learner import Learner
     from multilearn.seeding.seed import set_seed
@@ -43,6 +44,7 @@ __all__ = [
     "early_stopping",
     "errors",
     "events",
+    "follow",
     "history",
     "loggers",
     "metrics",
@@ -60,6 +62,7 @@ _HOMES = {
     "Interrupter": "learner.interrupter",
     "Learner": "learner",
     "LearnerBuilder": "builder",
+    "follow": "following",
     "Position": "events",
     "Sharded": "data",
     "predict": "evaluation",

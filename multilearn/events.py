@@ -120,11 +120,13 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class SplitEnded:
-    """All batches of a split are done: the readings are the exact epoch values."""
+    """All batches of a split are done: the readings are the exact epoch values. `update`: the updates so far, with the
+    one by what was left of an accumulation window."""
 
     split: Split
     epoch: int
     readings: Mapping[str, Reading]
+    update: int = 0
 
 
 @dataclass(frozen=True, slots=True)

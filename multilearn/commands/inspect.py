@@ -12,7 +12,6 @@ from typing import Any
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.manifest import Manifest, steadily
 from multilearn.commands.compare.preconditions import preconditions
-from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.commands.text import Sentences, TextTable, as_text, document, size
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.events import Position
@@ -20,6 +19,7 @@ from multilearn.printable import plural
 from multilearn.records.formats import BUILT_IN, largest, recorder_of
 from multilearn.records.tensors import HostTensor
 from multilearn.run.experiment import Session
+from multilearn.run.on_disk import RunOnDisk, open_run
 from multilearn.run.recorded_history import history_problem
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.reading import opened

@@ -116,7 +116,7 @@ class Reporter:
                 remedy="Lower the learning rate, clip the gradients, or look at the data.",
             )
         if readings:
-            self.listeners.tell(SplitEnded(split, epoch, self._shown(split)(readings)))
+            self.listeners.tell(SplitEnded(split, epoch, self._shown(split)(readings), self.progress.update))
         return readings
 
     def _judge(self, loss: float | str, epoch: int, pending: Pending) -> None:

@@ -19,9 +19,18 @@ from multilearn.errors import RecordError
 from multilearn.protocols import UNAVAILABLE
 from multilearn.storage.reading import opened
 
-__all__ = ["EpochValue", "MetricFile", "format_final", "format_line", "read_epoch_value", "read_metric_file"]
+__all__ = [
+    "FINAL",
+    "EpochValue",
+    "MetricFile",
+    "format_final",
+    "format_line",
+    "parse_line",
+    "read_epoch_value",
+    "read_metric_file",
+]
 
-_FINAL = "final"
+FINAL = "final"
 _INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"NaN|-?inf|-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?", re.ASCII)
 _UNSAFE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff\\\\,]")
@@ -65,7 +74,7 @@ def format_final(value: float | str) -> str:
     >>> format_final(0.25)
     '0.25,final'
     """
-    return f"{_format_value(value)},{_FINAL}"
+    return f"{_format_value(value)},{FINAL}"
 
 
 def read_metric_file(path: str | os.PathLike[str], inside: Path | None = None) -> MetricFile:
@@ -88,14 +97,14 @@ def read_metric_file(path: str | os.PathLike[str], inside: Path | None = None) -
             try:
                 if final is not None:
                     raise ValueError("a line after the final one")
-                value, tail = _parse_line(line[:-1].decode())
+                value, tail = parse_line(line[:-1].decode())
                 if value != UNAVAILABLE:
                     kinds.add(isinstance(value, str))
                 if len(kinds) > 1:
                     raise ValueError("a text among numbers")
             except ValueError as fault:
                 raise _malformed(path, number, str(fault), line[:-1]) from fault
-            if tail == _FINAL:
+            if tail == FINAL:
                 final = value
             else:
                 values.append(value)
@@ -135,10 +144,10 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def _parse_line(line: str) -> tuple[float | str, str | None]:
-    """The value, and what stands behind the comma: a number, `final`, or None."""
+def parse_line(line: str) -> tuple[float | str, str | None]:
+    """The value, and what stands behind the comma: a number, `final`, or None. Raises `ValueError`."""
     text, comma, tail = line.partition(",")
-    if comma and tail != _FINAL:
+    if comma and tail != FINAL:
         _parse_number(tail)
     value = float(text) if _NUMBER.fullmatch(text) else _unescaped(text)
     return value, tail if comma else None

@@ -12,7 +12,7 @@ from functools import partial
 from typing import IO, Any
 
 from multilearn.errors import ConfigurationError
-from multilearn.events import Event, Finished, Position, Saved, Split, SplitEnded, Started, Stepped
+from multilearn.events import Event, Finished, Position, Saved, SplitEnded, Started, Stepped
 from multilearn.printable import now
 from multilearn.storage.atomic import write_atomically
 from multilearn.storage.layout import RunDirectory
@@ -20,7 +20,7 @@ from multilearn.storage.own_files import open_file
 from multilearn.storage.reading import opened, parsed
 from multilearn.storage.refusals import storing
 
-__all__ = ["Timeline", "cut_timeline", "read_timeline"]
+__all__ = ["Timeline", "cut_timeline", "facts_of", "read_timeline"]
 
 _LONGEST = 1 << 16  # bytes of a line
 
@@ -33,13 +33,12 @@ class _Passed:
     batches: int = 0
     items: int | None = 0
     last: int = 0
-    update: int = 0
     learning_rate: float | None = None
 
     def take(self, event: Stepped) -> None:
         self.batches += 1
         self.items = None if self.items is None or event.items is None else self.items + event.items
-        self.last, self.update, self.learning_rate = event.batch, event.update, event.learning_rate
+        self.last, self.learning_rate = event.batch, event.learning_rate
 
 
 class Timeline:
@@ -71,7 +70,7 @@ class Timeline:
                 self._begun = self._run_begun = time.monotonic()
                 return
             case SplitEnded():
-                self._end(event.split, event.epoch)
+                self._end(event)
             case Saved():
                 self._write("saved", position=str(event.position))
             case Finished():
@@ -90,15 +89,15 @@ class Timeline:
         if file is not None:
             file.close()
 
-    def _end(self, split: Split, epoch: int) -> None:
+    def _end(self, event: SplitEnded) -> None:
         passed, self._passed = self._passed, None
         if passed is not None:
             self._write(
                 "split",
-                epoch=epoch,
-                split=split,
+                epoch=event.epoch,
+                split=event.split,
                 batches=passed.last,
-                update=passed.update,
+                update=event.update,
                 learning_rate=passed.learning_rate,
                 measured=passed.batches,
                 items=passed.items,
@@ -137,10 +136,11 @@ def _lines(run: RunDirectory) -> Iterator[tuple[bytes, Mapping[str, Any] | None]
     """Each line, and what it says; None for one that says nothing that is known."""
     with suppress(FileNotFoundError), opened(run.timeline, run.path) as file:
         for line in iter(partial(file.readline, _LONGEST), b""):
-            yield line, _facts(line)
+            yield line, facts_of(line)
 
 
-def _facts(line: bytes) -> Mapping[str, Any] | None:
+def facts_of(line: bytes) -> Mapping[str, Any] | None:
+    """What a line says; None for one that a kill has torn, or that says nothing that is known."""
     try:
         facts = parsed(line)
         _place(facts)

@@ -16,7 +16,7 @@ import pytest
 from support.processes import BACKENDS, SCRIPTS, Warm, environment, epoch_values, files, metric_files, on_each
 
 from multilearn.commands.compare.preconditions import first_difference, preconditions
-from multilearn.commands.runs import open_run
+from multilearn.run.on_disk import open_run
 
 EPOCHS, TRAIN_ITEMS, VALID_ITEMS = 4, 1472, 325
 PAIRS = list(itertools.combinations(BACKENDS, 2))

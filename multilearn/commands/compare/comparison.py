@@ -11,10 +11,10 @@ from typing import Any
 from multilearn.arguments import number
 from multilearn.commands.compare.preconditions import first_difference, preconditions
 from multilearn.commands.compare.values import ComparedRun, Comparison, Key, Row
-from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
 from multilearn.loggers.metric_file import EpochValue
+from multilearn.run.on_disk import RunOnDisk, open_run
 
 __all__ = ["Grouping", "compare_runs", "grouped", "opened", "spelled", "unit_of"]
 

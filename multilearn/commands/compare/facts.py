@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from typing import Any
 
-from multilearn.commands.runs import RunOnDisk
 from multilearn.events import Split
 from multilearn.run.environment import Weights
+from multilearn.run.on_disk import RunOnDisk
 
 __all__ = [
     "UNKNOWN",

@@ -9,10 +9,10 @@ from itertools import chain, combinations
 from multilearn.commands.compare import facts
 from multilearn.commands.compare.facts import Facts
 from multilearn.commands.compare.values import Precondition, relative
-from multilearn.commands.runs import RunOnDisk
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.loggers.metric_file import MetricFile, read_metric_file
+from multilearn.run.on_disk import RunOnDisk
 
 __all__ = ["first_difference", "preconditions"]
 

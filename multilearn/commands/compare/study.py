@@ -10,9 +10,9 @@ from statistics import fmean
 
 from multilearn.commands.compare.comparison import Grouping, compare_runs, grouped, opened, unit_of
 from multilearn.commands.compare.values import EXTRA, Comparison, Key, Row, Spread, furthest, quantile, spread
-from multilearn.commands.runs import RunOnDisk
 from multilearn.errors import DirectoryError
 from multilearn.events import Split
+from multilearn.run.on_disk import RunOnDisk
 
 __all__ = ["Epoch", "Final", "OfSeed", "PairedDifference", "Study", "compare_grouped"]
 

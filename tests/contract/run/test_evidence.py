@@ -16,9 +16,9 @@ from support.training import BACKEND
 
 from multilearn import backend
 from multilearn.commands.compare.preconditions import first_difference, preconditions
-from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.data import as_loader
 from multilearn.data.fingerprint import data_facts
+from multilearn.run.on_disk import RunOnDisk, open_run
 from multilearn_keras import Classification
 
 X = np.linspace(-1, 1, 24 * 4, dtype=np.float32).reshape(24, 4)

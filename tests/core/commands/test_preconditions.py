@@ -17,8 +17,8 @@ import multilearn as ml
 from multilearn.commands.compare.preconditions import first_difference, preconditions
 from multilearn.commands.compare.report import states
 from multilearn.commands.compare.values import Precondition
-from multilearn.commands.runs import RunOnDisk, open_run
 from multilearn.errors import DirectoryError, RecordError
+from multilearn.run.on_disk import RunOnDisk, open_run
 
 TOLERANCE = 1e-5
 NAMES = [

@@ -1,4 +1,4 @@
-"""timeline.jsonl: what a run of 35 items in batches of 8 (the last of 3), validated on 13 in batches of 6, has in it."""
+"""timeline.jsonl of a run on 35 items in batches of 8 (the last of 3), validated on 13 in batches of 6."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, nbytes, read_
 from multilearn.checkpoint.manifest import steadily
 from multilearn.checkpoint.recovery import recovered
 from multilearn.commands.inspect import inspect
-from multilearn.commands.runs import open_run
 from multilearn.errors import (
     CheckpointNotFound,
     ConfigurationError,
@@ -32,6 +31,7 @@ from multilearn.errors import (
 )
 from multilearn.events import Position
 from multilearn.learner.argument_checks import require_name
+from multilearn.run.on_disk import open_run
 from multilearn.run.resume import Resume, locate
 from multilearn.storage.lock import locked
 
@@ -271,7 +271,7 @@ def test_a_reader_gives_up_at_once_where_nothing_is_written(run: Path) -> None:
 def test_epochs_that_are_removed_while_they_are_read_are_looked_for_again(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import multilearn.commands.runs as runs_module
+    import multilearn.run.on_disk as runs_module
 
     read = runs_module.read_epoch_value
 
