@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, cast
 
 import keras
+import numpy as np
+from keras import ops
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.launch.environments import ONE_PROCESS_A_DEVICE
@@ -21,7 +24,9 @@ from multilearn_keras.metrics.compiled import CompiledMetric, metric_by_name
 from multilearn_keras.metrics.keras_metric import KerasMetric
 from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule, require_trainable
 from multilearn_keras.random import seeds
-from multilearn_keras.random.seeds import seed_native
+from multilearn_keras.random.seeds import restore_streams, seed_native, streams
+from multilearn_keras.state.keys import variables
+from multilearn_keras.state.transfer import is_seed_state
 from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.compiled import asked_by, refuse_overridden
 from multilearn_keras.world import current, join
@@ -104,6 +109,17 @@ class KerasBackend(Backend):
             refuse_overridden(model, predicting=True)
         task = ModelAlone(model) if alone else _task(model)
         return cast("EvalEngine", self._class("EvalEngine")(task, examples, options))
+
+    @contextmanager
+    def streams_kept(self, task: Any) -> Iterator[None]:
+        seeds_of_layers = [variable for variable in variables(task).values() if is_seed_state(variable)]
+        native, values = streams(), [np.array(ops.convert_to_numpy(variable)) for variable in seeds_of_layers]
+        try:
+            yield
+        finally:
+            restore_streams(native)
+            for variable, value in zip(seeds_of_layers, values, strict=True):
+                variable.assign(value)
 
     def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
         engine = self._class("Engine")(subject, [example], EngineOptions(devices=tuple(devices), capture=False))

@@ -130,6 +130,9 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
         left_out.append(".with_application_logger(...)")
     if settings.renderer is not None:
         left_out.append(f".renderer({type(settings.renderer).__name__})")
+    if settings.on_epoch:
+        names = (getattr(function, "__name__", type(function).__name__) for function in settings.on_epoch)
+        left_out.append(f".on_epoch({', '.join(names)})")
     if settings.interrupter is not None:
         left_out.append(".with_interrupter(...)")
     return table, tuple(left_out)

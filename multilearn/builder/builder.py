@@ -8,38 +8,31 @@ from typing import Any
 
 from multilearn import backend as backends
 from multilearn.arguments import require, whole
-from multilearn.builder.as_data import AsData, declared
+from multilearn.builder.as_data import declared
+from multilearn.builder.observed import Observed
 from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.early_stopping import StoppingRule
 from multilearn.events import Split
 from multilearn.history import Direction, Monitor
 from multilearn.learner.argument_checks import (
-    as_metric,
     device_names,
     devices_of_run,
     one_compiler,
     one_policy,
-    require_loggers,
-    require_metric,
     which_checkpoint,
 )
-from multilearn.learner.consistency import refuse_contradictions, refuse_twice, refuse_unmeasured
+from multilearn.learner.consistency import refuse_contradictions, refuse_unmeasured
 from multilearn.learner.foreign_words import refusing
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.learner import Learner
 from multilearn.learner.place import placed
-from multilearn.learner.settings import Registered
 from multilearn.learner.start import BuiltRun
 from multilearn.learner.step_trace import TracingLearner
 from multilearn.learner.window import NanPolicy
-from multilearn.loggers import MetricLogger
-from multilearn.metrics import AnyMetric
 from multilearn.protocols import Compiler, Devices
 from multilearn.records.formats import check_extension
-from multilearn.renderers import Renderer
 from multilearn.run import trace
-from multilearn.run.log import Installer
 from multilearn.run.resume import Resume
 from multilearn.schedulers.schedule import private_copy
 from multilearn.seeding import seed as seeds
@@ -49,7 +42,7 @@ __all__ = ["LearnerBuilder"]
 
 
 @dataclass(frozen=True, init=False)
-class LearnerBuilder(AsData):
+class LearnerBuilder(Observed):
     """Describes a run in `directory`; `{backend}` and `{seed}` in it are replaced by `build`.
 
     A relative directory is relative to the current one when the builder is made, wherever the script changes to later;
@@ -62,35 +55,6 @@ class LearnerBuilder(AsData):
     >>> half.grads_accumulation(4) is half
     False
     """
-
-    def metric_train(self, metric: AnyMetric | str) -> LearnerBuilder:
-        """Measure `metric` on the training batches: logged, and shown as text."""
-        return self._with_metric(Split.TRAIN, metric, plotted=False)
-
-    def metric_valid(self, metric: AnyMetric | str) -> LearnerBuilder:
-        """Measure `metric` on the validation batches: logged, and shown as text."""
-        return self._with_metric(Split.VALID, metric, plotted=False)
-
-    def metric_train_numeric(self, metric: AnyMetric | str) -> LearnerBuilder:
-        """Measure a numeric `metric` on the training batches: logged, plotted, and in the summary."""
-        return self._with_metric(Split.TRAIN, metric, plotted=True)
-
-    def metric_valid_numeric(self, metric: AnyMetric | str) -> LearnerBuilder:
-        """Measure a numeric `metric` on the validation batches: logged, plotted, and in the summary."""
-        return self._with_metric(Split.VALID, metric, plotted=True)
-
-    def metrics(self, *metrics: AnyMetric | str) -> LearnerBuilder:
-        """Measure each on both splits; numeric ones are plotted. A text is the name of a metric of Keras."""
-        builder = self
-        for metric in map(as_metric, metrics):
-            for split in (Split.TRAIN, Split.VALID):
-                builder = builder._with_metric(split, metric, plotted=getattr(metric, "numeric", False))
-        return builder
-
-    def metric_loggers(self, *loggers: MetricLogger) -> LearnerBuilder:
-        """Log metrics with these instead of with a `FileMetricLogger`. Without arguments, nothing is logged."""
-        require_loggers(loggers)
-        return self._with(loggers=loggers)
 
     def num_epochs(self, epochs: int) -> LearnerBuilder:
         """Train until `epochs` epochs are done in total, those before a resume included. Default: 1."""
@@ -139,15 +103,6 @@ class LearnerBuilder(AsData):
         `multilearn run --devices N`, or torchrun, has all of it run by each. Numbers of CPUs count such processes.
         """
         return self._with(devices=device_names(devices))
-
-    def renderer(self, renderer: Renderer) -> LearnerBuilder:
-        """Show progress with this instead of with a `CliRenderer`."""
-        require(renderer, Renderer, "A renderer must have the methods host(fit), render(event) and close().")
-        return self._with(renderer=renderer)
-
-    def with_application_logger(self, installer: Installer | None) -> LearnerBuilder:
-        """While `fit` runs, have the context `installer(path of experiment.log)` in force; None for no such log."""
-        return self._with(application_log=installer)
 
     def restore_best(
         self, metric: str = "Loss", split: Split | str = Split.VALID, direction: Direction = "lowest"
@@ -206,10 +161,6 @@ class LearnerBuilder(AsData):
         require(interrupter, Interrupter, "An interrupter is a multilearn.Interrupter.")
         return self._with(interrupter=interrupter)
 
-    def summary(self) -> LearnerBuilder:
-        """Print a table of the metrics when the run ends."""
-        return self._with(show_summary=True)
-
     @refusing
     def build(self, model: Any, optimizer: Any = None, lr: Any = None) -> Learner:
         """The learner.
@@ -238,9 +189,3 @@ class LearnerBuilder(AsData):
         settings, path = placed(settings, backend.name, seed)
         table, settings = declared(settings), replace(settings, devices=devices)
         return Learner(BuiltRun(settings, path, backend, subject, seed, table, asked.notes))
-
-    def _with_metric(self, split: Split, metric: AnyMetric | str, plotted: bool) -> LearnerBuilder:
-        found: AnyMetric = as_metric(metric)
-        require_metric(found, split, plotted)
-        refuse_twice(found.name, split, self._settings)
-        return self._with(metrics=(*self._settings.metrics, Registered(split, found, plotted)))

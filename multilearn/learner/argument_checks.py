@@ -23,6 +23,7 @@ __all__ = [
     "devices_of_run",
     "one_compiler",
     "one_policy",
+    "require_callable",
     "require_loggers",
     "require_metric",
     "require_name",
@@ -52,6 +53,12 @@ def one_compiler(compiler: Compiler | None, capture: bool) -> Compiler | None:
             remedy="Leave out one of the two.",
         )
     return compiler
+
+
+def require_callable(function: object, rule: str) -> None:
+    """Raise `ConfigurationError` for what cannot be called, such as the result of a call."""
+    if not callable(function) or isinstance(function, type):
+        raise ConfigurationError(rule, received=repr(function)[:_LONGEST], remedy="Give the function itself.")
 
 
 def require_loggers(loggers: Sequence[MetricLogger]) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.errors import ConfigurationError
-from multilearn.events import Finished, MetricInfo, Split, Started
+from multilearn.events import Attached, Finished, MetricInfo, Split, Started
 from multilearn.learner import fit_in_processes as elsewhere
 from multilearn.learner.consistency import refuse_without_data
+from multilearn.learner.epoch_report import AfterEpoch
 from multilearn.learner.foreign_words import refusing
 from multilearn.learner.inputs import Data, examine
 from multilearn.learner.interrupter import Interrupter, Signals
@@ -24,7 +25,7 @@ from multilearn.learner.place import prepare
 from multilearn.learner.ranks import ending_together, require_alike, require_one_directory, require_shared
 from multilearn.learner.session import devices_of, experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
-from multilearn.loggers import FileMetricLogger
+from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.loggers.timeline import Timeline
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
@@ -33,6 +34,7 @@ from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.renderers.summary import summary
+from multilearn.run.attachments import write_attachment
 from multilearn.run.copies import bring_along
 from multilearn.run.directory import claim_directory
 from multilearn.run.environment import Weights
@@ -133,7 +135,7 @@ class Learner:
             if world.rank == 0:
                 loop = self._writing(data, start, described, renderer, stack)
             else:
-                loop = start.loop(data, Listeners((), renderer), self._interrupter)
+                loop = start.loop(data, self._listeners((), renderer), self._interrupter)
             require_shared(world, directory)
             self._train(loop, start, start.started(data, self._infos()), signals)
         world.barrier()
@@ -170,7 +172,7 @@ class Learner:
         if (installer := self._settings.application_log) is not None:
             stack.enter_context(installer(directory.log))
         loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
-        loop = start.loop(data, Listeners((Timeline(directory), *loggers), renderer), self._interrupter)
+        loop = start.loop(data, self._listeners((Timeline(directory), *loggers), renderer), self._interrupter)
         stack.enter_context(in_session(experiment_of(start, *described), directory, loop, lambda: self._restored))
         if source not in (None, directory.path):
             bring_along(directory, source, start.found.position)
@@ -218,6 +220,22 @@ class Learner:
             self._restored = restore_best(
                 monitor, self._store.history, loop.progress.position, start.engine, loop.checkpointer, folders
             )
+
+    def _listeners(self, loggers: tuple[MetricLogger, ...], renderer: Renderer) -> Listeners:
+        run = self._run
+        if not self._settings.on_epoch:
+            return Listeners(loggers, renderer)
+
+        def keep(attached: Attached) -> None:
+            if run.backend.world.rank == 0:
+                write_attachment(RunDirectory(run.path), attached)
+                listeners.tell(attached)
+
+        task = run.subject.task
+        streams_kept = partial(run.backend.streams_kept, task)
+        after = AfterEpoch(self._settings.on_epoch, task.model, lambda: self.history, streams_kept, keep)
+        listeners = Listeners(loggers, renderer, after)
+        return listeners
 
     def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
         return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}

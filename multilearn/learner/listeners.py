@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
@@ -20,11 +21,12 @@ _log = logging.getLogger("multilearn")
 
 @dataclass(frozen=True)
 class Listeners:
-    """They receive events in this order: the loggers, those of every run in this process, the renderer last. What one
-    of them raises stops the run."""
+    """They receive events in this order: the loggers, those of every run in this process, the renderer last; then
+    `after_epoch` is called. What one of them raises stops the run."""
 
     loggers: tuple[MetricLogger, ...]
     renderer: Renderer
+    after_epoch: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
         settle(self, loggers=(*self.loggers, *of_every_run()))
@@ -35,6 +37,8 @@ class Listeners:
         self.renderer.render(event)
         if isinstance(event, EpochEnded):
             _log.info("Epoch %s is done.", event.epoch)
+            if self.after_epoch is not None:
+                self.after_epoch(event.epoch)
         elif isinstance(event, Saved):
             _log.info("Checkpoint %s is saved.", event.position)
 

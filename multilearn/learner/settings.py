@@ -12,6 +12,7 @@ from multilearn.early_stopping import StoppingRule
 from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
 from multilearn.history import Monitor, watched_by
+from multilearn.learner.epoch_report import EpochListener
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
@@ -63,6 +64,7 @@ class Settings:
     compile: Compiler | None = None
     passes: bool = True
     show_summary: bool = False
+    on_epoch: tuple[EpochListener, ...] = ()
     of_model: tuple[Registered, ...] = ()
     """What the model itself asks to be measured, besides what is registered."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -143,6 +144,11 @@ class Backend(Protocol):
         """What the framework's settings do to roundings, for `experiment.json`: `tf32`, `onednn`, `deterministic`,
         numbers of threads by names that end so."""
         return {}
+
+    def streams_kept(self, task: Any) -> AbstractContextManager[None]:
+        """While it lasts, code of the user's may compute with the task's model: at its end the model's and the
+        framework's random streams are as they were. By default there are none."""
+        return nullcontext()
 
     def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
         """Everything on the way of the example's batch, phase by phase: outputs in the order in which layers are done

@@ -63,11 +63,12 @@ METHODS: dict[str, Callable[[Builder], Builder]] = {
     "nan_policy": lambda b: b.nan_policy("skip"),
     "engine": lambda b: b.engine(capture=False),
     "summary": lambda b: b.summary(),
+    "on_epoch": lambda b: b.on_epoch(lambda report: None),
 }
 
 
 def test_every_method_that_describes_is_tried_here() -> None:
-    public = {name for name in vars(Builder) if not name.startswith("_")}
+    public = {name for name in dir(Builder) if not name.startswith("_")}
     assert public - {"build", "from_experiment", "from_toml", "to_toml"} == set(METHODS)
 
 
