@@ -159,7 +159,7 @@ class Finished:
 
     `restored`: the epoch whose weights are returned, None where those are the last ones; `skipped`: how many training
     batches of the run were left out because their loss was not finite; `by_rule`: whether the reason is that of a
-    stopping rule, which would stop a run that goes on from here, too.
+    stopping rule, which would stop a run that goes on from here, too; `summary`: whether a summary is printed next.
     """
 
     position: Position
@@ -168,6 +168,7 @@ class Finished:
     restored: int | None = None
     skipped: int = 0
     by_rule: bool = False
+    summary: bool = False
 
 
 Event = Started | Evaluating | Stepped | SplitEnded | EpochEnded | Attached | Saved | Finished

@@ -32,7 +32,7 @@ from multilearn.metrics.store import MetricStore
 from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer
-from multilearn.renderers.stream import ForgivingStream
+from multilearn.renderers.history_charts import say_with_charts
 from multilearn.renderers.summary import summary
 from multilearn.run.attachments import write_attachment
 from multilearn.run.copies import bring_along
@@ -150,7 +150,7 @@ class Learner:
                 skipped=loop.progress.skipped,
                 texts=self._store.texts,
             )
-            ForgivingStream(sys.stdout).say(text)
+            say_with_charts(text, self._store.history, self._infos(), sys.stdout)
         return start
 
     def _outcome(self) -> elsewhere.FitOutcome:
@@ -206,6 +206,7 @@ class Learner:
                         restored=self._restored,
                         skipped=progress.skipped,
                         by_rule=loop.by_rule and not loop.completed,
+                        summary=self._settings.show_summary,
                     )
                 )
             except BaseException as error:

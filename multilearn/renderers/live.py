@@ -18,8 +18,10 @@ from rich.style import Style
 from rich.text import Text
 
 from multilearn.events import Event, Finished, MetricInfo, Split, Started
+from multilearn.plots.canvas import Line
+from multilearn.renderers.board import Board
+from multilearn.renderers.charts import FULL, TERMINAL, arrangement, chart, side_by_side
 from multilearn.renderers.notation import abridged, beginning, duration, ending, rate, shown, sparkline
-from multilearn.renderers.run_state import RunState
 from multilearn.renderers.stream import ForgivingStream
 
 __all__ = ["LiveBlock"]
@@ -30,6 +32,7 @@ _SHORTEST_CURVE, _LONGEST_CURVE = 5, 30
 _VALUE_WIDTH, _TEXT_WIDTH = 10, 20
 _NAME_WIDTH = 24
 _SHORTEST_BAR = 4
+_AROUND = 4  # lines of a terminal beside the charts: above and below them in the block, and two of what came before
 
 _PLAIN, _BOLD, _DIM, _CYAN = Style(), Style(bold=True), Style(dim=True), Style(color="cyan")
 _Cell = tuple[str, Style]
@@ -38,15 +41,21 @@ _Cell = tuple[str, Style]
 class LiveBlock:
     """Where the run is, its metrics and their curves, redrawn at most every 80 ms, and so seldom that it costs little.
 
+    If the terminal has room, each plotted metric has a chart, training and validation in one; else a short curve in its
+    row.
+
     Steps are reported at most 100 ms after they are done: what is drawn is at most 200 ms late, if drawing takes
     3 ms, which is enough for thirty metrics on both splits; with more it is drawn less often.
 
     What is printed meanwhile to the same terminal through `sys.stdout` or `sys.stderr` appears above. No thread.
     """
 
-    def __init__(self, stream: TextIO, started: Started, now: float) -> None:
+    def __init__(self, stream: TextIO, started: Started, now: float, words: str | None = None) -> None:
+        """`words`: instead of where the run starts."""
         self._terminal = ForgivingStream(stream)
-        self._progress = RunState(started, now)
+        self._draws_charts = self._terminal.can_show(FULL)
+        self._board = Board(started, now)
+        self._progress = self._board.state
         self._curves: dict[tuple[Split, str], tuple[tuple[int, int] | None, str]] = {}
         self._now = self._due = now
         self._console = Console(
@@ -65,12 +74,12 @@ class LiveBlock:
             redirect_stderr=sys.stderr is stream or _same_terminal(sys.stderr, self._terminal),
         )
         self._fit_terminal()
-        self._console.print(Text(beginning(started), style="bold"))
+        self._console.print(Text(words or beginning(started), style="bold"))
         self._live.start()
 
     def render(self, event: Event, now: float) -> None:
         self._now = now
-        self._progress.take(event, now)
+        self._board.take(event, now)
         if now >= self._due or isinstance(event, Finished):
             begun = time.perf_counter()
             self._fit_terminal()
@@ -94,10 +103,26 @@ class LiveBlock:
         progress = self._progress
         if progress.finished is not None:
             words = ending(progress.started, progress.finished, self._now - progress.begun, progress.saved)
-            return Group(_Rows(self._metrics()), Text(words, style="bold"))
-        speed = progress.learning_rate
-        foot = [("" if speed is None else f"learning rate {speed:.3g}", _DIM)]
-        return _Rows([self._head(), *self._metrics(), foot])
+            return Group(self._metrics(charted=not progress.finished.summary), Text(words, style="bold"))
+        rate = progress.learning_rate
+        foot = [("" if rate is None else f"learning rate {rate:.3g}", _DIM)]
+        return Group(_Rows([self._head()]), self._metrics(charted=True), _Rows([foot]))
+
+    def _metrics(self, charted: bool) -> RenderableType:
+        """Charts if there is room for all of them, and a row for each metric that has none."""
+        metrics = self._progress.started.metrics
+        names = list(dict.fromkeys(info.name for infos in metrics.values() for info in infos))
+        plotted = self._board.names
+        others = [name for name in names if name not in plotted]
+        width = self._console.width - 1
+        room = self._console.height - _AROUND - (len(others) + 1 if others else 0)
+        arranged = arrangement(len(plotted), width, room) if charted and plotted and self._draws_charts else None
+        if arranged is None:
+            return _Rows(self._table(names))
+        columns, lines = arranged
+        size = (width + 2) // columns - 2, lines
+        charts = [chart([("", self._board)], name, size, TERMINAL) for name in plotted]
+        return Group(_Charts(side_by_side(charts, columns, width)), _Rows(self._table(others)))
 
     def _head(self) -> list[_Cell]:
         """The epoch, the split, its batches as a bar (or as a mere count), how fast, and how long still."""
@@ -113,10 +138,9 @@ class LiveBlock:
         bar = [("━" * done, _CYAN), (("━" if total else " ") * (room - done), _DIM)]
         return [(epoch, _BOLD), (split, _PLAIN), *bar, (rest, _PLAIN)]
 
-    def _metrics(self) -> list[tuple[_Cell, ...]]:
+    def _table(self, names: Sequence[str]) -> list[tuple[_Cell, ...]]:
         """A row for each metric: the value and the curve of both splits; values of the last epoch are dim."""
         metrics = self._progress.started.metrics
-        names = list(dict.fromkeys(info.name for infos in metrics.values() for info in infos))
         splits = [split for split in Split if metrics.get(split)]
         if not names:
             return []
@@ -167,6 +191,16 @@ class _Rows:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for row in self._rows:
             yield from (Segment(text, style) for text, style in row)
+            yield Segment.line()
+
+
+class _Charts:
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self._lines:
+            yield from line
             yield Segment.line()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
@@ -212,7 +211,7 @@ class CliRenderer:
         if stream is None:  # a process without standard streams, such as pythonw
             return None
         forgiving = ForgivingStream(stream)
-        live = forgiving.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+        live = forgiving.draws()
         if isinstance(started, Evaluating):
             return EvaluationLine(forgiving, started, time.monotonic(), live=live)
         if not live:

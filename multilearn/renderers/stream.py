@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from typing import Any, TextIO
 
 from multilearn.renderers.notation import BLOCKS
@@ -33,11 +34,17 @@ class ForgivingStream:
             return "utf-8"
         return name
 
+    def can_show(self, text: str) -> bool:
+        """Whether its encoding has these characters."""
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
+
     def write(self, text: str) -> int:
         encoding, written = self.encoding, text
-        try:
-            text.encode(encoding)
-        except UnicodeEncodeError:
+        if not self.can_show(text):
             written = text.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
         self._call("write", written)
         return len(text)
@@ -55,6 +62,10 @@ class ForgivingStream:
             return bool(self._stream.isatty())
         except Exception:  # it does not say
             return False
+
+    def draws(self) -> bool:
+        """Whether it is a terminal on which what is drawn can be replaced."""
+        return self.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
 
     def fileno(self) -> int:
         """Raises `OSError` if it has none."""

@@ -77,9 +77,9 @@ def show(renderer: Renderer, epochs: int = 3) -> None:
 class Terminal:
     """The far end of a pseudo-terminal, read while the near end is written to."""
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(self, encoding: str, lines: int) -> None:
         self._leader, follower = pty.openpty()
-        termios.tcsetwinsize(follower, (24, 80))
+        termios.tcsetwinsize(follower, (lines, 80))
         self.before = termios.tcgetattr(follower)
         self.stream: TextIO = open(follower, "w", encoding=encoding)  # noqa: SIM115
         self.text = ""
@@ -101,9 +101,9 @@ class Terminal:
 
 
 @contextmanager
-def terminal(monkeypatch: pytest.MonkeyPatch, encoding: str = "utf-8") -> Iterator[Terminal]:
+def terminal(monkeypatch: pytest.MonkeyPatch, encoding: str = "utf-8", lines: int = 10) -> Iterator[Terminal]:
     monkeypatch.setenv("TERM", "xterm-256color")
-    opened = Terminal(encoding)
+    opened = Terminal(encoding, lines)
     try:
         yield opened
     finally:
@@ -241,6 +241,25 @@ def test_a_terminal_gets_one_block_with_everything(monkeypatch: pytest.MonkeyPat
         assert part in screen.text
     for part in ("87.50 %", "0.1250", "█▄▁", "completed 3 epochs"):
         assert part in screen.text.rpartition("train")[2]
+
+
+def test_a_terminal_with_room_gets_a_chart_of_each_plotted_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch, lines=24) as screen:
+        show(CliRenderer(screen.stream))
+    last = screen.text.rpartition(" Loss")[2]
+    assert "━ train 0.1250" in last and "━ 87.50 %" in last and "●" in last
+    assert "the quick" in last and "completed 3 epochs" in last  # what has no chart has a row
+
+
+def test_before_a_summary_the_charts_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch, lines=24) as screen:
+        renderer = CliRenderer(screen.stream)
+        renderer.render(started())
+        for event in epoch_of_events(1):
+            renderer.render(event)
+        renderer.render(Finished(Position(1), summary=True))
+        renderer.close()
+    assert "●" not in screen.text.rpartition("train  ")[2]
 
 
 def test_how_it_ended_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
