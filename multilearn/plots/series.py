@@ -20,67 +20,22 @@ _X, _POINTS, _Y, _FINITE, _LEAST, _GREATEST = range(6)
 class BoundedSeries:
     """Points in the order of x. Resolution is dropped, never an extreme: each bucket knows its least and greatest y.
 
-    A point costs an append: points are put into buckets many at a time, when a bucket's worth waits or the curve is
-    looked at.
+    Points come many at a time: one alone costs as much as a thousand.
     """
 
     def __init__(self) -> None:
         self._table = np.empty((0, 6))
         self._stride = 1
-        self._x: list[float] = []
-        self._y: list[float] = []
         self._recent = np.empty((2, 0))
         self._folded = 0
 
     def __len__(self) -> int:
-        return self._folded + len(self._x)
+        return self._folded
 
-    def add(self, x: float, y: float) -> None:
-        """One more point, not before the last one; y may be NaN or infinite."""
-        self._x.append(x)
-        self._y.append(y)
-        if len(self._x) == _BUCKETS:
-            self._fold()
-
-    def all(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """x, mean, least and greatest y of each bucket, 1,024 at most; NaN where none of its points is finite."""
-        self._fold()
-        table = self._table
-        none = table[:, _FINITE] == 0
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = table[:, _Y] / table[:, _FINITE]
-        least, greatest = np.where(none, np.nan, table[:, _LEAST]), np.where(none, np.nan, table[:, _GREATEST])
-        return table[:, _X] / table[:, _POINTS], mean, least, greatest
-
-    def recent(self) -> tuple[Floats, Floats]:
-        """x and y of the last 1,000 points, as they were."""
-        self._fold()
-        return self._recent[0], self._recent[1]
-
-    @property
-    def last(self) -> float | None:
-        """The x of the last point, None if there is none."""
-        self._fold()
-        return float(self._recent[0, -1]) if self._folded else None
-
-    @property
-    def coarse(self) -> bool:
-        """Whether a bucket has more than one point."""
-        self._fold()
-        return self._stride > 1
-
-    def stretch(self, origin: float, factor: float) -> None:
-        """Have every x be `origin + (x - origin) * factor`: it was counted in another unit until now."""
-        self._fold()
-        points = self._table[:, _POINTS]
-        self._table[:, _X] = origin * points + (self._table[:, _X] - origin * points) * factor
-        self._recent[0] = origin + (self._recent[0] - origin) * factor
-
-    def _fold(self) -> None:
-        if not self._x:
+    def extend(self, x: Floats, y: Floats) -> None:
+        """More points, x ascending, and not before the last one; y may be NaN or infinite."""
+        if not len(x):
             return
-        x, y = np.array(self._x, dtype=np.float64), np.array(self._y, dtype=np.float64)
-        self._x, self._y = [], []
         self._recent = np.concatenate([self._recent, [x, y]], axis=1)[:, -_RECENT:]
         while -(-(self._folded + len(x)) // self._stride) > _BUCKETS:
             self._stride *= 2
@@ -96,6 +51,35 @@ class BoundedSeries:
         places = np.concatenate([np.full(len(self._table) - full, full), places])
         self._table = np.concatenate([self._table[:full], _joined(np.concatenate([self._table[full:], rows]), places)])
         self._folded += len(rows)
+
+    def all(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """x, mean, least and greatest y of each bucket, 1,024 at most; NaN where none of its points is finite."""
+        table = self._table
+        none = table[:, _FINITE] == 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = table[:, _Y] / table[:, _FINITE]
+        least, greatest = np.where(none, np.nan, table[:, _LEAST]), np.where(none, np.nan, table[:, _GREATEST])
+        return table[:, _X] / table[:, _POINTS], mean, least, greatest
+
+    def recent(self) -> tuple[Floats, Floats]:
+        """x and y of the last 1,000 points, as they were."""
+        return self._recent[0], self._recent[1]
+
+    @property
+    def last(self) -> float | None:
+        """The x of the last point, None if there is none."""
+        return float(self._recent[0, -1]) if self._folded else None
+
+    @property
+    def coarse(self) -> bool:
+        """Whether a bucket has more than one point."""
+        return self._stride > 1
+
+    def stretch(self, origin: float, factor: float) -> None:
+        """Have every x be `origin + (x - origin) * factor`: it was counted in another unit until now."""
+        points = self._table[:, _POINTS]
+        self._table[:, _X] = origin * points + (self._table[:, _X] - origin * points) * factor
+        self._recent[0] = origin + (self._recent[0] - origin) * factor
 
 
 def _joined(rows: Floats, buckets: npt.NDArray[Any]) -> Floats:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 
-from multilearn.events import Attached, Event, MetricInfo, Split, SplitEnded, Started, Stepped
+import numpy as np
+
+from multilearn.events import Attached, Event, MetricInfo, Reading, Split, SplitEnded, Started, Stepped
 from multilearn.plots.series import BoundedSeries
 from multilearn.renderers.run_state import RunState
 
 __all__ = ["Board"]
 
+_CHUNK = 1024  # steps that are folded at once: the thread that trains is to have little to do for each
+_NONE = Reading(math.nan)
+
 
 class Board:
     """A run that begins, or goes on, with `started`; `now` in seconds on any steady clock. No terminal is known here.
 
-    `names`: the plotted metrics as they were registered. `batches`: of each its values in training, x in epochs: the
-    third of four batches of epoch 2 is at 1.75. Until the first epoch has said how long it is, x counts batches.
+    `names`: the plotted metrics as they were registered. x counts epochs: the third of four batches of epoch 2 is at
+    1.75. Until the first epoch has said how long it is, x counts batches.
     """
 
     def __init__(self, started: Started, now: float) -> None:
@@ -27,8 +32,9 @@ class Board:
                     self.infos[info.name] = info
         self.names = [name for name, info in self.infos.items() if info.plotted]
         plotted = [info.name for info in started.metrics.get(Split.TRAIN, ()) if info.plotted]
-        self.batches = {name: BoundedSeries() for name in plotted}
-        self.update = started.update
+        self._series = {name: BoundedSeries() for name in plotted}
+        self._steps: list[Stepped] = []
+        self._update = started.update
         self.attached: list[Attached] = []
         self.version = 0
         self._length = started.batches.get(Split.TRAIN)
@@ -38,15 +44,29 @@ class Board:
         self.state.take(event, now)
         if isinstance(event, Stepped):
             if event.split is Split.TRAIN:
-                self.update = event.update
-                self._add(event)
+                self._steps.append(event)
+                if len(self._steps) == _CHUNK:
+                    self._fold()
         elif isinstance(event, SplitEnded) and event.split is Split.TRAIN and self.state.batch:
+            self._fold()
             if self._length is None:
-                for series in self.batches.values():
+                for series in self._series.values():
                     series.stretch(event.epoch - 1, 1 / self.state.batch)
             self._length = self.state.batch
         elif isinstance(event, Attached):
             self.attached.append(event)
+
+    @property
+    def batches(self) -> dict[str, BoundedSeries]:
+        """Of each plotted metric of training its values in the batches."""
+        self._fold()
+        return self._series
+
+    @property
+    def update(self) -> int:
+        """How many updates were done."""
+        self._fold()
+        return self._update
 
     @property
     def in_epochs(self) -> bool:
@@ -82,9 +102,14 @@ class Board:
         epoch = (min if better == "lowest" else max)(values, key=values.__getitem__)
         return values[epoch], epoch
 
-    def _add(self, step: Stepped) -> None:
-        x = step.epoch - 1 + (min(1.0, step.batch / self._length) if self._length else step.batch)
-        for name, series in self.batches.items():
-            reading = step.readings.get(name)
-            if reading is not None and not isinstance(reading.value, str):
-                series.add(x, reading.value)
+    def _fold(self) -> None:
+        steps, self._steps = self._steps, []
+        if not steps:
+            return
+        self._update = steps[-1].update
+        batch = np.array([step.batch for step in steps], dtype=np.float64)
+        done = np.minimum(1.0, batch / self._length) if self._length else batch
+        x = np.array([step.epoch - 1 for step in steps]) + done
+        for name, series in self._series.items():
+            found = [step.readings.get(name, _NONE).value for step in steps]
+            series.extend(x, np.array(found, dtype=np.float64))
