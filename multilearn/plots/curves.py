@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,9 +32,9 @@ class RunCurve:
     batches: BoundedSeries | None = None
 
 
-def colours_of(curves: Sequence[RunCurve]) -> dict[str, int]:
+def colours_of(groups: Iterable[str]) -> dict[str, int]:
     """The colour of each group, in their order."""
-    return {group: at % COLOURS for at, group in enumerate(dict.fromkeys(curve.group for curve in curves))}
+    return {group: at % COLOURS for at, group in enumerate(dict.fromkeys(groups))}
 
 
 def chart_of(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from multilearn.errors import DirectoryError
+from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Direction, Split
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
 from multilearn.run.environment import Weights
@@ -19,7 +19,7 @@ from multilearn.storage.layout import RunDirectory, metric_name
 from multilearn.storage.own_files import files_in
 from multilearn.storage.refusals import reading
 
-__all__ = ["RunOnDisk", "open_run"]
+__all__ = ["RunOnDisk", "heads", "open_run", "open_runs"]
 
 _TRIES = 10
 _SPLITS = (Split.TRAIN, Split.VALID)
@@ -123,6 +123,22 @@ def open_run(path: Path) -> RunOnDisk:
     path = Path(os.path.expanduser(path))
     with reading(path):
         return _opened(path)
+
+
+def open_runs(paths: Sequence[Path]) -> tuple[RunOnDisk, ...]:
+    """Several of them, no one twice. Raises `ConfigurationError` (`DirectoryError`)."""
+    runs = tuple(open_run(path) for path in paths)
+    places = [os.path.realpath(path) for path in paths]
+    if twice := [str(path) for path, place in zip(paths, places, strict=True) if places.count(place) > 1]:
+        rule = "Each run is named once, for it is not compared with itself."
+        raise ConfigurationError(rule, received=", ".join(twice))
+    return runs
+
+
+def heads(runs: Sequence[RunOnDisk]) -> list[str]:
+    """What tells the runs apart: their paths below the directory that all of them are in."""
+    above = os.path.commonpath([os.path.dirname(os.path.abspath(run.path)) for run in runs])
+    return [os.path.relpath(run.path, above) for run in runs]
 
 
 def _opened(path: Path) -> RunOnDisk:

@@ -220,7 +220,7 @@ def test_wide_tables_are_neither_wrapped_nor_cut(multilearn: Command, write_run:
     [
         ([], "DIR"),
         (["a"], "two directories or more. Received: 1."),
-        (["a", "./a"], "not compared with itself. Received: a, a."),
+        (["a", "./a"], "named once, for it is not compared with itself. Received: a, a."),
         (["a", "nowhere"], "Received: nowhere (no such directory)."),
         (["a", "."], "holds experiment.json. Received: .."),
         (["a", "empty"], "no finished epoch in common. Received: a: epochs 1-2; empty: no epoch."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from multilearn.commands.compare.values import ComparedRun, Comparison, Key, Row
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Split
 from multilearn.loggers.metric_file import EpochValue
-from multilearn.run.on_disk import RunOnDisk, open_run
+from multilearn.run.on_disk import RunOnDisk, heads, open_runs
 
 __all__ = ["Grouping", "compare_runs", "grouped", "opened", "spelled", "unit_of"]
 
@@ -22,12 +21,9 @@ __all__ = ["Grouping", "compare_runs", "grouped", "opened", "spelled", "unit_of"
 def opened(directories: Sequence[Path], tolerance: float) -> tuple[RunOnDisk, ...]:
     """The runs of a comparison. Raises `ConfigurationError` (`DirectoryError`) for what cannot be compared."""
     number("The tolerance", tolerance, lambda n: n >= 0, "0 or more", "Leave it out for 1e-4.")
-    runs = tuple(open_run(path) for path in directories)
+    runs = open_runs(directories)
     if len(directories) < 2:
         raise ConfigurationError("A comparison needs two directories or more.", received=len(directories))
-    places = [os.path.realpath(path) for path in directories]
-    if twice := [str(path) for path, place in zip(directories, places, strict=True) if places.count(place) > 1]:
-        raise ConfigurationError("A run is not compared with itself.", received=", ".join(twice))
     return runs
 
 
@@ -106,11 +102,9 @@ def _uneven(runs: Sequence[RunOnDisk], common: Sequence[int]) -> list[str]:
 
 
 def _columns(runs: Sequence[RunOnDisk]) -> tuple[ComparedRun, ...]:
-    above = os.path.commonpath([os.path.dirname(os.path.abspath(run.path)) for run in runs])
-    heads = [os.path.relpath(run.path, above) for run in runs]
     return tuple(
         ComparedRun(f"{head} ({run.trained_on})", str(run.path), run.backends, run.seed, tuple(run.epochs))
-        for head, run in zip(heads, runs, strict=True)
+        for head, run in zip(heads(runs), runs, strict=True)
     )
 
 

@@ -14,7 +14,7 @@ from multilearn.errors import DirectoryError
 from multilearn.events import Split
 from multilearn.run.on_disk import RunOnDisk
 
-__all__ = ["Epoch", "Final", "OfSeed", "PairedDifference", "Study", "compare_grouped"]
+__all__ = ["Epoch", "Final", "OfSeed", "PairedDifference", "Study", "compare_grouped", "compare_opened"]
 
 _LARGEST = 1e150  # whose square is still finite
 
@@ -122,7 +122,13 @@ def compare_grouped(
     `ungrouped`: all with each other in any case. `prefix`: different numbers of epochs, and seeds that not every
     backend has, are no obstacles. Raises `ConfigurationError` (`DirectoryError`) for what cannot be compared.
     """
-    runs = opened(directories, tolerance)
+    return compare_opened(opened(directories, tolerance), tolerance, prefix, ungrouped)
+
+
+def compare_opened(
+    runs: Sequence[RunOnDisk], tolerance: float, prefix: bool = False, ungrouped: bool = False
+) -> Comparison | Study:
+    """The same of runs that are open."""
     grouping = None if ungrouped else grouped(runs)
     if grouping is None:
         return compare_runs(runs, tolerance, prefix)

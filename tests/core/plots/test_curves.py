@@ -20,13 +20,13 @@ def curve(run: str, group: str, *values: float, split: Split = VALID) -> RunCurv
 
 def test_a_group_of_several_runs_is_their_mean_with_the_area_between_the_extremes() -> None:
     curves = [curve("a1", "a", 1.0, 2.0), curve("a2", "a", 3.0, 8.0, 5.0), curve("b1", "b", 4.0, 4.0)]
-    chart = chart_of("Loss", "", curves, colours_of(curves))
+    chart = chart_of("Loss", "", curves, colours_of("ab"))
     thin, mean, single = chart.lines[:2], *chart.lines[2:]
     assert [(line.name, line.thin) for line in thin] == [("a1, valid", True), ("a2, valid", True)]
     assert (mean.name, mean.x, mean.y) == ("a, valid, mean of 2 runs", [1, 2, 3], [2, 5, 5])
     assert mean.band == ([1, 2, 5], [3, 8, 5])
     assert (single.name, single.colour, single.band) == ("b, valid", 1, None)
-    assert len(chart_of("Loss", "", curves, colours_of(curves), seeds=False).lines) == 2
+    assert len(chart_of("Loss", "", curves, colours_of("ab"), seeds=False).lines) == 2
 
 
 def test_training_is_dashed_where_there_is_validation_too() -> None:
