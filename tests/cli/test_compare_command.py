@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -161,6 +162,56 @@ def test_the_verdict_and_the_table_say_where_the_tolerance_is_passed_first(comma
     assert lines[at + 1] == ["split", "metric", "epoch", "absolute", "relative", "allowed", "first", "past"]
     assert [line[-2:] for line in lines[at + 2 : at + 5]] == [["2", "past"]] * 3
     assert done.stdout.splitlines()[-2].startswith("first difference: ")
+
+
+def test_a_text_that_differs_does_not_hide_how_far_apart_the_numbers_are(command: Command, write_run: Write) -> None:
+    def run(name: str, matrix: str, loss: str, late: str = "0.9") -> None:
+        cells = {f"train/{epoch}/ConfusionMatrix": [f"{matrix},final"] for epoch in (1, 2)}
+        write_run(name, {**changed(train_1_Loss=loss, train_2_Loss=late), **cells})
+
+    run("a", "7 1; 0 2", "1.8")
+    run("b", "6 2; 0 2", "1.80001")
+    run("c", "7 1; 0 2", "1.8", "0.45")
+    done = command("compare", "a", "b", "c", "--json")
+    first, second, third = json.loads(done.stdout)["pairs"]
+    # 1e-5 of 1.8 is within the tolerance, and the text is not: the pair is past it from the first epoch on
+    assert first["first_past"] == 1
+    assert [(each["metric"], each["within"]) for each in first["epochs"]] == [("Loss", True), ("Accuracy", True)]
+    assert first["epochs"][0]["relative"] == pytest.approx(1e-5 / 1.80001)
+    assert [(each["metric"], each["epoch"], each["absolute"]) for each in first["texts"]] == [
+        ("ConfusionMatrix", 1, "inf"),
+        ("ConfusionMatrix", 2, "inf"),
+    ]
+    assert (second["first_past"], second["texts"], third["first_past"]) == (2, [], 1)
+    assert second["epochs"][1]["relative"] == 0.5
+    lines = command("compare", "a", "b", "c").stdout.splitlines()
+    at = lines.index("largest difference of each pair")
+    assert [line.split("  ")[-3:] for line in (re.sub(r" {2,}", "  ", line) for line in lines[at + 2 : at + 5])] == [
+        [
+            "5.6e-06 train Loss; train ConfusionMatrix differs",
+            "0 % train Accuracy",
+            "5.6e-06 train Loss; train ConfusionMatrix differs",
+        ],
+        [
+            "0 % train Accuracy; train ConfusionMatrix differs",
+            "5.0e-01 train Loss, past",
+            "5.0e-01 train Loss, past; train ConfusionMatrix differs",
+        ],
+        ["epoch 1", "epoch 2", "epoch 1"],
+    ]
+    largest = next(line for line in lines[lines.index("largest differences") :] if "ConfusionMatrix" in line)
+    assert largest.split() == ["train", "ConfusionMatrix", "1", "differs", "differs", "1.0e-04", "1", "past"]
+
+
+def test_the_verdict_names_a_number_before_a_text(command: Command, write_run: Write) -> None:
+    def verdict(verdict: str) -> dict[str, list[str]]:
+        return {f"train/{epoch}/Verdict": [f"{verdict},final"] for epoch in (1, 2)}
+
+    write_run("a", {**TORCH, **verdict("good")})
+    write_run("b", {**changed(train_1_Loss="1.7"), **verdict("bad")})
+    write_run("c", {**TORCH, **verdict("bad")})
+    assert last_line(command("compare", "a", "b")).endswith("first in epoch 1: train Loss")
+    assert last_line(command("compare", "a", "c")).endswith("first in epoch 1: train Verdict")
 
 
 def test_different_numbers_of_epochs_are_said_aloud_and_accepted_with_prefix(

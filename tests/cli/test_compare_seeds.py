@@ -107,6 +107,30 @@ def test_seeds_are_compared_one_by_one_and_the_finals_over_all(seeds: Seeds) -> 
     assert not found.same
 
 
+def test_texts_that_differ_are_named_after_the_numbers_of_each_seed_and_epoch(write_run: Write) -> None:
+    def run(backend: str, seed: int, loss: str, matrix: str) -> Path:
+        files = {"valid/1/Loss": [f"{loss},final"], "valid/1/ConfusionMatrix": [f"{matrix},final"]}
+        return write_run(f"runs/{backend}-{seed}", files, backend=backend, seed=seed)
+
+    torch = [run("torch", seed, "2.0", "3 1; 0 4") for seed in (1, 2)]
+    jax = [run("jax", 1, "2.00001", "3 1; 0 4"), run("jax", 2, "2.00002", "3 1; 1 3")]
+    found = study([*torch, *jax])
+    (epoch,) = found.epochs()
+    assert (epoch.seed, epoch.row.metric, epoch.row.relative) == (2, "Loss", pytest.approx(2e-5 / 2.00002))
+    assert [(each.metric, each.values) for each in epoch.texts] == [("ConfusionMatrix", ("3 1; 0 4", "3 1; 1 3"))]
+    assert [cells(line) for line in text(found)[:9]] == [
+        ["for each seed"],
+        ["seed", "pair", "epochs", "largest difference", "first past"],
+        ["1", "torch / jax", "1", "5.0e-06 valid Loss, epoch 1", "-"],
+        ["2", "torch / jax", "1", "1.0e-05 valid Loss, epoch 1; valid ConfusionMatrix differs", "epoch 1"],
+        [""],
+        ["largest difference over the seeds"],
+        ["epoch", "torch / jax"],
+        ["1", "1.0e-05 valid Loss, seed 2; valid ConfusionMatrix differs"],
+        [""],
+    ]
+
+
 def test_the_report_has_a_line_for_each_seed_epoch_and_metric(seeds: Seeds) -> None:
     lines = text(study([*seeds("torch", TORCH), *seeds("jax", JAX)]))
     assert [cells(line) for line in lines[:18]] == [

@@ -11,7 +11,7 @@ from multilearn.commands.compare.values import Comparison, Precondition, Row
 from multilearn.commands.text import Block, Sentences, TextTable
 from multilearn.printable import plural
 
-__all__ = ["blocks", "conclusions", "distance", "judged", "judgement", "plain", "states", "verdict"]
+__all__ = ["besides", "blocks", "conclusions", "distance", "judged", "judgement", "plain", "states", "verdict"]
 
 _SHOWN = 60  # characters of what runs have in common; all of it is in the JSON
 
@@ -95,9 +95,15 @@ def distance(row: Row) -> str:
     return relative if row.items is None else absolute
 
 
-def judged(row: Row, also: str = "") -> str:
-    """How far apart a metric is, and whether that is past the tolerance."""
-    return f"{distance(row)} {row.split} {row.metric}{also}{'' if row.within else ', past'}"
+def judged(row: Row, also: str = "", texts: Sequence[Row] = ()) -> str:
+    """How far apart a metric is, whether that is past the tolerance, and which `texts` differ besides."""
+    return f"{distance(row)} {row.split} {row.metric}{also}{'' if row.within else ', past'}{besides(row, texts)}"
+
+
+def besides(row: Row, texts: Sequence[Row]) -> str:
+    """Which texts differ, other than the metric of `row` itself."""
+    named = dict.fromkeys(f"{text.split} {text.metric}" for text in texts if text.key != row.key)
+    return f"; {', '.join(named)} {'differs' if len(named) == 1 else 'differ'}" if named else ""
 
 
 def _common(precondition: Precondition) -> str:
@@ -131,12 +137,17 @@ def _pairs(comparison: Comparison) -> TextTable:
     heads = [column.head for column in comparison.runs]
     table = [["epoch", *(f"{' / '.join(heads[at] for at in pair.runs)}" for pair in pairs)]]
     for at, row in enumerate(pairs[0].epochs):
-        table.append([str(row.epoch), *(judged(pair.epochs[at]) for pair in pairs)])
+        cells = [
+            judged(pair.epochs[at], texts=[each for each in pair.texts if each.epoch == row.epoch]) for pair in pairs
+        ]
+        table.append([str(row.epoch), *cells])
     first = [f"epoch {pair.first_past}" if pair.first_past else "-" for pair in pairs]
     return TextTable("largest difference of each pair", [*table, ["first past", *first]], right=(0,))
 
 
 def _distances(row: Row) -> list[str]:
+    if row.is_text and not row.within:
+        return ["differs", "differs"]
     in_per_cent = row.unit == "share" and math.isfinite(row.absolute)
     return [f"{100 * row.absolute:.3g} %" if in_per_cent else _relative(row.absolute), _relative(row.relative)]
 

@@ -31,12 +31,13 @@ class OfSeed:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Where two of the names are furthest apart after one epoch, over all seeds and metrics."""
+    """Where two of the names are furthest apart after one epoch, over all seeds and metrics; `texts` that differ."""
 
     first: str
     second: str
     seed: int | None
     row: Row
+    texts: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,19 @@ class Study:
     def epochs(self) -> tuple[Epoch, ...]:
         """For every two names and every epoch, where they are furthest apart."""
         found: dict[tuple[str, str, int], list[tuple[OfSeed, Row]]] = {}
+        texts: dict[tuple[str, str, int], list[Row]] = {}
         for group, comparison in self.compared:
             for pair in comparison.pairs():
                 first, second = (group.backends[at] for at in pair.runs)
                 for row in pair.epochs:
                     key = first, second, row.epoch
                     found.setdefault(key, []).append((group, row))
+                    texts.setdefault(key, []).extend(text for text in pair.texts if text.epoch == row.epoch)
         epochs = []
-        for (first, second, _), rows in found.items():
+        for key, rows in found.items():
             worst = furthest([row for _, row in rows], self.tolerance)
-            epochs.append(Epoch(first, second, next(group.seed for group, row in rows if row is worst), worst))
+            seed = next(group.seed for group, row in rows if row is worst)
+            epochs.append(Epoch(key[0], key[1], seed, worst, tuple(texts[key])))
         return tuple(epochs)
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from multilearn.commands.compare import report as comparison_report
-from multilearn.commands.compare.report import conclusions, distance, judged, judgement, states
+from multilearn.commands.compare.report import besides, conclusions, distance, judged, judgement, states
 from multilearn.commands.compare.study import Study
 from multilearn.commands.compare.values import Spread, furthest
 from multilearn.commands.text import Block, Sentences, TextTable
@@ -80,7 +80,7 @@ def _seeds(study: Study) -> TextTable:
     for group, comparison in study.compared:
         for pair in comparison.pairs():
             worst = furthest(pair.epochs, study.tolerance)
-            where = f"{distance(worst)} {worst.split} {worst.metric}, epoch {worst.epoch}"
+            where = f"{distance(worst)} {worst.split} {worst.metric}, epoch {worst.epoch}{besides(worst, pair.texts)}"
             past = f"epoch {pair.first_past}" if pair.first_past else "-"
             names = " / ".join(group.backends[at] for at in pair.runs)
             table.append([str(group.seed), names, str(len(pair.epochs)), where, past])
@@ -95,7 +95,7 @@ def _epochs(study: Study) -> TextTable:
         cells = []
         for first, second in pairs:
             each = found.get((first, second, epoch))
-            cells.append("-" if each is None else judged(each.row, f", seed {each.seed}"))
+            cells.append("-" if each is None else judged(each.row, f", seed {each.seed}", each.texts))
         table.append([str(epoch), *cells])
     return TextTable("largest difference over the seeds", table, right=(0,))
 

@@ -79,6 +79,11 @@ class Row:
     def key(self) -> Key:
         return self.split, self.metric
 
+    @property
+    def is_text(self) -> bool:
+        """Whether any of the values is a text: then there is no measure of how far they are apart."""
+        return any(isinstance(value, str) for value in self.values)
+
     def used(self, tolerance: float) -> float:
         """The difference in units of what is allowed: at most 1 within the tolerance. Comparable between metrics."""
         if self.items is not None:
@@ -93,15 +98,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two of the runs, by their columns: after each epoch the metric in which they are furthest apart."""
+    """Two of the runs, by their columns: after each epoch the metric in which they are furthest apart (`epochs`), and
+    all `texts` that differ."""
 
     runs: tuple[int, int]
     epochs: tuple[Row, ...]
+    texts: tuple[Row, ...]
 
     @property
     def first_past(self) -> int | None:
         """The first epoch in which something is past the tolerance."""
-        return next((row.epoch for row in self.epochs if not row.within), None)
+        return min((row.epoch for row in (*self.epochs, *self.texts) if not row.within), default=None)
 
 
 @dataclass(frozen=True)
@@ -160,13 +167,21 @@ class Comparison:
             for row in self.values:
                 by_epoch.setdefault(row.epoch, []).append(row.between(*runs, self.tolerance))
             epochs = tuple(furthest(rows, self.tolerance) for _, rows in sorted(by_epoch.items()))
-            found.append(Pair(runs, epochs))
+            texts = tuple(row for _, rows in sorted(by_epoch.items()) for row in rows if row.is_text and not row.within)
+            found.append(Pair(runs, epochs, texts))
         return tuple(found)
 
 
 def furthest(rows: Sequence[Row], tolerance: float) -> Row:
-    """The row with the largest difference, of whatever metrics, the first on ties."""
-    return max(rows, key=lambda row: (not row.within, row.used(tolerance), row.relative if row.items is None else 0.0))
+    """The row with the largest difference, of whatever metrics, the first on ties; a text only if there is no number.
+
+    A text that differs is infinitely far apart, and would hide how far the numbers are.
+    """
+
+    def distance(row: Row) -> tuple[bool, bool, float, float]:
+        return not row.is_text, not row.within, row.used(tolerance), row.relative if row.items is None else 0.0
+
+    return max(rows, key=distance)
 
 
 @dataclass(frozen=True)
