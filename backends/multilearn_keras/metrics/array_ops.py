@@ -53,8 +53,7 @@ class KerasOps:
         ids = ops.reshape(ops.cast(ids, "int32"), (-1,))
         # frameworks disagree about ids out of range: they share one more segment, which is cut off
         known = ops.logical_and(ops.greater_equal(ids, 0), ops.less(ids, classes))
-        ones = ops.ones_like(ids)
-        return ops.cast(ops.segment_sum(ones, ops.where(known, ids, classes), classes + 1)[:classes], "int32")
+        return _counted(ops.where(known, ids, classes), classes + 1)[:classes]
 
     def take(self, x: Any, index: int) -> Tensor:
         return x[..., index]
@@ -123,6 +122,16 @@ def _ordered(x: Tensor, not_a_number: float) -> Tensor:
         return x
     x = ops.where(ops.equal(x, 0), ops.zeros_like(x), x)
     return ops.where(ops.equal(x, x), x, not_a_number) if keras.backend.backend() == "tensorflow" else x
+
+
+def _counted(ids: Tensor, segments: int) -> Tensor:
+    """How often each id occurs, from 0 to segments - 1: there is no other."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        zeros = torch.zeros(segments, dtype=torch.int32, device=ids.device)
+        return zeros.index_add(0, ids, torch.ones_like(ids))
+    return ops.segment_sum(ops.ones_like(ids), ids, segments)
 
 
 def _stable_argsort(x: Tensor) -> Tensor:

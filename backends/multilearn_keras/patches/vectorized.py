@@ -50,8 +50,10 @@ def _segment_sum(
     # what is in no segment goes into one more
     ids = torch.where((ids >= 0) & (ids < num_segments), ids, num_segments)
     ids = ids.reshape(-1, *(1,) * (data.ndim - 1)).expand(data.shape)
-    zeros = torch.zeros((num_segments + 1, *data.shape[1:]), device=data.device)
-    return zeros.scatter_reduce(0, ids, data.float(), "sum")[:-1].type(data.dtype)
+    # Keras sums whole numbers and doubles in single precision too, which is wrong from 2^24 on
+    summed = data.float() if data.dtype in (torch.float16, torch.bfloat16, torch.bool) else data
+    zeros = torch.zeros((num_segments + 1, *data.shape[1:]), dtype=summed.dtype, device=data.device)
+    return zeros.scatter_reduce(0, ids, summed, "sum")[:-1].type(data.dtype)
 
 
 @replaces("backend:image.affine_transform", "images transform interpolation fill_mode fill_value data_format", "torch")

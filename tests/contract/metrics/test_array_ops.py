@@ -137,6 +137,12 @@ def test_a_sum_of_small_integers_does_not_run_over() -> None:
 
 def test_counts_stay_exact_where_floats_would_not() -> None:
     check(chosen("sum"), np.array([2**24, 1, 1, 1], "int32"))
+    check(chosen("tally"), np.ones((2**24 + 3, 1), "int32"))
+
+
+def test_a_tally_of_many_tokens_over_many_classes_is_that_of_numpy() -> None:
+    tokens = np.random.default_rng(2).integers(-2, 50_003, (8, 4096)).astype("int32")
+    check({"tally": lambda ops, x: ops.tally(x, 50_000)}, tokens)
 
 
 SIX = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0]), min_size=6, max_size=6)

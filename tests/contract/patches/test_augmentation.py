@@ -154,6 +154,8 @@ def test_what_is_scattered_to_one_place_is_added_up() -> None:
     assert numbers(ops.scatter(places, values, (2, 3))).tolist() == [[0, 0, 2], [5, 0, 8]]
     rows = numbers(ops.segment_sum(np.ones((4, 2), "float32"), np.array([0, 2, -1, 2]), 3))
     assert rows.tolist() == [[1, 1], [0, 0], [2, 2]]
+    counts = ops.segment_sum(np.array([2**24, 1, 5], "int32"), np.array([1, 1, 0]), 2)
+    assert numbers(counts).tolist() == [5, 2**24 + 1]
 
 
 def test_mix_up_weighs_by_beta_numbers() -> None:
