@@ -194,6 +194,13 @@ def ray(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def trackers(session: nox.Session) -> None:
+    """TensorBoard, MLflow, Weights & Biases (offline) and Trackio themselves, on the toy: minutes, not in `tests`."""
+    install(session, "test", "trackers")
+    session.run("pytest", "-rP", *(session.posargs or ["tests/long/trackers"]), env=ENVIRONMENT)
+
+
+@nox.session(default=False)
 @nox.parametrize("keras", [nox.param(version, id=version or "newest") for version in ("3.12", "3.13", "3.14", "")])
 def keras_versions(session: nox.Session, keras: str) -> None:
     """The portable draws and a resumed run on an older Keras: `nox -s "keras_versions(3.12)" -- [framework]`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from multilearn.builder.from_toml import Call, declared_by_file, declared_by_run
-from multilearn.builder.tables import METRICS, RECORDERS, RULES, STRATEGIES, table_of
+from multilearn.builder.tables import LOGGERS, METRICS, RECORDERS, RULES, STRATEGIES, table_of
 from multilearn.checkpoint import DEFAULT
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
@@ -120,10 +120,11 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
         source = settings.resume.written or settings.resume.directory
         table["checkpoint"] = {"which": settings.resume.which} | ({} if source is None else {"directory": str(source)})
     table["metrics"] = _metric_tables(settings.metrics, left_out)
-    if settings.loggers == ():
-        table["metric_loggers"] = []
-    elif settings.loggers is not None:
-        left_out.append(f".metric_loggers({', '.join(type(logger).__name__ for logger in settings.loggers)})")
+    if settings.loggers is not None:
+        try:
+            table["metric_loggers"] = [table_of(logger, LOGGERS) for logger in settings.loggers]
+        except ConfigurationError:
+            left_out.append(f".metric_loggers({', '.join(type(logger).__name__ for logger in settings.loggers)})")
     if settings.application_log is None:
         table["application_logger"] = False
     elif settings.application_log is not file_log:

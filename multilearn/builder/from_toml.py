@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from multilearn.arguments import flag
-from multilearn.builder.tables import METRICS, RECORDERS, RULES, STRATEGIES, Role, refuse_unknown, thing_of
+from multilearn.builder.tables import LOGGERS, METRICS, RECORDERS, RULES, STRATEGIES, Role, refuse_unknown, thing_of
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.printable import printable
@@ -149,10 +149,8 @@ def _metrics(key: str, tables: Any) -> Iterator[Call]:
 
 
 def _loggers(key: str, loggers: Any) -> Iterator[Call]:
-    if loggers != []:
-        rule = "metric_loggers can only be empty in a table: then nothing is logged."
-        raise ConfigurationError(rule, received=repr(loggers), remedy="Leave it out for files; add others in Python.")
-    yield Call(key)
+    tables = enumerate(_listed(loggers, key))
+    yield Call(key, tuple(thing_of(table, LOGGERS, f"{key}[{number}]") for number, table in tables))
 
 
 def _application_logger(key: str, wanted: Any) -> Iterator[Call]:

@@ -49,7 +49,11 @@ class Observed(AsData):
         return builder
 
     def metric_loggers(self, *loggers: MetricLogger) -> Self:
-        """Log metrics with these instead of with a `FileMetricLogger`. Without arguments, nothing is logged."""
+        """Log metrics with these instead of with a `FileMetricLogger`. Without arguments, nothing is logged.
+
+        A tracker is given beside it: `.metric_loggers(FileMetricLogger(), TensorBoardLogger())`. From the metric files
+        a tracker of a resumed run gets what it lacks, and so does `multilearn export`.
+        """
         require_loggers(loggers)
         return self._with(loggers=loggers)
 

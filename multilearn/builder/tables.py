@@ -13,11 +13,22 @@ from os import PathLike, fspath
 from types import ModuleType
 from typing import Any
 
-from multilearn import checkpoint, early_stopping, metrics
+from multilearn import checkpoint, early_stopping, loggers, metrics
 from multilearn.errors import ConfigurationError
 from multilearn.plain import as_number, is_number
 
-__all__ = ["METRICS", "RECORDERS", "RULES", "STRATEGIES", "Role", "nearest", "refuse_unknown", "table_of", "thing_of"]
+__all__ = [
+    "LOGGERS",
+    "METRICS",
+    "RECORDERS",
+    "RULES",
+    "STRATEGIES",
+    "Role",
+    "nearest",
+    "refuse_unknown",
+    "table_of",
+    "thing_of",
+]
 
 Role = Mapping[str, type]
 """The classes that may stand in one place, by name."""
@@ -33,6 +44,7 @@ def _role(module: ModuleType, *members: str) -> Role:
     }
 
 
+LOGGERS = _role(loggers, "log", "flush", "close")
 METRICS = _role(metrics, "name", "merge", "entry")
 RECORDERS = _role(checkpoint, "read", "write")
 STRATEGIES = _role(checkpoint, "keep")

@@ -10,6 +10,8 @@ from multilearn.events import Split
 from multilearn.history import Monitor, watched_by
 from multilearn.learner.inputs import Data
 from multilearn.learner.settings import Settings
+from multilearn.loggers import FileMetricLogger
+from multilearn.loggers.tracker import TrackerLogger
 from multilearn.metrics import Loss
 from multilearn.protocols import LRScheduler
 
@@ -76,6 +78,13 @@ def _require_measured(what: str, monitor: Monitor, settings: Settings) -> None:
 
 def without_effect(settings: Settings, data: Data) -> Iterator[str]:
     """Sentences for what was asked for and has no effect with these data."""
+    given = settings.loggers or ()
+    tracked, filed = (any(isinstance(each, kind) for each in given) for kind in (TrackerLogger, FileMetricLogger))
+    if tracked and not filed:
+        yield (
+            "No metric files are written, as .metric_loggers has no FileMetricLogger: what a tracker misses is lost, "
+            "and there is nothing to compare or to export."
+        )
     every, batches = settings.checkpoint_every, data.batches[Split.TRAIN]
     if every is not None and every.batches is not None and batches is not None:
         asked = f"checkpoint_every asks for {every.batches}"

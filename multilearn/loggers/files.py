@@ -11,6 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
@@ -30,6 +31,7 @@ _log = logging.getLogger("multilearn")
 _FLUSH_SECONDS = 1.0
 
 
+@dataclass(unsafe_hash=True)
 class FileMetricLogger:
     """Writes `<split>/epoch-<n>/<metric>.log` in the directory of the run: a line per batch, then the epoch value.
 
@@ -42,7 +44,7 @@ class FileMetricLogger:
     An evaluation goes into `test/<name>/<metric>.log`: an earlier one under that name is replaced when it is complete.
     """
 
-    def __init__(self) -> None:
+    def __post_init__(self) -> None:
         self._files: MetricFiles | None = None
 
     def log(self, event: Event) -> None:

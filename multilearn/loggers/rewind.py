@@ -13,10 +13,12 @@ from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import files_in, is_folder, open_file, remove_folder
 from multilearn.storage.refusals import storing
 
-__all__ = ["ATTACHED", "METRICS", "go_back", "lacking", "remove_files"]
+__all__ = ["ATTACHED", "EVENTS", "METRICS", "go_back", "lacking", "remove_files"]
 
 METRICS, ATTACHED = (".log",), (".txt", ".png")
 """The endings of our files in the folder of an epoch."""
+EVENTS = (".multilearn",)
+"""Those of event files of TensorBoard."""
 _LONGEST = 1 << 24  # bytes of a line
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder, Recorder
 from multilearn.errors import DirectoryError
 from multilearn.events import START, Position, Split
-from multilearn.loggers.rewind import ATTACHED, METRICS, go_back, remove_files
+from multilearn.loggers.rewind import ATTACHED, EVENTS, METRICS, go_back, remove_files
 from multilearn.run.copies import is_copy
 from multilearn.run.experiment import Session, earlier
 from multilearn.run.obstacles import refuse_obstacles, unknown_path
 from multilearn.storage.atomic import make_folder
-from multilearn.storage.layout import RunDirectory
+from multilearn.storage.layout import EVENT_SERIES, RunDirectory
 from multilearn.storage.lock import locked
 from multilearn.storage.own_files import files_in, is_folder, remove_folder
 from multilearn.storage.refusals import is_full, refused, storing
@@ -174,11 +174,14 @@ def _clear(run: RunDirectory, kept: Collection[str] = ()) -> None:
             remove_files(folder, run.path, METRICS)
     for folder in run.epochs(run.attachments.name).values():
         remove_files(folder, run.path, ATTACHED)
+    for series in reversed(EVENT_SERIES):
+        if is_folder(run.tensorboard) and is_folder(run.tensorboard / series):
+            remove_files(run.tensorboard / series, run.path, EVENTS)
     for name in (*Split, run.checkpoints.name, run.attachments.name):
         if name not in kept and is_folder(run.path / name):
             with storing(run.path / name):
                 remove_folder(run.path / name)
-    for file in (run.experiment, run.log, run.timeline):
+    for file in (run.experiment, run.log, run.timeline, run.trackers):
         if file.name not in kept:
             with storing(file):
                 file.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def _folders(run: RunDirectory) -> Iterator[Path]:
 
 
 def _files(run: RunDirectory) -> list[Path]:
-    found = [run.lock, run.experiment, run.log, run.timeline]
+    found = [run.lock, run.experiment, run.log, run.timeline, run.trackers]
     if is_folder(run.checkpoints):
         ours = (NAME, run.history.name)
         found += sorted(path for path in run.checkpoints.iterdir() if path.name in ours or RECORD.fullmatch(path.name))

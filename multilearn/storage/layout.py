@@ -12,9 +12,11 @@ from multilearn.events import Split
 from multilearn.storage.own_files import is_folder
 from multilearn.storage.refusals import storing
 
-__all__ = ["HISTORY", "RunDirectory", "file_name", "metric_name"]
+__all__ = ["EVENT_SERIES", "HISTORY", "RunDirectory", "file_name", "metric_name"]
 
 HISTORY = "history.log"
+EVENT_SERIES = (".", Split.TRAIN.value, f"{Split.TRAIN}-epochs", f"{Split.VALID}-epochs")
+"""The folders of event files: of each series one, the first for what is no series."""
 
 _EPOCH = re.compile(r"epoch-(0|[1-9][0-9]*)", re.ASCII)
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .()@=+,-]")
@@ -68,6 +70,16 @@ class RunDirectory:
     @property
     def attachments(self) -> Path:
         return self.path / "attachments"
+
+    @property
+    def trackers(self) -> Path:
+        """Which runs of trackers this one is."""
+        return self.path / "trackers.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of event files, in which `EVENT_SERIES` are."""
+        return self.path / "tensorboard"
 
     @property
     def checkpoints(self) -> Path:

@@ -18,6 +18,7 @@ from multilearn import checkpoint as ck
 from multilearn import early_stopping as es
 from multilearn import metrics
 from multilearn.errors import ConfigurationError
+from multilearn.loggers import FileMetricLogger, TensorBoardLogger
 
 finite = st.floats(0.001, 1e6, allow_nan=False)
 counts = st.integers(1, 9)
@@ -164,7 +165,10 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(
         "metrics = [{type = 'Loss', splits = []}]",
         "metrics = [{splits = ['train']}]",
         "metrics = [3]",
-        "metric_loggers = ['FileMetricLogger']",
+        "metric_loggers = 'FileMetricLogger'",
+        "metric_loggers = ['MemoryMetricLogger']",
+        "metric_loggers = [{type = 'TensorBoardLogger', every = 0}]",
+        "metric_loggers = ['FileMetricLogger', 'FileMetricLogger']",
         "checkpoint = {directory = 'b'}",
         "checkpoint = {which = 1.5}",
         "checkpoint = {which = 'latest', directory = 3}",
@@ -178,6 +182,32 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one(
 def test_values_that_do_not_fit_are_refused_by_what_they_are_for(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigurationError, match="Received: "):
         read(tmp_path, f'directory = "a"\n{text}')
+
+
+def test_loggers_are_data_there_and_back(tmp_path: Path) -> None:
+    text = 'directory = "a"\nmetric_loggers = ["FileMetricLogger", {type = "TensorBoardLogger", every = 10}]'
+    described = read(tmp_path, text)
+    expected = ml.LearnerBuilder("a").metric_loggers(FileMetricLogger(), TensorBoardLogger(10))
+    assert described == expected
+    assert read(tmp_path, described.to_toml()) == described
+    run = toy.builder(tmp_path / "run").metric_loggers(
+        FileMetricLogger(), TensorBoardLogger(10, str(tmp_path / "events"))
+    )
+    toy.fit(run)
+    with pytest.warns(UserWarning, match=r"must be added again: \.renderer\(SilentRenderer\)$"):
+        again = ml.LearnerBuilder.from_experiment(tmp_path / "run")
+    assert again._settings.loggers == run._settings.loggers
+
+
+def test_a_logger_of_the_users_makes_all_of_them_no_data() -> None:
+    described = ml.LearnerBuilder("a").metric_loggers(FileMetricLogger(), toy.Recorded())
+    with pytest.raises(ConfigurationError, match=r"metric_loggers\(FileMetricLogger, Recorded\)"):
+        described.to_toml()
+
+
+def test_an_unknown_logger_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"metric_loggers\[0\].*Did you mean 'TensorBoardLogger'"):
+        read(tmp_path, 'directory = "a"\nmetric_loggers = ["TensorboardLogger"]')
 
 
 def test_a_file_that_is_missing_or_not_toml_is_refused(tmp_path: Path) -> None:
