@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from multilearn.following.follow import follow
     from multilearn.learner.interrupter import Interrupter
     from multilearn.learner.learner import Learner
+    from multilearn.learner.listeners import EpochReport
     from multilearn.seeding.seed import set_seed
 
 __all__ = [
     "DataLoader",
+    "EpochReport",
     "Evaluator",
     "Interrupter",
     "Learner",
@@ -58,6 +60,7 @@ __all__ = [
 
 _HOMES = {
     "DataLoader": "data",
+    "EpochReport": "learner.listeners",
     "Evaluator": "evaluation",
     "Interrupter": "learner.interrupter",
     "Learner": "learner",

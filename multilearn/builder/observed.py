@@ -10,7 +10,7 @@ from multilearn.builder.as_data import AsData
 from multilearn.events import Split
 from multilearn.learner.argument_checks import as_metric, require_callable, require_loggers, require_metric
 from multilearn.learner.consistency import refuse_twice
-from multilearn.learner.epoch_report import EpochListener
+from multilearn.learner.listeners import EpochListener
 from multilearn.learner.settings import Registered
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn.commands.compare.comparison import grouped
-from multilearn.run.on_disk import RunOnDisk, heads, open_runs
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.plots.curves import RunCurve
+from multilearn.run.on_disk import RunOnDisk, heads, open_runs
 
 __all__ = ["ShownRuns", "numeric"]
 

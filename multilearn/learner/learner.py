@@ -15,11 +15,10 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import Attached, Finished, MetricInfo, Split, Started
 from multilearn.learner import fit_in_processes as elsewhere
 from multilearn.learner.consistency import refuse_without_data
-from multilearn.learner.epoch_report import AfterEpoch
 from multilearn.learner.foreign_words import refusing
 from multilearn.learner.inputs import Data, examine
 from multilearn.learner.interrupter import Interrupter, Signals
-from multilearn.learner.listeners import Listeners
+from multilearn.learner.listeners import AfterEpoch, Listeners
 from multilearn.learner.loop import Loop
 from multilearn.learner.place import prepare
 from multilearn.learner.ranks import ending_together, require_alike, require_one_directory, require_shared

@@ -1,20 +1,25 @@
-"""What receives the events of a run: its loggers, its renderer, and experiment.log."""
+"""What receives the events of a run: its loggers, its renderer, experiment.log, and functions after each epoch."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from multilearn.arguments import settle
-from multilearn.events import EpochEnded, Event, Finished, Position, Saved
+from multilearn.errors import ConfigurationError
+from multilearn.events import Attached, EpochEnded, Event, Finished, Position, Saved
 from multilearn.loggers import MetricLogger
 from multilearn.loggers.logger import of_every_run
+from multilearn.plots.png import png_of
 from multilearn.renderers import Renderer
 from multilearn.run.experiment import in_words
+from multilearn.seeding.streams import kept_globals
+from multilearn.storage.layout import file_name
 
-__all__ = ["Listeners"]
+__all__ = ["AfterEpoch", "EpochListener", "EpochReport", "Listeners"]
 
 _log = logging.getLogger("multilearn")
 
@@ -59,3 +64,62 @@ class Listeners:
             open_ones.callback(self.renderer.close)
             for logger in self.loggers:
                 open_ones.callback(logger.close)
+
+
+_LONGEST = 200
+_History = Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """An epoch that is done: `epoch` counts from 1; `history` is that of the learner, up to this epoch.
+
+    `model` is the model as it is trained so far: call it with `training=False`, or use `ml.predict` and Keras' own
+    `predict`. Random streams are as they were afterwards, so that the run is the same without the function.
+    """
+
+    epoch: int
+    history: _History
+    model: Any
+    _log: Callable[[Attached], None]
+
+    def log_text(self, name: str, text: str) -> None:
+        """Keep a text of this epoch: in `attachments/epoch-<n>/<name>.txt`, on screens, in reports and trackers."""
+        if not isinstance(text, str):
+            raise ConfigurationError("A text that is logged is a str.", received=repr(text)[:80])
+        self._log(Attached(self.epoch, _named(name), text=text))
+
+    def log_image(self, name: str, image: Any) -> None:
+        """Keep an image of this epoch, in `attachments/epoch-<n>/<name>.png` and wherever texts are shown.
+
+        `image`: an array, (height, width) or (height, width, channels) with 1 to 4 channels, of uint8, or of floats
+        from 0 to 1; the bytes of a PNG file; or a figure of matplotlib's.
+        """
+        self._log(Attached(self.epoch, _named(name), image=png_of(image)))
+
+
+EpochListener = Callable[[EpochReport], object]
+"""What `LearnerBuilder.on_epoch` takes: its result is ignored, and what it raises stops the run."""
+
+
+@dataclass(frozen=True)
+class AfterEpoch:
+    """Calls each of the functions with a report of the epoch, in their order. `keep` takes what they log."""
+
+    functions: tuple[EpochListener, ...]
+    model: Any
+    history: Callable[[], _History]
+    streams_kept: Callable[[], AbstractContextManager[None]]
+    keep: Callable[[Attached], None]
+
+    def __call__(self, epoch: int) -> None:
+        with kept_globals(), self.streams_kept():
+            for function in self.functions:
+                function(EpochReport(epoch, self.history(), self.model, self.keep))
+
+
+def _named(name: str) -> str:
+    if not isinstance(name, str) or not name.strip() or len(file_name(name)) > _LONGEST:
+        rule = f"The name of what is logged is a text, which takes at most {_LONGEST} bytes as the name of a file."
+        raise ConfigurationError(rule, received=repr(name)[:80])
+    return name

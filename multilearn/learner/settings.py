@@ -12,8 +12,8 @@ from multilearn.early_stopping import StoppingRule
 from multilearn.errors import ConfigurationError
 from multilearn.events import MetricInfo, Split
 from multilearn.history import Monitor, watched_by
-from multilearn.learner.epoch_report import EpochListener
 from multilearn.learner.interrupter import Interrupter
+from multilearn.learner.listeners import EpochListener
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
 from multilearn.metrics import AnyMetric
