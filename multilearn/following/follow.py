@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from multilearn.events import START, Event, Finished, Position
-from multilearn.following.replay import Cut, Replay
+from multilearn.following.growing import Cut
+from multilearn.following.replay import Replay
 from multilearn.run.experiment import Session
 from multilearn.run.on_disk import RunOnDisk, open_run
 from multilearn.storage.lock import holder
@@ -35,29 +37,38 @@ def follow(directory: str | os.PathLike[str], *, every: float = 0.5, wait: bool 
 class Following(Iterator[Event]):
     """The events of a run in its directory, see `follow`.
 
-    `live`: whether the last one came while it was waited for; those before are read faster than they came to pass.
+    `clock`: how many seconds all batches up to the last one took, as timeline.jsonl has it: of a split that is not done
+    yet it has nothing. `live`: whether the last one came while it was waited for.
     """
 
     def __init__(self, run: RunOnDisk, every: float, wait: bool) -> None:
+        self.clock = 0.0
         self.live = False
         self.run = run
         self._every, self._wait = every, wait
         self._events = self._all()
 
     def __next__(self) -> Event:
-        return next(self._events)
+        while (event := next(self._events)) is None:
+            time.sleep(self._every)
+        return event
 
-    def _all(self) -> Iterator[Event]:
+    def new(self) -> Iterator[Event]:
+        """The events that there are now, without waiting for others; the last one of an ended run is `Finished`."""
+        yield from takewhile(lambda event: event is not None, self._events)
+
+    def _all(self) -> Iterator[Event | None]:
+        """None: there is nothing more for now."""
         resumed = True
         while resumed:
-            self.live = False
+            self.clock, self.live = 0.0, False
             try:
                 resumed = yield from self._until_resumed(Replay(self.run))
             except (Cut, FileNotFoundError):  # a process resumes the run, or replaces it
-                time.sleep(self._every)
+                yield None
             self.run = open_run(self.run.path)
 
-    def _until_resumed(self, replay: Replay) -> Generator[Event, None, bool]:
+    def _until_resumed(self, replay: Replay) -> Generator[Event | None, None, bool]:
         """Whether it must be read from the beginning; if not, the run has ended, or all that there is was read."""
         yield replay.started
         while True:
@@ -66,14 +77,16 @@ class Following(Iterator[Event]):
                 return True
             # what is said of the end was said after the last line was written
             last = _ended(run)
-            yield from replay.read()
+            for event in replay.read():
+                self.clock = replay.clock
+                yield event
             if last is not None:
                 if _begun(open_run(run.path)) != _begun(run):
                     return True
                 yield _finished(last, replay.position)
             if last is not None or not self._wait:
                 return False
-            time.sleep(self._every)
+            yield None
             self.live = True
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from multilearn.errors import MultilearnError, RecordError
 from multilearn.events import (
     START,
     EpochEnded,
@@ -22,29 +20,24 @@ from multilearn.events import (
     Started,
     Stepped,
 )
-from multilearn.loggers.metric_file import FINAL, parse_line
+from multilearn.following.growing import GrowingFile, GrowingMetric
 from multilearn.loggers.timeline import facts_of
 from multilearn.metrics import LearningRate
 from multilearn.run.attachments import attachments
 from multilearn.run.on_disk import RunOnDisk
 from multilearn.storage.layout import metric_name
 from multilearn.storage.own_files import files_in, is_folder
-from multilearn.storage.reading import opened
 
-__all__ = ["Cut", "Replay"]
+__all__ = ["Replay"]
 
-_CHUNK = 1 << 20  # bytes
 _SPLITS = (Split.TRAIN, Split.VALID)
-
-
-class Cut(MultilearnError):
-    """A file is shorter than what was read of it: the run is resumed from an earlier place."""
 
 
 class Replay:
     """The events of a run. `read` has those that there are; called again, those that have come since.
 
-    `started`: the first of them; `position`: how far it has come.
+    `started`: the first of them; `position`: how far it has come; `clock`: how many seconds all batches up to there
+    took, as far as timeline.jsonl says it.
     """
 
     def __init__(self, run: RunOnDisk) -> None:
@@ -63,8 +56,10 @@ class Replay:
             history={},
         )
         self._latest = max((max(run.directory.epochs(split), default=0) for split in _SPLITS), default=0)
-        self._timeline = _Growing(run.directory.timeline, run.path)
+        self._timeline = GrowingFile(run.directory.timeline, run.path)
         self._updates: dict[int, int] = {}
+        self._seconds: dict[tuple[int, str], float] = {}
+        self.clock = 0.0
         self._saved: deque[Position] = deque()
         self._attached: set[tuple[int, str, bool]] = set()
         self._update = 0  # before the epoch
@@ -91,6 +86,8 @@ class Replay:
                 break
             yield from self._steps(any)
             if complete:
+                self._read_timeline()
+                self.clock = self._entered + self._seconds.get((self._epoch, self._split), self.clock - self._entered)
                 finals = {name: Reading(file.final or "", None, file.final or "") for name, file in self._files.items()}
                 yield SplitEnded(self._split, self._epoch, MappingProxyType(finals), self._updates_after())
             yield from self._next()
@@ -126,8 +123,8 @@ class Replay:
         self._enter(self._first_split())
 
     def _enter(self, split: Split) -> None:
-        self._split, self._batch = split, 0
-        self._files: dict[str, _Values] = {}
+        self._split, self._batch, self._entered = split, 0, self.clock
+        self._files: dict[str, GrowingMetric] = {}
 
     def _first_split(self) -> Split:
         return Split.VALID if self._metrics[Split.VALID] and not self._metrics[Split.TRAIN] else Split.TRAIN
@@ -154,7 +151,7 @@ class Replay:
         for file in files_in(folder, root, ".log") if is_folder(folder) else ():
             name = metric_name(file.removesuffix(".log"))
             if name not in self._files:
-                self._files[name] = _Values(folder / file, root)
+                self._files[name] = GrowingMetric(folder / file, root)
 
     def _updates_after(self) -> int:
         """How many updates are done when the training of the epoch is."""
@@ -167,10 +164,16 @@ class Replay:
                 for facts in filter(None, map(facts_of, lines)):
                     if facts["event"] == "saved":
                         self._saved.append(Position.parse(facts["position"]))
-                    elif facts.get("split") == Split.TRAIN and type(facts.get("update")) is int:
-                        self._updates[facts["epoch"]] = facts["update"]
+                    elif facts["event"] == "split":
+                        self._take(facts)
         except FileNotFoundError:
             pass  # a run of an earlier version has none
+
+    def _take(self, facts: Mapping[str, Any]) -> None:
+        if facts.get("split") == Split.TRAIN and type(facts.get("update")) is int:
+            self._updates[facts["epoch"]] = facts["update"]
+        if isinstance(seconds := facts.get("seconds"), float):
+            self._seconds[facts["epoch"], str(facts.get("split"))] = seconds
 
     def _beside(self, epoch: int) -> Iterator[Event]:
         """What was attached to an epoch that has ended, and the checkpoints up to where it is."""
@@ -182,51 +185,6 @@ class Replay:
         done = Position(epoch) if epoch == self._epoch else self.position
         while self._saved and self._saved[0] <= done:
             yield Saved(self._saved.popleft())
-
-
-class _Growing:
-    """A file of lines that is read on from where it was read to."""
-
-    def __init__(self, path: Path, root: Path) -> None:
-        self._path, self._root = path, root
-        self._at, self._rest = 0, b""
-
-    def read(self) -> list[bytes]:
-        """The next lines with their newlines; none if there is nothing more now. Raises `Cut`, `FileNotFoundError`."""
-        with opened(self._path, self._root) as file:
-            if os.fstat(file.fileno()).st_size < self._at:
-                raise Cut(f"{self._path} is shorter than it was.")
-            file.seek(self._at)
-            data = file.read(_CHUNK)
-        self._at += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return [line + b"\n" for line in lines]
-
-
-class _Values(_Growing):
-    """A metric file: the values and counts of the batches that were not taken yet, and the value of the epoch."""
-
-    def __init__(self, path: Path, root: Path) -> None:
-        super().__init__(path, root)
-        self.values: deque[tuple[float | str, float | None]] = deque()
-        self.final: float | str | None = None
-
-    def read(self) -> list[bytes]:
-        lines = super().read()
-        for line in lines:
-            try:
-                value, tail = parse_line(line[:-1].decode())
-                if tail == FINAL:
-                    self.final = value
-                else:
-                    self.values.append((value, None if tail is None else float(tail)))
-            except ValueError as error:
-                raise RecordError(
-                    "A metric file has lines `value,count` or `value`, then `value,final`.",
-                    received=f"{self._path}: {line[:80]!a}",
-                    remedy="Resume the run from a checkpoint of an earlier epoch.",
-                ) from error
-        return lines
 
 
 def _infos(run: RunOnDisk, split: Split) -> Iterator[MetricInfo]:

@@ -25,6 +25,7 @@ from multilearn.learner.ranks import ending_together, require_alike, require_one
 from multilearn.learner.session import devices_of, experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
 from multilearn.loggers import FileMetricLogger, MetricLogger
+from multilearn.loggers.stop_request import StopRequests
 from multilearn.loggers.timeline import Timeline
 from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
@@ -171,7 +172,8 @@ class Learner:
         if (installer := self._settings.application_log) is not None:
             stack.enter_context(installer(directory.log))
         loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
-        loop = start.loop(data, self._listeners((Timeline(directory), *loggers), renderer), self._interrupter)
+        own = Timeline(directory), StopRequests(directory, self._interrupter.stop)
+        loop = start.loop(data, self._listeners((*own, *loggers), renderer), self._interrupter)
         stack.enter_context(in_session(experiment_of(start, *described), directory, loop, lambda: self._restored))
         if source not in (None, directory.path):
             bring_along(directory, source, start.found.position)

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.events import Direction, Split
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
+from multilearn.loggers.timeline import read_timeline
 from multilearn.run.environment import Weights
 from multilearn.run.experiment import Session, read_document
 from multilearn.run.obstacles import refuse_obstacles
@@ -59,6 +60,13 @@ class RunOnDisk:
     def trained_on(self) -> str:
         """Its backends, as they are shown."""
         return "+".join(self.backends) or "unknown"
+
+    @property
+    def logs_nothing(self) -> bool:
+        """Whether part of an epoch is done, and there is no metric file."""
+        return any(line["event"] == "split" for line in read_timeline(self.directory)) and not any(
+            any(self.directory.epochs(split)) for split in _SPLITS
+        )
 
     @cached_property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:

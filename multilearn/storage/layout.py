@@ -64,6 +64,10 @@ class RunDirectory:
         return self.path / ".lock"
 
     @property
+    def stop(self) -> Path:
+        return self.path / ".stop"
+
+    @property
     def timeline(self) -> Path:
         return self.path / "timeline.jsonl"
 
