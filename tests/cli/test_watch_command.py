@@ -97,7 +97,7 @@ def test_a_run_is_watched_to_its_end_with_the_times_that_it_measured(
     lines = watched.stdout.splitlines()
     assert without_times("\n".join(lines[1:5])) == without_times("\n".join(printed[1:5]))
     for line, other in zip(lines[1:5], printed[1:5], strict=True):
-        assert float(line.split()[-2]) == pytest.approx(float(other.split()[-2]), rel=0.05)
+        assert float(line.split()[-2]) == pytest.approx(float(other.split()[-2]), rel=0.4)
 
 
 def test_a_run_is_asked_to_stop_and_saves(
