@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "KERAS_BACKEND": None,
     "MULTILEARN_BACKEND": None,
     "MULTILEARN_DEVICES": None,
+    "MULTILEARN_RENDERER": None,
     "MULTILEARN_SEED": None,
     "OMP_NUM_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": None,
@@ -143,6 +144,13 @@ def mutation(session: nox.Session) -> None:
     chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
     at_random = ("weights/test_damaged_weights", "engines/test_captured_graphs")
     session.run("pytest", *FOR_HOURS, *(f"tests/contract/{file}.py" for file in at_random), env={**many, **chosen})
+
+
+@nox.session(default=False)
+def screen(session: nox.Session) -> None:
+    """The whole screen on a terminal of tmux, and the ways in which it ends: minutes, not in `tests`."""
+    install(session, "test")
+    session.run("pytest", "-rP", *(session.posargs or ["tests/long/screen"]), env=ENVIRONMENT)
 
 
 @nox.session(default=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from multilearn.builder.from_toml import Call, declared_by_file, declared_by_run
-from multilearn.builder.tables import LOGGERS, METRICS, RECORDERS, RULES, STRATEGIES, table_of
+from multilearn.builder.tables import LOGGERS, METRICS, RECORDERS, RENDERERS, RULES, STRATEGIES, table_of
 from multilearn.checkpoint import DEFAULT
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
@@ -130,7 +130,10 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
     elif settings.application_log is not file_log:
         left_out.append(".with_application_logger(...)")
     if settings.renderer is not None:
-        left_out.append(f".renderer({type(settings.renderer).__name__})")
+        try:
+            table["renderer"] = table_of(settings.renderer, RENDERERS)
+        except ConfigurationError:
+            left_out.append(f".renderer({type(settings.renderer).__name__})")
     if settings.on_epoch:
         names = (getattr(function, "__name__", type(function).__name__) for function in settings.on_epoch)
         left_out.append(f".on_epoch({', '.join(names)})")

@@ -32,6 +32,7 @@ from multilearn.learner.step_trace import TracingLearner
 from multilearn.learner.window import NanPolicy
 from multilearn.protocols import Compiler, Devices
 from multilearn.records.formats import check_extension
+from multilearn.renderers.choice import chosen
 from multilearn.run import trace
 from multilearn.run.resume import Resume
 from multilearn.schedulers.schedule import private_copy
@@ -173,6 +174,7 @@ class LearnerBuilder(Observed):
         `BackendError` for a framework that cannot be had. Nothing is written before `fit`.
         """
         refuse_contradictions(self._settings)
+        chosen(self._settings.renderer)  # also what cannot be shown is refused here
         backend = backends.load()
         subject = backend.adopt(model, optimizer, lr)
         asked = backend.asked_by(model)

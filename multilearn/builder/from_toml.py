@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from multilearn.arguments import flag
-from multilearn.builder.tables import LOGGERS, METRICS, RECORDERS, RULES, STRATEGIES, Role, refuse_unknown, thing_of
+from multilearn.builder.tables import (
+    LOGGERS,
+    METRICS,
+    RECORDERS,
+    RENDERERS,
+    RULES,
+    STRATEGIES,
+    Role,
+    refuse_unknown,
+    thing_of,
+)
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.printable import printable
@@ -195,6 +205,7 @@ _METHODS: Final[Mapping[str, _Reader]] = {
     "metrics": _metrics,
     "nan_policy": _value,
     "num_epochs": _value,
+    "renderer": _thing(RENDERERS),
     "restore_best": _arguments("metric", "split", "direction"),
     "summary": lambda key, wanted: [Call(key)] if _flag(wanted, key) else [],
 }

@@ -58,7 +58,7 @@ class Observed(AsData):
         return self._with(loggers=loggers)
 
     def renderer(self, renderer: Renderer) -> Self:
-        """Show progress with this instead of with a `CliRenderer`."""
+        """Show progress with this instead of with a `CliRenderer`. `MULTILEARN_RENDERER` wins over it."""
         require(renderer, Renderer, "A renderer must have the methods host(fit), render(event) and close().")
         return self._with(renderer=renderer)
 

@@ -13,7 +13,7 @@ from os import PathLike, fspath
 from types import ModuleType
 from typing import Any
 
-from multilearn import checkpoint, early_stopping, loggers, metrics
+from multilearn import checkpoint, early_stopping, loggers, metrics, renderers
 from multilearn.errors import ConfigurationError
 from multilearn.plain import as_number, is_number
 
@@ -21,6 +21,7 @@ __all__ = [
     "LOGGERS",
     "METRICS",
     "RECORDERS",
+    "RENDERERS",
     "RULES",
     "STRATEGIES",
     "Role",
@@ -48,6 +49,7 @@ LOGGERS = _role(loggers, "log", "flush", "close")
 METRICS = _role(metrics, "name", "merge", "entry")
 RECORDERS = _role(checkpoint, "read", "write")
 STRATEGIES = _role(checkpoint, "keep")
+RENDERERS = _role(renderers, "host", "render", "close")
 RULES = _role(early_stopping, "reason")
 
 

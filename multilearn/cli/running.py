@@ -33,6 +33,9 @@ def run(
         str | None,
         typer.Option("--workers", metavar="N|N..M", help="With --ray: the workers, which share every batch."),
     ] = None,
+    screen: Annotated[
+        bool, typer.Option("--screen", help="Show it on the whole screen of the terminal: one backend, one seed.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what came out as one JSON document; the script's output to stderr.")
     ] = False,
@@ -46,6 +49,7 @@ def run(
     again, it resumes what is unfinished and skips what is finished. The script needs no change for it.
     """
     from multilearn.commands.grid import grid
+    from multilearn.commands.grid.on_screen import run_on_screen
     from multilearn.commands.grid.plan import GridPlan
     from multilearn.launch.ray_job import RayCluster
 
@@ -57,6 +61,8 @@ def run(
         )
     cluster = RayCluster.checked(ray, workers, devices, seeds or ())
     plan = GridPlan.checked(script, arguments or (), backend or (), seed, seeds or (), devices, cluster)
+    if screen:
+        run_on_screen(plan, as_json)
     outcome = grid.run(plan, sys.stderr.buffer if as_json else None)
     if as_json:
         print(outcome.as_json())

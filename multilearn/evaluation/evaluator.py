@@ -37,7 +37,8 @@ from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.printable import aligned, printable
 from multilearn.protocols import Devices, EngineOptions, of_device
-from multilearn.renderers import CliRenderer, Renderer, SilentRenderer
+from multilearn.renderers import Renderer, SilentRenderer
+from multilearn.renderers.choice import chosen
 from multilearn.renderers.notation import shown
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.run.directory import refuse_unwritable
@@ -117,7 +118,7 @@ class Evaluator:
         """
         require_name(name, "evaluation")
         which = None if checkpoint is None else which_checkpoint(checkpoint)
-        renderer = SilentRenderer() if backends.load().world.rank else self.renderer or CliRenderer()
+        renderer = SilentRenderer() if backends.load().world.rank else chosen(self.renderer)
         return renderer.host(lambda: self._evaluate(model, data, name, which, renderer))
 
     @refusing

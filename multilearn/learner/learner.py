@@ -31,7 +31,8 @@ from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
-from multilearn.renderers import CliRenderer, Renderer, SilentRenderer
+from multilearn.renderers import Renderer, SilentRenderer
+from multilearn.renderers.choice import chosen
 from multilearn.renderers.history_charts import say_with_charts
 from multilearn.renderers.summary import summary
 from multilearn.run.attachments import write_attachment
@@ -111,7 +112,7 @@ class Learner:
         if count := elsewhere.processes_for(self._run):
             return self._take(elsewhere.trained(count, self._run, self._measured(), train, valid))
         world, handed_over = self._run.backend.world, elsewhere.begun()
-        renderer = (self._settings.renderer or CliRenderer()) if world.rank == 0 else SilentRenderer()
+        renderer = chosen(self._settings.renderer) if world.rank == 0 else SilentRenderer()
         with ending_together(world, RunDirectory(self._run.path), elsewhere.end_with_error if handed_over else None):
             start = renderer.host(lambda: self._fit(train, valid, renderer))
         if handed_over:

@@ -2,5 +2,6 @@
 
 from multilearn.renderers.notation import sparkline
 from multilearn.renderers.renderer import CliRenderer, Renderer, SilentRenderer
+from multilearn.renderers.screen.renderer import ScreenRenderer
 
-__all__ = ["CliRenderer", "Renderer", "SilentRenderer", "sparkline"]
+__all__ = ["CliRenderer", "Renderer", "ScreenRenderer", "SilentRenderer", "sparkline"]

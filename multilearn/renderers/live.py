@@ -22,6 +22,7 @@ from multilearn.plots.canvas import Line
 from multilearn.renderers.board import Board
 from multilearn.renderers.charts import FULL, TERMINAL, arrangement, chart, side_by_side
 from multilearn.renderers.notation import abridged, beginning, duration, ending, rate, shown, sparkline
+from multilearn.renderers.run_state import Origin
 from multilearn.renderers.stream import ForgivingStream
 
 __all__ = ["LiveBlock"]
@@ -50,8 +51,9 @@ class LiveBlock:
     What is printed meanwhile to the same terminal through `sys.stdout` or `sys.stderr` appears above. No thread.
     """
 
-    def __init__(self, stream: TextIO, started: Started, now: float, words: str | None = None) -> None:
-        """`words`: instead of where the run starts."""
+    def __init__(self, stream: TextIO, started: Started, now: float, origin: Origin | None = None) -> None:
+        """`origin`: of a run that was shown elsewhere up to here."""
+        self._origin = Origin(started, beginning(started)) if origin is None else origin
         self._terminal = ForgivingStream(stream)
         self._draws_charts = self._terminal.can_show(FULL)
         self._board = Board(started, now)
@@ -74,7 +76,7 @@ class LiveBlock:
             redirect_stderr=sys.stderr is stream or _same_terminal(sys.stderr, self._terminal),
         )
         self._fit_terminal()
-        self._console.print(Text(words or beginning(started), style="bold"))
+        self._console.print(Text(self._origin.words, style="bold"))
         self._live.start()
 
     def render(self, event: Event, now: float) -> None:
@@ -102,7 +104,7 @@ class LiveBlock:
     def _block(self) -> RenderableType:
         progress = self._progress
         if progress.finished is not None:
-            words = ending(progress.started, progress.finished, self._now - progress.begun, progress.saved)
+            words = ending(self._origin.started, progress.finished, self._now - progress.begun, progress.saved)
             return Group(self._metrics(charted=not progress.finished.summary), Text(words, style="bold"))
         rate = progress.learning_rate
         foot = [("" if rate is None else f"learning rate {rate:.3g}", _DIM)]

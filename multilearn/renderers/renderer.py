@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar, runtime_checkable
 
 from multilearn.events import (
@@ -23,6 +24,7 @@ from multilearn.events import (
 )
 from multilearn.printable import printable
 from multilearn.renderers.notation import beginning, ending, first_line, rate, seconds, shown
+from multilearn.renderers.run_state import Origin
 from multilearn.renderers.stream import ForgivingStream
 
 if TYPE_CHECKING:
@@ -166,6 +168,7 @@ class Renderer(Protocol):
         ...
 
 
+@dataclass
 class SilentRenderer:
     """Shows nothing at all."""
 
@@ -179,16 +182,20 @@ class SilentRenderer:
         """Nothing to do."""
 
 
+@dataclass
 class CliRenderer:
     """Shows a run on `stream`, by default what `sys.stdout` is when the run begins.
 
-    On a terminal: epoch, progress, speed, remaining time, learning rate, metric values and their curves, redrawn in
-    place. Otherwise: a line where the run starts, one for each epoch, one where it ends. An evaluation is one
-    line. A stream that is closed, gone or cannot show a character never fails the run.
+    On a terminal: epoch, progress, speed, remaining time, learning rate, and the metrics, with a chart of each plotted
+    one if there is room, redrawn in place. Otherwise, or unless it is to be `live`: a line where the run starts, one
+    for each epoch, one where it ends. An evaluation is one line. A stream that is closed, gone or cannot show a
+    character never fails the run.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream
+    stream: TextIO | None = None
+    live: bool = True
+
+    def __post_init__(self) -> None:
         self._screen: Lines | LiveBlock | EvaluationLine | None = None
 
     def host(self, fit: Callable[[], T]) -> T:
@@ -197,7 +204,7 @@ class CliRenderer:
     def render(self, event: Event) -> None:
         if isinstance(event, (Started, Evaluating)):
             self.close()
-            self._screen = self._opened(event)
+            self._screen = self._opened(event, time.monotonic())
         elif self._screen is not None:
             self._screen.render(event, time.monotonic())
 
@@ -206,16 +213,23 @@ class CliRenderer:
         if screen is not None:
             screen.close()
 
-    def _opened(self, started: Started | Evaluating) -> Lines | LiveBlock | EvaluationLine | None:
-        stream: TextIO | None = self._stream if self._stream is not None else sys.stdout
+    def take_over(self, here: Started, started: Started, begun: float, words: str) -> None:
+        """Show a run from `here` on that another renderer has shown since it `started`, at `begun` on
+        `time.monotonic`. On a terminal it begins with `words`."""
+        self._screen = self._opened(here, begun, Origin(started, words))
+
+    def _opened(
+        self, started: Started | Evaluating, now: float, origin: Origin | None = None
+    ) -> Lines | LiveBlock | EvaluationLine | None:
+        stream: TextIO | None = self.stream if self.stream is not None else sys.stdout
         if stream is None:  # a process without standard streams, such as pythonw
             return None
         forgiving = ForgivingStream(stream)
-        live = forgiving.draws()
+        live = self.live and forgiving.draws()
         if isinstance(started, Evaluating):
-            return EvaluationLine(forgiving, started, time.monotonic(), live=live)
+            return EvaluationLine(forgiving, started, now, live=live)
         if not live:
-            return Lines(forgiving, started, time.monotonic())
+            return Lines(forgiving, started, now)
         from multilearn.renderers.live import LiveBlock
 
-        return LiveBlock(stream, started, time.monotonic())
+        return LiveBlock(stream, started, now, origin)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from multilearn.events import EpochEnded, Event, Finished, Position, Reading, Saved, Split, SplitEnded, Started, Stepped
 
-__all__ = ["Pace", "RunState"]
+__all__ = ["Origin", "Pace", "RunState"]
 
 _MEMORY_SECONDS = 30.0
 _BURST_SECONDS = 0.05
@@ -39,6 +40,13 @@ class Pace:
     @property
     def seconds_per_batch(self) -> float | None:
         return self._time / self._batches if self._time > 0 else None
+
+
+class Origin(NamedTuple):
+    """Where a run began that another renderer has shown up to here, and in which words that is said."""
+
+    started: Started
+    words: str
 
 
 class RunState:
@@ -99,6 +107,10 @@ class RunState:
                 self.finished = event
             case _:
                 pass
+
+    def resume_clock(self, now: float) -> None:
+        """The time up to `now` is that of no batch: what came until then had happened before."""
+        self.begun = self._last = now
 
     @property
     def values(self) -> dict[Split, dict[str, float | str]]:

@@ -350,3 +350,34 @@ def test_contradicting_variables_are_refused_unless_the_backend_is_named(multile
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "Did you mean 'alpha'?" in refused.stderr
     assert multilearn("run", "script.py", "-b", "beta", **contradiction).stdout == "[beta] ran\n"
+
+
+# --- on the whole screen
+
+
+@pytest.mark.parametrize(
+    ("options", "received"),
+    [
+        (["-b", "alpha,beta"], "2 cells"),
+        (["-b", "alpha", "--seeds", "1"], "--seeds"),
+        (["-b", "alpha", "--json"], "--json"),
+    ],
+)
+def test_the_screen_is_for_one_process(multilearn: Command, script: Write, options: list[str], received: str) -> None:
+    script("print('it ran')")
+    ran = multilearn("run", "script.py", "--screen", *options)
+    assert ran.returncode == 2 and "it ran" not in ran.stdout
+    assert f"The screen shows the run of one process. Received: --screen with {received}" in ran.stderr
+
+
+def test_on_the_screen_the_process_is_that_of_the_script(multilearn: Command, script: Write) -> None:
+    pytest.importorskip("textual")
+    script(
+        """
+        import os, sys
+        print(os.environ["MULTILEARN_RENDERER"], os.environ["MULTILEARN_BACKEND"], sys.argv[1:])
+        sys.exit(7)
+        """
+    )
+    ran = multilearn("run", "script.py", "--screen", "-b", "alpha", "--", "--fast")
+    assert (ran.returncode, ran.stdout) == (7, "screen alpha ['--fast']\n")

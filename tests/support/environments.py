@@ -8,7 +8,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 TOY = TESTS / "toy"
 EXAMPLES = TESTS.parent / "examples"
-CHOICES = ("KERAS_BACKEND", "MULTILEARN_BACKEND", "MULTILEARN_DEVICES", "MULTILEARN_SEED")
+CHOICES = ("KERAS_BACKEND", "MULTILEARN_BACKEND", "MULTILEARN_DEVICES", "MULTILEARN_RENDERER", "MULTILEARN_SEED")
 
 
 def unchosen(**variables: str) -> dict[str, str]:

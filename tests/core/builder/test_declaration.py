@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tomllib
 import warnings
 from dataclasses import dataclass
@@ -194,8 +195,7 @@ def test_loggers_are_data_there_and_back(tmp_path: Path) -> None:
         FileMetricLogger(), TensorBoardLogger(10, str(tmp_path / "events"))
     )
     toy.fit(run)
-    with pytest.warns(UserWarning, match=r"must be added again: \.renderer\(SilentRenderer\)$"):
-        again = ml.LearnerBuilder.from_experiment(tmp_path / "run")
+    again = ml.LearnerBuilder.from_experiment(tmp_path / "run")
     assert again._settings.loggers == run._settings.loggers
 
 
@@ -224,9 +224,33 @@ class Mine(metrics.Loss):
     name: ClassVar[str] = "Mine"
 
 
+class Quiet(ml.renderers.SilentRenderer):
+    """A renderer of one's own."""
+
+
+@pytest.mark.parametrize(
+    ("written", "renderer"),
+    [
+        ('"SilentRenderer"', ml.renderers.SilentRenderer()),
+        ('"ScreenRenderer"', ml.renderers.ScreenRenderer()),
+        ('{type = "ScreenRenderer", persistent = true}', ml.renderers.ScreenRenderer(persistent=True)),
+        ('{type = "CliRenderer", live = false}', ml.renderers.CliRenderer(live=False)),
+    ],
+)
+def test_renderers_are_data_there_and_back(tmp_path: Path, written: str, renderer: ml.renderers.Renderer) -> None:
+    described = read(tmp_path, f'directory = "a"\nrenderer = {written}')
+    assert described == ml.LearnerBuilder("a").renderer(renderer)
+    assert read(tmp_path, described.to_toml()) == described
+
+
+def test_a_renderer_with_a_stream_of_its_own_is_no_data() -> None:
+    with pytest.raises(ConfigurationError, match=r"renderer\(CliRenderer\)"):
+        ml.LearnerBuilder("a").renderer(ml.renderers.CliRenderer(io.StringIO())).to_toml()
+
+
 def test_what_is_not_data_is_refused_by_to_toml_and_named() -> None:
-    described = ml.LearnerBuilder("a").metrics(Mine()).renderer(ml.renderers.SilentRenderer())
-    with pytest.raises(ConfigurationError, match=r"metric_train\(Mine\(\)\).*renderer\(SilentRenderer\)"):
+    described = ml.LearnerBuilder("a").metrics(Mine()).renderer(Quiet())
+    with pytest.raises(ConfigurationError, match=r"metric_train\(Mine\(\)\).*renderer\(Quiet\)"):
         described.to_toml()
 
 
@@ -258,9 +282,9 @@ def test_a_builder_that_comes_back_may_run_elsewhere(tmp_path: Path) -> None:
 
 def test_what_was_not_data_is_missing_from_experiment_json_and_a_warning_says_so(tmp_path: Path) -> None:
     described = ml.LearnerBuilder(tmp_path / "run").metrics(metrics.Loss())
-    silent = described.metric_valid(Mine()).renderer(ml.renderers.SilentRenderer())
+    silent = described.metric_valid(Mine()).renderer(Quiet())
     toy.build(silent).fit(toy.train_loader(), toy.valid_loader())
-    with pytest.warns(UserWarning, match=r"metric_valid\(Mine\(\)\), \.renderer\(SilentRenderer\)"):
+    with pytest.warns(UserWarning, match=r"metric_valid\(Mine\(\)\), \.renderer\(Quiet\)"):
         assert ml.LearnerBuilder.from_experiment(tmp_path / "run") == described
 
 

@@ -60,8 +60,7 @@ def test_a_long_curve_keeps_its_extremes() -> None:
 
 def test_batches_are_behind_the_epochs() -> None:
     batches = BoundedSeries()
-    for at, value in enumerate((4.0, 3.0, 2.0, 1.0)):
-        batches.add((at + 1) / 2, value)
+    batches.extend(np.array([0.5, 1.0, 1.5, 2.0]), np.array([4.0, 3.0, 2.0, 1.0]))
     run = RunCurve("a", "a", TRAIN, {1: 3.5, 2: 1.5}, batches)
     behind, line = chart_of("Loss", "", [run], {"a": 0}).lines
     assert (behind.thin, list(behind.x), list(behind.y)) == (True, [0.5, 1.0, 1.5, 2.0], [4, 3, 2, 1])

@@ -1,0 +1,69 @@
+"""The screen's own process: events come in through a pipe, wishes go out as signals to the training."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["main"]
+
+_AGAIN = 1.0  # seconds after the first SIGINT, which may be enough
+_SETTLED = 0.05
+_LAST = 4000  # bytes of output that are shown if the training died
+
+
+def main() -> int:
+    """Its arguments are the options, the pipe's reading end, and the file that the training's output goes into."""
+    # Ctrl-C is a key here, and a signal for the group is meant for the training; writing must not stop this process
+    for number in (signal.SIGINT, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
+    options, pipe, path = json.loads(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    training = int(options["training"])
+
+    from multilearn.renderers.screen.app import RunScreen, Wish
+    from multilearn.renderers.screen.wire import decode
+
+    def ask(wish: Wish) -> None:
+        if wish == "sleep":
+            with app.suspend():
+                os.killpg(0, signal.SIGTSTP)
+                time.sleep(_SETTLED)
+                if os.tcgetpgrp(0) != os.getpgrp():  # it goes on in the background, where there is no screen
+                    os._exit(0)
+            return
+        os.kill(training, signal.SIGINT)
+        if wish == "kill":
+            app.set_timer(_AGAIN, insist)
+
+    def insist() -> None:
+        if not app.over:
+            os.kill(training, signal.SIGINT)
+
+    def gone() -> bool:
+        return os.getppid() != training
+
+    events = decode(lambda size: os.read(pipe, size))
+    app = RunScreen(
+        [("", events)],
+        ask=ask,
+        output=path,
+        persistent=options["persistent"],
+        gone=gone,
+    )
+    if not gone():
+        app.run()
+    if gone():
+        with suppress(OSError):
+            sys.stdout.write(path.read_bytes()[-_LAST:].decode(errors="replace"))
+            path.unlink()
+        print("\nmultilearn: the process of the training was killed")
+    return 1 if app.return_code else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

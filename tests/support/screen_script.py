@@ -1,0 +1,52 @@
+"""Trains the toy backend with a screen: EPOCHS SECONDS_PER_BATCH [what happens in it...]"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from toy_backend import Momentum
+
+import multilearn as ml
+from support.toy_experiment import Watched, arrays, task
+
+epochs, seconds, *acts = sys.argv[1:]
+
+
+def at(epoch: int, number: int) -> None:
+    time.sleep(float(seconds))
+    if "prints" in acts and number == 3:
+        print(f"a line of the script in epoch {epoch}")
+        os.system(f"echo a line of a subprocess in epoch {epoch}")
+        os.write(2, b"a line from C\n")
+    if (epoch, number) != (3, 5):
+        return
+    if "raise" in acts:
+        raise RuntimeError("the loader fails on purpose")
+    if "segv" in acts:
+        import ctypes
+        import faulthandler
+
+        faulthandler.enable()
+        ctypes.string_at(0)
+    if "kill" in acts:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "input" in acts:
+        input("a question? ")
+    if "breakpoint" in acts:
+        breakpoint()
+
+
+ml.set_seed(1)
+renderer = ml.renderers.ScreenRenderer(persistent="persistent" in acts) if "plain" not in acts else None
+builder = ml.LearnerBuilder("run").metrics(ml.metrics.Loss(), ml.metrics.Accuracy()).num_epochs(int(epochs))
+builder = builder.with_file_checkpointer().summary()
+learner = (builder if renderer is None else builder.renderer(renderer)).build(task(), Momentum(), 0.05)
+handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)}
+before = handlers, len(os.listdir("/proc/self/fd")), dict(os.environ), sys.breakpointhook
+learner.fit(Watched(ml.DataLoader(arrays(100), 4, shuffle=True), at), ml.DataLoader(arrays(40), 8))
+handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)}
+assert before == (handlers, len(os.listdir("/proc/self/fd")), dict(os.environ), sys.breakpointhook)
+print("RESULT", learner.stopped_by)
