@@ -209,6 +209,13 @@ def trackers(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Reports in Chromium (Debian's package chromium): nothing is said on its console, and pictures of them."""
+    install(session, "test")
+    session.run("pytest", "-rP", *(session.posargs or ["tests/long/browser"]), env=ENVIRONMENT)
+
+
+@nox.session(default=False)
 @nox.parametrize("keras", [nox.param(version, id=version or "newest") for version in ("3.12", "3.13", "3.14", "")])
 def keras_versions(session: nox.Session, keras: str) -> None:
     """The portable draws and a resumed run on an older Keras: `nox -s "keras_versions(3.12)" -- [framework]`."""

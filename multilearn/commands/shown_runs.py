@@ -10,9 +10,10 @@ from multilearn.commands.compare.comparison import grouped
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.plots.curves import RunCurve
+from multilearn.protocols import UNAVAILABLE
 from multilearn.run.on_disk import RunOnDisk, heads, open_runs
 
-__all__ = ["ShownRuns", "numeric"]
+__all__ = ["ShownRuns", "numeric", "texts"]
 
 _SPLITS = (Split.TRAIN, Split.VALID)
 
@@ -81,5 +82,16 @@ class ShownRuns:
 
 def numeric(run: RunOnDisk, split: Split, metric: str) -> dict[int, float]:
     """Its value after each epoch in which it was a number."""
-    found = {epoch: values[split, metric].value for epoch, values in run.epochs.items() if (split, metric) in values}
-    return {epoch: value for epoch, value in found.items() if not isinstance(value, str)}
+    return {epoch: value for epoch, value in _values(run, split, metric) if not isinstance(value, str)}
+
+
+def texts(run: RunOnDisk, split: Split, metric: str) -> dict[int, str]:
+    """Its value after each epoch in which it was a text; that it was unavailable is none."""
+    found = _values(run, split, metric)
+    return {epoch: value for epoch, value in found if isinstance(value, str) and value != UNAVAILABLE}
+
+
+def _values(run: RunOnDisk, split: Split, metric: str) -> Iterator[tuple[int, float | str]]:
+    for epoch, values in run.epochs.items():
+        if (split, metric) in values:
+            yield epoch, values[split, metric].value

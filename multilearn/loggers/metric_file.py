@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
@@ -27,6 +28,7 @@ __all__ = [
     "format_line",
     "parse_line",
     "read_epoch_value",
+    "read_lines",
     "read_metric_file",
 ]
 
@@ -87,6 +89,35 @@ def read_metric_file(path: str | os.PathLike[str], inside: Path | None = None) -
     values: list[float | str] = []
     counts: list[float | int | None] = []
     final: float | str | None = None
+    for value, count, is_final in read_lines(path, inside):
+        if is_final:
+            final = value
+        else:
+            values.append(value)
+            counts.append(count)
+    return MetricFile(tuple(values), tuple(counts), final)
+
+
+def read_epoch_value(path: str | os.PathLike[str], inside: Path | None = None) -> EpochValue | None:
+    """The value of the epoch that `path` tells of, None if it was not finished. Raises as `read_metric_file` does."""
+    final: float | str | None = None
+    items: float | int = 0
+    counted, logged = True, 0
+    for value, count, is_final in read_lines(path, inside):
+        if is_final:
+            final = value
+        else:
+            logged += 1
+            counted = counted and count is not None
+            items += count or 0
+    return None if final is None else EpochValue(final, float(items) if counted and logged else None)
+
+
+def read_lines(
+    path: str | os.PathLike[str], inside: Path | None = None
+) -> Iterator[tuple[float | str, float | int | None, bool]]:
+    """The same one after the other, for files of any length: value, count, and whether it is that of the epoch."""
+    finished = False
     kinds: set[bool] = set()
     with opened(path, inside) as file:
         for number, line in enumerate(iter(partial(file.readline, _LONGEST), b""), start=1):
@@ -95,7 +126,7 @@ def read_metric_file(path: str | os.PathLike[str], inside: Path | None = None) -
             if not line.endswith(b"\n"):
                 break
             try:
-                if final is not None:
+                if finished:
                     raise ValueError("a line after the final one")
                 value, tail = parse_line(line[:-1].decode())
                 if value != UNAVAILABLE:
@@ -104,21 +135,8 @@ def read_metric_file(path: str | os.PathLike[str], inside: Path | None = None) -
                     raise ValueError("a text among numbers")
             except ValueError as fault:
                 raise _malformed(path, number, str(fault), line[:-1]) from fault
-            if tail == FINAL:
-                final = value
-            else:
-                values.append(value)
-                counts.append(None if tail is None else _parse_number(tail))
-    return MetricFile(tuple(values), tuple(counts), final)
-
-
-def read_epoch_value(path: str | os.PathLike[str], inside: Path | None = None) -> EpochValue | None:
-    """The value of the epoch that `path` tells of, None if it was not finished. Raises as `read_metric_file` does."""
-    found = read_metric_file(path, inside)
-    if found.final is None:
-        return None
-    counts = [count for count in found.counts if count is not None]
-    return EpochValue(found.final, float(sum(counts)) if counts and len(counts) == len(found.counts) else None)
+            finished = tail == FINAL
+            yield value, None if tail is None or finished else _parse_number(tail), finished
 
 
 def _malformed(path: str | os.PathLike[str], number: int, fault: str, line: bytes) -> RecordError:

@@ -15,7 +15,7 @@ from multilearn.plots.svg import COLOURS, Chart, Line
 __all__ = ["RunCurve", "chart_of", "colours_of", "spans_decades"]
 
 _WIDE = 30  # from the least to the greatest value: then a logarithmic axis says more
-_BUCKETS = 256  # of a curve: a chart of a page has about as many pixels
+_BUCKETS = 150  # of a curve: three pixels of a page to each
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,14 @@ def heat_map(counts: np.ndarray[Any, Any], names: Sequence[str], title: str, des
     rows, cell = len(table), 26 if len(table) <= 12 else 18
     largest = np.maximum(table.sum(axis=1, keepdims=True), 1)
     shades = np.ceil(_SHADES * np.minimum(table / largest * np.where(np.eye(rows, dtype=bool), 1, 4), 1)).astype(int)
-    cells: dict[tuple[bool, int], list[str]] = {}
+    cells: dict[tuple[str, int], list[str]] = {}
     for (row, column), shade in np.ndenumerate(shades):
+        kind = ("hit" if row == column else "miss") if shade else "zero"
         place = f"M{column * cell} {row * cell}h{cell - 1}v{cell - 1}h{1 - cell}z"
-        cells.setdefault((bool(row == column), int(shade)), []).append(place)
+        cells.setdefault((kind, int(shade)), []).append(place)
     drawn = [
-        element("path", class_="hit" if hit else "miss", fill_opacity=0.06 + 0.94 * shade / _SHADES, d="".join(places))
-        for (hit, shade), places in sorted(cells.items())
+        element("path", class_=kind, fill_opacity=0.06 + 0.94 * shade / _SHADES if shade else None, d="".join(places))
+        for (kind, shade), places in sorted(cells.items())
     ]
     size = rows * cell
     inside = (*drawn, *(_counts(table, shades, cell) if rows <= _NUMBERED else ()))

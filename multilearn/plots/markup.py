@@ -39,7 +39,7 @@ def joined(*parts: str) -> Markup:
     return Markup("".join(map(text, parts)))
 
 
-def element(name: str, *content: str, **attributes: Attribute) -> Markup:
+def element(name: str, /, *content: str, **attributes: Attribute) -> Markup:
     """One element. `class_`, `text_anchor`: the attributes `class` and `text-anchor`; None and False leave one out.
 
     >>> element("b", "a < b", class_="dim", hidden=False)

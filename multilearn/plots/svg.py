@@ -152,14 +152,14 @@ def _gate(chart: Chart, x: _Axis, y: _Axis) -> Iterator[Markup]:
 def _bands(chart: Chart, x: _Axis, y: _Axis) -> Iterator[Markup]:
     for line in chart.lines:
         for run in _unbroken(chart, line.x, *(line.band or ((), ()))):
-            top = [f"{x.at(at):.1f} {y.at(high):.1f}" for at, _, high in run]
-            bottom = [f"{x.at(at):.1f} {y.at(low):.1f}" for at, low, _ in reversed(run)]
+            top = [_point(x.at(at), y.at(high)) for at, _, high in run]
+            bottom = [_point(x.at(at), y.at(low)) for at, low, _ in reversed(run)]
             yield element("path", class_=f"band c{line.colour}", d=f"M{'L'.join([*top, *bottom])}Z")
 
 
 def _lines(chart: Chart, x: _Axis, y: _Axis) -> Iterator[Markup]:
     for line, pattern in zip(chart.lines, _dashes(chart, y), strict=True):
-        runs = [[f"{x.at(at):.1f} {y.at(value):.1f}" for at, value in run] for run in _unbroken(chart, line.x, line.y)]
+        runs = [[_point(x.at(at), y.at(value)) for at, value in run] for run in _unbroken(chart, line.x, line.y)]
         # a point that stands alone is a line of no length, which round ends make visible
         path = "".join(f"M{'L'.join(run)}" + ("h0" if len(run) == 1 else "") for run in runs)
         classes = f"line thin c{line.colour}" if line.thin else f"line c{line.colour}"
@@ -171,6 +171,11 @@ def _lines(chart: Chart, x: _Axis, y: _Axis) -> Iterator[Markup]:
         if line.marks and len(line.x) <= _MARKED:
             dots = "".join(f"M{point}h0" for run in runs for point in run)
             yield element("path", class_=f"dots c{line.colour}", d=dots)
+
+
+def _point(x: float, y: float) -> str:
+    """In tenths of a pixel."""
+    return f"{round(x, 1):g} {round(y, 1):g}"
 
 
 def _unbroken(chart: Chart, x: Sequence[float], *values: Sequence[float]) -> Iterator[list[tuple[float, ...]]]:

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -108,3 +109,11 @@ def test_every_module_with_more_than_a_docstring_lists_its_public_names() -> Non
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_what_is_no_python_is_installed_too() -> None:
+    own = files("multilearn.commands.report")
+    assert (
+        all(own.joinpath(name).is_file() for name in ("report.css", "report.js"))
+        and files("multilearn").joinpath("py.typed").is_file()
+    )

@@ -15,16 +15,21 @@ from multilearn.events import Split
 from multilearn.loggers.metric_file import EpochValue
 from multilearn.run.on_disk import RunOnDisk, heads, open_runs
 
-__all__ = ["Grouping", "compare_runs", "grouped", "opened", "spelled", "unit_of"]
+__all__ = ["Grouping", "compare_runs", "grouped", "opened", "require_tolerance", "spelled", "unit_of"]
 
 
 def opened(directories: Sequence[Path], tolerance: float) -> tuple[RunOnDisk, ...]:
     """The runs of a comparison. Raises `ConfigurationError` (`DirectoryError`) for what cannot be compared."""
-    number("The tolerance", tolerance, lambda n: n >= 0, "0 or more", "Leave it out for 1e-4.")
+    require_tolerance(tolerance)
     runs = open_runs(directories)
     if len(directories) < 2:
         raise ConfigurationError("A comparison needs two directories or more.", received=len(directories))
     return runs
+
+
+def require_tolerance(tolerance: float) -> None:
+    """Raises `ConfigurationError` for what is no tolerance."""
+    number("The tolerance", tolerance, lambda n: n >= 0, "0 or more", "Leave it out for 1e-4.")
 
 
 def compare_runs(runs: Sequence[RunOnDisk], tolerance: float, prefix: bool = False) -> Comparison:

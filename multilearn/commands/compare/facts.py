@@ -26,6 +26,7 @@ __all__ = [
     "data",
     "devices",
     "last",
+    "layers",
     "listed",
     "machine",
     "numerics",
@@ -58,9 +59,9 @@ def configuration(run: RunOnDisk) -> Facts:
     """What was declared, as far as it changes what a batch does, and not what things are called."""
     declared = run.declared
     model = _table(declared.get("model"))
-    layers = dict(_flat(_table(model.get("layers"))))
+    of_layers = layers(run)
     optimizer = {key: value for key, value in _table(declared.get("optimizer")).items() if key not in _OF_NO_EFFECT}
-    kinds = {"layers": ", ".join(layers) if len(layers) <= _FEW else f"{len(layers)}"} if layers else {}
+    kinds = {"layers": ", ".join(of_layers) if len(of_layers) <= _FEW else f"{len(of_layers)}"} if of_layers else {}
     trained = {"task": declared.get("task"), "loss": declared.get("loss"), "model": model.get("class")}
     updates = {"optimizer": optimizer, "scheduler": _table(declared.get("scheduler"))}
     subject, settings = (dict(_flat({name: part for name, part in of.items() if part})) for of in (trained, updates))
@@ -68,7 +69,12 @@ def configuration(run: RunOnDisk) -> Facts:
     asked = {key: _word(builder.get(key)) for key in _SETTINGS if builder}
     # how many batches there are follows from these and the data
     divided = {key: value for key, value in over_sessions(run, "loaders").items() if not key.endswith(".batches")}
-    return {**subject, **kinds, **layers, **settings, **asked, **divided}
+    return {**subject, **kinds, **of_layers, **settings, **asked, **divided}
+
+
+def layers(run: RunOnDisk) -> Facts:
+    """Of the configuration, each layer by its path."""
+    return dict(_flat(_table(_table(run.declared.get("model")).get("layers"))))
 
 
 def data(run: RunOnDisk) -> Facts:

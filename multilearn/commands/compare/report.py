@@ -11,7 +11,18 @@ from multilearn.commands.compare.values import Comparison, Precondition, Row
 from multilearn.commands.text import Block, Sentences, TextTable
 from multilearn.printable import plural
 
-__all__ = ["besides", "blocks", "conclusions", "distance", "judged", "judgement", "plain", "states", "verdict"]
+__all__ = [
+    "besides",
+    "blocks",
+    "conclusions",
+    "distance",
+    "judged",
+    "judgement",
+    "largest",
+    "plain",
+    "states",
+    "verdict",
+]
 
 _SHOWN = 60  # characters of what runs have in common; all of it is in the JSON
 
@@ -38,7 +49,7 @@ def blocks(comparison: Comparison) -> list[Block]:
     between = [_pairs(comparison)] if len(comparison.runs) > 2 else []
     return [
         _values(comparison),
-        _largest(comparison),
+        largest(comparison),
         *between,
         Sentences(states(comparison.preconditions), "preconditions"),
         conclusions(comparison.notes, comparison.obstacles, comparison.first_difference, verdict(comparison)),
@@ -121,7 +132,8 @@ def _values(comparison: Comparison) -> TextTable:
     return TextTable("", table, right=range(2, len(heads) + 5))
 
 
-def _largest(comparison: Comparison) -> TextTable:
+def largest(comparison: Comparison) -> TextTable:
+    """Of each metric on each split, where the runs are furthest apart."""
     first = {row.key: row.epoch for row in reversed(comparison.values) if not row.within}
     table = [["split", "metric", "epoch", "absolute", "relative", "allowed", *(["first past"] if first else []), ""]]
     for row in comparison.largest():

@@ -13,7 +13,7 @@ from multilearn.commands.compare.values import Spread, furthest
 from multilearn.commands.text import Block, Sentences, TextTable
 from multilearn.printable import plural
 
-__all__ = ["blocks", "plain", "verdict"]
+__all__ = ["blocks", "differences", "finals", "plain", "verdict"]
 
 _NAMED = 3  # differences in the verdict
 
@@ -38,8 +38,8 @@ def plain(study: Study) -> dict[str, Any]:
 def blocks(study: Study) -> list[Block]:
     """For each seed how its runs compare, the finals over the seeds, what else is to be said, and the verdict."""
     compared = [_seeds(study), _epochs(study)] if study.compared else []
-    differences = [_differences(study)] if study.differences else []
-    return [*compared, _finals(study), *differences, _preconditions(study), _conclusions(study)]
+    paired = [differences(study)] if study.differences else []
+    return [*compared, finals(study), *paired, _preconditions(study), _conclusions(study)]
 
 
 def verdict(study: Study) -> str:
@@ -100,7 +100,8 @@ def _epochs(study: Study) -> TextTable:
     return TextTable("largest difference over the seeds", table, right=(0,))
 
 
-def _finals(study: Study) -> TextTable:
+def finals(study: Study) -> TextTable:
+    """What the runs came to, for each name over its seeds."""
     count = max((spread.count for final in study.finals for spread in final.spreads.values()), default=0)
     table = [["split", "metric", *study.backends]]
     for final in study.finals:
@@ -111,7 +112,8 @@ def _finals(study: Study) -> TextTable:
     return TextTable(f"in the end, mean ± standard deviation over {plural(count, 'seed')}", table)
 
 
-def _differences(study: Study) -> TextTable:
+def differences(study: Study) -> TextTable:
+    """How far apart every two names came out."""
     table = [["split", "metric", "difference", "mean", "from", "to", "seeds"]]
     for each in study.differences:
         found = each.spread

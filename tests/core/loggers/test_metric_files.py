@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from multilearn.errors import RecordError
 from multilearn.loggers import MetricFile, format_final, format_line, read_metric_file
+from multilearn.loggers.metric_file import EpochValue, read_epoch_value, read_lines
 
 COUNTS = st.none() | st.integers(0, 2**70) | st.floats(allow_nan=False)
 TEXTS = st.text(st.characters()) | st.sampled_from(
@@ -126,3 +128,15 @@ def _read(folder: Path, content: bytes) -> MetricFile:
 def test_a_file_is_named_by_a_path_or_by_its_text(tmp_path: Path) -> None:
     (tmp_path / "Loss.log").write_text("0.5,2\n0.5,final\n")
     assert read_metric_file(str(tmp_path / "Loss.log")) == MetricFile((0.5,), (2,), 0.5)
+
+
+def test_a_file_of_any_length_is_read_in_the_memory_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "Loss.log"
+    path.write_text("0.5,2\n" * 30_000 + "0.25,final\n")
+    tracemalloc.start()
+    found = read_epoch_value(path)
+    count = sum(not final for _, _, final in read_lines(path))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (found, count) == (EpochValue(0.25, 60_000.0), 30_000)
+    assert most < 500_000

@@ -52,9 +52,9 @@ def test_a_seed_that_is_not_finite_breaks_the_mean_and_not_the_area() -> None:
 def test_a_long_curve_keeps_its_extremes() -> None:
     values = np.random.default_rng(0).normal(size=10_007)
     (line,) = chart_of("Loss", "", [curve("a", "a", *values)], {"a": 0}).lines
-    assert len(line.x) <= 256 and line.band is not None
+    assert len(line.x) <= 150 and line.band is not None
     assert (min(line.band[0]), max(line.band[1])) == (values.min(), values.max())
-    first = -(-10_007 // 256)
+    first = -(-10_007 // 150)
     assert line.y[0] == pytest.approx(values[:first].mean()) and line.x[0] == pytest.approx((1 + first) / 2)
 
 

@@ -30,7 +30,7 @@ def test_the_shade_is_the_part_of_the_row_and_errors_are_darker() -> None:
         ("hit", "M0 0"): "0.906",
         ("hit", "M26 26"): "1",
         ("miss", "M26 0"): "0.436",
-        ("miss", "M0 26"): "0.06",
+        ("zero", "M0 26"): None,
     }
 
 
