@@ -209,6 +209,14 @@ def trackers(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def notebook(session: nox.Session) -> None:
+    """Runs in the kernel of a notebook, and figures by matplotlib, on the toy: not in `tests`."""
+    install(session, "test", "notebook", extra="plot")
+    paths = ["tests/long/notebook", "tests/core/renderers/test_notebook.py", "tests/core/plots/test_figure.py"]
+    session.run("pytest", "-rP", *(session.posargs or paths), env=ENVIRONMENT)
+
+
+@nox.session(default=False)
 def browser(session: nox.Session) -> None:
     """Reports in Chromium (Debian's package chromium): nothing is said on its console, and pictures of them."""
     install(session, "test")

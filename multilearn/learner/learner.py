@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.errors import ConfigurationError
-from multilearn.events import Attached, Finished, MetricInfo, Split, Started
+from multilearn.events import Attached, Finished, Split, Started
 from multilearn.learner import fit_in_processes as elsewhere
 from multilearn.learner.consistency import refuse_without_data
 from multilearn.learner.foreign_words import refusing
@@ -27,13 +26,14 @@ from multilearn.learner.start import BuiltRun, Start
 from multilearn.loggers import FileMetricLogger, MetricLogger
 from multilearn.loggers.stop_request import StopRequests
 from multilearn.loggers.timeline import Timeline
-from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
+from multilearn.plots.figure import Figure
 from multilearn.printable import printable
 from multilearn.records.object_state import require_savable
 from multilearn.renderers import Renderer, SilentRenderer
 from multilearn.renderers.choice import chosen
 from multilearn.renderers.history_charts import say_with_charts
+from multilearn.renderers.history_view import EpochHistory
 from multilearn.renderers.summary import summary
 from multilearn.run.attachments import write_attachment
 from multilearn.run.copies import bring_along
@@ -53,14 +53,12 @@ class Learner:
     def __init__(self, run: BuiltRun) -> None:
         self._run = run
         self._settings = run.settings
-        self._metrics = {
-            split: tuple(registered.metric for registered in run.settings.of(split))
-            for split in (Split.TRAIN, Split.VALID)
-        }
         # its own: neither a signal nor a rule may stop other learners that listen to the same one
         self._interrupter = Interrupter(run.settings.interrupter)
         recorder = run.settings.recorder
-        self._store = MetricStore(self._measured(), None if recorder is None else partial(require_savable, recorder))
+        self._store = MetricStore(
+            run.settings.measured(), None if recorder is None else partial(require_savable, recorder)
+        )
         self._splits: frozenset[Split] = frozenset()
         self._fitted = False
         self._completed = False
@@ -72,15 +70,26 @@ class Learner:
         return self._run.path
 
     @property
-    def history(self) -> Mapping[str, Mapping[str, tuple[float, ...]]]:
+    def history(self) -> EpochHistory:
         """The exact value after each epoch, from epoch 1 on, by split and metric: `history["valid"]["Loss"][-1]`.
 
         NaN for an epoch in which a metric was not measured; one that never was is left out. Of splits that have data,
         every numeric metric and the loss are there when training begins, without values until an epoch is done.
+        `history.frame()` is a `pandas.DataFrame` of it.
         """
-        measured = self._measured()
+        measured = self._settings.measured()
         numeric = {split: [metric.name for metric in measured[split] if metric.numeric] for split in self._splits}
-        return self._store.history.from_first_epoch(numeric)
+        return EpochHistory(self._store.history, self._settings.infos(), self._run.path.name, numeric)
+
+    def plot(self, *metrics: str) -> Figure:
+        """The curves of these metrics, by default of those that are validated: `learner.plot().save("curves.pdf")`."""
+        return self.history.plot(*metrics)
+
+    def _repr_html_(self) -> str:
+        ended = (
+            "completed" if self._completed else f"stopped: {self.stopped_by}" if self.stopped_by else "not completed"
+        )
+        return self.history.as_html(f"{self._run.path}, {ended}")
 
     @property
     def stopped_by(self) -> str | None:
@@ -110,7 +119,7 @@ class Learner:
                 remedy='Build another, with .checkpoint("latest") to resume from where this one ended.',
             )
         if count := elsewhere.processes_for(self._run):
-            return self._take(elsewhere.trained(count, self._run, self._measured(), train, valid))
+            return self._take(elsewhere.trained(count, self._run, self._settings.measured(), train, valid))
         world, handed_over = self._run.backend.world, elsewhere.begun()
         renderer = chosen(self._settings.renderer) if world.rank == 0 else SilentRenderer()
         with ending_together(world, RunDirectory(self._run.path), elsewhere.end_with_error if handed_over else None):
@@ -126,7 +135,7 @@ class Learner:
             data = examine(train, valid, self._run.seed, stack)
             refuse_without_data(self._settings, self._run.subject.scheduler, data.loaders)
             require_alike(self._run, data)
-            start = Start.of(self._run, data, self._measured(), self._store, stack)
+            start = Start.of(self._run, data, self._settings.measured(), self._store, stack)
             described = initial_weights(start), devices_of(self._run)
             require_one_directory(start.found, world)
             signals.take()
@@ -138,12 +147,12 @@ class Learner:
             else:
                 loop = start.loop(data, self._listeners((), renderer), self._interrupter)
             require_shared(world, directory)
-            self._train(loop, start, start.started(data, self._infos()), signals)
+            self._train(loop, start, start.started(data, self._settings.infos()), signals)
         world.barrier()
         if self._settings.show_summary and world.rank == 0:
             text = summary(
                 self._store.history,
-                self._infos(),
+                self._settings.infos(),
                 self._run.path,
                 loop.progress.position.finished_epochs,
                 self.stopped_by,
@@ -151,7 +160,7 @@ class Learner:
                 skipped=loop.progress.skipped,
                 texts=self._store.texts,
             )
-            say_with_charts(text, self._store.history, self._infos(), sys.stdout)
+            say_with_charts(text, self._store.history, self._settings.infos(), sys.stdout)
         return start
 
     def _outcome(self) -> elsewhere.FitOutcome:
@@ -239,13 +248,3 @@ class Learner:
         after = AfterEpoch(self._settings.on_epoch, task.model, lambda: self.history, streams_kept, keep)
         listeners = Listeners(loggers, renderer, after)
         return listeners
-
-    def _infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
-        return {split: tuple(r.info() for r in self._settings.of(split)) for split in self._metrics}
-
-    def _measured(self) -> dict[Split, tuple[AnyMetric, ...]]:
-        """The registered metrics, and the loss in any case: checkpoints and the check for NaN ask for it."""
-        return {
-            split: metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
-            for split, metrics in self._metrics.items()
-        }

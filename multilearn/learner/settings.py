@@ -16,7 +16,7 @@ from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.listeners import EpochListener
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import MetricLogger
-from multilearn.metrics import AnyMetric
+from multilearn.metrics import AnyMetric, Loss
 from multilearn.protocols import Asked, Compiler, LRScheduler
 from multilearn.renderers import Renderer
 from multilearn.run.log import Installer, file_log
@@ -24,6 +24,8 @@ from multilearn.run.resume import Resume
 from multilearn.storage.location import Location
 
 __all__ = ["Registered", "Settings"]
+
+_SPLITS = (Split.TRAIN, Split.VALID)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,18 @@ class Settings:
     def of(self, split: Split) -> tuple[Registered, ...]:
         """The metrics that are measured on a split."""
         return tuple(registered for registered in (*self.metrics, *self.of_model) if registered.split == split)
+
+    def infos(self) -> dict[Split, tuple[MetricInfo, ...]]:
+        """What listeners need to know of them, by split."""
+        return {split: tuple(registered.info() for registered in self.of(split)) for split in _SPLITS}
+
+    def measured(self) -> dict[Split, tuple[AnyMetric, ...]]:
+        """They, and the loss in any case: checkpoints and the check for NaN ask for it."""
+        found = {split: tuple(registered.metric for registered in self.of(split)) for split in _SPLITS}
+        return {
+            split: metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
+            for split, metrics in found.items()
+        }
 
     def following(self, asked: Asked) -> Settings:
         """With what a model asks for: metrics that are not registered already, and steps that are run eagerly.

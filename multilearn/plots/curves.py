@@ -75,8 +75,8 @@ def _of_group(group: str, runs: Sequence[RunCurve], colour: int, dashed: bool, s
         (run,) = runs
         if run.batches is not None and len(run.batches):
             x, mean, low, high = _reduced(*(part.tolist() for part in run.batches.all()))
-            yield Line(f"{group}, {split} batches", x, mean, colour, thin=True, band=(low, high))
-        yield _reduced_line(f"{group}, {split}", run.epochs, colour, dashed=dashed)
+            yield Line(f"{_named(group, split)} batches", x, mean, colour, thin=True, band=(low, high))
+        yield _reduced_line(_named(group, split), run.epochs, colour, dashed=dashed)
         return
     if seeds:
         for run in runs:
@@ -99,6 +99,10 @@ def _reduced_line(name: str, values: Mapping[int, float], colour: int, *, dashed
     x, mean, low, high = _reduced(list(map(float, values)), y, y, y)
     band = (low, high) if len(x) < len(y) else None
     return Line(name, x, mean, colour, dashed, thin, band, marks=not (dashed or thin))
+
+
+def _named(group: str, split: Split) -> str:
+    return group if group == split else f"{group}, {split}"
 
 
 Columns = tuple[list[float], list[float], list[float], list[float]]

@@ -21,7 +21,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 32
 _MARKED = 60  # points of a line with marks
 _TOGETHER = 2.0  # pixels
 _AIR = 0.05
-_LEAST, _MOST = 1e-300, 1e300  # of a logarithmic axis
+_LEAST, _MOST = 1e-300, 1e300  # of an axis
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,9 @@ def y_span(chart: Chart) -> tuple[float, float] | None:
         low, high = (min(max(bound, _LEAST), _MOST) for bound in (low, high))
         air = max(math.exp(_AIR * (math.log(high) - math.log(low))), 1.05)
         return max(low / air, _LEAST) if chart.floor is None else low, min(high * air, 10 * _MOST)
-    air = _AIR * ((high / 2 - low / 2) * 2 or abs(high) or 1.0)
-    return max(low - air, -_MOST), min(high + air, _MOST)
+    low, high = (min(max(bound, -_MOST), _MOST) for bound in (low, high))
+    air = _AIR * (high - low or abs(high) or 1.0)
+    return low - air, high + air
 
 
 def levels(chart: Chart, low: float, high: float) -> list[tuple[float, str]]:

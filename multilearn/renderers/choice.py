@@ -8,6 +8,7 @@ from typing import Final
 
 from multilearn.environment_variables import RENDERER, read
 from multilearn.errors import ConfigurationError
+from multilearn.renderers.notebook import NotebookRenderer, default
 from multilearn.renderers.renderer import CliRenderer, Renderer, SilentRenderer
 from multilearn.renderers.screen.renderer import ScreenRenderer, missing
 
@@ -17,6 +18,7 @@ _NAMED: Final[Mapping[str, Callable[[], Renderer]]] = {
     "screen": ScreenRenderer,
     "live": CliRenderer,
     "lines": partial(CliRenderer, live=False),
+    "notebook": NotebookRenderer,
     "silent": SilentRenderer,
 }
 """The renderers that `MULTILEARN_RENDERER` knows."""
@@ -33,7 +35,7 @@ def chosen(declared: Renderer | None) -> Renderer:
         raise ConfigurationError(
             f"{RENDERER} names a renderer.", received=repr(name), remedy=f"Known are: {', '.join(_NAMED)}."
         )
-    renderer = _NAMED[name]() if name is not None else CliRenderer() if declared is None else declared
+    renderer = _NAMED[name]() if name is not None else default() if declared is None else declared
     if isinstance(renderer, ScreenRenderer):
         require_screen()
     return renderer

@@ -232,7 +232,7 @@ RECORDERS = {"gz": None, "plain": MpkRecorder(), "safetensors": SafetensorsRecor
 
 def outcome(learner: ml.Learner, directory: Path) -> dict[str, Any]:
     """All that is the same of two equal runs, the files of their last epoch included."""
-    infos = learner._infos()
+    infos = learner._settings.infos()
     text = summary(
         learner._store.history,
         infos,

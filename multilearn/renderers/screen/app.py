@@ -18,8 +18,8 @@ from multilearn.plots.canvas import Line
 from multilearn.renderers.board import Board
 from multilearn.renderers.charts import View
 from multilearn.renderers.screen import panes, tables
-from multilearn.renderers.screen.facts import RunFacts
 from multilearn.renderers.screen.drawn import Drawn, theme
+from multilearn.renderers.screen.facts import RunFacts
 from multilearn.renderers.screen.looks import DARK, LIGHT, Looks
 from multilearn.renderers.screen.output import OutputTail
 from multilearn.renderers.screen.popups import Leaving, TextPopup, attachments, configuration
