@@ -11,6 +11,7 @@ from io import TextIOWrapper
 
 from multilearn.cli.app import app
 from multilearn.cli.drawing import plot, report
+from multilearn.cli.exporting import export
 from multilearn.cli.reading import backends, compare, inspect
 from multilearn.cli.running import diff_step, run
 from multilearn.cli.watching import stop, watch
@@ -20,7 +21,7 @@ __all__ = ["main"]
 
 _UNUSABLE = 2  # the exit code for input that cannot be used, as for a mistyped option
 
-for _command in (run, watch, stop, report, compare, plot, diff_step, inspect, backends):  # in the order of --help
+for _command in (run, watch, stop, report, compare, plot, export, diff_step, inspect, backends):  # in the order of --help
     app.command()(_command)
 
 

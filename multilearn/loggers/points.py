@@ -55,6 +55,7 @@ class Points:
                 yield from self._step(event)
             self.update = event.update
         elif isinstance(event, SplitEnded):
+            self.update = max(self.update, event.update)
             if event.split is Split.TRAIN:
                 yield from self._averaged()
             if event.split in _SPLITS and (values := _numeric(event.readings)):
@@ -102,13 +103,11 @@ def recorded(directory: RunDirectory, position: Position, last: int, accumulatio
             each, updates = accumulation, -(-length // accumulation)
         else:
             each = -(-length // updates)
-        yield from _steps(epoch, files, range(length - 1), update, each)
+        yield from _steps(epoch, files, range(length), update, each)
         update += updates
-        if length:
-            yield Stepped(Split.TRAIN, epoch, length, update, None, _readings(files, length - 1))
-        yield SplitEnded(Split.TRAIN, epoch, _finals(files))
+        yield SplitEnded(Split.TRAIN, epoch, _finals(files), update)
         if (valid := directory.epochs(Split.VALID).get(epoch)) is not None:
-            yield SplitEnded(Split.VALID, epoch, _finals(_files(valid, directory.path)))
+            yield SplitEnded(Split.VALID, epoch, _finals(_files(valid, directory.path)), update)
         yield from _attached(directory, epoch)
 
 

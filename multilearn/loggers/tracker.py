@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 from multilearn.arguments import settle, whole
@@ -80,6 +81,12 @@ class TrackerLogger(ABC):
 
     def __post_init__(self) -> None:
         settle(self, every=whole("every", self.every, 1, "It is a number of optimizer updates."))
+        for each in fields(self)[1:]:
+            value = getattr(self, each.name)
+            if isinstance(value, os.PathLike):
+                settle(self, **{each.name: os.fspath(value)})
+            elif not isinstance(value, str) and (value is not None or each.default is not None):
+                raise ConfigurationError(f"{each.name} of a {type(self).__name__} is a text.", received=repr(value))
         found = importlib.util.find_spec(self.library)
         # a folder of this name in the current directory, as wandb makes one, is found too, and is no library
         if found is None or found.origin is None:
@@ -114,16 +121,21 @@ class TrackerLogger(ABC):
 
 
 class Tracking:
-    """The events of one session on their way into a tracker. Raises what the tracker raises."""
+    """The events of one session on their way into a tracker. Raises what the tracker raises.
+
+    `points`: how many there were, those included that the tracker had.
+    """
 
     def __init__(self, logger: TrackerLogger) -> None:
+        self.points = 0
         self._logger = logger
         self._points = Points(logger.every)
         self._run: OpenRun | None = None
-        self._status: Status = "failed"
+        self._status: Status | None = None
 
     def take(self, event: Event) -> None:
         if isinstance(event, Started):
+            self.release()
             tracked = TrackedRun.of(event)
             self._points = Points(self._logger.every, tracked.accumulation)
             self._run = self._logger.open(tracked)
@@ -141,10 +153,11 @@ class Tracking:
             self._run.flush()
 
     def end(self) -> None:
-        """As the last event has it; without one that ended the run, it failed."""
+        """As the last event has it; without one that ended it, the run goes on."""
         if self._run is not None:
             self._run.flush()
-            self._run.end(self._status)
+            if self._status is not None:
+                self._run.end(self._status)
 
     def release(self) -> None:
         run, self._run = self._run, None
@@ -156,6 +169,7 @@ class Tracking:
             if isinstance(event, Attached):
                 self._run.attach(event, self._points.update)
             for point in self._points.of(event):
+                self.points += 1
                 self._run.log(point)
 
 

@@ -109,7 +109,7 @@ class _Run(OpenRun):
         self._run.finish(exit_code=1 if status == "failed" else 0)
 
     def release(self) -> None:
-        self._run.finish(exit_code=1)
+        self._run.finish()
 
     def _has(self, update: int, values: dict[str, float]) -> bool:
         """Whether a run that is resumed online had this: wandb tells only what came last."""

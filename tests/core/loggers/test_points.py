@@ -47,9 +47,9 @@ def test_a_window_is_a_mean_over_items_and_ends_with_its_epoch() -> None:
 
 def test_a_window_counts_updates_and_not_batches() -> None:
     batches = [step(1, batch, batch // 3, Loss=Reading(float(batch), 1)) for batch in range(1, 8)]
-    last = step(1, 8, 3, Loss=Reading(8.0, 1))  # what is left of the epoch is an update of its own
-    found = folded(Points(2, 3), *batches, last, SplitEnded(Split.TRAIN, 1, {}))
-    assert [(point.update, point.values["Loss"]) for point in found] == [(2, 3.5), (3, 7.5)]
+    # what is left of the epoch is an update of its own, after the last batch
+    found = folded(Points(2, 3), *batches, SplitEnded(Split.TRAIN, 1, {}, 3), step(2, 1, 3, Loss=Reading(9.0, 1)))
+    assert [(point.update, point.values["Loss"]) for point in found] == [(2, 3.5), (3, 7.0)]
 
 
 def test_what_has_no_count_is_averaged_over_batches_texts_are_left_out_and_nan_stays() -> None:
@@ -105,7 +105,7 @@ def test_files_up_to_a_place_and_events_from_there_are_the_points_of_the_whole_r
         if (isinstance(event, SplitEnded) and event.split is Split.VALID and Position(event.epoch) == position)
         or (isinstance(event, Stepped) and Position(event.epoch, event.batch) == position)
     )
-    done = max(event.update for event in run[:cut] if isinstance(event, Stepped))
+    done = max(event.update for event in run[:cut] if isinstance(event, Stepped | SplitEnded))
     whole = folded(Points(every, accumulation), *run)
     resumed = folded(Points(every, accumulation), *recorded(directory, position, done, accumulation), *run[cut:])
     assert resumed == whole
@@ -150,8 +150,9 @@ def _run(lengths: list[int], accumulation: int, draw: np.random.Generator) -> li
     update = 0
     for epoch, length in enumerate(lengths, start=1):
         for batch in range(1, length + 1):
-            update += batch % accumulation == 0 or batch == length
+            update += batch % accumulation == 0
             events.append(step(epoch, batch, update, Loss=Reading(draw.normal(), int(draw.integers(1, 9)))))
-        events.append(SplitEnded(Split.TRAIN, epoch, {"Loss": Reading(draw.normal())}))
-        events.append(SplitEnded(Split.VALID, epoch, {"Loss": Reading(draw.normal())}))
+        update += length % accumulation != 0
+        for split in (Split.TRAIN, Split.VALID):
+            events.append(SplitEnded(split, epoch, {"Loss": Reading(draw.normal())}, update))
     return events

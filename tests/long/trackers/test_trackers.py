@@ -86,3 +86,26 @@ def test_a_server_that_refuses_is_one_warning(tmp_path: Path) -> None:
     (warning,) = [line for line in log.splitlines() if "WARNING" in line and "Nothing was saved" not in line]
     assert "MlflowLogger has failed: ConnectionRefusedError" in warning
     assert warning.endswith("run --to mlflow")
+
+
+def test_export_makes_up_for_a_server_that_was_away(tmp_path: Path) -> None:
+    train(tmp_path, "mlflow", "run", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert read("mlflow", tmp_path, environment(tmp_path)) == []
+    export(tmp_path, "mlflow")
+    assert require_equal("mlflow", tmp_path).status == "FINISHED"
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_export_twice_has_every_point_once(tracker: str, tmp_path: Path) -> None:
+    train(tmp_path, "tensorboard", "run", "3.4", code=-signal.SIGKILL)
+    others = {"WANDB_MODE": "offline"}
+    for _ in range(2):
+        assert "points of" in export(tmp_path, tracker, **others)
+    (found,) = read(tracker, tmp_path, environment(tmp_path))
+    run = tmp_path / "run"
+    # with the defaults, a point for an epoch, and no more of the third, which was not finished; TensorBoard as declared
+    every = EVERY if tracker == "tensorboard" else 50
+    assert close(found.series["train/Loss"], of_batches(run, every))
+    x = [epoch if tracker == "tensorboard" else epoch * BATCHES for epoch in (1, 2)]
+    assert [point[0] for point in found.series["epoch/valid/Loss"]] == x
+    assert found.status == {"tensorboard": "failed", "mlflow": "FAILED", "wandb": "failed", "trackio": None}[tracker]
