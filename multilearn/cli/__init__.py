@@ -21,7 +21,18 @@ __all__ = ["main"]
 
 _UNUSABLE = 2  # the exit code for input that cannot be used, as for a mistyped option
 
-for _command in (run, watch, stop, report, compare, plot, export, diff_step, inspect, backends):  # in the order of --help
+for _command in (
+    run,
+    watch,
+    stop,
+    report,
+    compare,
+    plot,
+    export,
+    diff_step,
+    inspect,
+    backends,
+):  # in the order of --help
     app.command()(_command)
 
 

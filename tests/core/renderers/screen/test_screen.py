@@ -93,7 +93,29 @@ def test_what_is_on_it(tmp_path: Path, size: tuple[int, int]) -> None:
 
 
 def test_keys_and_sizes_of_any_kind_while_forty_metrics_are_trained() -> None:
-    keys = "left right up down y g o o o tab h l k j t i escape a escape q c".split()
+    keys = [
+        "left",
+        "right",
+        "up",
+        "down",
+        "y",
+        "g",
+        "o",
+        "o",
+        "o",
+        "tab",
+        "h",
+        "l",
+        "k",
+        "j",
+        "t",
+        "i",
+        "escape",
+        "a",
+        "escape",
+        "q",
+        "c",
+    ]
 
     async def steps() -> None:
         held = Held(events(3, 40, (LOSS, *MANY, WORDS), nan_at=7), 0)
