@@ -21,6 +21,7 @@ __all__ = ["main"]
 
 _UNUSABLE = 2  # the exit code for input that cannot be used, as for a mistyped option
 
+# in the order of --help
 for _command in (
     run,
     watch,

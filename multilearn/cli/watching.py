@@ -23,10 +23,10 @@ def watch(
     On a terminal it is the full screen, several runs in one chart; into a pipe, or with --lines, a line for each epoch.
     A run that has ended is shown as it was. The runs notice nothing of it.
     """
-    from multilearn.commands.watch import followed, watch_lines
+    from multilearn.commands import watch as watching
 
     try:
-        watch_lines(followed(directories, every), sys.stdout, every)
+        watching.watch(watching.followed(directories, every), sys.stdout, every, lines=lines)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

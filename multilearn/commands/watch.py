@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ from multilearn.events import Event, Finished, Started
 from multilearn.following import Following, follow
 from multilearn.printable import printable
 from multilearn.renderers.renderer import Lines
+from multilearn.renderers.screen.renderer import missing
 from multilearn.renderers.stream import ForgivingStream
 
-__all__ = ["UNLOGGED", "followed", "watch_lines"]
+__all__ = ["UNLOGGED", "followed", "watch", "watch_lines"]
 
 UNLOGGED = "this run logs no metric files (.metric_loggers without FileMetricLogger): only its end can be seen"
 
@@ -25,6 +27,18 @@ def followed(directories: Sequence[Path], every: float) -> list[tuple[str, Follo
     paths = [str(following.run.path.absolute()) for following in runs]
     shared = len(os.path.commonpath([os.path.dirname(path) for path in paths])) + 1
     return [(printable(path[shared:].lstrip(os.sep)) or path, run) for path, run in zip(paths, runs, strict=True)]
+
+
+def watch(runs: Sequence[tuple[str, Following]], stream: TextIO, every: float, *, lines: bool) -> None:
+    """Show the runs on the whole screen of a terminal, or else, and with `lines`, as lines in `stream`."""
+    if not lines and sys.stdin.isatty() and ForgivingStream(stream).draws():
+        if (found := missing()) is None:
+            from multilearn.renderers.screen.app import RunScreen
+
+            RunScreen(runs, watching=True).run()
+            return
+        print(f"multilearn: {found}: without a screen; pip install 'multilearn[screen]' for one", file=sys.stderr)
+    watch_lines(runs, stream, every)
 
 
 def watch_lines(runs: Sequence[tuple[str, Following]], stream: TextIO, every: float) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from pathlib import Path
 
 from multilearn.errors import MultilearnError, RecordError
+from multilearn.events import Reading
 from multilearn.loggers.metric_file import FINAL, parse_line
 from multilearn.storage.reading import opened
 
@@ -45,6 +47,16 @@ class GrowingMetric(GrowingFile):
         super().__init__(path, root)
         self.values: deque[tuple[float | str, float | None]] = deque()
         self.final: float | str | None = None
+        self._total = self._count = 0.0
+
+    def next_reading(self) -> Reading:
+        """That of the next batch that was read. Of what is a mean it has the mean so far, by the counts."""
+        value, count = self.values.popleft()
+        if isinstance(value, str) or count is None:
+            return Reading(value, count)
+        self._total += value * count if count else 0.0
+        self._count += count
+        return Reading(value, count, self._total / self._count if self._count else math.nan)
 
     def read(self) -> list[bytes]:
         lines = super().read()

@@ -98,7 +98,7 @@ class Replay:
         split, files = self._split, self._files
         while files and ready(file.values for file in files.values()):
             self._batch += 1
-            readings = {name: Reading(*file.values.popleft()) for name, file in files.items() if file.values}
+            readings = {name: file.next_reading() for name, file in files.items() if file.values}
             rate = readings.get(LearningRate.name)
             yield Stepped(
                 split,

@@ -85,6 +85,15 @@ def test_the_rate_of_a_batch_is_that_which_was_logged(tmp_path: Path) -> None:
     assert rates == [(event.split, event.learning_rate) for event in live.of(Stepped)]
 
 
+def test_of_means_the_value_so_far_is_known(tmp_path: Path) -> None:
+    live = toy.Recorded()
+    toy.fit(logged(tmp_path, live))
+    found = [event for event in follow(tmp_path) if isinstance(event, Stepped)]
+    for event, expected in zip(found, live.of(Stepped), strict=True):
+        for name, reading in expected.readings.items():
+            assert event.readings[name].running == pytest.approx(reading.running, rel=1e-12)
+
+
 def test_a_run_is_followed_while_it_is_written(tmp_path: Path) -> None:
     live, threads = toy.Recorded(), []
 
