@@ -12,7 +12,7 @@ from functools import partial
 from typing import IO, Any
 
 from multilearn.errors import ConfigurationError
-from multilearn.events import Event, Finished, Position, Saved, SplitEnded, Started, Stepped
+from multilearn.events import Attached, EpochEnded, Event, Finished, Position, Saved, SplitEnded, Started, Stepped
 from multilearn.printable import now
 from multilearn.storage.atomic import write_atomically
 from multilearn.storage.layout import RunDirectory
@@ -47,7 +47,7 @@ class Timeline:
     Each has `at`, the moment in UTC, and `event`. That of a split: `epoch`, `split`, the number of its `batches`;
     `update`, the optimizer updates of the run so far, and the `learning_rate` of the last one; and of what this process
     did of the epoch, which is all of it unless the run was resumed inside it: `measured` batches with `items` items
-    in `seconds` seconds.
+    in `seconds` seconds since the split before was done, or the functions after the epoch.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -78,7 +78,8 @@ class Timeline:
                 self._write("finished", **facts, seconds=self._since(self._run_begun))
             case _:
                 pass
-        if self._passed is None:  # what is done between two splits is part of neither
+        if isinstance(event, (Started, SplitEnded, EpochEnded, Attached)):
+            # a checkpoint may be saved between two batches that are not reported yet
             self._begun = time.monotonic()
 
     def flush(self) -> None:
