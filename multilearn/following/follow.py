@@ -25,7 +25,7 @@ def follow(directory: str | os.PathLike[str], *, every: float = 0.5, wait: bool 
     """The events of the run in `directory`, from its first batch on: those up to now, then those to come.
 
     They are what its listeners received, as far as metric files, timeline.jsonl and experiment.json have it: nothing
-    has the `items` of a batch, and what is no mean has no `running` value. With `wait` it looks for more `every` so many
+    has the `items` of a batch, and what is no mean no `running` value. With `wait` it looks for more `every` so many
     seconds until the run has ended: `Finished` is the last event, with an error if the process was killed. Without it,
     it ends with what there is now. If the run is resumed meanwhile, its events begin again, with `Started`.
 
