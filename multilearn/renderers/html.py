@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
+from multilearn.errors import ConfigurationError
 from multilearn.events import Attached, MetricInfo, Split
+from multilearn.metrics.confusion_matrix import parsed
 from multilearn.plots.curves import RunCurve, chart_of
+from multilearn.plots.heat_map import heat_map
 from multilearn.plots.markup import Markup, element, joined
+from multilearn.plots.picture import picture
 from multilearn.plots.svg import draw
 from multilearn.renderers.board import Board
 from multilearn.renderers.notation import duration, ending, rate, shown
@@ -17,12 +21,11 @@ __all__ = ["as_html", "headline"]
 
 _SPLITS = (Split.TRAIN, Split.VALID)
 _COLOURS = {str(split): at for at, split in enumerate(_SPLITS)}
-_LARGEST = 2 << 20  # bytes of an image
 
 _STYLE = Markup(
     ".ml{font:13px/1.45 system-ui,sans-serif;max-width:980px;--c0:#c9632a;--c1:#2478c8;--rule:#8888;--grid:#8883}"
-    ".ml svg{width:100%;height:auto;display:block}.ml .charts{display:flex;gap:14px;flex-wrap:wrap}"
-    ".ml .charts>div{flex:1 1 300px;max-width:480px}.ml .dim{opacity:.65}"
+    ".ml svg{width:100%;height:auto;display:block}.ml .dim{opacity:.65}"
+    ".ml .charts{display:grid;gap:14px;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}"
     ".ml progress{display:block;width:100%;height:6px;margin:4px 0 8px;accent-color:var(--c1)}"
     ".ml .tick{font-size:11px;fill:currentColor;opacity:.65}.ml .grid{stroke:var(--grid);fill:none}"
     ".ml .axis{stroke:var(--rule);fill:none}.ml .line,.ml .dots{fill:none;stroke:var(--c);stroke-linejoin:round}"
@@ -30,7 +33,9 @@ _STYLE = Markup(
     ".ml .band{fill:var(--c);opacity:.16}.ml .c0{--c:var(--c0)}.ml .c1{--c:var(--c1)}"
     ".ml table{border-collapse:collapse;margin:0 0 8px}.ml td,.ml th{padding:1px 14px 1px 0;text-align:right;border:0}"
     ".ml th{font-weight:600}.ml td:first-child,.ml th:first-child{text-align:left}.ml th.c0,.ml th.c1{color:var(--c)}"
-    ".ml pre{max-height:200px;overflow:auto}.ml img{max-width:100%}"
+    ".ml pre{max-height:200px;overflow:auto}.ml img{max-width:100%}.ml .pixels{image-rendering:pixelated}"
+    ".ml svg.matrix{width:auto;max-width:100%}.ml .hit{fill:var(--c1)}.ml .miss{fill:var(--c0)}"
+    ".ml .zero{fill:var(--grid)}.ml .count{font-size:11px;fill:currentColor}.ml .count.on{fill:#fff}"
 )
 
 
@@ -58,7 +63,7 @@ def as_html(board: Board, words: str) -> str:
         element("div", element("b", words)),
         *progress,
         _table(board),
-        element("div", *charts, *map(_attached, attached), class_="charts"),
+        element("div", *charts, *_matrices(board), *map(_attached, attached), class_="charts"),
         class_="ml",
     )
 
@@ -89,6 +94,7 @@ def _table(board: Board) -> Markup:
     rows = (
         element("tr", element("td", name), *(element("td", _value(board, split, info)) for split in splits))
         for name, info in board.infos.items()
+        if info.unit != "matrix" and any(name in of_split for of_split in state.values.values())
     )
     return element("table", element("tr", element("th"), *heads), *rows)
 
@@ -104,10 +110,17 @@ def _value(board: Board, split: Split, info: MetricInfo) -> Markup:
 
 def _attached(attached: Attached) -> Markup:
     title = element("b", attached.name, " ", element("span", f"epoch {attached.epoch}", class_="dim"))
-    if attached.text is not None:
-        return element("div", title, element("pre", attached.text))
-    image = attached.image or b""
-    if len(image) > _LARGEST:
-        return element("div", title, element("p", "too large to be shown here", class_="dim"))
-    address = Markup(f"data:image/png;base64,{base64.b64encode(image).decode()}")
-    return element("div", title, element("div", element("img", alt=attached.name, src=address)))
+    shown = picture(attached.image or b"", attached.name) if attached.text is None else element("pre", attached.text)
+    return element("div", title, element("div", shown))
+
+
+def _matrices(board: Board) -> Iterator[Markup]:
+    """The newest counts of each matrix, of validation if there is one."""
+    for name, info in board.infos.items():
+        values = (board.state.values.get(split, {}).get(name) for split in reversed(_SPLITS))
+        text = next((value for value in values if isinstance(value, str)), None)
+        if info.unit == "matrix" and text is not None:
+            with suppress(ConfigurationError):  # of an earlier version
+                counts, named = parsed(text)
+                drawn = heat_map(counts, named or tuple(map(str, range(len(counts)))), name)
+                yield element("div", element("b", name), drawn)

@@ -46,7 +46,7 @@ class NotebookRenderer:
             raise ConfigurationError(
                 "NotebookRenderer shows a run in a notebook.",
                 received="IPython is not installed",
-                remedy="Leave .renderer(...) out, or run: pip install ipykernel",
+                remedy="Choose another renderer, or none, or run: pip install ipykernel",
             )
         self._lines = CliRenderer()
         self._shown: _Output | None = None

@@ -212,6 +212,13 @@ def test_runs_without_an_epoch_in_common_are_shown_and_it_is_said_why(
     assert [row[4].text for row in page.section("runs").one("table").rows()[1:]] == ["completed", "killed"]
 
 
+def test_a_run_without_metric_files_is_shown_as_one(reported: Callable[..., Node], write_run: Write) -> None:
+    write_run("a", {})
+    page = reported("a")
+    assert [cell.text for cell in page.section("runs").one("table").rows()[1]][3:5] == ["no metric files", "completed"]
+    assert not list(page.nodes("svg"))
+
+
 def test_seeds_on_one_backend_have_no_verdict_and_a_mean(reported: Callable[..., Node], write_run: Write) -> None:
     for seed in (1, 2):
         write_run(f"a{seed}", files(), seed=seed)
@@ -327,7 +334,7 @@ def test_attachments_are_in_the_page(reported: Callable[..., Node], write_run: W
     assert images[-1].attributes["alt"] == "a sample, epoch 20" and len(images) == 8
     assert base64.b64decode(images[0].attributes["src"].partition(",")[2]) == PNG
     assert [pre.text for pre in each.nodes("pre")] == ["one\ntwo"] * 8
-    assert "left out: no PNG" in each.text and "left out: larger than 2.1 MB" in each.text
+    assert "left out: no PNG" in each.text and "left out: larger than 2 MiB" in each.text
     assert "elsewhere" not in each.text
 
 

@@ -19,6 +19,7 @@ from multilearn.run.environment import Weights
 from multilearn.run.on_disk import RunOnDisk
 
 __all__ = [
+    "NONE",
     "UNKNOWN",
     "Facts",
     "apart",
@@ -39,7 +40,7 @@ __all__ = [
 Facts = Mapping[str, str]
 
 UNKNOWN = "not recorded"
-_NONE = "none"
+NONE = "none"
 _SPLITS = (str(Split.TRAIN), str(Split.VALID))
 _HASH = re.compile("[0-9a-f]{64}")
 _CALL = re.compile(r"(\w+)\((.*)\)")
@@ -101,7 +102,7 @@ def devices(run: RunOnDisk) -> Facts:
 
 def listed(facts: Facts) -> str:
     """What is set of it: `"keras 3.15.1, numpy 2.4.6"`."""
-    return ", ".join(f"{key} {value}".strip() for key, value in facts.items() if value != _NONE) or _NONE
+    return ", ".join(f"{key} {value}".strip() for key, value in facts.items() if value != NONE) or NONE
 
 
 def short_hash(facts: Facts) -> str:
@@ -161,7 +162,7 @@ def apart(values: Sequence[str]) -> list[str]:
 
 
 def _of_split(table: Mapping[str, Any], split: str) -> Iterator[tuple[str, str]]:
-    yield split, "given" if split in table else _NONE
+    yield split, "given" if split in table else NONE
     for of, arrays in _table(table.get(split)).items():
         if isinstance(arrays, str):
             yield f"{split} ({of})", arrays
@@ -206,7 +207,7 @@ def _flat(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]
 
 def _word(value: Any) -> str:
     if value is None or isinstance(value, bool):
-        return {True: "on", False: "off", None: _NONE}[value]
+        return {True: "on", False: "off", None: NONE}[value]
     if isinstance(value, str):
         return value[:_SHOWN] if _HASH.fullmatch(value) else value
     return json.dumps(value, ensure_ascii=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from multilearn.commands.report.parts import dim, facts_table, state
 from multilearn.commands.report.tables import ended
 from multilearn.commands.text import size
 from multilearn.plots.markup import Markup, element, joined
+from multilearn.plots.picture import picture
 from multilearn.run.attachments import IMAGE, TEXT
 from multilearn.run.experiment import Session
 from multilearn.run.on_disk import RunOnDisk
@@ -26,7 +26,6 @@ __all__ = ["run_section"]
 _WARNINGS = 20
 _NOTABLE = re.compile(rb"\S{1,40} (?:WARNING|ERROR|CRITICAL) ")
 _LINE = 1000  # bytes of a line of experiment.log
-_PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST = {IMAGE: 2 << 20, TEXT: 1 << 14}  # bytes
 _EPOCHS = 8  # of which the attachments of one name are shown
 
@@ -37,7 +36,9 @@ def run_section(place: str, run: RunOnDisk, name: str) -> Markup:
     head = element("summary", element("b", name), " ", dim(seed), state(*ended(run)))
     sessions = element("ol", *(element("li", _session(session)) for session in run.sessions))
     own = facts.layers(run)
-    configured = {key: value for key, value in facts.configuration(run).items() if key not in own}
+    configured = {
+        key: value for key, value in facts.configuration(run).items() if key not in own and value != facts.NONE
+    }
     parts = [element("p", str(run.path), class_="dim"), element("h3", "Sessions"), sessions]
     if configured:
         parts += [element("h3", "Configuration"), facts_table(configured)]
@@ -97,14 +98,7 @@ def _attached(run: RunOnDisk, epoch: int, path: Path) -> Markup:
     with opened(path, run.path) as file:
         content = file.read(most + 1)
     caption = element("figcaption", f"epoch {epoch}")
-    if path.suffix == TEXT:
-        text = content[:most].decode(errors="replace")
-        more = element("p", f"the first {size(most)}", class_="dim") if len(content) > most else ""
-        return element("figure", caption, element("pre", text, tabindex=0), more)
-    if len(content) > most or not content.startswith(_PNG):
-        reason = f"larger than {size(most)}" if len(content) > most else "no PNG"
-        return element("figure", caption, element("p", f"left out: {reason}", class_="dim"))
-    address = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    return element(
-        "figure", caption, element("img", alt=f"{metric_name(path.stem)}, epoch {epoch}", src=Markup(address))
-    )
+    if path.suffix == IMAGE:
+        return element("figure", caption, picture(content, f"{metric_name(path.stem)}, epoch {epoch}", most))
+    more = element("p", f"the first {size(most)}", class_="dim") if len(content) > most else ""
+    return element("figure", caption, element("pre", content[:most].decode(errors="replace"), tabindex=0), more)

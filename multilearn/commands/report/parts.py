@@ -65,10 +65,7 @@ def text_table(of: TextTable, is_open: bool) -> Markup:
 
 def facts_table(facts: Mapping[str, str]) -> Markup:
     """Names and what they are."""
-    rows = (
-        element("tr", element("th", name, scope="row"), element("td", value, class_="long"))
-        for name, value in facts.items()
-    )
+    rows = (element("tr", element("th", name, scope="row"), element("td", value)) for name, value in facts.items())
     return element("table", element("tbody", *rows), class_="plain")
 
 

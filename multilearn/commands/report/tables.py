@@ -82,6 +82,8 @@ def _epochs(run: RunOnDisk) -> str:
     builder = run.declared.get("builder")
     planned = builder.get("num_epochs") if isinstance(builder, dict) else None
     done = len(run.epochs)
+    if not done and not any(run.directory.epochs(split) for split in (Split.TRAIN, Split.VALID)):
+        return "no metric files"  # of a run that logs elsewhere, or has just begun
     return f"{done} of {planned}" if type(planned) is int and planned > done else f"{done}"
 
 
@@ -131,7 +133,7 @@ def environment(shown: ShownRuns) -> Markup:
 
 
 def _set(found: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in found.items() if value != "none"}
+    return {name: value for name, value in found.items() if value != facts.NONE}
 
 
 def layers(shown: ShownRuns) -> Markup:
@@ -148,10 +150,7 @@ def layers(shown: ShownRuns) -> Markup:
 
 def _side_by_side(shown: ShownRuns, found: Sequence[Mapping[str, str]]) -> Markup:
     keys = dict.fromkeys(name for of in found for name in of)
-    rows = (
-        element("tr", element("th", name, scope="row"), element("td", *_cell(shown, name, found), class_="long"))
-        for name in keys
-    )
+    rows = (element("tr", element("th", name, scope="row"), element("td", *_cell(shown, name, found))) for name in keys)
     return element("table", element("tbody", *rows), class_="plain framed")
 
 

@@ -94,10 +94,19 @@ def test_it_says_where_the_run_is_and_how_it_ended() -> None:
 
 def test_images_are_in_the_page() -> None:
     board = Board(started(), 0.0)
-    board.take(Attached(1, "sample", image=b"\x89PNG"), 1.0)
-    assert 'src="data:image/png;base64,iVBORw=="' in as_html(board, "")
+    board.take(Attached(1, "sample", image=b"\x89PNG\r\n\x1a\n"), 1.0)
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in as_html(board, "")
     board.take(Attached(1, "sample", image=bytes(3 << 20)), 1.0)
-    assert "too large" in as_html(board, "")
+    assert "larger than 2 MiB" in as_html(board, "")
+
+
+def test_a_matrix_is_drawn_and_not_written() -> None:
+    info = MetricInfo("Confusion", "matrix", numeric=False)
+    board = Board(replace(started(), metrics={VALID: (info,)}), 0.0)
+    board.take(SplitEnded(VALID, 1, {"Confusion": Reading('{"counts": [[5, 1], [0, 4]]}')}), 1.0)
+    root = ElementTree.fromstring(as_html(board, ""))
+    assert [text.text for text in root.iter("text") if "count" in text.get("class", "")] == ["5", "1", "4"]
+    assert "counts" not in "".join(root.itertext())
 
 
 def test_a_terminal_gets_the_renderer_of_terminals() -> None:
@@ -107,7 +116,7 @@ def test_a_terminal_gets_the_renderer_of_terminals() -> None:
 def test_without_ipython_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     monkeypatch.setattr("multilearn.renderers.notebook.find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"IPython is not installed. Leave .*pip install ipykernel"):
+    with pytest.raises(ConfigurationError, match=r"IPython is not installed. Choose .*pip install ipykernel"):
         NotebookRenderer()
 
 
