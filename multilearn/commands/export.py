@@ -19,7 +19,7 @@ from multilearn.following import follow
 from multilearn.loggers import MlflowLogger, TensorBoardLogger, TrackioLogger, WandbLogger
 from multilearn.loggers.tracker import TrackerLogger, Tracking
 from multilearn.printable import plural, printable
-from multilearn.run.on_disk import RunOnDisk, open_run
+from multilearn.run.on_disk import RunOnDisk, heads, open_runs
 from multilearn.storage.atomic import replacing
 from multilearn.storage.lock import holder
 from multilearn.storage.refusals import storing
@@ -49,11 +49,10 @@ def export(directories: Sequence[Path], to: str, output: str | None = None, *, b
     if output is not None and to not in (CSV, TensorBoardLogger.tracker, MlflowLogger.tracker):
         rule = "--output is a file for csv, a folder for tensorboard, and a server or a database for mlflow."
         raise ConfigurationError(rule, received=f"--to {to} --output {output}", remedy="Leave it out.")
-    runs = [open_run(path) for path in directories]
+    runs = open_runs(directories)
     if to == CSV:
         return _as_table(runs, output, batches)
-    folders = _folders(runs, output)
-    loggers = [_logger(run, to, output, folder) for run, folder in zip(runs, folders, strict=True)]
+    loggers = [_logger(run, head, to, output) for run, head in zip(runs, heads(runs), strict=True)]
     for run, logger in zip(runs, loggers, strict=True):
         _refuse(run, logger)
     return [_sent(run, logger) for run, logger in zip(runs, loggers, strict=True)]
@@ -78,12 +77,12 @@ def _sent(run: RunOnDisk, logger: TrackerLogger) -> str:
     return f"{printable(str(run.path))}: {plural(tracking.points, 'point')} of {logger.tracker}"
 
 
-def _logger(run: RunOnDisk, to: str, output: str | None, folder: Path | None) -> TrackerLogger:
-    """As the run was declared with, if it was; else with its defaults."""
+def _logger(run: RunOnDisk, head: str, to: str, output: str | None) -> TrackerLogger:
+    """As the run declared it, or with its defaults. `head`: what the folder in `output` is called."""
     kind = _LOGGERS[to]
     options = {key: value for key, value in _declared(run, kind).items() if key in {each.name for each in fields(kind)}}
-    if folder is not None and to == TensorBoardLogger.tracker:
-        options["directory"] = str(folder)
+    if output is not None and to == TensorBoardLogger.tracker:
+        options["directory"] = str(Path(output, head))
     elif output is not None:
         options["uri"] = output if "://" in output else f"sqlite:///{Path(output).expanduser().absolute()}"
     return kind(**options)
@@ -112,15 +111,6 @@ def _refuse(run: RunOnDisk, logger: TrackerLogger) -> None:
             received=f"{run.path}, which is not writable",
             remedy="Copy the run, or change its permissions.",
         )
-
-
-def _folders(runs: Sequence[RunOnDisk], output: str | None) -> list[Path | None]:
-    """One for each run in `output`, called as the run is, with as much of its path as tells them apart."""
-    if output is None:
-        return [None for _ in runs]
-    paths = [Path(os.path.realpath(run.path)) for run in runs]
-    above = Path(os.path.commonpath([path.parent for path in paths]))
-    return [Path(output, *path.relative_to(above).parts) for path in paths]
 
 
 def _as_table(runs: Sequence[RunOnDisk], output: str | None, batches: bool) -> list[str]:

@@ -8,11 +8,14 @@ from typing import Any
 __all__ = ["opened", "size"]
 
 
-def opened(png: bytes) -> Any:
-    """An image of Pillow's."""
-    from PIL import Image
+def opened(png: bytes | None) -> Any:
+    """An image of Pillow's, None for none and for what it cannot read."""
+    from PIL import Image, UnidentifiedImageError
 
-    return Image.open(BytesIO(png))
+    try:
+        return None if png is None else Image.open(BytesIO(png))
+    except UnidentifiedImageError:
+        return None
 
 
 def size(png: bytes) -> tuple[int, int]:

@@ -69,10 +69,12 @@ class _Run(OpenRun):
         import trackio
 
         name = f"attachments/{attached.name}"
-        if (name, update) not in self._logged:
-            text = None if attached.text is None else trackio.Markdown(attached.text)
-            image = None if attached.image is None else trackio.Image(opened(attached.image))
-            self._run.log({name: text or image, "epoch": attached.epoch}, step=update)
+        if (name, update) in self._logged:
+            return
+        if attached.text is not None:
+            self._run.log({name: trackio.Markdown(attached.text), "epoch": attached.epoch}, step=update)
+        elif (image := opened(attached.image)) is not None:
+            self._run.log({name: trackio.Image(image), "epoch": attached.epoch}, step=update)
 
     def flush(self) -> None:
         """Trackio sends by itself, twice a second."""

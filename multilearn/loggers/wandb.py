@@ -93,9 +93,10 @@ class _Run(OpenRun):
         import wandb
 
         name = f"attachments/{attached.name}"
-        image = None if attached.image is None else wandb.Image(opened(attached.image))
-        if not self._has(update, {name: 0.0}):
-            self._run.log({name: attached.text or image, "update": update, "epoch": attached.epoch})
+        found = attached.text if attached.text is not None else opened(attached.image)
+        if found is not None and not self._has(update, {name: 0.0}):
+            value = found if isinstance(found, str) else wandb.Image(found)
+            self._run.log({name: value, "update": update, "epoch": attached.epoch})
 
     def replayed(self) -> None:
         for folder in self._replaced:

@@ -15,16 +15,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from multilearn.storage.layout import metric_name
 from support.tracked import Series
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """One run of a tracker. In `series` x is the number of updates, of TensorBoard's epoch values the epoch."""
+    """One run of a tracker. In `series` x is the number of updates, of TensorBoard's epoch values the epoch.
+
+    `attached`: the names of texts and images, by epoch.
+    """
 
     series: Series
     settings: dict[str, Any]
     status: str | None
+    attached: list[str]
 
 
 def read(tracker: str, folder: Path, environment: Mapping[str, str]) -> list[Tracked]:
@@ -43,7 +48,7 @@ def tensorboard(folder: Path) -> Tracked:
     for name in ("train", "train-epochs", "valid-epochs"):
         read = EventAccumulator(str(folder / name), {"scalars": 0}).Reload()
         for tag in read.Tags()["scalars"]:
-            kind, metric = tag.split("/")
+            kind, _, metric = tag.partition("/")
             split = name.removesuffix("-epochs")
             series[_name(kind, split, metric)] = [(event.step, event.value) for event in read.Scalars(tag)]
     read = EventAccumulator(str(folder)).Reload()
@@ -58,7 +63,17 @@ def tensorboard(folder: Path) -> Tracked:
         series,
         {name: getattr(value, value.WhichOneof("kind")) for name, value in begun.items()},
         {1: "finished", 2: "failed"}[ended.session_end_info.status] if ended else None,
+        [name for _, name in sorted([*_images(read), *_texts(read)])],
     )
+
+
+def _images(read: Any) -> Iterator[tuple[int, str]]:
+    return ((event.step, tag) for tag in read.Tags()["images"] for event in read.Images(tag))
+
+
+def _texts(read: Any) -> Iterator[tuple[int, str]]:
+    notes = [tag for tag in read.Tags()["tensors"] if tag.endswith("/text_summary") and not tag.startswith("settings")]
+    return ((event.step, tag.removesuffix("/text_summary")) for tag in notes for event in read.Tensors(tag))
 
 
 def mlflow(uri: str) -> list[Tracked]:
@@ -75,6 +90,11 @@ def mlflow(uri: str) -> list[Tracked]:
             },
             run.data.params,
             run.info.status,
+            [
+                metric_name(Path(file.path).stem)
+                for folder in client.list_artifacts(run.info.run_id, "attachments")
+                for file in sorted(client.list_artifacts(run.info.run_id, folder.path), key=lambda file: file.path)
+            ],
         )
         for run in runs
     ]
@@ -89,11 +109,14 @@ def trackio(folder: Path) -> list[Tracked]:
     found = []
     for run in library.Api().runs("multilearn"):
         series: Series = {}
+        attached: list[str] = []
         for row in SQLiteStorage.get_logs("multilearn", run.name):
             for name, value in row.items():
-                if name not in ("step", "timestamp", "epoch") and isinstance(value, int | float):
+                if name.startswith("attachments/"):
+                    attached.append(name.removeprefix("attachments/"))
+                elif name not in ("step", "timestamp", "epoch") and isinstance(value, int | float):
                     series.setdefault(name, []).append((row["step"], value))
-        found.append(Tracked(series, run.config or {}, None))
+        found.append(Tracked(series, run.config or {}, None, attached))
     return found
 
 
@@ -104,19 +127,19 @@ def wandb(folder: Path) -> list[Tracked]:
         series: Series = {}
         settings: dict[str, Any] = {}
         status = None
+        attached: list[str] = []
         for record in _records(path.read_bytes()):
             if record.HasField("history"):
-                row = {
-                    item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item
-                }
+                row = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+                attached += dict.fromkeys(name.split("/")[1] for name in row if name.startswith("attachments/"))
                 for name, value in row.items():
-                    if not name.startswith("_") and name not in ("update", "epoch"):
-                        series.setdefault(name, []).append((row["update"], float(value)))
+                    if name.startswith(("train/", "epoch/")) and _is_number(value):
+                        series.setdefault(name, []).append((json.loads(row["update"]), float(value.strip('"'))))
             elif record.HasField("run"):
                 settings |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
             elif record.HasField("exit"):
                 status = "failed" if record.exit.exit_code else "finished"
-        found.append(Tracked(series, settings, status))
+        found.append(Tracked(series, settings, status, attached))
     return found
 
 
@@ -127,6 +150,11 @@ def of(tracker: str, folder: Path) -> list[Tracked]:
     if tracker == "mlflow":
         return mlflow(f"sqlite:///{folder}/mlflow.db")
     return wandb(folder / "run" / "wandb") if tracker == "wandb" else trackio(folder / "trackio")
+
+
+def _is_number(text: str) -> bool:
+    """JSON of wandb's, which has a text for what JSON has no number for."""
+    return isinstance(json.loads(text), int | float) or text in ('"NaN"', '"Infinity"', '"-Infinity"')
 
 
 def _name(kind: str, split: str, metric: str) -> str:

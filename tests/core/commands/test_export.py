@@ -54,7 +54,7 @@ def test_a_table_has_the_values_of_batches_if_they_are_asked_for(whole: Path, tm
 
 def test_the_same_run_makes_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv", "b.csv"):
-        export([whole, whole], "csv", str(tmp_path / name))
+        export([whole], "csv", str(tmp_path / name))
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
 
@@ -137,6 +137,11 @@ def test_a_run_that_goes_on_is_exported(run: Path) -> None:
 def test_what_cannot_be_is_refused(whole: Path, to: str, options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         export([whole], to, **options)  # type: ignore[arg-type]
+
+
+def test_a_run_is_named_once(whole: Path) -> None:
+    with pytest.raises(ConfigurationError, match="Each run is named once"):
+        export([whole, whole], "csv")
 
 
 def test_no_run_is_refused_before_anything_is_written(whole: Path, tmp_path: Path) -> None:

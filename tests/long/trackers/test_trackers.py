@@ -57,12 +57,13 @@ def require_equal(tracker: str, folder: Path) -> Tracked:
             points = [(x * BATCHES, y) for x, y in points] if of_updates else points
             assert close(found.series[name], points), (name, found.series[name], points)
     assert str(found.settings["seed"]).removesuffix(".0") == "7"
+    assert found.attached == 4 * ["a note", "a picture"]
     return found
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
 def test_killed_and_resumed_inside_an_epoch_it_has_every_point_once(tracker: str, tmp_path: Path) -> None:
-    train(tmp_path, tracker, "run", "3.4", code=-signal.SIGKILL)
+    train(tmp_path, tracker, "run", "kill=3.4", code=-signal.SIGKILL)
     said = train(tmp_path, tracker, "run")
     found = require_equal(tracker, tmp_path)
     assert found.status == STATUS[tracker]
@@ -77,6 +78,17 @@ def test_a_completed_run_is_not_logged_again(tracker: str, tmp_path: Path) -> No
     train(tmp_path, tracker, "run")
     train(tmp_path, tracker, "run")
     require_equal(tracker, tmp_path)
+
+
+@pytest.mark.parametrize("tracker", ["mlflow", "trackio"])
+def test_a_run_that_goes_back_and_on_with_other_settings_is_another_one(tracker: str, tmp_path: Path) -> None:
+    train(tmp_path, tracker, "run")
+    train(tmp_path, tracker, "run", "from=2", "accumulation=2")
+    found = read(tracker, tmp_path, environment(tmp_path))
+    updates = [[x for x, _ in each.series["epoch/valid/Loss"]] for each in found]
+    assert sorted(updates) == [[5, 10, 13, 16], [5, 10, 15, 20]]
+    train(tmp_path, tracker, "run", "from=2", "accumulation=2")
+    assert len(read(tracker, tmp_path, environment(tmp_path))) == 2
 
 
 def test_a_server_that_refuses_is_one_warning(tmp_path: Path) -> None:
@@ -97,7 +109,7 @@ def test_export_makes_up_for_a_server_that_was_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tracker", TRACKERS)
 def test_export_twice_has_every_point_once(tracker: str, tmp_path: Path) -> None:
-    train(tmp_path, "tensorboard", "run", "3.4", code=-signal.SIGKILL)
+    train(tmp_path, "tensorboard", "run", "kill=3.4", code=-signal.SIGKILL)
     others = {"WANDB_MODE": "offline"}
     for _ in range(2):
         assert "points of" in export(tmp_path, tracker, **others)

@@ -1,6 +1,7 @@
-"""`training.py TRACKER RUN [PLACE]`: four epochs on the toy backend; it is killed at that batch, if one is given.
+"""`training.py TRACKER RUN [kill=3.4] [from=2] [accumulation=2]`: four epochs on the toy backend.
 
-It prints which threads are left.
+Killed before that batch of an epoch, resumed from that checkpoint instead of the latest, with so many batches for each
+update. It prints which threads are left.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 from support import toy_experiment as toy
 
+import multilearn as ml
 from multilearn.loggers import FileMetricLogger, MlflowLogger, TensorBoardLogger, TrackioLogger, WandbLogger
 from multilearn.loggers.tracker import TrackerLogger
 
@@ -31,15 +34,24 @@ def logger(tracker: str) -> TrackerLogger:
     }[tracker]()
 
 
-def main(tracker: str, run: str, place: str = "") -> None:
+def note(report: ml.EpochReport) -> None:
+    report.log_text("a note", f"epoch {report.epoch}")
+    report.log_image("a picture", np.zeros((2, 3, 3)))
+
+
+def main(tracker: str, run: str, *options: str) -> None:
+    asked = dict(option.split("=") for option in options)
+
     def kill(epoch: int, number: int) -> None:
-        if f"{epoch}.{number}" == place:
+        if f"{epoch}.{number}" == asked.get("kill"):
             time.sleep(SECONDS[tracker])
             os.kill(os.getpid(), signal.SIGKILL)
 
     before = set(threading.enumerate())
-    described = toy.builder(Path(run), 4).metric_loggers(FileMetricLogger(), logger(tracker))
-    described = described.checkpoint_every(batches=2).checkpoint("latest")
+    described = toy.builder(Path(run), 4).metric_loggers(FileMetricLogger(), logger(tracker)).on_epoch(note)
+    described = described.checkpoint_every(batches=2).with_checkpointing_strategy(ml.checkpoint.KeepLast(9))
+    described = described.checkpoint(asked.get("from", "latest"))
+    described = described.grads_accumulation(int(asked.get("accumulation", "1")))
     toy.fit(described, toy.Watched(toy.train_loader(), kill))
     if tracker == "wandb":
         import wandb
