@@ -27,6 +27,7 @@ from multilearn.builder.tables import (
 )
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.learner.argument_checks import splits_of
 from multilearn.printable import printable
 from multilearn.run.experiment import earlier, read_document
 from multilearn.storage.layout import RunDirectory
@@ -146,9 +147,10 @@ def _metrics(key: str, tables: Any) -> Iterator[Call]:
     for number, table in enumerate(_listed(tables, key)):
         where = f"{key}[{number}]"
         entry = {"type": table} if isinstance(table, str) else dict(_table(table, where))
-        splits = _listed(entry.pop("splits", _SPLITS), f"{where}.splits")
+        named = entry.pop("splits", None)
         plotted = entry.pop("plotted", None)
         metric = thing_of(entry, METRICS, where)
+        splits = splits_of(metric) if named is None else _listed(named, f"{where}.splits")
         refuse_unknown(splits, [split.value for split in _SPLITS], f"{where}.splits", "name")
         if not splits:
             rule, remedy = f"{where} is measured on at least one split.", "Leave out splits for both, or the metric."

@@ -8,7 +8,13 @@ from typing import Self
 from multilearn.arguments import require
 from multilearn.builder.as_data import AsData
 from multilearn.events import Split
-from multilearn.learner.argument_checks import as_metric, require_callable, require_loggers, require_metric
+from multilearn.learner.argument_checks import (
+    as_metric,
+    require_callable,
+    require_loggers,
+    require_metric,
+    splits_of,
+)
 from multilearn.learner.consistency import refuse_twice
 from multilearn.learner.listeners import EpochListener
 from multilearn.learner.settings import Registered
@@ -41,10 +47,11 @@ class Observed(AsData):
         return self._with_metric(Split.VALID, metric, plotted=True)
 
     def metrics(self, *metrics: AnyMetric | str) -> Self:
-        """Measure each on both splits; numeric ones are plotted. A text is the name of a metric of Keras."""
+        """Measure each on both splits, one of updates in training; numeric ones are plotted. A text is the name of a
+        metric of Keras."""
         builder = self
         for metric in map(as_metric, metrics):
-            for split in (Split.TRAIN, Split.VALID):
+            for split in splits_of(metric):
                 builder = builder._with_metric(split, metric, plotted=getattr(metric, "numeric", False))
         return builder
 

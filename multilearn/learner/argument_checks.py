@@ -10,10 +10,10 @@ from multilearn import backend as backends
 from multilearn.arguments import as_whole, choice, require, whole_in_environment
 from multilearn.environment_variables import DEVICES
 from multilearn.errors import ConfigurationError
-from multilearn.events import Position
+from multilearn.events import Position, Split
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
-from multilearn.metrics import AnyMetric, HostMetric, Metric
+from multilearn.metrics import AnyMetric, HostMetric, Metric, UpdateMetric
 from multilearn.protocols import Backend, Compiler, Device, Devices
 from multilearn.storage.layout import file_name
 
@@ -84,8 +84,14 @@ def as_metric(metric: Any) -> Any:
 
 def require_metric(metric: AnyMetric, split: str, plotted: bool) -> None:
     """Raise `ConfigurationError` for a metric that cannot be registered on the split, or not be plotted."""
-    if isinstance(metric, type) or not isinstance(metric, HostMetric):
+    if isinstance(metric, type) or not isinstance(metric, (HostMetric, UpdateMetric)):
         require(metric, Metric, "A metric must have name, unit, numeric, measure, merge and entry.")
+    if isinstance(metric, UpdateMetric) and split != Split.TRAIN:
+        raise ConfigurationError(
+            f"{metric.name} is measured of the optimizer's updates, which only training has.",
+            received=f"{metric.name} on {split}",
+            remedy="Register it in training: .metrics(...), or .metric_train_numeric(...).",
+        )
     if plotted and not metric.numeric:
         raise ConfigurationError(
             "Only a numeric metric can be plotted.",
@@ -93,6 +99,11 @@ def require_metric(metric: AnyMetric, split: str, plotted: bool) -> None:
             remedy=f"Register it with .metric_{split}(...).",
         )
     require_name(metric.name, "metric")
+
+
+def splits_of(metric: AnyMetric) -> tuple[Split, ...]:
+    """The splits that it is measured on if none is named."""
+    return (Split.TRAIN,) if isinstance(metric, UpdateMetric) else (Split.TRAIN, Split.VALID)
 
 
 def require_name(name: str, of: str) -> None:

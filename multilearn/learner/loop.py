@@ -126,8 +126,10 @@ class Loop:
                     self.on_first_batch()
                     self.on_first_batch = None
                 done += 1
+                part_of = progress.update
                 progress.update += closes
-                self.reporter.add(Split.TRAIN, epoch, Pending(done, progress.update, rate, items_in(batch), output))
+                pending = Pending(done, progress.update, rate, items_in(batch), output, part_of)
+                self.reporter.add(Split.TRAIN, epoch, pending)
                 progress.position = Position(epoch, done)
                 self.tell_saved()
                 # an accumulation window that is open never enters a record

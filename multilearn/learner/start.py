@@ -37,6 +37,7 @@ from multilearn.protocols import (
     LRScheduler,
     Subject,
     of_device,
+    of_updates,
 )
 from multilearn.records.object_state import require_savable, to_record
 from multilearn.run.continuity import changes
@@ -186,6 +187,7 @@ def options_of(settings: Settings, measured: Mapping[Split, Sequence[AnyMetric]]
     return EngineOptions(
         train_metrics=of_device(measured[Split.TRAIN]),
         eval_metrics=of_device(measured[Split.VALID]),
+        update_metrics=of_updates(measured[Split.TRAIN]),
         accumulate=settings.accumulation > 1,
         devices=settings.devices,
         skip_non_finite=settings.nan_policy == "skip",

@@ -36,13 +36,15 @@ _log = logging.getLogger("multilearn")
 
 
 class Pending(NamedTuple):
-    """A step whose output is still on the device."""
+    """A step whose output is still on the device. `update`: how many updates there were after it; it is a part of the
+    update number `part_of`, counted from 0."""
 
     batch: int
     update: int
     learning_rate: float | None
     items: int | None
     output: StepOutput
+    part_of: int = 0
 
 
 @dataclass
@@ -93,13 +95,13 @@ class Reporter:
         now = self._sent = time.monotonic()
         self._behind = now - asked > _WAITED * (now - before)
         seconds, shown = (now - before) / len(window), self._shown(split)
-        moment = Moment(window[0].learning_rate, seconds, now)
+        moment = Moment(window[0].learning_rate, seconds, now, window[0].items)
         for pending, host in zip(window, hosts, strict=True):
-            batch, update, rate, items, _output = pending
-            if rate != moment.learning_rate:
-                moment = Moment(rate, seconds, now)
+            batch, update, rate, items, _output, part_of = pending
+            if rate != moment.learning_rate or items != moment.items:
+                moment = Moment(rate, seconds, now, items)
             bad = split is Split.TRAIN and _is_non_finite(host)
-            readings = self.store.fold(split, host, moment, counted=not (bad and self.policy == "skip"))
+            readings = self.store.fold(split, host, moment, not (bad and self.policy == "skip"), part_of)
             self.listeners.tell(Stepped(split, epoch, batch, update, rate, shown(readings), items))
             if bad:
                 self._judge(readings[Loss.name].value, epoch, pending)

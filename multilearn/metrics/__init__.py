@@ -20,14 +20,16 @@ from multilearn.metrics.accuracy import Accuracy, HammingScore, TopKAccuracy
 from multilearn.metrics.confusion_matrix import ConfusionMatrix
 from multilearn.metrics.curves import AUROC, AveragePrecision
 from multilearn.metrics.error_rates import CharErrorRate, WordErrorRate
-from multilearn.metrics.machine import CpuMemory, CpuUse, GpuMemory, GpuUse, IterationSpeed, LearningRate
+from multilearn.metrics.machine import CpuMemory, CpuUse, GpuMemory, GpuUse
 from multilearn.metrics.mean import Loss, Mean, Perplexity
+from multilearn.metrics.norms import GradientNorm, WeightNorm
 from multilearn.metrics.numpy_ops import NumpyOps
 from multilearn.metrics.of_output import OfOutput
 from multilearn.metrics.overlaps import Dice, MeanIoU
+from multilearn.metrics.pace import IterationSpeed, LearningRate, SamplesPerSecond
 from multilearn.metrics.precision_recall import FBetaScore, Precision, Recall, Specificity
 from multilearn.metrics.regression import R2, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
-from multilearn.protocols import UNAVAILABLE, AnyMetric, Entry, HostMetric, Metric, Moment
+from multilearn.protocols import UNAVAILABLE, AnyMetric, Entry, HostMetric, Metric, Moment, Update, UpdateMetric
 
 __all__ = [
     "AUROC",
@@ -45,6 +47,7 @@ __all__ = [
     "FBetaScore",
     "GpuMemory",
     "GpuUse",
+    "GradientNorm",
     "HammingScore",
     "HostMetric",
     "IterationSpeed",
@@ -62,7 +65,11 @@ __all__ = [
     "Precision",
     "Recall",
     "RootMeanSquaredError",
+    "SamplesPerSecond",
     "Specificity",
     "TopKAccuracy",
+    "Update",
+    "UpdateMetric",
+    "WeightNorm",
     "WordErrorRate",
 ]

@@ -1,4 +1,4 @@
-"""Metrics of the loop and the machine: learning rate, speed, use and memory of CPU and GPU."""
+"""Metrics of the machine: use and memory of CPU and GPU."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 
 from multilearn.arguments import settle, whole
 from multilearn.metrics.items import Parametrized
-from multilearn.metrics.mean import summed
 from multilearn.protocols import UNAVAILABLE, Entry, Measured, Moment, State
 
-__all__ = ["CpuMemory", "CpuUse", "GpuMemory", "GpuUse", "IterationSpeed", "LearningRate", "Sensor"]
+__all__ = ["CpuMemory", "CpuUse", "GpuMemory", "GpuUse", "Sensor"]
 
 _SECONDS = 1.0
 """A reading is good for so long: reading a sensor takes time that the training does not have."""
@@ -194,47 +193,3 @@ def _gpu(nvml: Any, index: int) -> Any:
     if chosen.isdigit():
         return nvml.nvmlDeviceGetHandleByIndex(int(chosen))
     return nvml.nvmlDeviceGetHandleByUUID(chosen)
-
-
-@dataclass(frozen=True)
-class LearningRate:
-    """The rate that the scheduler gave for a batch; that of the last batch for the epoch.
-
-    Its values are `"unavailable"` in validation, where nothing is learned.
-    """
-
-    name: ClassVar[str] = "LearningRate"
-    unit: ClassVar[str] = ""
-    numeric: ClassVar[bool] = True
-
-    def observer(self) -> Callable[[Moment], Measured]:
-        return lambda moment: {"rate": moment.learning_rate}
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return dict(measured)
-
-    def entry(self, state: State) -> Entry:
-        return Entry(UNAVAILABLE if state["rate"] is None else float(state["rate"]))
-
-
-@dataclass(frozen=True)
-class IterationSpeed:
-    """Batches per second, everything included: loading, the step, metrics, logging, and compiling in the first epoch.
-
-    Over an epoch it is the number of its batches / the time they took. A batch has the mean speed of those whose values
-    were fetched along with it.
-    """
-
-    name: ClassVar[str] = "IterationSpeed"
-    unit: ClassVar[str] = "batches/s"
-    numeric: ClassVar[bool] = True
-    repeatable: ClassVar[bool] = False
-
-    def observer(self) -> Callable[[Moment], Measured]:
-        return lambda moment: {"seconds": moment.seconds}
-
-    def merge(self, state: State | None, measured: Measured) -> State:
-        return summed(state, batches=1, seconds=float(measured["seconds"]))
-
-    def entry(self, state: State) -> Entry:
-        return Entry(state["batches"] / state["seconds"] if state["seconds"] > 0 else float("nan"))

@@ -4,55 +4,29 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-import numpy as np
-
-from multilearn.errors import RecordError
 from multilearn.events import Reading, Split
 from multilearn.history import History
-from multilearn.protocols import AnyMetric, Entry, HostMetric, HostOutput, Measured, Moment, Record, State, entry_of
+from multilearn.metrics.folding import Folding, UpdateFolding, folding
+from multilearn.protocols import (
+    AnyMetric,
+    HostMetric,
+    HostOutput,
+    Measured,
+    Moment,
+    Record,
+    State,
+    UpdateMetric,
+    entry_of,
+)
 from multilearn.records.journal import Journal
 from multilearn.records.object_state import from_record, to_record
 
 __all__ = ["MetricStore"]
 
 _log = logging.getLogger("multilearn")
-
-
-class _Folding:
-    """A metric over the epoch that is under way, and its `state`: None before the first batch that counts."""
-
-    def __init__(self, metric: AnyMetric, restored: State | None = None) -> None:
-        self._metric = metric
-        self._costly = getattr(metric, "costly", False)
-        self._untried = restored is not None
-        self.state = restored
-        if restored is not None:
-            with _resuming(metric):
-                entry_of(metric, restored)
-
-    def add(self, parts: Sequence[Measured], counted: bool = True) -> Reading:
-        """One more batch, measured in parts; one that is not `counted` is measured, and is no part of the epoch."""
-        metric = self._metric
-        of_batch = entry_of(metric, _merged(metric, None, parts))
-        if counted and self._untried:
-            # the first batch shows whether a state from a checkpoint can be resumed
-            with _resuming(metric):
-                self.state = _merged(metric, self.state, parts)
-                entry_of(metric, self.state)
-            self._untried = False
-        elif counted:
-            self.state = _merged(metric, self.state, parts)
-        return Reading(of_batch.value, of_batch.count, self._running(of_batch))
-
-    def _running(self, of_batch: Entry) -> float | str:
-        """The value over the epoch so far: the batch's before anything counts, none where it would be costly."""
-        if self._costly:
-            return ""
-        return of_batch.value if self.state is None else entry_of(self._metric, self.state).value
 
 
 class MetricStore:
@@ -67,7 +41,8 @@ class MetricStore:
         self._named = {
             split: tuple((metric.name, metric) for metric in of_split) for split, of_split in metrics.items()
         }
-        self._foldings: dict[Split, dict[str, _Folding]] = {}
+        self._of_updates = any(isinstance(each, UpdateMetric) for of_split in metrics.values() for each in of_split)
+        self._foldings: dict[Split, dict[str, Folding]] = {}
         self._brought: dict[Split, dict[str, State]] = {}
         self._journal = Journal()
         self._texts: dict[Split, dict[str, str]] = {}
@@ -97,34 +72,43 @@ class MetricStore:
 
     def begin(self, split: Split) -> None:
         """A new epoch of the split: nothing has been counted."""
-        self._foldings[split] = {name: _Folding(metric) for name, metric in self._named[split]}
+        self._foldings[split] = {name: folding(metric) for name, metric in self._named[split]}
         self._brought.pop(split, None)
         self._observing(split)
 
-    def fold(self, split: Split, output: HostOutput, moment: Moment, counted: bool = True) -> Mapping[str, Reading]:
+    def fold(
+        self, split: Split, output: HostOutput, moment: Moment, counted: bool = True, update: int = 0
+    ) -> Mapping[str, Reading]:
         """Take in one batch: the value of the batch and that of the epoch so far, for every metric.
 
         A batch that is not `counted` is measured, and is no part of the epoch, except for the machine it ran on.
+        `update`: the number of the optimizer update that it is a part of.
         """
-        readings = self._folded(split, output, moment, counted)
+        readings = self._folded(split, output, moment, counted, update)
         if counted and split in self._untried:
             self._untried.discard(split)
             if self._trial is not None:
                 self._trial({"metrics": {"states": self.state()["states"]}})
         return readings
 
-    def _folded(self, split: Split, output: HostOutput, moment: Moment, counted: bool) -> Mapping[str, Reading]:
+    def _folded(
+        self, split: Split, output: HostOutput, moment: Moment, counted: bool, update: int
+    ) -> Mapping[str, Reading]:
         observers, foldings = self._observing(split), self._foldings[split]
         parts = (output.measures, *output.others)
-        if counted and not observers:
+        if counted and not observers and not self._of_updates:
             return MappingProxyType(
                 {name: folded.add([part[name] for part in parts]) for name, folded in foldings.items()}
             )
         readings = {}
-        for name, _metric in self._named[split]:
-            of_host = name in observers
-            measured = [observers[name](moment)] if of_host else [part[name] for part in parts]
-            readings[name] = foldings[name].add(measured, counted or of_host)
+        for name, folded in foldings.items():
+            if name in observers:
+                readings[name] = folded.add([observers[name](moment)])
+            elif isinstance(folded, UpdateFolding):
+                # all processes make the same one
+                readings[name] = folded.add_to(update, [output.measures[name]], counted)
+            else:
+                readings[name] = folded.add([part[name] for part in parts], counted)
         return MappingProxyType(readings)
 
     def end(self, split: Split, epoch: int) -> Mapping[str, Reading]:
@@ -168,7 +152,7 @@ class MetricStore:
         self._foldings = {}
         for split, states in self._brought.items():
             named = self._named.get(split, ())
-            self._foldings[split] = {name: _Folding(metric, states.get(name)) for name, metric in named}
+            self._foldings[split] = {name: folding(metric, states.get(name)) for name, metric in named}
 
     def _states(self, split: Split) -> dict[str, State]:
         """Those of the epoch under way; also what a record said of metrics that are no longer registered."""
@@ -191,23 +175,3 @@ class MetricStore:
             self._warned.add(metric.name)
             if reason := caution(state):
                 _log.warning("%s (%s)", reason, where)
-
-
-def _merged(metric: AnyMetric, state: State | None, parts: Sequence[Measured]) -> State:
-    for part in parts:
-        state = metric.merge(state, part)
-    assert state is not None
-    return state
-
-
-@contextmanager
-def _resuming(metric: AnyMetric) -> Iterator[None]:
-    """Whatever a metric raises over a state that it has not made is the fault of the record."""
-    try:
-        with np.errstate(all="ignore"):
-            yield
-    except Exception as error:
-        raise RecordError.unusable(
-            f"The metric {metric.name} must be able to resume from its state.",
-            received=f"a checkpoint from which it cannot ({type(error).__name__}: {str(error)[:200]})",
-        ) from error

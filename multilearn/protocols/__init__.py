@@ -24,8 +24,11 @@ from multilearn.protocols.metric import (
     Metric,
     Moment,
     State,
+    Update,
+    UpdateMetric,
     entry_of,
     of_device,
+    of_updates,
 )
 from multilearn.protocols.task import (
     Fingerprinted,
@@ -77,9 +80,12 @@ __all__ = [
     "Task",
     "Tensor",
     "Traced",
+    "Update",
+    "UpdateMetric",
     "World",
     "entry_of",
     "of_device",
+    "of_updates",
     "patience",
     "rows_of",
 ]

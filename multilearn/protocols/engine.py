@@ -12,7 +12,7 @@ from multilearn.protocols.task import LRScheduler
 if TYPE_CHECKING:
     import numpy as np
 
-    from multilearn.protocols.metric import Metric
+    from multilearn.protocols.metric import Metric, UpdateMetric
 
 __all__ = ["Compiler", "Engine", "EngineOptions", "EvalEngine", "Example", "HostOutput", "StepOutput", "Subject"]
 
@@ -136,6 +136,8 @@ class Subject:
 class EngineOptions:
     """What an engine is made for. Metrics are measured inside the step; `accumulate` asks for gradient buffers.
 
+    `update_metrics` are measured of the updates: of the gradient after each training batch, that of its window so far.
+
     `skip_non_finite`: a batch whose loss or gradients are not finite changes nothing but random streams, decided on the
     device; a window of nothing else makes no update. An optimizer that scales the loss judges gradients itself.
     `capture`: False runs the steps eagerly, as they are written, for debugging. `compile`: a compiler besides, where it
@@ -154,6 +156,7 @@ class EngineOptions:
     shared: bool = False
     compile: Compiler | None = None
     passes: bool = True
+    update_metrics: Sequence[UpdateMetric] = ()
 
 
 @dataclass(frozen=True)

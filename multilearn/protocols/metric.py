@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -21,8 +21,11 @@ __all__ = [
     "Metric",
     "Moment",
     "State",
+    "Update",
+    "UpdateMetric",
     "entry_of",
     "of_device",
+    "of_updates",
 ]
 
 Measured = Mapping[str, Any]
@@ -94,12 +97,14 @@ class Moment:
     """What the host knows of a batch once its values have arrived.
 
     `learning_rate`: None in validation; `seconds`: how long the batch took, loading included (values arrive many
-    batches at a time: it is an equal share of the time since those before them); `clock`: monotonic, in seconds.
+    batches at a time: it is an equal share of the time since those before them); `clock`: monotonic, in seconds;
+    `items`: the length of the batch, with the rows of other processes, None if no array in it has one.
     """
 
     learning_rate: float | None
     seconds: float
     clock: float
+    items: int | None = None
 
 
 @runtime_checkable
@@ -131,7 +136,47 @@ class HostMetric(Protocol):
         ...
 
 
-AnyMetric = Metric | HostMetric
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An update that the optimizer is about to make.
+
+    `gradients`: for each trainable variable, of the loss as the task has it, the mean over the batches of the window,
+    before clipping and weight decay; `weights`: the variables before the update, in the same order.
+    """
+
+    gradients: Sequence[Tensor]
+    weights: Sequence[Tensor]
+
+
+@runtime_checkable
+class UpdateMetric(Protocol):
+    """A metric of the optimizer's updates, and so of training alone. `name`, `unit` and `numeric` as in a `Metric`.
+
+    With gradient accumulation each batch has a value too: that of the update that would be made after it. An epoch is
+    made of those after which an update was made.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def numeric(self) -> bool: ...
+
+    def measure_update(self, ops: ArrayOps, update: Update) -> Mapping[str, Tensor]:
+        """The device half, traced into the step. Pure, written in `ops`; every leaf is 0-d or has a fixed shape."""
+        ...
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        """The state after one more update; `state` is None before the first. Neither argument is changed."""
+        ...
+
+    def entry(self, state: State) -> Entry:
+        """The value over all updates merged into `state`."""
+        ...
+
+
+AnyMetric = Metric | HostMetric | UpdateMetric
 """What can be registered on a split."""
 
 
@@ -158,5 +203,10 @@ def _no_number(metric: AnyMetric, rule: str, received: object) -> ConfigurationE
 
 
 def of_device(metrics: Iterable[AnyMetric]) -> tuple[Metric, ...]:
-    """Those that are measured inside the step: those that an engine gets."""
-    return tuple(metric for metric in metrics if not isinstance(metric, HostMetric))
+    """Those that are measured of what a step outputs."""
+    return tuple(metric for metric in metrics if not isinstance(metric, (HostMetric, UpdateMetric)))
+
+
+def of_updates(metrics: Iterable[AnyMetric]) -> tuple[UpdateMetric, ...]:
+    """Those that are measured of the optimizer's updates."""
+    return tuple(metric for metric in metrics if isinstance(metric, UpdateMetric))

@@ -20,6 +20,7 @@ from keras import layers
 from multilearn.checkpoint import MpkGzRecorder
 from multilearn.events import Split
 from multilearn.loggers import MemoryMetricLogger
+from multilearn.metrics import GradientNorm, WeightNorm
 from multilearn_keras import Classification
 from multilearn_keras.state.keys import variables
 from support.training import learner
@@ -63,13 +64,16 @@ def trained(
     weights = rng.uniform(0.5, 2.0, items).astype("float32")
     ml.set_seed(5)
     model, memory = make(), MemoryMetricLogger()
-    settings = {"num_epochs": 2, "devices": (devices(size),), "metric_loggers": memory, **settings}
+    norms = GradientNorm(), WeightNorm()
+    settings = {"num_epochs": 2, "devices": (devices(size),), "metric_loggers": memory, "metrics": norms, **settings}
     made = learner(directory, Classification(model), keras.optimizers.Adam(0.01, global_clipnorm=1.0), **settings)
     valid = ml.DataLoader((x[:30], y[:30]), 30) if validated else None
     made.fit(ml.DataLoader((x, y, weights), batch, shuffle=True), valid)
+    # of several processes the first one alone has loggers
+    logged = memory.batches.get(Split.TRAIN, {})
     found = {
-        # of several processes the first one alone has loggers
-        "batches": [loss for epoch in memory.batches.get(Split.TRAIN, {}).get("Loss", {}).values() for loss in epoch],
+        "batches": [loss for epoch in logged.get("Loss", {}).values() for loss in epoch],
+        "norms": [norm for each in norms for epoch in logged.get(each.name, {}).values() for norm in epoch],
         "valid": made.history["valid"]["Loss"] if validated else None,
         "on": sorted({_devices_of(variable.value) for variable in variables(model).values()}),
     }

@@ -25,6 +25,7 @@ from multilearn.protocols import (
     Record,
     StepOutput,
     Subject,
+    Update,
 )
 from multilearn.schedulers import Constant
 
@@ -130,9 +131,13 @@ class ToyEngine(Engine):
         if np.isfinite(output.loss) or not self._options.skip_non_finite:
             self._open = {name: total + gradient[name] * output.count for name, total in self._open.items()}
             self._weight += output.count
+        measures = {metric.name: metric.measure(OPS, output) for metric in self._options.train_metrics}
+        gradients = [total / np.float32(self._weight or 1.0) for total in self._open.values()]
+        of_window = Update(gradients, list(self._model.weights.values()))
+        measures |= {metric.name: metric.measure_update(OPS, of_window) for metric in self._options.update_metrics}
         if update:
             self.apply(lr)
-        return StepOutput({metric.name: metric.measure(OPS, output) for metric in self._options.train_metrics})
+        return StepOutput(measures)
 
     def eval_step(self, batch: Batch) -> StepOutput:
         output = self._task.step(batch, training=False)

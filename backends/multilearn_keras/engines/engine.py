@@ -19,6 +19,7 @@ from multilearn_keras.engines.fixed import Fixed, RateGuard
 from multilearn_keras.engines.joint_check import HALF, Named, require_joint, require_same_model
 from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.model import OpenedModel
+from multilearn_keras.engines.updates import measured_of_update
 from multilearn_keras.optimizers.adopt import (
     rate_variable,
     refuse_built_for_another,
@@ -40,7 +41,7 @@ from multilearn_keras.tasks.constant_outputs import refuse_constant_outputs, ref
 from multilearn_keras.tasks.supervised import Supervised
 from multilearn_keras.world import current
 
-__all__ = ["KerasEngine", "sum_dtype"]
+__all__ = ["KerasEngine"]
 
 
 class KerasEngine(OpenedModel, ABC):
@@ -235,6 +236,11 @@ class KerasEngine(OpenedModel, ABC):
         with keras.StatelessScope(values, collect_losses=True):
             return self._step(batch, False).loss
 
+    def _of_update(self, gradients: Sequence[Any], weights: Sequence[Any], taken: Any) -> dict[str, dict[str, Any]]:
+        """What metrics of updates measure of what the optimizer is about to get; `taken` if batches are skipped."""
+        metrics, taken = self._options.update_metrics, taken if self._options.skip_non_finite else None
+        return measured_of_update(metrics, self._ops, self._optimizer, gradients, weights, taken)
+
     def _usable(self, loss: Any, gradients: Sequence[Any]) -> Any:
         """Whether a batch is not to be skipped, 0-d, on the device: loss and gradients are finite.
 
@@ -242,9 +248,3 @@ class KerasEngine(OpenedModel, ABC):
         """
         looked_at = [loss] if scales_loss_dynamically(self._optimizer) else [loss, *gradients]
         return ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in looked_at]))
-
-
-def sum_dtype(dtype: Any) -> str:
-    """What gradients are summed in: half precision would lose the small ones."""
-    name = keras.backend.standardize_dtype(dtype)
-    return "float32" if name in HALF else name

@@ -30,7 +30,7 @@ Tried = tuple[float, Measures]
 
 @dataclass(frozen=True, slots=True)
 class JointOutput(StepOutput):
-    """What every process measured of its rows of a batch, as bytes: (size, n)."""
+    """What every process measured of its rows of a batch, as bytes: (size, n). `measures`: what is the same in all."""
 
     rows: Any
     shard: Shard
@@ -166,9 +166,9 @@ class Joint:
         return [np.concatenate(of_ranks) if leaf.of_item else of_ranks[0] for leaf, of_ranks in leaves]
 
     def on_host(self, output: JointOutput) -> HostOutput:
-        """What each process measured."""
+        """What each process measured, and all of them together."""
         own, *others = self._measures(output)
-        return HostOutput(own, others)
+        return HostOutput({**own, **mapped(keras.ops.convert_to_numpy, output.measures)}, others)
 
     def _measures(self, output: JointOutput) -> list[dict[str, dict[str, Any]]]:
         """By process; of one where all had the same rows."""

@@ -93,8 +93,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Any]:
 
 
 CASES = [
-    *(("perceptron", what) for what in ("batches", "valid", "predicted", "evaluated")),
-    *(("masked", what) for what in ("batches", "valid")),
+    *(("perceptron", what) for what in ("batches", "norms", "valid", "predicted", "evaluated")),
+    *(("masked", what) for what in ("batches", "norms", "valid")),
     ("sharded", "batches"),
 ]
 

@@ -35,8 +35,8 @@ def found() -> Mapping[str, Any]:
 
 
 CASES = [
-    *(("perceptron", what) for what in ("batches", "valid", "predicted", "evaluated")),
-    ("masked", "batches"),
+    *(("perceptron", what) for what in ("batches", "norms", "valid", "predicted", "evaluated")),
+    *(("masked", what) for what in ("batches", "norms")),
 ]
 
 

@@ -35,6 +35,7 @@ class Named(Classification):
         return SeveralOutputs(output.loss, output.count, {"kind": output})
 
 
+NORMS = (m.GradientNorm(), m.WeightNorm())
 OF_CLASSES = (
     m.Loss(),
     m.Mean("loss"),
@@ -90,13 +91,13 @@ CASES: dict[str, tuple[type[Any], tuple[Any, ...], tuple[int, ...], Any]] = {
 
 
 def test_all_metrics_of_the_library_are_tried_here() -> None:
-    tried = {type(metric) for _, metrics, _, _ in CASES.values() for metric in metrics}
+    tried = {type(metric) for _, metrics, _, _ in CASES.values() for metric in (*metrics, *NORMS)}
     measured = {
         each
         for name in m.__all__
-        if inspect.isclass(each := getattr(m, name)) and callable(getattr(each, "measure", None))
+        if inspect.isclass(each := getattr(m, name)) and {"measure", "measure_update"} & set(dir(each))
     }
-    assert measured - {m.Metric} - tried == set()
+    assert measured - {m.Metric, m.UpdateMetric} - tried == set()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -107,9 +108,9 @@ def test_a_step_stays_in_its_graph_with_all_metrics(name: str) -> None:
     batch = (numbers(8, *shape), targets)
     found = {}
     for capture in (False, True):
-        engine = engine_of(task(model), "sgd", batch, metrics=metrics, capture=capture)
+        engine = engine_of(task(model), "sgd", batch, metrics=metrics, update_metrics=NORMS, capture=capture)
         *_, found[capture] = engine.fetch([engine.train_step(batch, 0.0, True) for _ in range(capturing.TRIED + 1)])
     assert [way for way, _ in engine.record()["engine"]["training"].values()] == ["graph"]
-    for metric in metrics:
+    for metric in (*metrics, *NORMS):
         eager, graph = (metric.entry(metric.merge(None, host.measures[metric.name])).value for host in found.values())
         assert graph == (eager if isinstance(eager, str) else pytest.approx(eager, rel=1e-5)), metric.name

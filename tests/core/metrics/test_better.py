@@ -30,6 +30,8 @@ M = ml.metrics
         (M.Mean("reconstruction"), None),
         (M.LearningRate(), None),
         (M.CpuUse(), None),
+        (M.SamplesPerSecond(), None),
+        (M.GradientNorm(), None),
         (M.ConfusionMatrix(classes=3), None),
     ],
     ids=lambda value: getattr(value, "name", str(value)),

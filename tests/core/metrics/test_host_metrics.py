@@ -29,8 +29,8 @@ from multilearn.storage.layout import RunDirectory
 SENSORS = (m.CpuUse(), m.CpuMemory(), m.GpuUse(), m.GpuMemory())
 
 
-def at(clock: float, seconds: float = 0.0, rate: float | None = 0.1) -> Moment:
-    return Moment(rate, seconds, clock)
+def at(clock: float, seconds: float = 0.0, rate: float | None = 0.1, items: int | None = None) -> Moment:
+    return Moment(rate, seconds, clock, items)
 
 
 def over(metric: Any, moments: list[Moment]) -> Entry:
@@ -80,6 +80,20 @@ def test_two_runs_observe_for_themselves() -> None:
 def test_speed_is_batches_over_time_and_no_mean_of_speeds() -> None:
     assert over(m.IterationSpeed(), [at(1.0, 1.0), at(1.5, 0.5), at(1.5, 0.5)]) == Entry(3 / 2.0)
     assert math.isnan(float(over(m.IterationSpeed(), [at(0.0, 0.0)]).value))
+
+
+def test_samples_per_second_are_items_over_time_also_of_batches_of_different_lengths() -> None:
+    moments = [at(1.0, 1.0, items=8), at(1.5, 0.5, items=8), at(2.0, 0.5, items=3)]
+    assert over(m.SamplesPerSecond(), moments) == Entry(19 / 2.0)
+    assert over(m.SamplesPerSecond(), [at(1.0, 1.0)]) == Entry("unavailable")
+    assert math.isnan(float(over(m.SamplesPerSecond(), [at(0.0, 0.0, items=1)]).value))
+
+
+def test_a_run_knows_how_many_items_a_batch_has(tmp_path: Path) -> None:
+    run = toy.fit(toy.builder(tmp_path / "run", epochs=1).metrics(m.SamplesPerSecond(), m.IterationSpeed()))
+    for split, items, batches in (("train", 35, toy.BATCHES), ("valid", 13, toy.VALID_BATCHES)):
+        found = run.history[split]
+        assert found["SamplesPerSecond"][0] / found["IterationSpeed"][0] == pytest.approx(items / batches)
 
 
 def test_the_rate_of_an_epoch_is_that_of_its_last_batch() -> None:

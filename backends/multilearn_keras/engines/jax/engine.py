@@ -13,9 +13,11 @@ import numpy as np
 
 from multilearn.protocols import Batch, Record, StepOutput
 from multilearn_keras.engines.compiled import Measures
-from multilearn_keras.engines.engine import KerasEngine, sum_dtype
+from multilearn_keras.engines.engine import KerasEngine
 from multilearn_keras.engines.jax.evaluation import JaxEvalEngine, OnJax
 from multilearn_keras.engines.jax.live import Link, is_linked, linked, on_one_device, unlinked
+from multilearn_keras.engines.jax.tracing import TrainingScope, depends
+from multilearn_keras.engines.updates import sum_dtype
 
 __all__ = ["JaxEngine", "JaxEvalEngine"]
 
@@ -59,7 +61,7 @@ class JaxEngine(OnJax, KerasEngine):
             return jax.jvp(loss, (values,), (changes,))[1]
 
         trained = [variable.value for variable in self._trained]
-        return _depends(jax.make_jaxpr(change)(trained, trained).jaxpr, len(trained))
+        return depends(jax.make_jaxpr(change)(trained, trained).jaxpr, len(trained))
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         with self._on_device():
@@ -110,23 +112,30 @@ class JaxEngine(OnJax, KerasEngine):
             ]
         state = state._replace(trained=trained, kept=kept)
         if state.sums is not None:
-            return self._added(state, state.sums, gradients, count, usable), measures
-        return self._updated(state, gradients, lr, usable), measures
+            state = self._added(state, state.sums, gradients, count, usable)
+        if self._options.update_metrics:
+            found = (gradients, None) if state.sums is None else (self._averages(state), state.taken)
+            with keras.StatelessScope(_both(self._optimizer.variables, state.optimizer)):
+                measures = {**measures, **self._of_update(found[0], state.trained, found[1])}
+        return state if state.sums is not None else self._updated(state, gradients, lr, usable), measures
 
     def _close_on(self, state: _State, lr: Any) -> tuple[_State, Measures]:
         """The update by the mean gradient of a window, which is emptied."""
-        sums = state.sums or []
-        # nothing counted at all: the sums are zero, and so is the mean
-        divisor = jnp.where(state.weight == 0, 1.0, state.weight)
-        gradients = [
-            (total / divisor.astype(total.dtype)).astype(old.dtype) for total, old in _both(sums, state.trained)
-        ]
-        state = self._updated(state, gradients, lr, state.taken if self._options.skip_non_finite else None)
+        usable = state.taken if self._options.skip_non_finite else None
+        state = self._updated(state, self._averages(state), lr, usable)
         return state._replace(
-            sums=[jnp.zeros_like(total) for total in sums],
+            sums=[jnp.zeros_like(total) for total in state.sums or []],
             weight=jnp.zeros_like(state.weight),
             taken=jnp.zeros_like(state.taken),
         ), {}
+
+    def _averages(self, state: _State) -> list[Any]:
+        """The mean gradients of a window by count. Nothing counted at all: the sums are zero, and so is the mean."""
+        divisor = jnp.where(state.weight == 0, 1.0, state.weight)
+        return [
+            (total / divisor.astype(total.dtype)).astype(old.dtype)
+            for total, old in _both(state.sums or [], state.trained)
+        ]
 
     def _loss(self, trained: list[Any], state: _State, batch: Batch) -> tuple[Any, Any]:
         mapping = [
@@ -134,7 +143,7 @@ class JaxEngine(OnJax, KerasEngine):
             *zip(self._kept, state.kept, strict=True),
             *zip(self._optimizer.variables, state.optimizer, strict=True),
         ]
-        with _Training(mapping, self._trained) as scope:
+        with TrainingScope(mapping, self._trained) as scope:
             output = self._step(batch, True)
             loss = self._optimizer.scale_loss(output.loss)
             measures = self._measured(self._options.train_metrics, output)
@@ -213,34 +222,6 @@ class JaxEngine(OnJax, KerasEngine):
         groups = ((self._trained, now.trained), (self._kept, now.kept), (self._optimizer.variables, now.optimizer))
         values = {id(variable): value for group, found in groups for variable, value in _both(group, found)}
         return {key: values[id(variable)] for key, variable in variables.items()}
-
-
-class _Training(keras.StatelessScope):
-    """Where a layer may assign to what is being trained, as `SpectralNormalization` does to the kernel of its layer.
-
-    The gradient is that by the assigned value, as where variables are written into.
-    """
-
-    def __init__(self, mapping: Sequence[tuple[keras.Variable, Any]], trained: Sequence[keras.Variable]) -> None:
-        super().__init__(mapping, collect_losses=True)
-        self._trained = {id(variable) for variable in trained}
-
-    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
-        variable, value = update
-        if id(variable) in self._trained:
-            before = self.get_current_value(variable)
-            # adds zero, with the gradient of `before`
-            value = jax.lax.stop_gradient(value) + (before - jax.lax.stop_gradient(before))
-        super().add_update((variable, value))
-
-
-def _depends(program: Any, first: int) -> bool:
-    """Whether what a program of JAX returns follows from its arguments from number `first` on."""
-    following = set(map(id, program.invars[first:]))
-    for step in program.eqns:
-        if any(id(variable) in following for variable in step.invars):
-            following.update(map(id, step.outvars))
-    return any(id(variable) in following for variable in program.outvars)
 
 
 def _both(one: Sequence[Any], other: Sequence[Any]) -> list[tuple[Any, Any]]:

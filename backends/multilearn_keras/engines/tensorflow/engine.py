@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
-from tensorflow.python.framework import op_callbacks
 
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, Output, Shard, StepOutput
 from multilearn_keras.engines.compiled import Measures
-from multilearn_keras.engines.engine import KerasEngine, sum_dtype
+from multilearn_keras.engines.engine import KerasEngine
 from multilearn_keras.engines.joint_check import Named
 from multilearn_keras.engines.tensorflow.evaluation import OnTensorFlow, TensorFlowEvalEngine
 from multilearn_keras.engines.tensorflow.update import by_kernels
 from multilearn_keras.engines.tensorflow.world import peers
+from multilearn_keras.engines.tensorflow.written import resources_written
+from multilearn_keras.engines.updates import sum_dtype
 from multilearn_keras.keras_internals import backend_module
-from multilearn_keras.state.assignments import Assigned, kept_by_keras, place, refusal
+from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.keys import variables
 
 __all__ = ["TensorFlowEngine", "TensorFlowEvalEngine"]
@@ -39,9 +41,11 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
         self._weight = tf.Variable(0.0)
         self._taken = tf.Variable(False)
         xla = self._options.compile == "xla" and self._joint is None
-        self._close = (
-            tf.function(self._closed, autograph=False, jit_compile=xla) if self._options.capture else self._closed
-        )
+        self._close: Callable[[tf.Tensor], Measures] = self._closed
+        self._look: Callable[[], Measures] = self._still_open
+        if self._options.capture:
+            self._close = tf.function(self._closed, autograph=False, jit_compile=xla)
+            self._look = tf.function(self._still_open, autograph=False)
 
     def _probe(self, batch: Batch, metrics: Sequence[Metric], training: bool) -> Any:
         with resources_written() as written:
@@ -74,13 +78,19 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
                 output = self._measure("training", self._train, batch, self._rate_of(lr))
             else:
                 output, _ = self._joint_step("training", self._train, batch, self._rate_of(lr), training=True)
-        if update and self._sums is not None:
-            self.apply(lr)
-        return output
+        measures = self._of_window(lr if update else None)
+        return output if self._joint is None else replace(output, measures=measures)
 
     def apply(self, lr: float) -> None:
+        self._of_window(lr)
+
+    def _of_window(self, lr: float | None) -> Measures:
+        """The update that closes the window, at a rate if it is to be closed; where processes share the batches, what
+        is measured of it."""
         with self._on_device(), nullcontext() if self._joint is None else peers():
-            self._close(self._rate_of(lr))
+            if lr is None:
+                return self._look() if self._joint is not None and self._options.update_metrics else {}
+            return self._close(self._rate_of(lr)) if self._sums is not None else {}
 
     def gradients_of(self, batch: Batch, shard: Shard | None) -> tuple[Named, Named]:
         assert self._shared is not None
@@ -103,33 +113,46 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
 
     def _train(self, batch: Batch, lr: tf.Tensor) -> Measures:
         gradients, count, measures, usable = self._gradients(batch)
+        if self._sums is not None:
+            self._add(self._sums, gradients, count, usable)
+        if self._joint is None and self._options.update_metrics:
+            found = (gradients, None) if self._sums is None else (self._averages(summed=False), self._taken)
+            measures = {**measures, **self._of_update(found[0], _read(self._trained), found[1])}
         if self._sums is None:
             self._apply(gradients, lr, usable)
-        else:
-            self._add(self._sums, gradients, count, usable)
         return measures
 
-    def _closed(self, lr: tf.Tensor) -> None:
+    def _closed(self, lr: tf.Tensor) -> Measures:
         """The update by the mean gradient of a window, which is emptied."""
         gradients, taken = self._mean(summed=self._joint is not None)
+        measures = {} if self._joint is None else self._of_update(gradients, _read(self._trained), taken)
         self._apply(gradients, lr, taken)
+        return measures
+
+    def _still_open(self) -> Measures:
+        """What is measured of a window that processes share and that stays open: its sums stay those of each."""
+        return self._of_update(self._averages(summed=True), _read(self._trained), self._taken)
 
     def _mean(self, summed: bool) -> tuple[list[tf.Tensor], Any]:
-        """The mean gradients of a window by count, and whether any batch was usable, if that is asked. It is emptied.
+        """The mean gradients of a window, and whether any batch was usable, if that is asked. It is emptied."""
+        mean = self._averages(summed)
+        taken = self._taken.read_value() if self._options.skip_non_finite else None
+        for total in (*(self._sums or ()), self._weight, self._taken):
+            total.assign(tf.zeros_like(total))
+        return mean, taken
 
-        `summed`: over what all processes have of them. Nothing counted at all: the sums are zero, and so is the mean.
+    def _averages(self, summed: bool) -> list[tf.Tensor]:
+        """The mean gradients of a window by count. `summed`: over what all processes have of them.
+
+        Nothing counted at all: the sums are zero, and so is the mean.
         """
         sums, weight = [tf.convert_to_tensor(total) for total in self._sums or ()], tf.convert_to_tensor(self._weight)
         if summed and self._shared is not None:
             *sums, weight = self._shared.summed([*sums, weight])
         weight = tf.where(tf.equal(weight, 0.0), 1.0, weight)
-        mean = [
+        return [
             tf.cast(total / tf.cast(weight, total.dtype), v.dtype) for total, v in zip(sums, self._trained, strict=True)
         ]
-        taken = self._taken.read_value() if self._options.skip_non_finite else None
-        for total in (*(self._sums or ()), self._weight, self._taken):
-            total.assign(tf.zeros_like(total))
-        return mean, taken
 
     def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], Any, Measures, Any]:
         """Gradients, count, measures, and whether the batch is usable: None where that is not asked."""
@@ -202,42 +225,3 @@ def _keep_unless(usable: Any, variables: Sequence[keras.Variable], before: Seque
     """Put `before` back into the variables unless `usable`."""
     for variable, old in zip(variables, before, strict=True):
         variable.assign(tf.where(usable, tf.convert_to_tensor(variable.value), old))
-
-
-_WRITING = ("Assign", "ResourceApply", "ResourceScatter", "ResourceSparseApply", "ResourceStridedSliceAssign")
-
-
-@contextmanager
-def resources_written() -> Iterator[list[tuple[Any, Assigned]]]:
-    """Meanwhile, the variables of TensorFlow that operations write into, run or traced: their handles, each once."""
-    listed: list[tuple[Any, Assigned]] = []
-
-    def seen(kind: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
-        if not tf.compat.as_str(kind).startswith(_WRITING) or not inputs:
-            return
-        handle = _outermost(inputs[0])
-        if handle is not None and not any(handle is each for each, _ in listed):
-            listed.append((handle, Assigned(_described(handle), place())))
-
-    op_callbacks.add_op_callback(seen)
-    try:
-        yield listed
-    finally:
-        op_callbacks.remove_op_callback(seen)
-
-
-def _outermost(handle: Any) -> Any:
-    """What a handle inside of graphs stands for outside of all of them; None if it is made inside."""
-    while not isinstance(handle, tf.__internal__.EagerTensor):
-        captures = getattr(getattr(handle, "graph", None), "captures", ())
-        handle = next((outside for outside, inside in captures if inside is handle), None)
-        if handle is None:
-            return None
-    return handle
-
-
-def _described(handle: Any) -> str:
-    data = handle._handle_data
-    of = data.shape_and_type[0] if data is not None and data.is_set else None
-    shape = "" if of is None else f" {tuple(dim.size for dim in of.shape.dim)} {tf.as_dtype(of.dtype).name}"
-    return f"a tf.Variable{shape}, no keras.Variable"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -13,12 +14,16 @@ from multilearn.data import flat
 from multilearn.errors import ConfigurationError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, Record, Shard, StepOutput
-from multilearn_keras.engines.engine import KerasEngine, sum_dtype
+from multilearn_keras.engines.compiled import Measures
+from multilearn_keras.engines.engine import KerasEngine
 from multilearn_keras.engines.joint_check import Named
 from multilearn_keras.engines.model import OpenedModel
 from multilearn_keras.engines.torch.capture.comparing import Snapshot, Writes
 from multilearn_keras.engines.torch.evaluation import OnTorch, TorchEvalEngine, on_host
+from multilearn_keras.engines.torch.reach import leads_to
+from multilearn_keras.engines.torch.sums import averages, divided, in_one_buffer
 from multilearn_keras.engines.torch.update import fused_update
+from multilearn_keras.engines.updates import sum_dtype
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.keys import variables
 
@@ -39,7 +44,7 @@ class TorchEngine(OnTorch, KerasEngine):
         self._sums = None
         self._weight = torch.zeros((), device=device)
         if self._joint is not None:
-            self._flat, self._sums, self._weight = _in_one_buffer(self._parameters)
+            self._flat, self._sums, self._weight = in_one_buffer(self._parameters)
         elif self._options.accumulate:
             self._sums = [torch.zeros_like(p, dtype=getattr(torch, sum_dtype(p.dtype))) for p in self._parameters]
         self._taken = torch.zeros((), dtype=torch.bool, device=device)
@@ -54,24 +59,38 @@ class TorchEngine(OnTorch, KerasEngine):
 
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput:
         if self._joint is not None:
-            output: StepOutput = self._joint_step(lambda own: self._train(self._prepared(own))[0], batch, training=True)
-        else:
-            batch = self._prepared(batch)
-            with self._on_device():
-                measures, gradients, usable = self._train(batch)
-                if self._sums is None:
-                    with torch.no_grad():
-                        self._update(gradients, usable, lr)
-            output = StepOutput(measures)
+            output = self._joint_step(lambda own: self._train(self._prepared(own))[0], batch, training=True)
+            return replace(output, measures=self._closed(lr) if update else self._still_open())
+        batch = self._prepared(batch)
+        with self._on_device():
+            measures, gradients, usable = self._train(batch)
+            if self._sums is None:
+                with torch.no_grad():
+                    self._update(gradients, usable, lr)
         if update and self._sums is not None:
             self.apply(lr)
-        return output
+        return StepOutput(measures)
 
     def apply(self, lr: float) -> None:
+        self._closed(lr)
+
+    def _closed(self, lr: float) -> Measures:
+        """The update by the mean gradient of the window; where processes share it, what is measured of that."""
         with self._on_device(), torch.no_grad():
             if self._joint is not None:
                 self._joint.world.sum(self._flat)
-            self._update(*self._mean(self._sums or []), lr)
+            gradients, usable = self._mean(self._sums or [])
+            measures = {} if self._joint is None else self._of_update(gradients, self._parameters, usable)
+            self._update(gradients, usable, lr)
+            return measures
+
+    def _still_open(self) -> Measures:
+        """What is measured of a window that processes share and that stays open: its sums stay those of each."""
+        if self._joint is None or not self._options.update_metrics:
+            return {}
+        with self._on_device(), torch.no_grad():
+            sums, weight = divided(self._joint.world.sum(self._flat.clone()), self._parameters)
+            return self._of_update(averages(sums, weight), self._parameters, self._taken)
 
     def gradients_of(self, batch: Batch, shard: Shard | None) -> tuple[Named, Named]:
         joint, before = self._joint, Snapshot(self._changed())
@@ -138,6 +157,10 @@ class TorchEngine(OnTorch, KerasEngine):
                 _keep_unless(usable, self._statistics, before)
             if self._sums is not None:
                 self._add(self._sums, gradients, count, usable)
+            if joint is None and self._options.update_metrics:
+                found = (gradients, None) if self._sums is None else (averages(self._sums, self._weight), self._taken)
+                measures |= self._of_update(found[0], self._parameters, found[1])
+            if self._sums is not None:
                 gradients, usable = [], None
         return measures, gradients, usable
 
@@ -171,11 +194,8 @@ class TorchEngine(OnTorch, KerasEngine):
         self._weight += count
 
     def _mean(self, sums: list[torch.Tensor]) -> tuple[list[torch.Tensor], Any]:
-        """The mean gradients of a window by count, and whether any batch was usable, if that is asked. It is emptied.
-
-        Nothing counted at all: the sums are zero, and so is the mean.
-        """
-        mean = torch._foreach_div(sums, self._weight + (self._weight == 0))
+        """The mean gradients of a window, and whether any batch was usable, if that is asked. It is emptied."""
+        mean = averages(sums, self._weight)
         taken = self._taken.clone() if self._options.skip_non_finite else None
         for total in (*sums, self._weight, self._taken):
             total.zero_()
@@ -200,18 +220,6 @@ def _named(variables: Sequence[keras.Variable], tensors: Sequence[torch.Tensor])
     return {variable.path: array for variable, array in zip(variables, on_host(tensors), strict=True)}
 
 
-def _in_one_buffer(
-    parameters: Sequence[torch.Tensor],
-) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
-    """Zeros, and what they are for: the sums of the gradients of the parameters, and of what these count."""
-    wide = any(parameter.dtype == torch.float64 for parameter in parameters)
-    sizes = [parameter.numel() for parameter in parameters]
-    dtype = torch.float64 if wide else torch.float32
-    flat = torch.zeros(sum(sizes) + 1, dtype=dtype, device=parameters[0].device)
-    parts = flat[:-1].split(sizes)
-    return flat, [part.view(p.shape) for part, p in zip(parts, parameters, strict=True)], flat[-1]
-
-
 def _refuse(found: Sequence[Assigned]) -> None:
     raise refusal(found)
 
@@ -224,24 +232,3 @@ def _keep_unless(usable: torch.Tensor, variables: Sequence[keras.Variable], befo
     """Put `before` back into the variables unless `usable`, without waiting for the device to say which."""
     for variable, old in zip(variables, before, strict=True):
         variable.assign(torch.where(usable, variable.value, old))
-
-
-_ZERO = ("Ceil", "Floor", "Heaviside", "Round", "Sgn", "Sign", "Trunc")
-"""What has a gradient that is zero everywhere: JAX and TensorFlow have none for it."""
-
-
-def leads_to(parameters: Sequence[torch.Tensor], loss: torch.Tensor) -> bool:
-    """Whether the loss has a gradient by any of the parameters, be it zero at this point."""
-    wanted = set(map(id, parameters))
-    steps: list[Any] = [loss.grad_fn]
-    seen: set[Any] = set()
-    while steps:
-        step = steps.pop()
-        if step is None or step in seen or step.name().rstrip("01").removesuffix("Backward") in _ZERO:
-            continue
-        seen.add(step)
-        # torch's checkpointing computes its steps again, and does not say of what
-        if id(getattr(step, "variable", None)) in wanted or "Checkpoint" in step.name():
-            return True
-        steps += [following for following, _ in step.next_functions]
-    return False

@@ -1,0 +1,42 @@
+"""Gradients on their way to the optimizer: what they are summed in, and what is measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from multilearn.protocols import ArrayOps, Update, UpdateMetric
+from multilearn_keras.engines.joint_check import HALF
+from multilearn_keras.optimizers.adopt import scales_loss_dynamically
+
+__all__ = ["measured_of_update", "sum_dtype"]
+
+
+def measured_of_update(
+    metrics: Sequence[UpdateMetric],
+    array_ops: ArrayOps,
+    optimizer: Any,
+    gradients: Sequence[Any],
+    weights: Sequence[Any],
+    taken: Any,
+) -> dict[str, dict[str, Any]]:
+    """What the metrics measure of an update that is about to be made. Of a scaled loss, the gradients are unscaled.
+
+    `taken`: 0-d, whether there will be one; None if that is sure. If there will be none its gradients are not a number.
+    """
+    if metrics and (scales_loss_dynamically(optimizer) or optimizer.loss_scale_factor is not None):
+        scale = optimizer.scale_loss(ops.ones((), "float32"))
+        gradients = [ops.divide(ops.cast(gradient, "float32"), scale) for gradient in gradients]
+    if metrics and taken is not None:
+        gradients = [ops.where(taken, gradient, float("nan")) for gradient in gradients]
+    update = Update(gradients, weights)
+    return {metric.name: dict(metric.measure_update(array_ops, update)) for metric in metrics}
+
+
+def sum_dtype(dtype: Any) -> str:
+    """What gradients are summed in: half precision would lose the small ones."""
+    name = keras.backend.standardize_dtype(dtype)
+    return "float32" if name in HALF else name
