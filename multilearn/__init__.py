@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from multilearn import backend
+from multilearn.foreign_words import check_arguments, missing_name
 
 if TYPE_CHECKING:
     from multilearn import (
@@ -77,9 +78,11 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            missing_name(__name__, name, __all__)
         home = import_module(f"{__name__}.{_HOMES.get(name, name)}")
         found = globals()[name] = getattr(home, name) if name in _HOMES else home
+        if isinstance(found, type):
+            check_arguments(found)
         return found
 
 

@@ -3,8 +3,11 @@
 Importing it makes Keras' random draws the same on the three frameworks, and lets a learner see what a step assigns.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 import multilearn as _multilearn  # isort: skip  (chooses the framework before Keras is loaded)
 
+from multilearn.foreign_words import suggesting as _suggesting
 from multilearn_keras.backend import KerasBackend
 from multilearn_keras.metrics.array_ops import KerasOps
 from multilearn_keras.metrics.keras_metric import KerasMetric
@@ -36,3 +39,6 @@ __all__ = [
 
 del _multilearn
 _install()
+
+if not _TYPE_CHECKING:  # a type checker would take any name for one that is there
+    __getattr__ = _suggesting(globals())

@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from multilearn.builder.from_toml import Call, declared_by_file, declared_by_run
 from multilearn.builder.tables import LOGGERS, METRICS, RECORDERS, RENDERERS, RULES, STRATEGIES, table_of
 from multilearn.checkpoint import DEFAULT
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
+from multilearn.foreign_words import missing_attribute
 from multilearn.learner.settings import Registered, Settings
 from multilearn.plain import as_number
 from multilearn.run.log import file_log
@@ -78,6 +79,11 @@ class AsData:
                 remedy="Use a path whose name is UTF-8.",
             ) from error
         return text
+
+    if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing_attribute(self, name)
 
     @classmethod
     def _declared(cls, made: Call, *calls: Call) -> Self:

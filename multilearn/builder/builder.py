@@ -14,6 +14,7 @@ from multilearn.checkpoint import CheckpointStrategy, MpkGzRecorder, Recorder
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.early_stopping import StoppingRule
 from multilearn.events import Split
+from multilearn.foreign_words import refusing
 from multilearn.history import Direction, Monitor
 from multilearn.learner.argument_checks import (
     device_names,
@@ -23,7 +24,6 @@ from multilearn.learner.argument_checks import (
     which_checkpoint,
 )
 from multilearn.learner.consistency import refuse_contradictions, refuse_unmeasured
-from multilearn.learner.foreign_words import refusing
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.learner import Learner
 from multilearn.learner.place import placed

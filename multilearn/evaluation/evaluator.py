@@ -20,6 +20,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.evaluation.model import Trained, opened, placed
 from multilearn.evaluation.predict import predict
 from multilearn.events import START, Evaluating, Finished, Split
+from multilearn.foreign_words import refusing
 from multilearn.learner.argument_checks import (
     as_metric,
     device_names,
@@ -28,7 +29,6 @@ from multilearn.learner.argument_checks import (
     require_name,
     which_checkpoint,
 )
-from multilearn.learner.foreign_words import refusing
 from multilearn.learner.listeners import Listeners
 from multilearn.learner.settings import Registered
 from multilearn.learner.window import Pending, Reporter

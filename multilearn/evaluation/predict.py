@@ -13,8 +13,8 @@ from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, out_of_order
 from multilearn.errors import ConfigurationError
 from multilearn.evaluation.model import Trained, opened, placed
+from multilearn.foreign_words import refusing
 from multilearn.learner.argument_checks import device_names, which_checkpoint
-from multilearn.learner.foreign_words import refusing
 from multilearn.protocols import Devices, EngineOptions
 
 __all__ = ["predict"]

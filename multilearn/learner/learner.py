@@ -12,9 +12,9 @@ from typing import Any
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.errors import ConfigurationError
 from multilearn.events import Attached, Finished, Split, Started
+from multilearn.foreign_words import refusing
 from multilearn.learner import fit_in_processes as elsewhere
 from multilearn.learner.consistency import refuse_without_data
-from multilearn.learner.foreign_words import refusing
 from multilearn.learner.inputs import Data, examine
 from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.learner.listeners import AfterEpoch, Listeners

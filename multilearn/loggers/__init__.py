@@ -1,5 +1,8 @@
 """Metric loggers: one protocol, one file per implementation."""
 
+from typing import TYPE_CHECKING
+
+from multilearn.foreign_words import suggesting
 from multilearn.loggers.files import FileMetricLogger
 from multilearn.loggers.logger import MemoryMetricLogger, MetricLogger
 from multilearn.loggers.metric_file import MetricFile, format_final, format_line, read_metric_file
@@ -21,3 +24,6 @@ __all__ = [
     "format_line",
     "read_metric_file",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+    __getattr__ = suggesting(globals())

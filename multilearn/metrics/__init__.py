@@ -16,6 +16,9 @@ without a framework.
   epochs only, not for the epoch so far; `caution(state)`, a sentence for the log, where the value of an epoch is NaN.
 """
 
+from typing import TYPE_CHECKING
+
+from multilearn.foreign_words import suggesting
 from multilearn.metrics.accuracy import Accuracy, HammingScore, TopKAccuracy
 from multilearn.metrics.confusion_matrix import ConfusionMatrix
 from multilearn.metrics.curves import AUROC, AveragePrecision
@@ -73,3 +76,6 @@ __all__ = [
     "WeightNorm",
     "WordErrorRate",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+    __getattr__ = suggesting(globals())

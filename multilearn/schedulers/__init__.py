@@ -3,6 +3,9 @@
 Every unit of time is an optimizer update, unless it says epochs: with `grads_accumulation(n)` that is n batches.
 """
 
+from typing import TYPE_CHECKING
+
+from multilearn.foreign_words import suggesting
 from multilearn.schedulers.composition import Composed, Sequential
 from multilearn.schedulers.cosine import Cosine, OneCycle
 from multilearn.schedulers.decays import Constant, Exponential, Linear, Noam, Piecewise, Polynomial, Step
@@ -27,3 +30,6 @@ __all__ = [
     "Step",
     "Warmup",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+    __getattr__ = suggesting(globals())
