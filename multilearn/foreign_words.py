@@ -158,10 +158,9 @@ def _refusal(function: str, unknown: list[str], known: list[str], words: Mapping
         near = [_CLASSES[name]] if _CLASSES.get(name) in own else get_close_matches(name, own, 1)
         meant = f"did you mean {near[0]}?" if near else "leave it out"
         remedies.append(f"{name}: {words.get(name, meant)}")
+    remedy = f"In their place: {'; '.join(remedies)}." if len(unknown) > 1 else f"For {remedies[0]}."
     return UnknownArgument(
         f"{function} takes {', '.join(own) or 'no arguments'}.",
         received=", ".join(unknown),
-        remedy=f"In their place: {'; '.join(remedies)}."
-        if len(unknown) > 1
-        else f"For {remedies[0]}.".replace("?.", "?"),
+        remedy=remedy.replace("?.", "?"),
     )
