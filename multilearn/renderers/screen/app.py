@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from multilearn.plots.canvas import Line
 from multilearn.renderers.board import Board
 from multilearn.renderers.charts import View
 from multilearn.renderers.screen import panes, tables
+from multilearn.renderers.screen.arrivals import Arrivals
 from multilearn.renderers.screen.drawn import Drawn, theme
 from multilearn.renderers.screen.facts import RunFacts
 from multilearn.renderers.screen.looks import DARK, LIGHT, Looks
@@ -29,8 +29,8 @@ __all__ = ["RunScreen", "Wish"]
 
 Wish = Literal["stop", "kill", "sleep"]
 
-_EVERY = 0.2  # seconds from one drawing to the next
-_AT_ONCE = 20_000  # events between two of them
+_EVERY = 0.2  # seconds from one look at what has come to the next
+_SHARE, _LATEST = 0.1, 2.0  # of a core that drawing may take, with at most so many seconds in between
 _WIDE = 120  # columns from which on there is a panel at the side
 _WISHES = {"stop": "stopping after this batch", "kill": "being killed"}
 
@@ -73,14 +73,12 @@ class RunScreen(App[str]):  # type: ignore[misc]
         gone: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
-        self._sources, self._ask, self._persistent, self._gone = runs, ask, persistent, gone
+        self._runs, self._ask, self._persistent, self._gone = runs, ask, persistent, gone
         self.shown = Shown([Run(name, live=not watching) for name, _ in runs], OutputTail(output))
         self.shown.watching = watching
         self._out = 2 if output is None else 0
-        self._lock = threading.Lock()
-        self._waiting: list[tuple[int, Event]] = []
-        self._read: set[int] = set()
         self._key = 0
+        self._spent = self._due = 0.0
         self._lines: list[Drawn] = []
         for looks in (DARK, LIGHT):
             self.register_theme(theme(looks))
@@ -113,29 +111,16 @@ class RunScreen(App[str]):  # type: ignore[misc]
         yield lines(panes.keys, id="keys")
 
     def on_ready(self) -> None:
-        for number, (_, events) in enumerate(self._sources):
-            arguments = (number, events)
-            threading.Thread(target=self._take_in, args=arguments, daemon=True, name=f"events-{number}").start()
+        self._spent = time.process_time()
+        self._arrivals = Arrivals([events for _, events in self._runs])
         self.set_interval(_EVERY, self._renew)
         self._changed()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._arrange)
 
-    def _take_in(self, number: int, events: Iterable[Event]) -> None:
-        try:
-            for event in events:
-                with self._lock:
-                    self._waiting.append((number, event))
-                    behind = len(self._waiting) > 2 * _AT_ONCE
-                if behind:  # a long run is shown while it is read
-                    time.sleep(_EVERY)
-        finally:
-            self._read.add(number)
-
     def _renew(self) -> None:
-        with self._lock:
-            waiting, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+        waiting = self._arrivals.take()
         now, begun = time.monotonic(), False
         for number, event in waiting:
             run = self.shown.runs[number]
@@ -143,21 +128,19 @@ class RunScreen(App[str]):  # type: ignore[misc]
                 run.board, run.facts, begun = Board(event, now), RunFacts(event.directory), True
             elif run.board is not None:
                 run.board.take(event, now if run.live else run.board.state.begun)
-        self._settle({number for number, _ in waiting}, now)
+        moving = {number for number, _ in waiting}
+        for number, run in enumerate(self.shown.runs):
+            if number not in moving:
+                run.settle(now, self._arrivals.all_taken(number), self._arrivals.ended.get(number))
         if begun:
             self._arrange()
         self.shown.output.follow()
-        self.draw()
+        if now >= self._due or begun:
+            spent, self._spent = self._spent, time.process_time()
+            self._due = now + min(_LATEST, (self._spent - spent) / _SHARE)
+            self.draw()
         if self._gone() or (not self._persistent and not self.shown.watching and self.over):
             self.exit("over")
-
-    def _settle(self, moving: set[int], now: float) -> None:
-        """What a run has kept comes at once: times mean something when that is read."""
-        for number, run in enumerate(self.shown.runs):
-            run.over = number in self._read and number not in moving
-            if not run.live and number not in moving and run.board is not None:
-                run.live = True
-                run.board.state.resume_clock(now)
 
     def draw(self) -> None:
         """Draw again what has changed."""

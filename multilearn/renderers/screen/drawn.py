@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rich.segment import Segment
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.theme import Theme
 from textual.widget import Widget
@@ -24,17 +24,26 @@ class Drawn(Widget):  # type: ignore[misc]
         self._draw, self._made, self._strips = draw, None, list[Strip]()
 
     def renew(self, version: object) -> None:
-        made: Any = version, self.size
-        if made != self._made and self.size.width > 0 and self.size.height > 0:
-            self._made = made
-            lines = self._draw(self.size.width, self.size.height)
-            self._strips = [Strip(fitted(line, self.size.width), self.size.width) for line in lines]
+        """Textual is asked to show only the lines that have changed: that takes most of the time."""
+        width, height = self.size
+        made: Any = version, width, height
+        if made == self._made or not (width and height):
+            return
+        whole, self._made = self._made is None or made[1:] != self._made[1:], made
+        style, before = self.rich_style, self._strips
+        lines = [*self._draw(width, height), *([[]] * height)][:height]
+        self._strips = [Strip(fitted(line, width), width).apply_style(style) for line in lines]
+        if whole:
             self.refresh()
+        else:
+            changed = (y for y, (strip, old) in enumerate(zip(self._strips, before, strict=False)) if strip != old)
+            regions = [Region(0, y, width, 1) for y in changed]
+            if regions:  # without any, all of it would be shown again
+                self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
-        if y < len(self._strips):
-            return self._strips[y].adjust_cell_length(self.size.width, self.rich_style).apply_style(self.rich_style)
-        return Strip([Segment(" " * self.size.width, self.rich_style)])
+        """Of another width for a moment after the terminal has changed its size."""
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
 
 def theme(looks: Looks) -> Theme:

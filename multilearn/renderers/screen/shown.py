@@ -29,9 +29,19 @@ class Run:
     facts: RunFacts | None = None
     over: bool = False
     live: bool = True
+    problem: str | None = None
+
+    def settle(self, now: float, over: bool, problem: str | None) -> None:
+        """Nothing has come for a moment: what comes from here on is new. `over`: nothing will; `problem`: why."""
+        self.over, self.problem = over, problem
+        if not self.live and self.board is not None:
+            self.live = True
+            self.board.state.resume_clock(now)
 
     @property
     def state(self) -> str:
+        if self.problem is not None:
+            return f"failed: {first_line(self.problem)}"
         if self.board is None:
             return "no run" if self.over else "waiting"
         state = self.board.state

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from support.run_events import ACCURACY, LOSS, WORDS, events
 
+from multilearn.errors import RecordError
 from multilearn.events import Attached, Event, Finished, MetricInfo, Position, Split, Started
 
 pytest.importorskip("textual", reason="the extra `screen` is not installed")
@@ -25,6 +26,11 @@ from multilearn.renderers.screen.app import RunScreen  # after it is known that 
 HERE = Path(__file__).parent
 MANY = tuple(MetricInfo(f"Metric(number {number})", plotted=True, better="lowest") for number in range(40))
 OF_80 = 80  # events: into epoch 3 of 4
+
+
+@pytest.fixture(autouse=True)
+def drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multilearn.renderers.screen.app._LATEST", 0.0)
 
 
 class Held:
@@ -286,6 +292,19 @@ def test_several_runs_are_in_one_chart() -> None:
             await pilot.pause(0.3)
             assert re.search(r"runs/a +3/4 ", text(app))
             second.let_go()
+
+    run(steps())
+
+
+def test_a_run_that_cannot_be_read_says_why() -> None:
+    def damaged() -> Iterator[Event]:
+        yield from islice(events(), 40)
+        raise RecordError("the file is damaged")
+
+    async def steps() -> None:
+        app = RunScreen([("", damaged())], watching=True)
+        async with app.run_test() as pilot:
+            await until(pilot, lambda: "failed: the file is damaged" in text(app))
 
     run(steps())
 
