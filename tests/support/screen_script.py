@@ -1,4 +1,4 @@
-"""Trains the toy backend with a screen: EPOCHS SECONDS_PER_BATCH [what happens in it...]"""
+"""Trains with a screen, on the toy backend or on a framework: EPOCHS SECONDS_PER_BATCH [what happens in it...]"""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import signal
 import sys
 import time
 
-from toy_backend import Momentum
-
 import multilearn as ml
-from support.toy_experiment import Watched, arrays, task
+from support.toy_experiment import CLASSES, Watched, arrays, task
 
 epochs, seconds, *acts = sys.argv[1:]
 
@@ -39,14 +37,35 @@ def at(epoch: int, number: int) -> None:
         breakpoint()
 
 
+def subject() -> tuple[object, object]:
+    """A task and an optimizer."""
+    if os.environ["MULTILEARN_BACKEND"] == "toy":
+        from toy_backend import Momentum
+
+        return task(), Momentum()
+    import keras
+
+    from multilearn_keras import Classification
+
+    layers = [keras.layers.Dense(16, activation="relu"), keras.layers.Dense(CLASSES)]
+    return Classification(keras.Sequential([keras.Input((4,)), *layers])), keras.optimizers.Adam()
+
+
 ml.set_seed(1)
 renderer = ml.renderers.ScreenRenderer(persistent="persistent" in acts) if "plain" not in acts else None
 builder = ml.LearnerBuilder("run").metrics(ml.metrics.Loss(), ml.metrics.Accuracy()).num_epochs(int(epochs))
 builder = builder.with_file_checkpointer().summary()
-learner = (builder if renderer is None else builder.renderer(renderer)).build(task(), Momentum(), 0.05)
-handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)}
-before = handlers, len(os.listdir("/proc/self/fd")), dict(os.environ), sys.breakpointhook
+learner = (builder if renderer is None else builder.renderer(renderer)).build(*subject(), 0.05)
+
+
+def around() -> object:
+    """What a screen borrows and gives back; a framework opens files and sets variables of its own."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP, signal.SIGCONT)]
+    own = [len(os.listdir("/proc/self/fd")), dict(os.environ)] if os.environ["MULTILEARN_BACKEND"] == "toy" else []
+    return handlers, own, sys.breakpointhook, [os.fstat(fd).st_ino for fd in (0, 1, 2)]
+
+
+before = around()
 learner.fit(Watched(ml.DataLoader(arrays(100), 4, shuffle=True), at), ml.DataLoader(arrays(40), 8))
-handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP)}
-assert before == (handlers, len(os.listdir("/proc/self/fd")), dict(os.environ), sys.breakpointhook)
+assert around() == before
 print("RESULT", learner.stopped_by)

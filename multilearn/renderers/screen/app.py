@@ -32,18 +32,20 @@ Wish = Literal["stop", "kill", "sleep"]
 _EVERY = 0.2  # seconds from one look at what has come to the next
 _SHARE, _LATEST = 0.1, 2.0  # of a core that drawing may take, with at most so many seconds in between
 _WIDE = 120  # columns from which on there is a panel at the side
-_WISHES = {"stop": "stopping after this batch", "kill": "being killed"}
+_WISHES: dict[str | None, str] = {"stop": "stopping after this batch", "kill": "being killed"}
 
 
 class RunScreen(App[str]):  # type: ignore[misc]
     """Shows `runs`: of each a name and its events, which are read on a thread, as they come or as they were kept.
 
-    `ask`: asks the process that trains to stop, to end at once, or to sleep with this one; None if it cannot be asked.
+    `ask`: asks the process that trains for one of `wishes`: to stop, to end at once, to sleep with this one. None if it
+    cannot be asked.
     `output`: the file that it prints into. The screen goes when nothing more comes; a `persistent` one stays until a
     key leaves it. `watching`: the runs are those of other processes, and what has happened before comes at once.
     `gone`: whether the process that trains has died.
     """
 
+    TITLE = "multilearn"
     CSS_PATH = "screen.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [  # noqa: RUF012
@@ -67,12 +69,14 @@ class RunScreen(App[str]):  # type: ignore[misc]
         runs: Sequence[tuple[str, Iterable[Event]]],
         *,
         ask: Callable[[Wish], None] | None = None,
+        wishes: Sequence[Wish] = ("stop", "kill", "sleep"),
         output: Path | None = None,
         persistent: bool = False,
         watching: bool = False,
         gone: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
+        self._wishes = () if ask is None else tuple(wishes)
         self._runs, self._ask, self._persistent, self._gone = runs, ask, persistent, gone
         self.shown = Shown([Run(name, live=not watching) for name, _ in runs], OutputTail(output))
         self.shown.watching = watching
@@ -216,18 +220,20 @@ class RunScreen(App[str]):  # type: ignore[misc]
         self.push_screen(TextPopup(attachments(self.shown)))
 
     def action_sleep(self) -> None:
-        if self._ask is not None:
+        if self._ask is not None and "sleep" in self._wishes:
             self._ask("sleep")
+        else:
+            self.action_suspend_process()
 
     def action_stop(self) -> None:
-        self._wish("stop")
+        self._wish("leave" if self.shown.watching else "stop")
 
     def action_leave(self) -> None:
-        self.exit("over") if self.over else self.push_screen(Leaving(self._ask is not None), self._wish)
+        self.exit("over") if self.over else self.push_screen(Leaving(self._wishes), self._wish)
 
     def _wish(self, wish: str | None) -> None:
-        if wish == "leave" or (wish and (self._ask is None or self.over)):
+        if wish == "leave" or (wish and self.over):
             self.exit("left")
-        elif wish in ("stop", "kill") and self._ask is not None:
+        elif wish in _WISHES and wish in self._wishes and self._ask is not None:
             self.shown.asked = _WISHES[wish]
-            self._ask(wish)  # type: ignore[arg-type]  # one of the two
+            self._ask(wish)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -29,20 +31,18 @@ class Leaving(ModalScreen[str]):  # type: ignore[misc]
         Binding("c,escape,q", "dismiss('')"),
     ]
 
-    def __init__(self, can_stop: bool) -> None:
+    def __init__(self, wishes: Sequence[str]) -> None:
         super().__init__()
-        self._can_stop = can_stop
+        self._answers = {*wishes, "leave"}
 
     def compose(self) -> ComposeResult:
-        ways = [("d", "leave the screen; training continues")]
-        if self._can_stop:
-            ways = [
-                ("s", "stop after this batch and save; the script continues"),
-                ("k", "kill: raise KeyboardInterrupt now"),
-                *ways,
-            ]
+        ways = {
+            "s": ("stop", "stop after this batch and save; the script continues"),
+            "k": ("kill", "kill: raise KeyboardInterrupt now"),
+            "d": ("leave", "leave the screen; training continues"),
+        }
         ask = Text()
-        for key, what in (*ways, ("c", "cancel")):
+        for key, what in [*((key, what) for key, (way, what) in ways.items() if way in self._answers), ("c", "cancel")]:
             ask.append(f" {key} ", "bold reverse").append(f"  {what}\n")
         ask.right_crop(1)
         box = Static(ask, id="ask")
@@ -50,7 +50,7 @@ class Leaving(ModalScreen[str]):  # type: ignore[misc]
         yield box
 
     def action_answer(self, answer: str) -> None:
-        if answer == "leave" or self._can_stop:
+        if answer in self._answers:
             self.dismiss(answer)
 
 

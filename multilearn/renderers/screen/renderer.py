@@ -38,6 +38,7 @@ __all__ = ["ScreenRenderer", "missing"]
 T = TypeVar("T")
 
 _TEXTUAL = 8  # the first version that this is written for
+_SHOWN = "⣿━●"  # what there is on it
 _EVERY = 0.05  # seconds from one parcel of steps to the next
 _BACKLOG = 8 << 20  # bytes that may wait for a screen that does not read: then its curves have a gap
 _PATIENCE = 1.0  # seconds for the last parcel
@@ -145,6 +146,7 @@ class ScreenRenderer:
 
     def _fall_back(self) -> None:
         """The screen was left, or has failed: what comes is shown in a block."""
+        _log.info("The screen is closed.")
         self._take_back(patiently=False)
         if self._run is not None:
             self._plain = self._run.shown()
@@ -221,7 +223,7 @@ def _refusal() -> str | None:
     """Why there can be no screen here."""
     stdout = ForgivingStream(sys.stdout)
     try:
-        terminal = os.isatty(0) and stdout.draws() and stdout.fileno() == 1
+        terminal = os.isatty(0) and stdout.draws() and stdout.fileno() == 1 and stdout.can_show(_SHOWN)
     except OSError:
         terminal = False
     if not terminal or sys.platform == "win32":

@@ -20,7 +20,7 @@ from multilearn.renderers.screen.shown import Shown
 
 __all__ = ["side", "values"]
 
-_NAME, _NUMBER, _AT = 15, 11, 5
+_NAME, _NUMBER, _AT, _EPOCH = 15, 11, 5, 9
 _SPLITS = (Split.TRAIN, Split.VALID)
 
 
@@ -86,19 +86,24 @@ def side(shown_: Shown, width: int, height: int) -> list[Line]:
 
 
 def _of_runs(shown_: Shown, width: int, height: int) -> list[Line]:
-    """Of several runs: how far each is, and the chosen metric, now and at best."""
+    """Of several runs: how far each is, and the chosen metric, now and at best; a name that is too long for that has a
+    line of its own."""
     name, looks = _chosen(shown_), shown_.looks
-    longest = max(8, min(width - 34, max((cell_len(printable(run.name)) for run in shown_.runs), default=8)))
-    rows: list[Line] = [[Segment(set_cell_size(abridged(name, longest) if name else "", longest), looks.bold)]]
-    rows[0].append(Segment(f"  {'epoch':>7}{'now':>{_NUMBER}}{'best':>{_NUMBER}}", looks.faint))
-    for number, run in enumerate(shown_.runs):
-        colour = looks.palette.of(number, len(shown_.runs))[2]
-        row = [Segment(set_cell_size(tail(printable(run.name), longest), longest), colour)]
+    names = [printable(run.name) for run in shown_.runs]
+    longest = max(8, width - _EPOCH - 2 * _NUMBER - _AT - 1)
+    apart = max(map(cell_len, names)) > longest and height > 2 * len(names)
+    heads = [Segment(f"{'epoch':>{_EPOCH}}{'now':>{_NUMBER}}{'best':>{_NUMBER}}", looks.faint)]
+    rows: list[Line] = [[Segment(set_cell_size(abridged(name, longest) if name else "", longest), looks.bold), *heads]]
+    for number, (run, called) in enumerate(zip(shown_.runs, names, strict=True)):
+        colour = looks.palette.of(number, len(names))[2]
+        if apart:
+            rows.append([Segment(tail(called, width), colour)])
+        row = [Segment(" " * longest if apart else set_cell_size(tail(called, longest), longest), colour)]
         if run.board is None:
             row.append(Segment(f"  {run.state}", looks.faint))
         else:
             split = Split.VALID if run.board.epochs(Split.VALID, name) else Split.TRAIN
-            row.append(Segment(f"  {f'{run.board.state.epoch}/{run.board.state.started.epochs}':>7}"))
+            row.append(Segment(f"{f'{run.board.state.epoch}/{run.board.state.started.epochs}':>{_EPOCH}}"))
             row += _pair(run.board, split, name, looks) if name in run.board.infos else []
         rows.append(row)
     return rows[:height]
