@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from numbers import Integral
 from pathlib import Path
 
@@ -171,6 +171,7 @@ def parse_line(line: str) -> tuple[float | str, str | None]:
     return value, tail if comma else None
 
 
+@lru_cache(maxsize=1024)  # a file has the same count in most of its lines
 def _parse_number(text: str) -> float | int:
     if not _NUMBER.fullmatch(text):
         raise ValueError(f"no number: {text!r}")

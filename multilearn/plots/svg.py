@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from multilearn.plots.markup import Markup, element
@@ -21,6 +23,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 32
 _MARKED = 60  # points of a line with marks
 _TOGETHER = 2.0  # pixels
 _AIR = 0.05
+_NO_TENTHS = re.compile(r"\.0(?!\d)")
 _LEAST, _MOST = 1e-300, 1e300  # of an axis
 
 
@@ -67,10 +70,18 @@ class _Axis:
     end: float
     log: bool = False
 
-    def at(self, value: float) -> float:
+    @cached_property
+    def _scale(self) -> tuple[float, float]:
         low, high = (math.log(bound) if self.log else bound / 2 for bound in (self.low, self.high))
+        return low, (self.end - self.start) / (high - low)
+
+    def at(self, value: float) -> float:
+        """Where a value is; at the edge if it is beyond."""
+        low, pixels = self._scale
         of = math.log(min(max(value, self.low), self.high)) if self.log else value / 2
-        return self.start + min(1.0, max(0.0, (of - low) / (high - low))) * (self.end - self.start)
+        place = self.start + (of - low) * pixels
+        first, last = (self.start, self.end) if self.start < self.end else (self.end, self.start)
+        return first if place < first else last if place > last else place
 
 
 def draw(chart: Chart, width: int = WIDTH, height: int = HEIGHT, *, standalone: bool = False) -> Markup:
@@ -155,7 +166,7 @@ def _bands(chart: Chart, x: _Axis, y: _Axis) -> Iterator[Markup]:
         for run in _unbroken(chart, line.x, *(line.band or ((), ()))):
             top = [_point(x.at(at), y.at(high)) for at, _, high in run]
             bottom = [_point(x.at(at), y.at(low)) for at, low, _ in reversed(run)]
-            yield element("path", class_=f"band c{line.colour}", d=f"M{'L'.join([*top, *bottom])}Z")
+            yield element("path", class_=f"band c{line.colour}", d=_short(f"M{'L'.join([*top, *bottom])}Z"))
 
 
 def _lines(chart: Chart, x: _Axis, y: _Axis) -> Iterator[Markup]:
@@ -168,15 +179,20 @@ def _lines(chart: Chart, x: _Axis, y: _Axis) -> Iterator[Markup]:
         if pattern is not None:
             first, (on, off) = pattern
             stroke = {"stroke_dasharray": f"{on} {off}", "stroke_dashoffset": -first or None}
-        yield element("path", element("title", line.name), class_=classes, d=path, **stroke)
+        yield element("path", element("title", line.name), class_=classes, d=_short(path), **stroke)
         if line.marks and len(line.x) <= _MARKED:
             dots = "".join(f"M{point}h0" for run in runs for point in run)
-            yield element("path", class_=f"dots c{line.colour}", d=dots)
+            yield element("path", class_=f"dots c{line.colour}", d=_short(dots))
 
 
 def _point(x: float, y: float) -> str:
     """In tenths of a pixel."""
-    return f"{round(x, 1):g} {round(y, 1):g}"
+    return f"{x:.1f} {y:.1f}"
+
+
+def _short(path: str) -> str:
+    """Without the tenths where there are none."""
+    return _NO_TENTHS.sub("", path)
 
 
 def _unbroken(chart: Chart, x: Sequence[float], *values: Sequence[float]) -> Iterator[list[tuple[float, ...]]]:

@@ -23,6 +23,7 @@ from multilearn.run.on_disk import RunOnDisk
 __all__ = ["batches", "curve_card", "machine_cards", "metric_cards", "text_card"]
 
 _RATE = "LearningRate"
+_AT_ONCE = 1 << 15  # batches
 _WITH_BATCHES = 4  # runs: the batches of more of them hide everything
 
 
@@ -137,6 +138,7 @@ def batches(run: RunOnDisk, metric: str) -> BoundedSeries:
         except OSError as error:
             raise DirectoryError.unreadable(path, error) from error
         length = len(numbers) if finished else max(length, len(numbers))
-        if numbers:
-            series.extend(epoch - 1 + np.arange(1, len(numbers) + 1) / length, np.asarray(numbers))
+        for start in range(0, len(numbers), _AT_ONCE):
+            part = np.asarray(numbers[start : start + _AT_ONCE])
+            series.extend(epoch - 1 + np.arange(start + 1, start + len(part) + 1) / length, part)
     return series
