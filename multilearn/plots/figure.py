@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _FONT = "11px Helvetica,Arial,sans-serif"
 class Figure:
     """Charts, and the names of the colours that they have in common. A notebook shows it."""
 
-    charts: tuple[Chart, ...]
+    charts: tuple[Chart, ...] = field(repr=False)
     names: tuple[str, ...] = ()
 
     def as_svg(self) -> str:
@@ -70,7 +70,7 @@ class Figure:
 
 def _panel(chart: Chart, column: int, row: int) -> Markup:
     place = f"translate({column * _WIDTH} {row * (_HEIGHT + _HEAD) + _HEAD})"
-    name = element("text", chart.title, class_="name", x=58, y=-8)
+    name = element("text", chart.head, class_="name", x=58, y=-8)
     return element("g", name, draw(chart, _WIDTH, _HEIGHT, standalone=True), transform=place)
 
 

@@ -13,7 +13,7 @@ __all__ = ["heat_map"]
 
 _ROWS = 32
 _NUMBERED = 20  # rows of a matrix with its numbers in it
-_SHADES = 10
+_SHADES, _DARK = 10, 8
 
 
 def heat_map(counts: np.ndarray[Any, Any], names: Sequence[str], title: str, description: str = "") -> Markup:
@@ -54,7 +54,7 @@ def _pooled(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def _counts(table: np.ndarray[Any, Any], shades: np.ndarray[Any, Any], cell: int) -> Iterator[Markup]:
     for (row, column), count in np.ndenumerate(table):
         if count:
-            dark = shades[row, column] > _SHADES / 2
+            dark = shades[row, column] > _DARK
             x, y = column * cell + (cell - 1) / 2, row * cell + cell / 2 + 3.5
             yield element("text", f"{count}", class_="count on" if dark else "count", x=x, y=y, text_anchor="middle")
 

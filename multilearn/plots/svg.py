@@ -20,6 +20,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 COLOURS = len(PALETTE)
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 32
+_LETTERS = 44
 _MARKED = 60  # points of a line with marks
 _TOGETHER = 2.0  # pixels
 _AIR = 0.05
@@ -58,6 +59,12 @@ class Chart:
     gate: tuple[float, str] | None = None
     floor: float | None = None
     span: tuple[float, float] | None = None
+
+    @property
+    def head(self) -> str:
+        """The title as far as there is room for it."""
+        long = len(self.title) > _LETTERS
+        return f"{self.title[: _LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}" if long else self.title
 
 
 @dataclass(frozen=True)

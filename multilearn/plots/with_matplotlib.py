@@ -64,7 +64,7 @@ def drawn(charts: Sequence[Chart], keys: Sequence[tuple[str, int, bool]], kind: 
 
 
 def _chart(axis: Any, chart: Chart) -> None:
-    axis.set_title(printable(chart.title), loc="left", fontweight="bold", fontsize=9)
+    axis.set_title(printable(chart.head), loc="left", fontweight="bold", fontsize=9)
     axis.set_xlabel(chart.x_name)
     span = y_span(chart)
     if span is None:

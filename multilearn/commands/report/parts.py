@@ -51,7 +51,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "", *
     """`named`: the first cell of each row names it. Wider than the page, it scrolls by itself, by the keyboard too."""
     head = element("thead", element("tr", *(element("th", each, scope="col") for each in heads)))
     body = element("tbody", *(_row(row, named) for row in rows))
-    return element("div", element("table", head, body, class_=kind or None), class_="scroll", tabindex=0)
+    return element(
+        "div",
+        element("table", head, body, class_=kind or None),
+        class_="scroll",
+        tabindex=0,
+        role="region",
+        aria_label="table",
+    )
 
 
 def text_table(of: TextTable, is_open: bool) -> Markup:

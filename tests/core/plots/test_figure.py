@@ -39,6 +39,12 @@ def test_the_svg_is_one_picture_with_all_charts_and_a_key() -> None:
     assert root.get("width") == "1170" and int(root.get("height", "")) > 2 * 250
 
 
+def test_a_long_title_is_cut_and_a_figure_is_said_in_a_line() -> None:
+    figure = Figure((Chart("A" * 100, []),), ("torch",))
+    assert f">{'A' * 43}\u2026</text>" in figure.as_svg() and f">{'A' * 100}</title>" in figure.as_svg()
+    assert repr(figure) == "Figure(names=('torch',))"
+
+
 def test_there_is_no_key_where_there_is_nothing_to_tell_apart() -> None:
     assert Figure(CHARTS[3:], ("torch",)).keys() == []
     assert Figure(CHARTS[:1], ("torch",)).keys() == [("valid", -1, False), ("train", -1, True)]
