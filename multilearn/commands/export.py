@@ -74,7 +74,7 @@ def _sent(run: RunOnDisk, logger: TrackerLogger) -> str:
         ) from error
     finally:
         tracking.release()
-    return f"{printable(str(run.path))}: {plural(tracking.points, 'point')} of {logger.tracker}"
+    return f"{printable(str(run.path))}: {plural(tracking.points, 'point')} in {tracking.place}"
 
 
 def _logger(run: RunOnDisk, head: str, to: str, output: str | None) -> TrackerLogger:

@@ -66,10 +66,12 @@ class MlflowLogger(TrackerLogger):
             found = _Run.found(client, known.get("run", ""))
             if found is not None and (known.get("settings") == run.digest or not found.is_later_than(run)):
                 client.update_run(found.run_id, status="RUNNING")
-                return found
-        created = _Run.created(client, self.experiment, run)
-        run.remember(self.tracker, run=created.run_id)
-        return created
+                break
+        else:
+            found = _Run.created(client, self.experiment, run)
+            run.remember(self.tracker, run=found.run_id)
+        found.place = f"run {found.run_id} of {_shown(uri)}"
+        return found
 
 
 class _Run(OpenRun):
@@ -146,6 +148,12 @@ class _Run(OpenRun):
 
 def _name(name: str) -> str:
     return _REFUSED.sub("_", name)
+
+
+def _shown(uri: str) -> str:
+    """Without a password."""
+    address = urlsplit(uri)
+    return address._replace(netloc=address.netloc.rpartition("@")[2], query="").geturl()
 
 
 def _require_server(uri: str) -> None:

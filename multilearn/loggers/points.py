@@ -86,11 +86,12 @@ def recorded(directory: RunDirectory, position: Position, last: int, accumulatio
     that is not of the format, `OSError` for one that cannot be read.
     """
     ends = {line["epoch"]: line["update"] for line in read_timeline(directory) if line.get("split") == Split.TRAIN}
+    train, valid = (directory.epochs(split) for split in _SPLITS)
     update = 0
-    for epoch, folder in directory.epochs(Split.TRAIN).items():
+    for epoch in sorted({*train, *valid}):
         if epoch > position.epoch:
             return
-        files = _files(folder, directory.path)
+        files = _files(train[epoch], directory.path) if epoch in train else {}
         length = max((len(file.values) for file in files.values()), default=0)
         if epoch > position.finished_epochs:
             done = min(length, position.batch or 0)
@@ -98,23 +99,22 @@ def recorded(directory: RunDirectory, position: Position, last: int, accumulatio
             if done:
                 yield Stepped(Split.TRAIN, epoch, done, last, None, _readings(files, done - 1))
             return
-        updates = ends.get(epoch, 0) - update
-        if updates <= 0 or -(-length // accumulation) == updates:
-            each, updates = accumulation, -(-length // accumulation)
-        else:
-            each = -(-length // updates)
+        updates, each = -(-length // accumulation), accumulation
+        if (other := ends.get(epoch, 0) - update) > 0 and other != updates:  # it was another one then
+            updates, each = other, max(1, -(-length // other))
         yield from _steps(epoch, files, range(length), update, each)
         update += updates
-        yield SplitEnded(Split.TRAIN, epoch, _finals(files), update)
-        if (valid := directory.epochs(Split.VALID).get(epoch)) is not None:
-            yield SplitEnded(Split.VALID, epoch, _finals(_files(valid, directory.path)), update)
+        if files:
+            yield SplitEnded(Split.TRAIN, epoch, _finals(files), update)
+        if epoch in valid:
+            yield SplitEnded(Split.VALID, epoch, _finals(_files(valid[epoch], directory.path)), update)
         yield from _attached(directory, epoch)
 
 
 def covers(directory: RunDirectory, position: Position) -> bool:
     """Whether there are metric files of all epochs up to `position`."""
-    epochs = directory.epochs(Split.TRAIN)
-    return all(epoch in epochs for epoch in range(1, position.epoch + 1))
+    epochs = {epoch for split in _SPLITS for epoch in directory.epochs(split)}
+    return epochs.issuperset(range(1, position.epoch + 1))
 
 
 def _steps(

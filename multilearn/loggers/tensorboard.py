@@ -49,6 +49,7 @@ class TensorBoardLogger(TrackerLogger):
 
 class _EventFiles(OpenRun):
     def __init__(self, run: TrackedRun, folder: Path, root: Path) -> None:
+        self.place = str(folder)
         self._folder, self._root = folder, root
         self._whole = run.position == START or covers(run.directory, run.position)
         self._suffix = f".{time.time_ns()}{EVENTS[0]}"

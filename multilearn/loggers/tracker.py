@@ -35,7 +35,12 @@ Status = Literal["finished", "stopped", "failed"]
 
 
 class OpenRun(ABC):
-    """A run of a tracker, while it is written. All its methods are called by one thread."""
+    """A run of a tracker, while it is written. All its methods are called by one thread.
+
+    `place`: where it is, in words.
+    """
+
+    place: str
 
     @abstractmethod
     def log(self, point: Point) -> None:
@@ -106,7 +111,7 @@ class TrackerLogger(ABC):
             self.close()
             self._sender = _Sender(self)
         elif isinstance(event, Evaluating):
-            _log.info("A %s logs no evaluations.", type(self).__name__)
+            _log.warning("A %s logs no evaluations.", type(self).__name__)
         if self._sender is not None:
             self._sender.put(event)
 
@@ -123,11 +128,11 @@ class TrackerLogger(ABC):
 class Tracking:
     """The events of one session on their way into a tracker. Raises what the tracker raises.
 
-    `points`: how many there were, those included that the tracker had.
+    `points`: how many there were, those included that the tracker had; `place`: where they are.
     """
 
     def __init__(self, logger: TrackerLogger) -> None:
-        self.points = 0
+        self.points, self.place = 0, ""
         self._logger = logger
         self._points = Points(logger.every)
         self._run: OpenRun | None = None
@@ -139,6 +144,8 @@ class Tracking:
             tracked = TrackedRun.of(event)
             self._points = Points(self._logger.every, tracked.accumulation)
             self._run = self._logger.open(tracked)
+            self.place = printable(self._run.place)
+            _log.info("A %s logs into %s.", type(self._logger).__name__, self.place)
             if event.position != START:
                 for earlier in recorded(tracked.directory, event.position, event.update, tracked.accumulation):
                     self._log(earlier)

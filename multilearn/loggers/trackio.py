@@ -50,11 +50,12 @@ class TrackioLogger(TrackerLogger):
             auto_log_gpu=False,
         )
         run.remember(self.tracker, name=name, project=self.project)
-        return _Run(opened, rows)
+        return _Run(opened, rows, f"run {name} of project {self.project}")
 
 
 class _Run(OpenRun):
-    def __init__(self, run: Any, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, run: Any, rows: list[dict[str, Any]], place: str) -> None:
+        self.place = place
         self._run = run
         self._logged = {(key, row.get("step")) for row in rows for key in row}
 

@@ -77,6 +77,7 @@ class WandbLogger(TrackerLogger):
 
 class _Run(OpenRun):
     def __init__(self, run: Any, replaced: list[Path]) -> None:
+        self.place = run.url or str(Path(run.dir).parent)
         self._run, self._replaced = run, replaced
         self._last = dict(run.summary) if run.resumed else {}
         # x is ours: wandb's own step only counts calls, so nothing is dropped for being earlier

@@ -83,7 +83,7 @@ def test_a_run_that_was_stopped_has_what_it_has(tmp_path: Path, capsys: pytest.C
 
 
 def test_event_files_of_a_finished_run_are_what_its_own_logger_writes(whole: Path, tmp_path: Path) -> None:
-    assert export([whole], "tensorboard", str(tmp_path)) == [f"{whole}: 9 points of tensorboard"]
+    assert export([whole], "tensorboard", str(tmp_path)) == [f"{whole}: 9 points in {tmp_path / whole.name}"]
     folder = tmp_path / whole.name
     (again,) = [scalars(folder / "train")["batch/Loss"]]
     assert again == pytest.approx([pytest.approx(point, rel=1e-6) for point in of_batches(whole, 50)])

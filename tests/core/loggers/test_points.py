@@ -124,6 +124,20 @@ def test_a_run_whose_accumulation_was_changed_has_the_updates_of_its_timeline(tm
     assert found == [0, 1, 1, 2, 2, 3]
 
 
+def test_a_run_that_is_measured_on_validation_only_has_the_updates_of_its_timeline(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    logger, timeline = FileMetricLogger(), Timeline(directory)
+    for event in (Started(tmp_path, 1, START, {}, {}, {}), *_run([4, 4], 1, np.random.default_rng(1))):
+        timeline.log(event)
+        if getattr(event, "split", Split.VALID) is Split.VALID:
+            logger.log(event)
+    logger.close()
+    timeline.close()
+    found = folded(Points(50), *recorded(directory, Position(2), 8, 1))
+    assert [(point.split, point.epoch, point.update) for point in found] == [(Split.VALID, 1, 4), (Split.VALID, 2, 8)]
+    assert covers(directory, Position(2))
+
+
 def test_what_was_attached_to_finished_epochs_is_recorded(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     logger = FileMetricLogger()

@@ -26,6 +26,7 @@ from multilearn.loggers.tracker import OpenRun, Status, TrackerLogger
 class Kept(OpenRun):
     """Of an open run what came, in order. `fault` is raised by the point of that number."""
 
+    place: str = "a list"
     fault: int | None = None
     seconds: float = 0.0
     points: list[Point] = field(default_factory=list)
@@ -90,6 +91,7 @@ def test_it_gets_all_points_in_order_from_one_thread_that_ends_with_the_run(tmp_
         assert found == of_epochs(tmp_path, split)
     assert [point.update for point in points] == sorted(point.update for point in points)
     assert (logger.kept.statuses, logger.kept.released) == (["finished"], 1)
+    assert "INFO multilearn A KeepingLogger logs into a list." in (tmp_path / "experiment.log").read_text()
 
 
 @pytest.mark.parametrize(

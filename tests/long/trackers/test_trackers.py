@@ -112,7 +112,7 @@ def test_export_twice_has_every_point_once(tracker: str, tmp_path: Path) -> None
     train(tmp_path, "tensorboard", "run", "kill=3.4", code=-signal.SIGKILL)
     others = {"WANDB_MODE": "offline"}
     for _ in range(2):
-        assert "points of" in export(tmp_path, tracker, **others)
+        assert " points in " in export(tmp_path, tracker, **others)
     (found,) = read(tracker, tmp_path, environment(tmp_path))
     run = tmp_path / "run"
     # with the defaults, a point for an epoch, and no more of the third, which was not finished; TensorBoard as declared
