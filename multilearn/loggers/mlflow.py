@@ -151,9 +151,12 @@ def _name(name: str) -> str:
 
 
 def _shown(uri: str) -> str:
-    """Without a password."""
-    address = urlsplit(uri)
-    return address._replace(netloc=address.netloc.rpartition("@")[2], query="").geturl()
+    """Without what may be secret: a user with a password, and options.
+
+    >>> _shown("https://me:secret@host:5000/x?token=1"), _shown("sqlite:////tmp/mlflow.db")
+    ('https://host:5000/x', 'sqlite:////tmp/mlflow.db')
+    """
+    return re.sub(r"//[^/]*@", "//", uri).partition("?")[0]
 
 
 def _require_server(uri: str) -> None:

@@ -71,13 +71,16 @@ class WandbLogger(TrackerLogger):
             reinit="create_new",
             settings=wandb.Settings(silent=True, console="off"),
         )
+        if opened.disabled:
+            return _Run(opened, [], "nothing, as wandb is disabled")
         run.remember(self.tracker, id=opened.id)
-        return _Run(opened, earlier if whole and not sent else [])
+        place = str(Path(opened.dir).parent) if opened.offline else opened.url
+        return _Run(opened, earlier if whole and not sent else [], place)
 
 
 class _Run(OpenRun):
-    def __init__(self, run: Any, replaced: list[Path]) -> None:
-        self.place = run.url or str(Path(run.dir).parent)
+    def __init__(self, run: Any, replaced: list[Path], place: str) -> None:
+        self.place = place
         self._run, self._replaced = run, replaced
         self._last = dict(run.summary) if run.resumed else {}
         # x is ours: wandb's own step only counts calls, so nothing is dropped for being earlier
