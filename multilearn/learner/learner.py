@@ -87,7 +87,11 @@ class Learner:
 
     def _repr_html_(self) -> str:
         ended = (
-            "completed" if self._completed else f"stopped: {self.stopped_by}" if self.stopped_by else "not trained to its end"
+            "completed"
+            if self._completed
+            else f"stopped: {self.stopped_by}"
+            if self.stopped_by
+            else "not trained to its end"
         )
         return self.history.as_html(f"{self._run.path}, {ended}")
 
