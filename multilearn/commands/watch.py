@@ -6,15 +6,20 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from multilearn.commands.stop import REASON
+from multilearn.errors import MultilearnError
 from multilearn.events import Event, Finished, Started
 from multilearn.following import Following, follow
+from multilearn.loggers.stop_request import request_stop
 from multilearn.printable import printable
 from multilearn.renderers.renderer import Lines
 from multilearn.renderers.screen.renderer import missing
 from multilearn.renderers.stream import ForgivingStream
+from multilearn.storage.lock import holder
 
 __all__ = ["UNLOGGED", "followed", "watch", "watch_lines"]
 
@@ -35,7 +40,7 @@ def watch(runs: Sequence[tuple[str, Following]], stream: TextIO, every: float, *
         if (found := missing()) is None:
             from multilearn.renderers.screen.app import RunScreen
 
-            RunScreen(runs, watching=True).run()
+            RunScreen(runs, watching=True, ask=lambda wish: _ask_to_stop(runs), wishes=["stop"]).run()
             return
         print(f"multilearn: {found}: without a screen; pip install 'multilearn[screen]' for one", file=sys.stderr)
     watch_lines(runs, stream, every)
@@ -52,6 +57,13 @@ def watch_lines(runs: Sequence[tuple[str, Following]], stream: TextIO, every: fl
     ]
     while any([run.is_going_on() for run in watched]):
         time.sleep(every)
+
+
+def _ask_to_stop(runs: Sequence[tuple[str, Following]]) -> None:
+    for _, following in runs:
+        with suppress(MultilearnError, OSError):  # one that has ended, or in a directory of others
+            if holder(following.run.directory.lock) is not None:
+                request_stop(following.run.directory, REASON)
 
 
 class _Named(ForgivingStream):

@@ -86,14 +86,8 @@ class Learner:
         return self.history.plot(*metrics)
 
     def _repr_html_(self) -> str:
-        ended = (
-            "completed"
-            if self._completed
-            else f"stopped: {self.stopped_by}"
-            if self.stopped_by
-            else "not trained to its end"
-        )
-        return self.history.as_html(f"{self._run.path}, {ended}")
+        stopped = f"stopped: {self.stopped_by}" if self.stopped_by else "not trained to its end"
+        return self.history.as_html(f"{self._run.path}, {'completed' if self._completed else stopped}")
 
     @property
     def stopped_by(self) -> str | None:
