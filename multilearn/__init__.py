@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from multilearn import backend
@@ -77,6 +78,8 @@ _HOMES = {
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
     def __getattr__(name: str) -> object:
+        if name == "__version__":
+            return version("multilearn")
         if name not in __all__:
             missing_name(__name__, name, __all__)
         home = import_module(f"{__name__}.{_HOMES.get(name, name)}")

@@ -176,8 +176,7 @@ def _measure(
     trained: Trained, measured: Sequence[AnyMetric], listeners: Listeners, name: str, path: Path
 ) -> dict[str, float | str]:
     store = MetricStore({Split.TEST: measured})
-    shown = {Split.TEST: frozenset(metric.name for metric in measured)}
-    reporter = Reporter(trained.engine, store, listeners, shown, "ignore", Progress())
+    reporter = Reporter(trained.engine, store, listeners, "ignore", Progress())
     batches = length(trained.loader)
     infos = tuple(Registered(Split.TEST, metric, metric.numeric).info() for metric in measured)
     listeners.tell(Evaluating(path, name, trained.position, batches, infos))

@@ -68,7 +68,7 @@ class Settings:
     show_summary: bool = False
     on_epoch: tuple[EpochListener, ...] = ()
     of_model: tuple[Registered, ...] = ()
-    """What the model itself asks to be measured, besides what is registered."""
+    """What is measured besides what is registered: the loss, and what the model itself asks for."""
 
     def of(self, split: Split) -> tuple[Registered, ...]:
         """The metrics that are measured on a split."""
@@ -79,15 +79,11 @@ class Settings:
         return {split: tuple(registered.info() for registered in self.of(split)) for split in _SPLITS}
 
     def measured(self) -> dict[Split, tuple[AnyMetric, ...]]:
-        """They, and the loss in any case: checkpoints and the check for NaN ask for it."""
-        found = {split: tuple(registered.metric for registered in self.of(split)) for split in _SPLITS}
-        return {
-            split: metrics if any(metric.name == Loss.name for metric in metrics) else (*metrics, Loss())
-            for split, metrics in found.items()
-        }
+        """They themselves, by split."""
+        return {split: tuple(registered.metric for registered in self.of(split)) for split in _SPLITS}
 
     def following(self, asked: Asked) -> Settings:
-        """With what a model asks for: metrics that are not registered already, and steps that are run eagerly.
+        """With the loss, which is always shown, and what a model asks for: metrics, and steps that are run eagerly.
 
         Raises `ConfigurationError` where it asks for eager steps, and a compiler was asked for.
         """
@@ -100,7 +96,7 @@ class Settings:
         more = [
             Registered(split, metric, plotted=metric.numeric)
             for split in (Split.TRAIN, Split.VALID)
-            for metric in asked.metrics
+            for metric in (Loss(), *asked.metrics)
             if all(metric.name != each.metric.name for each in self.of(split))
         ]
         return replace(self, of_model=tuple(more), capture=self.capture and not asked.eagerly)

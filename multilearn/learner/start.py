@@ -149,15 +149,11 @@ class Start:
     def loop(self, data: Data, listeners: Listeners, interrupter: Interrupter) -> Loop:
         """What trains from here. The first process has the clock and the stopping rule, and decides for all."""
         settings, world = self.run.settings, self.run.backend.world
-        shown = {
-            split: frozenset(registered.metric.name for registered in settings.of(split))
-            for split in (Split.TRAIN, Split.VALID)
-        }
         return Loop(
             engine=self.engine,
             scheduler=self.scheduler,
             loaders=data.loaders,
-            reporter=Reporter(self.engine, self.store, listeners, shown, settings.nan_policy, self.progress),
+            reporter=Reporter(self.engine, self.store, listeners, settings.nan_policy, self.progress),
             checkpointer=self.checkpointer(),
             interrupter=interrupter,
             plan=self.plan,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from multilearn.errors import NonFiniteLoss
@@ -49,7 +48,7 @@ class Pending(NamedTuple):
 
 @dataclass
 class Reporter:
-    """Keeps a window of steps, and sends `listeners` their events. `shown`: the metrics that were registered.
+    """Keeps a window of steps, and sends `listeners` their events.
 
     A window is sent once it has 256 steps, and once nothing was sent for 100 ms: slow steps are sent one by one,
     each before the next batch is asked for. That is at most one wait for the device in 100 ms. Where it is the device
@@ -59,7 +58,6 @@ class Reporter:
     engine: Engine | EvalEngine
     store: MetricStore
     listeners: Listeners
-    shown: Mapping[Split, frozenset[str]]
     policy: NanPolicy
     progress: Progress
     _window: list[Pending] = field(default_factory=list)
@@ -94,7 +92,7 @@ class Reporter:
         hosts = self.engine.fetch([pending.output for pending in window])
         now = self._sent = time.monotonic()
         self._behind = now - asked > _WAITED * (now - before)
-        seconds, shown = (now - before) / len(window), self._shown(split)
+        seconds = (now - before) / len(window)
         moment = Moment(window[0].learning_rate, seconds, now, window[0].items)
         for pending, host in zip(window, hosts, strict=True):
             batch, update, rate, items, _output, part_of = pending
@@ -102,7 +100,7 @@ class Reporter:
                 moment = Moment(rate, seconds, now, items)
             bad = split is Split.TRAIN and _is_non_finite(host)
             readings = self.store.fold(split, host, moment, not (bad and self.policy == "skip"), part_of)
-            self.listeners.tell(Stepped(split, epoch, batch, update, rate, shown(readings), items))
+            self.listeners.tell(Stepped(split, epoch, batch, update, rate, readings, items))
             if bad:
                 self._judge(readings[Loss.name].value, epoch, pending)
         self.engine.verify()
@@ -118,7 +116,7 @@ class Reporter:
                 remedy="Lower the learning rate, clip the gradients, or look at the data.",
             )
         if readings:
-            self.listeners.tell(SplitEnded(split, epoch, self._shown(split)(readings), self.progress.update))
+            self.listeners.tell(SplitEnded(split, epoch, readings, self.progress.update))
         return readings
 
     def _judge(self, loss: float | str, epoch: int, pending: Pending) -> None:
@@ -137,13 +135,6 @@ class Reporter:
             done = "the batch is skipped" if self.policy == "skip" else "training continues with it"
             more = "; further ones are only counted" if self._non_finite == _NAMED else ""
             _log.warning("The training loss is %s: %s%s.", where, done, more)
-
-    def _shown(self, split: Split) -> Callable[[Mapping[str, Reading]], Mapping[str, Reading]]:
-        """Leaves out what was measured and not registered."""
-        names = self.shown[split]
-        if self.store.names(split) <= names:
-            return lambda readings: readings
-        return lambda readings: MappingProxyType({name: readings[name] for name in readings if name in names})
 
 
 def _is_non_finite(host: HostOutput) -> bool:

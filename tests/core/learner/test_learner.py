@@ -105,12 +105,13 @@ def test_the_history_holds_every_epoch_of_both_splits_and_cannot_be_changed(tmp_
 def test_a_metric_of_one_split_is_in_the_history_of_that_split_only(tmp_path: Path) -> None:
     described = ml.LearnerBuilder(tmp_path / "run").metric_valid(ml.metrics.Accuracy())
     learner = toy.fit(described.renderer(ml.renderers.SilentRenderer()))
-    # the loss is always measured, and logged only where it was asked for
+    # the loss is always measured, shown and logged
     assert {split: set(metrics) for split, metrics in learner.history.items()} == {
         "train": {"Loss"},
         "valid": {"Loss", "Accuracy"},
     }
-    assert set(toy.metric_files(tmp_path / "run")) == {"valid/epoch-1/Accuracy.log"}
+    names = {"valid/epoch-1/Accuracy.log", "valid/epoch-1/Loss.log", "train/epoch-1/Loss.log"}
+    assert set(toy.metric_files(tmp_path / "run")) == names
 
 
 def test_the_directory_has_the_documented_layout_and_nothing_else(tmp_path: Path) -> None:
@@ -142,7 +143,8 @@ def test_without_a_checkpointer_and_application_log_there_are_no_such_files(tmp_
         ml.LearnerBuilder(tmp_path / "run").renderer(ml.renderers.SilentRenderer()).with_application_logger(None)
     )
     toy.fit(described)
-    assert everything(tmp_path / "run") == {"experiment.json", "timeline.jsonl"}
+    losses = {f"{split}/epoch-1/Loss.log" for split in ("train", "valid")}
+    assert everything(tmp_path / "run") == {"experiment.json", "timeline.jsonl", *losses}
 
 
 def test_a_metric_file_has_a_line_per_batch_whose_weighted_mean_is_the_final_one(tmp_path: Path) -> None:

@@ -151,14 +151,13 @@ class Setting:
         if self.valid:
             loaders[Split.VALID] = Batches(self.valid)
         store = MetricStore({Split.TRAIN: [Loss()], Split.VALID: [Loss()]})
-        shown = {Split.TRAIN: frozenset({"Loss"}), Split.VALID: frozenset({"Loss"})}
         listeners = Listeners((toy.Recorded(self._emit),), SilentRenderer())
         progress = Progress(self.position, self.update, seconds=None if self.rule is None else self.seconds)
         return Loop(
             engine=self.engine,
             scheduler=self.scheduler,
             loaders=loaders,
-            reporter=Reporter(self.engine, store, listeners, shown, self.policy, progress),
+            reporter=Reporter(self.engine, store, listeners, self.policy, progress),
             checkpointer=self.saves,
             interrupter=self.interrupter,
             plan=TrainingPlan(0, self.accumulation, len(self.train), None),
