@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 _AGAIN = 1.0  # seconds after the first SIGINT, which may be enough
 _SETTLED = 0.05
-_LAST = 4000  # bytes of output that are shown if the training died
+_LAST = 1 << 16  # bytes of output that are shown if the training died: a list of modules is long
 
 
 def main() -> int:
@@ -59,7 +59,9 @@ def main() -> int:
         app.run()
     if gone():
         with suppress(OSError):
-            sys.stdout.write(path.read_bytes()[-_LAST:].decode(errors="replace"))
+            with path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
+                sys.stdout.write(file.read().decode(errors="replace"))
             path.unlink()
         print("\nmultilearn: the process of the training was killed")
     return 1 if app.return_code else 0
