@@ -19,10 +19,11 @@ _LAST = 1 << 16  # bytes of output that are shown if the training died: a list o
 
 def main() -> int:
     """Its arguments are the options, the pipe's reading end, and the file that the training's output goes into."""
-    # Ctrl-C is a key here, and a signal for the group is meant for the training; writing must not stop this process
-    for number in (signal.SIGINT, signal.SIGTTOU):
+    # Ctrl-C is a key here, a signal for the group is meant for the training, and the terminal must not stop this one
+    for number in (signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     options, pipe, path = json.loads(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    signal.signal(signal.SIGHUP, lambda number, frame: _without_terminal(path))
     training = int(options["training"])
 
     from multilearn.renderers.screen.app import RunScreen, Wish
@@ -30,6 +31,8 @@ def main() -> int:
 
     def ask(wish: Wish) -> None:
         if wish == "sleep":
+            for number in (signal.SIGTSTP, signal.SIGCONT):
+                signal.signal(number, signal.SIG_DFL)  # Textual would take the terminal also in the background
             with app.suspend():
                 os.killpg(0, signal.SIGTSTP)
                 time.sleep(_SETTLED)
@@ -62,9 +65,17 @@ def main() -> int:
             with path.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
                 sys.stdout.write(file.read().decode(errors="replace"))
+            print("\nmultilearn: the process of the training was killed", flush=True)
+        with suppress(OSError):
             path.unlink()
-        print("\nmultilearn: the process of the training was killed")
     return 1 if app.return_code else 0
+
+
+def _without_terminal(path: Path) -> None:
+    """It was closed: nothing can be shown, nor given back."""
+    with suppress(OSError):
+        path.unlink()
+    os._exit(0)
 
 
 if __name__ == "__main__":

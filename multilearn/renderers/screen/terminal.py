@@ -81,9 +81,9 @@ class LentTerminal:
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
             os.close(saved)
-        if clear:
-            os.write(1, _GIVEN_BACK)
-        with suppress(OSError, termios.error):
+        with suppress(OSError, termios.error):  # the terminal may be gone
+            if clear:
+                os.write(1, _GIVEN_BACK)
             if os.tcgetpgrp(0) == os.getpgrp():  # in the background it would stop this process
                 termios.tcsetattr(0, termios.TCSADRAIN, self._attributes)
         self._show()

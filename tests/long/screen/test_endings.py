@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import psutil
 import pytest
 from support.environments import TESTS, with_support
 from support.terminals import TmuxTerminal, needs_tmux, tmux_terminal
@@ -130,6 +131,16 @@ def test_a_training_that_dies_gives_the_terminal_back(opened: Opened, act: str) 
         assert screen.modes() == WHOLE
 
 
+def test_a_terminal_that_is_closed_ends_both(opened: Opened) -> None:
+    with opened("60", "0.05") as screen:
+        screen.wait(EPOCH_3)
+        processes = screen.processes("screen_script.py") + screen.processes("multilearn.renderers.screen.child")
+        assert len(processes) == 2
+        screen.close()
+        _, alive = psutil.wait_procs(processes, 20)
+        assert alive == []
+
+
 def test_it_sleeps_and_wakes(opened: Opened) -> None:
     with opened("60", "0.02") as screen:
         screen.wait(EPOCH_3)
@@ -140,6 +151,17 @@ def test_it_sleeps_and_wakes(opened: Opened) -> None:
         screen.wait(KEYS)
         screen.press("C-c")
         screen.wait("^RESULT SIGINT", history=60)
+        assert screen.modes() == WHOLE
+
+
+def test_in_the_background_it_continues_without_a_screen(opened: Opened) -> None:
+    with opened("6", "0.1") as screen:
+        screen.wait(r"epoch [1-5]/6")
+        screen.press("C-z")
+        screen.wait(r"Stopped")
+        screen.enter("bg")
+        screen.wait("the screen is closed, training continues", history=60)
+        screen.wait("^RESULT None", history=60)
         assert screen.modes() == WHOLE
 
 
