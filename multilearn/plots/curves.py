@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from multilearn.events import Split
+from multilearn.plots.chart import COLOURS, Chart, Line
 from multilearn.plots.series import BoundedSeries
-from multilearn.plots.svg import COLOURS, Chart, Line
 
 __all__ = ["RunCurve", "chart_of", "colours_of", "spans_decades"]
 

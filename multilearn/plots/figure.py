@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from multilearn.plots.chart import COLOURS, PALETTE, Chart
 from multilearn.plots.markup import Markup, element
-from multilearn.plots.svg import COLOURS, PALETTE, Chart, draw
+from multilearn.plots.svg import draw
 from multilearn.storage.output import checked_output, write_output
 
 __all__ = ["FORMATS", "Figure"]

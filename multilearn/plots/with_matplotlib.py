@@ -9,7 +9,8 @@ from io import BytesIO
 from typing import Any
 
 from multilearn.errors import ConfigurationError
-from multilearn.plots.svg import PALETTE, Chart, dashes, levels, y_span
+from multilearn.plots.chart import PALETTE, Chart, levels, y_span
+from multilearn.plots.svg import dashes
 from multilearn.printable import printable
 
 __all__ = ["drawn"]

@@ -11,8 +11,9 @@ from multilearn.commands.compare.values import Pair, Row
 from multilearn.commands.report.comparing import ComparedSet
 from multilearn.commands.report.curves import values
 from multilearn.commands.report.parts import card, dim, key, thinned
+from multilearn.plots.chart import COLOURS, Chart, Line
 from multilearn.plots.markup import Markup, element, joined
-from multilearn.plots.svg import COLOURS, Chart, Line, draw
+from multilearn.plots.svg import draw
 
 __all__ = ["gate_cards", "gate_words"]
 

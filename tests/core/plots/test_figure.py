@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from multilearn.errors import ConfigurationError
+from multilearn.plots.chart import Chart, Line
 from multilearn.plots.figure import Figure
-from multilearn.plots.svg import Chart, Line
 
 X = [1.0, 2.0, 3.0]
 HOSTILE = "_$\\frac</svg>\u202e\n"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multilearn.plots.chart import Chart, Line
 from multilearn.plots.markup import element, text
-from multilearn.plots.svg import Chart, Line, dashes, draw
+from multilearn.plots.svg import dashes, draw
 from multilearn.printable import printable
 
 POINT = re.compile(r"(-?[\d.]+) (-?[\d.]+)")
