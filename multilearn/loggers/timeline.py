@@ -137,6 +137,9 @@ def _lines(run: RunDirectory) -> Iterator[tuple[bytes, Mapping[str, Any] | None]
     """Each line, and what it says; None for one that says nothing that is known."""
     with suppress(FileNotFoundError), opened(run.timeline, run.path) as file:
         for line in iter(partial(file.readline, _LONGEST), b""):
+            if len(line) == _LONGEST:  # of something else, which may be of any size
+                yield b"", None
+                return
             yield line, facts_of(line)
 
 

@@ -12,11 +12,13 @@ import os
 import re
 import resource
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import multilearn as ml
 from multilearn.checkpoint import CheckpointFolder, HostTensor, read_file
@@ -78,6 +80,24 @@ def compared(path: Path) -> Any:
     return {"same": result.same}
 
 
+def reported(path: Path) -> Any:
+    """A report and a figure of the run in `path` and the sound one next to it, in which names are text."""
+    from multilearn.commands.plot import plot
+    from multilearn.commands.report.report import report
+    from support.pages import parse
+
+    with tempfile.TemporaryDirectory() as folder:
+        page = report([path.parent / "sound", path], Path(folder, "r.html"), 1e-4, "Report")
+        text = page.read_text(encoding="utf-8")
+        if CONTROL.search(text):
+            raise AssertionError("control characters in the report")
+        root = parse(page)
+        assert len(list(root.nodes("script"))) == len(list(root.nodes("style"))) == 1
+        with contextlib.suppress(DirectoryError):  # without a number there is no curve
+            ElementTree.parse(plot([path.parent / "sound", path], Path(folder, "c.svg")))
+        return {"bytes": len(text)}
+
+
 def metric_file(path: Path) -> Any:
     found = read_metric_file(path)
     value = read_epoch_value(path)
@@ -121,7 +141,7 @@ def resumed_inside(path: Path) -> Any:
 
 READERS: Mapping[str, Callable[[Path], Any]] = {
     each.__name__: each
-    for each in (record, inspected, folder, compared, metric_file, toml, declared, resumed, resumed_inside)
+    for each in (record, inspected, folder, compared, reported, metric_file, toml, declared, resumed, resumed_inside)
 }
 
 

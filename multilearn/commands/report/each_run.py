@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from multilearn.storage.refusals import reading
 __all__ = ["run_section"]
 
 _WARNINGS = 20
-_NOTABLE = re.compile(rb"\S{1,40} (?:WARNING|ERROR|CRITICAL) ")
-_LINE = 1000  # bytes of a line of experiment.log
+_NOTABLE = re.compile(r"\S{1,40} (?:WARNING|ERROR|CRITICAL) ")
+_LINE = 1000  # letters of a line of experiment.log
+_LOG = 1 << 20  # bytes of it
 _LARGEST = {IMAGE: 2 << 20, TEXT: 1 << 14}  # bytes
 _EPOCHS = 8  # of which the attachments of one name are shown
 
@@ -60,21 +61,18 @@ def _session(session: Session) -> str:
 
 
 def _warnings(run: RunOnDisk) -> Iterator[Markup]:
-    """The last lines of experiment.log that are worth a look."""
-    found: deque[str] = deque(maxlen=_WARNINGS)
-    count = 0
+    """The last lines of experiment.log that are worth a look; of a long one its end is looked at."""
     try:
         with opened(run.directory.log, run.path) as file:
-            while line := file.readline(_LINE):
-                if _NOTABLE.match(line):
-                    count += 1
-                    found.append(line.decode(errors="replace").rstrip("\n"))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG))
+            lines = file.read(_LOG).decode(errors="replace").split("\n")
     except FileNotFoundError:
         return
+    found = [line[:_LINE] for line in lines if _NOTABLE.match(line)]
     if found:
-        left = f", the last {_WARNINGS} of {count}" if count > _WARNINGS else ""
+        left = f", the last {_WARNINGS} of {len(found)}" if len(found) > _WARNINGS else ""
         yield element("h3", f"Warnings and errors{left}")
-        yield element("pre", "\n".join(found), tabindex=0)
+        yield element("pre", "\n".join(found[-_WARNINGS:]), tabindex=0)
 
 
 def _attachments(run: RunOnDisk) -> Iterator[Markup]:

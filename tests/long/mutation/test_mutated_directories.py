@@ -30,6 +30,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MULTILEARN_BACKEND", "toy")
         toy.fit(toy.builder(base / "sound", epochs=1))
+    attached = base / "sound" / "attachments" / "epoch-1"
+    attached.mkdir(parents=True)
+    (attached / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (attached / "a.txt").write_text("a")
     shutil.copytree(base / "sound", base / "run")
     return base
 
@@ -111,7 +115,7 @@ def test_records_under_a_manifest(readers: Readers, base: Path, part: str, data:
 def test_documents(readers: Readers, base: Path, data: st.DataObject) -> None:
     """experiment.json, to everything that reads it."""
     run = mutated(base, "experiment.json", data.draw(texts((base / "sound" / "experiment.json").read_bytes())))
-    for reader in ("inspected", "compared", "declared"):
+    for reader in ("inspected", "compared", "declared", "reported"):
         readers.read(reader, run)
 
 
@@ -145,8 +149,22 @@ def test_metric_files(readers: Readers, base: Path, content: bytes) -> None:
     told = readers.read("metric_file", run / LOSS)
     if "found" in told:
         assert len(told["found"]["values"]) == content.count(b"\n") - (told["found"]["final"] != "None")
-    readers.read("inspected", run)
-    readers.read("compared", run)
+    for reader in ("inspected", "compared", "reported"):
+        readers.read(reader, run)
+
+
+TIMELINE = [
+    b'{"at": "2026-01-02T03:04:05Z", "event": "split", "epoch": 1, "split": "train", "seconds": 0.5, "measured": 2}\n',
+    b'{"at": 1, "event": "split", "epoch": 1, "split": "train", "items": 1e308, "measured": 9, "seconds": 1e-308}\n',
+    b'{"at": "2026-01-02T03:04:05", "event": "finished", "position": "1", "seconds": NaN}\n',
+]
+
+
+@settings(max_examples=share(300))
+@given(content=bytes_of(TIMELINE), log=bytes_of([b"2026-01-02T03:04:05.000Z WARNING multilearn it drifts\n"]))
+def test_timelines_and_logs(readers: Readers, base: Path, content: bytes, log: bytes) -> None:
+    mutated(base, "experiment.log", log)
+    assert "found" in readers.read("reported", mutated(base, "timeline.jsonl", content))
 
 
 def pipe(path: Path) -> None:
@@ -184,8 +202,14 @@ PLACES = [
     "checkpoint/scheduler-1.mpk.gz",
     "train",
     "checkpoint",
+    "experiment.log",
+    "timeline.jsonl",
+    "attachments",
+    "attachments/epoch-1",
+    "attachments/epoch-1/a.png",
+    "attachments/epoch-1/a.txt",
 ]
-TOLD_OF = ("inspected", "compared", "declared")
+TOLD_OF = ("inspected", "compared", "declared", "reported")
 
 
 @pytest.mark.parametrize(("name", "kind"), few(product(PLACES, IN_PLACE)))
