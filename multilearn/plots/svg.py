@@ -164,7 +164,7 @@ def _turns(lines: Sequence[Line], y: _Axis) -> list[tuple[int, int]]:
 
 
 def _on_each_other(one: Line, other: Line, y: _Axis) -> bool:
-    if other.thin or one.dashed != other.dashed or one.colour == other.colour or list(one.x) != list(other.x):
+    if other.thin or one.dashed != other.dashed or list(one.x) != list(other.x):
         return False
     pairs = list(zip(one.y, other.y, strict=True))
     if any(math.isfinite(a) != math.isfinite(b) for a, b in pairs):

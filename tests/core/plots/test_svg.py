@@ -74,6 +74,9 @@ def test_lines_that_lie_on_each_other_take_turns() -> None:
     x = [1.0, 2.0]
     lines = [Line("a", x, [1.0, 2.0]), Line("b", x, [1.0, 2.001], 1), Line("c", x, [1.5, 1.0], 2)]
     assert dashes(Chart("Loss", lines), (0.9, 2.1)) == [(0, (9, 9)), (9, (9, 9)), None]
+    # as many as there are, also where there are more of them than colours
+    ten = [Line(str(at), x, [1.0, 2.0], at % 8) for at in range(10)]
+    assert dashes(Chart("Loss", ten), (0.9, 2.1)) == [(9 * at, (9, 81)) for at in range(10)]
     lines = [Line("a", x, [1.0, 2.0], 0, True), Line("b", x, [1.0, 2.0], 1, True), Line("c", x, [1.0, 2.0], 1)]
     assert dashes(Chart("Loss", lines), (0.9, 2.1)) == [(0, (5, 11)), (8, (5, 11)), None]
 
