@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import keras
-from keras import ops
 
 from multilearn.checkpoint import nbytes
 from multilearn.errors import ConfigurationError, MultilearnError
@@ -19,12 +18,11 @@ from multilearn_keras.engines.fixed import Fixed, RateGuard
 from multilearn_keras.engines.joint_check import HALF, Named, require_joint, require_same_model
 from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.model import OpenedModel
-from multilearn_keras.engines.updates import measured_of_update
+from multilearn_keras.engines.updates import measured_of_update, try_on
 from multilearn_keras.optimizers.adopt import (
     rate_variable,
     refuse_built_for_another,
     require_trainable,
-    scales_loss_dynamically,
     track_all,
 )
 from multilearn_keras.random.seeds import require_streams, restore_streams, streams
@@ -214,6 +212,11 @@ class KerasEngine(OpenedModel, ABC):
                 remedy="Leave the reduction at its default, or train on one device without .grads_accumulation.",
             )
         refuse_built_for_another(self._optimizer, self._model)
+        self._tried(
+            lambda: try_on(self._options.update_metrics, self._ops, self._model),
+            "Metrics of updates must fit the model.",
+            "Write measure_update in the functions that it is given.",
+        )
 
     def _require_gradient(self, batch: Batch) -> None:
         """Raise `ConfigurationError` where the loss of one of our tasks, or of a compiled model, has none."""
@@ -240,11 +243,3 @@ class KerasEngine(OpenedModel, ABC):
         """What metrics of updates measure of what the optimizer is about to get; `taken` if batches are skipped."""
         metrics, taken = self._options.update_metrics, taken if self._options.skip_non_finite else None
         return measured_of_update(metrics, self._ops, self._optimizer, gradients, weights, taken)
-
-    def _usable(self, loss: Any, gradients: Sequence[Any]) -> Any:
-        """Whether a batch is not to be skipped, 0-d, on the device: loss and gradients are finite.
-
-        Where the optimizer scales the loss by itself, it handles gradients that overflow: the loss alone decides.
-        """
-        looked_at = [loss] if scales_loss_dynamically(self._optimizer) else [loss, *gradients]
-        return ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in looked_at]))

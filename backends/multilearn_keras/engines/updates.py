@@ -12,7 +12,7 @@ from multilearn.protocols import ArrayOps, Update, UpdateMetric
 from multilearn_keras.engines.joint_check import HALF
 from multilearn_keras.optimizers.adopt import scales_loss_dynamically
 
-__all__ = ["measured_of_update", "sum_dtype"]
+__all__ = ["is_usable", "measured_of_update", "sum_dtype", "try_on"]
 
 
 def measured_of_update(
@@ -34,6 +34,33 @@ def measured_of_update(
         gradients = [ops.where(taken, gradient, float("nan")) for gradient in gradients]
     update = Update(gradients, weights)
     return {metric.name: dict(metric.measure_update(array_ops, update)) for metric in metrics}
+
+
+def try_on(metrics: Sequence[UpdateMetric], array_ops: ArrayOps, model: keras.Model) -> None:
+    """Measure once, with the weights as their own gradients: it raises what a step would."""
+    if not metrics:
+        return
+
+    def measured(values: Sequence[Any]) -> dict[str, Any]:
+        return {metric.name: dict(metric.measure_update(array_ops, Update(values, values))) for metric in metrics}
+
+    values = [ops.stop_gradient(variable.value) for variable in model.trainable_variables]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # each operation would be compiled by itself
+        jax.eval_shape(measured, values)
+    else:
+        measured(values)
+
+
+def is_usable(optimizer: Any, loss: Any, gradients: Sequence[Any]) -> Any:
+    """Whether a batch is not to be skipped, 0-d, on the device: loss and gradients are finite.
+
+    Where the optimizer scales the loss by itself, it handles gradients that overflow: the loss alone decides.
+    """
+    looked_at = [loss] if scales_loss_dynamically(optimizer) else [loss, *gradients]
+    return ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in looked_at]))
 
 
 def sum_dtype(dtype: Any) -> str:

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, optimizers
-from support.training import BACKEND, Batches, engine_of, ids, numbers
+from support.training import BACKEND, Batches, engine_of, ids, learner, numbers, refused
 
+from multilearn.errors import DataError
 from multilearn.loggers import FileMetricLogger, MemoryMetricLogger
 from multilearn.metrics import Entry, GradientNorm, WeightNorm
 from multilearn.protocols import Metric
@@ -205,6 +206,16 @@ def test_an_epoch_has_the_mean_over_its_updates_also_resumed_inside_it(tmp_path:
     resumed = cut.checkpoint("2.3").build(Classification(linear()), optimizers.SGD(), RATE)
     resumed.fit(Batches(*data), Batches(*data))
     assert resumed.history == made.history
+
+
+class Faulty(LargestStep):
+    def measure_update(self, ops: Any, update: Any) -> Any:
+        return {"sum": ops.cumsum(update.gradients[0])}
+
+
+def test_one_that_cannot_measure_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with refused(tmp_path / "run", DataError, r"Metrics of updates must fit the model. Received: .*cumsum"):
+        learner(tmp_path / "run", Classification(linear()), "sgd", 0.1, metrics=Faulty()).fit(BATCHES)
 
 
 def test_a_metric_of_updates_is_no_metric_of_outputs() -> None:

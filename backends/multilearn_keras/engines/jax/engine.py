@@ -17,7 +17,7 @@ from multilearn_keras.engines.engine import KerasEngine
 from multilearn_keras.engines.jax.evaluation import JaxEvalEngine, OnJax
 from multilearn_keras.engines.jax.live import Link, is_linked, linked, on_one_device, unlinked
 from multilearn_keras.engines.jax.tracing import TrainingScope, depends
-from multilearn_keras.engines.updates import sum_dtype
+from multilearn_keras.engines.updates import is_usable, sum_dtype
 
 __all__ = ["JaxEngine", "JaxEvalEngine"]
 
@@ -105,7 +105,7 @@ class JaxEngine(OnJax, KerasEngine):
         )
         usable = None
         if self._options.skip_non_finite:
-            usable = self._usable(loss, gradients)
+            usable = is_usable(self._optimizer, loss, gradients)
             kept = [
                 jnp.where(usable, new, old) if id(variable) in self._statistics_at else new
                 for variable, new, old in zip(self._kept, kept, state.kept, strict=True)

@@ -20,7 +20,7 @@ from multilearn_keras.engines.tensorflow.evaluation import OnTensorFlow, TensorF
 from multilearn_keras.engines.tensorflow.update import by_kernels
 from multilearn_keras.engines.tensorflow.world import peers
 from multilearn_keras.engines.tensorflow.written import resources_written
-from multilearn_keras.engines.updates import sum_dtype
+from multilearn_keras.engines.updates import is_usable, sum_dtype
 from multilearn_keras.keras_internals import backend_module
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.keys import variables
@@ -172,7 +172,7 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
         gradients = [tf.convert_to_tensor(g) for g in found]
         usable = None
         if self._options.skip_non_finite:
-            usable = self._usable(output.loss, gradients)
+            usable = is_usable(self._optimizer, output.loss, gradients)
             if self._joint is not None:
                 usable = tf.equal(self._joint.world.summed(tf.cast(~usable, tf.float32)), 0.0)
             _keep_unless(usable, self._statistics, before)

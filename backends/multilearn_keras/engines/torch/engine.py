@@ -23,7 +23,7 @@ from multilearn_keras.engines.torch.evaluation import OnTorch, TorchEvalEngine, 
 from multilearn_keras.engines.torch.reach import leads_to
 from multilearn_keras.engines.torch.sums import averages, divided, in_one_buffer
 from multilearn_keras.engines.torch.update import fused_update
-from multilearn_keras.engines.updates import sum_dtype
+from multilearn_keras.engines.updates import is_usable, sum_dtype
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.keys import variables
 
@@ -150,7 +150,7 @@ class TorchEngine(OnTorch, KerasEngine):
         gradients = self._gradients(self._optimizer.scale_loss(loss))
         with torch.no_grad():
             measures = self._measured(self._options.train_metrics, output)
-            usable = self._usable(output.loss, gradients) if skips else None
+            usable = is_usable(self._optimizer, output.loss, gradients) if skips else None
             if usable is not None and joint is not None:
                 usable = joint.world.summed((~usable).float()) == 0
             if usable is not None:
