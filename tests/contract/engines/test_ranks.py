@@ -101,6 +101,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "what"), CASES)
 def test_several_processes_give_what_one_gives(found: Mapping[int, Any], name: str, what: str) -> None:
+    assert found[1][name][what]
     assert found[SIZE][name][what] == pytest.approx(found[1][name][what], rel=CLOSE, abs=CLOSE)
 
 
