@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from multilearn import backend
-from multilearn.foreign_words import check_arguments, missing_name
+from multilearn.errors import DISTRIBUTION
 
 if TYPE_CHECKING:
     from multilearn import (
@@ -79,7 +78,11 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
 
     def __getattr__(name: str) -> object:
         if name == "__version__":
-            return version("multilearn")
+            from importlib.metadata import version
+
+            return version(DISTRIBUTION)
+        from multilearn.foreign_words import check_arguments, missing_name
+
         if name not in __all__:
             missing_name(__name__, name, __all__)
         home = import_module(f"{__name__}.{_HOMES.get(name, name)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from multilearn.environment_variables import BACKEND as VARIABLE
 from multilearn.environment_variables import read
-from multilearn.errors import BackendError
+from multilearn.errors import BackendError, pip_install
 
 # `import multilearn` runs this module: what only a refusal or a training needs is imported there
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def check_name(name: str) -> None:
         raise BackendError(
             f"The backend {name!r} needs {name} and keras, and they are not both installed.",
             received=f"{name} by {choice().reason}" if chosen() == name else name,
-            remedy=f"Install them with: pip install 'multilearn[{name}]'{_or_use_another()}",
+            remedy=f"Install them with: {pip_install(name)}{_or_use_another()}",
         )
 
 
@@ -121,7 +121,7 @@ def usable(name: str | None = None) -> str:
         raise BackendError(
             "multilearn trains on a framework, and none is installed.",
             received=f"none of {', '.join(ON_KERAS)} together with keras",
-            remedy="Install one, for instance with: pip install 'multilearn[torch]'",
+            remedy=f"Install one, for instance with: {pip_install('torch')}",
         )
     check_name(decided.name)
     if decided.name in ON_KERAS:

@@ -25,6 +25,7 @@ from typing import Self
 from multilearn.printable import printable_message
 
 __all__ = [
+    "DISTRIBUTION",
     "BackendError",
     "CheckpointError",
     "CheckpointNotFound",
@@ -38,7 +39,20 @@ __all__ = [
     "StorageError",
     "UnknownArgument",
     "WorldError",
+    "pip_install",
 ]
+
+DISTRIBUTION = "multilearn-keras"
+"""The name on package indexes, where `multilearn` is another project."""
+
+
+def pip_install(extra: str) -> str:
+    """The command that installs an extra.
+
+    >>> pip_install("torch")
+    "pip install 'multilearn-keras[torch]'"
+    """
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 class MultilearnError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multilearn.errors import BackendError
+from multilearn.errors import BackendError, pip_install
 
 if TYPE_CHECKING:
     from multilearn_ray.job import trainer
@@ -29,7 +29,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
             raise BackendError(
                 "multilearn_ray needs Ray Train, 2.60 or newer.",
                 received=f"{type(error).__name__}: {error}",
-                remedy="Install it with: pip install 'multilearn[ray]'",
+                remedy=f"Install it with: {pip_install('ray')}",
             ) from None
         globals()[name] = trainer
         return trainer

@@ -49,9 +49,9 @@ def together(session: nox.Session) -> None:
 def multilearn() -> str:
     """What MULTILEARN says: a folder or a requirement; else what is installed beside nox; else what is published."""
     if asked := os.environ.get("MULTILEARN"):
-        return f"multilearn[keras] @ {Path(asked).resolve().as_uri()}" if Path(asked).exists() else asked
+        return f"multilearn-keras[keras] @ {Path(asked).resolve().as_uri()}" if Path(asked).exists() else asked
     try:
-        origin = distribution("multilearn").read_text("direct_url.json")
+        origin = distribution("multilearn-keras").read_text("direct_url.json")
     except PackageNotFoundError:
-        return "multilearn[keras]"
-    return f"multilearn[keras] @ {json.loads(origin)['url']}" if origin else "multilearn[keras]"
+        return "multilearn-keras[keras]"
+    return f"multilearn-keras[keras] @ {json.loads(origin)['url']}" if origin else "multilearn-keras[keras]"

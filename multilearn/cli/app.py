@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from multilearn.errors import DISTRIBUTION
+
 __all__ = ["Arguments", "AsJson", "Backends", "Script", "Seed", "app"]
 
 app = typer.Typer(
@@ -34,7 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 def _print_version(asked: bool) -> None:
     if asked:
         try:
-            print(f"multilearn {version('multilearn')}")
+            print(f"multilearn {version(DISTRIBUTION)}")
         except PackageNotFoundError:
             print("multilearn (not installed: running from its source)")
         raise typer.Exit

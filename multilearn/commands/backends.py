@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, packages_dist
 
 from multilearn import backend
 from multilearn.commands.text import Sentences, TextTable, as_text, document
-from multilearn.errors import BackendError
+from multilearn.errors import BackendError, pip_install
 
 __all__ = ["BackendStatus", "Installation", "look"]
 
@@ -77,7 +77,7 @@ def look() -> Installation:
 
 def _found(name: str) -> BackendStatus:
     if not backend.installed(name):
-        return BackendStatus(name, False, {}, None, f"pip install 'multilearn[{name}]'")
+        return BackendStatus(name, False, {}, None, pip_install(name))
     devices, problem = _devices(name)
     return BackendStatus(name, True, _versions(name), devices, problem)
 

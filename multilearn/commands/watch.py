@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from multilearn.commands.stop import REASON
-from multilearn.errors import MultilearnError
+from multilearn.errors import MultilearnError, pip_install
 from multilearn.events import Event, Finished, Started
 from multilearn.following import Following, follow
 from multilearn.loggers.stop_request import request_stop
@@ -42,7 +42,7 @@ def watch(runs: Sequence[tuple[str, Following]], stream: TextIO, every: float, *
 
             RunScreen(runs, watching=True, ask=lambda wish: _ask_to_stop(runs), wishes=["stop"]).run()
             return
-        print(f"multilearn: {found}: without a screen; pip install 'multilearn[screen]' for one", file=sys.stderr)
+        print(f"multilearn: {found}: without a screen; {pip_install('screen')} for one", file=sys.stderr)
     watch_lines(runs, stream, every)
 
 

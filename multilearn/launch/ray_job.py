@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
-from multilearn.errors import BackendError, ConfigurationError
+from multilearn.errors import BackendError, ConfigurationError, pip_install
 
 __all__ = ["RayCluster"]
 
@@ -59,7 +59,7 @@ class RayCluster:
             raise BackendError(
                 "--ray needs Ray Train.",
                 received="an environment without ray",
-                remedy="Install it with: pip install 'multilearn[ray]'",
+                remedy=f"Install it with: {pip_install('ray')}",
             )
         return cls(address.strip(), numbers)
 

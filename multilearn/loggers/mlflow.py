@@ -30,7 +30,7 @@ _SECONDS = 10.0  # for a connection
 
 @dataclass
 class MlflowLogger(TrackerLogger):
-    """A run of MLflow in `experiment`; needs `multilearn[mlflow]`.
+    """A run of MLflow in `experiment`; needs `multilearn-keras[mlflow]`.
 
     `train/<metric>` is averaged over `every` updates; `epoch/train/<metric>` and `epoch/valid/<metric>` are epoch
     values; the step is the number of updates, and `epoch` a metric, too. Of names, what MLflow does not take becomes

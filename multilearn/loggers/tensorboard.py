@@ -25,7 +25,7 @@ _STATUS = {"finished": "STATUS_SUCCESS", "stopped": "STATUS_SUCCESS", "failed": 
 
 @dataclass
 class TensorBoardLogger(TrackerLogger):
-    """Event files in `<run>/tensorboard`, for `tensorboard --logdir runs`; needs `multilearn[tensorboard]`.
+    """Event files in `<run>/tensorboard`, for `tensorboard --logdir runs`; needs `multilearn-keras[tensorboard]`.
 
     `batch/<metric>` over updates is the series `train`; `epoch/<metric>` over epochs are `train-epochs` and
     `valid-epochs`, in one chart. Settings are a text and columns of the table of hyper-parameters, where the status is,

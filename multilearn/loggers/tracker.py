@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 from multilearn.arguments import settle, whole
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, pip_install
 from multilearn.events import START, Attached, Evaluating, Event, Finished, Started
 from multilearn.loggers.points import Point, Points, recorded
 from multilearn.loggers.tracked_run import TrackedRun
@@ -98,7 +98,7 @@ class TrackerLogger(ABC):
             raise ConfigurationError(
                 f"A {type(self).__name__} needs {self.library}.",
                 received="an environment without it",
-                remedy=f"Install it with: pip install 'multilearn[{self.tracker}]'",
+                remedy=f"Install it with: {pip_install(self.tracker)}",
             )
         self._sender: _Sender | None = None
 

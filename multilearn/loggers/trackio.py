@@ -17,7 +17,7 @@ __all__ = ["TrackioLogger"]
 
 @dataclass
 class TrackioLogger(TrackerLogger):
-    """A run of Trackio in `project`, in its local database; `trackio show` shows it. Needs `multilearn[trackio]`.
+    """A run of Trackio in `project`, in its local database; `trackio show` shows it. Needs `multilearn-keras[trackio]`.
 
     `train/<metric>` is averaged over `every` updates; `epoch/train/<metric>` and `epoch/valid/<metric>` are epoch
     values; the step is the number of updates, and `epoch` is beside them. NaN and infinities are kept as texts. Trackio

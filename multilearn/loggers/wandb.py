@@ -23,7 +23,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 @dataclass
 class WandbLogger(TrackerLogger):
-    """A run of Weights & Biases in `project`; needs `multilearn[wandb]`.
+    """A run of Weights & Biases in `project`; needs `multilearn-keras[wandb]`.
 
     `train/<metric>` is averaged over `every` updates, over `update`; `epoch/train/<metric>` and `epoch/valid/<metric>`
     are epoch values, over `epoch`. NaN and infinities are kept.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, pip_install
 from multilearn.plots.chart import PALETTE, Chart, levels, y_span
 from multilearn.plots.svg import dashes
 from multilearn.printable import printable
@@ -46,7 +46,7 @@ def drawn(charts: Sequence[Chart], keys: Sequence[tuple[str, int, bool]], kind: 
         raise ConfigurationError(
             "PDF and PNG are drawn by matplotlib.",
             received=f".{kind}, and matplotlib is not installed",
-            remedy="Write a .svg, or run: pip install 'multilearn[plot]'",
+            remedy=f"Write a .svg, or run: {pip_install('plot')}",
         ) from error
     columns = min(_COLUMNS, len(charts))
     rows = -(-len(charts) // columns)

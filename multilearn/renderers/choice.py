@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from multilearn.environment_variables import RENDERER, read
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, pip_install
 from multilearn.renderers.notebook import NotebookRenderer, default
 from multilearn.renderers.renderer import CliRenderer, Renderer, SilentRenderer
 from multilearn.renderers.screen.renderer import ScreenRenderer, missing
@@ -45,5 +45,5 @@ def require_screen() -> None:
     """Raise `ConfigurationError` if the extra `screen` is not installed."""
     if (found := missing()) is not None:
         raise ConfigurationError(
-            "The screen needs the extra `screen`.", received=found, remedy="Run: pip install 'multilearn[screen]'"
+            "The screen needs the extra `screen`.", received=found, remedy=f"Run: {pip_install('screen')}"
         )

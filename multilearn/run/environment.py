@@ -14,6 +14,7 @@ from typing import Any
 from zlib import crc32
 
 from multilearn.checkpoint import HostTensor
+from multilearn.errors import DISTRIBUTION
 from multilearn.protocols import Backend
 
 __all__ = ["Weights", "machine", "threads", "versions"]
@@ -58,7 +59,7 @@ class Weights:
 def versions(backend: Backend) -> dict[str, str]:
     """Of Python, of this library, and of what the backend stands on."""
     try:
-        own = version("multilearn")
+        own = version(DISTRIBUTION)
     except PackageNotFoundError:
         own = "unknown"
     return {"python": platform.python_version(), "multilearn": own, **backend.versions()}

@@ -62,7 +62,7 @@ def test_our_own_backends_come_with_devices_or_with_what_installs_them(found: di
         assert set(told["versions"]) == {name, "keras"}
     else:
         assert (told["versions"], told["devices"]) == ({}, None)
-        assert told["problem"] == f"pip install 'multilearn[{name}]'"
+        assert told["problem"] == f"pip install 'multilearn-keras[{name}]'"
 
 
 def test_the_variable_that_multilearn_sets_itself_is_not_given_as_the_reason(found: dict[str, Any]) -> None:

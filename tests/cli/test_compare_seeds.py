@@ -286,7 +286,9 @@ def test_one_run_on_each_backend_is_compared_as_if_there_were_no_seeds(seeds: Se
 def test_without_scipy_everything_else_is_told(seeds: Seeds, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.special", None)
     found = study([*seeds("torch", TORCH), *seeds("jax", JAX)])
-    assert "note: no confidence intervals: SciPy is not installed (pip install 'multilearn[stats]')" in text(found)
+    assert "note: no confidence intervals: SciPy is not installed (pip install 'multilearn-keras[stats]')" in text(
+        found
+    )
     (line,) = [line for line in text(found) if "jax - torch" in line]
     assert cells(line) == ["valid", "Loss", "jax - torch", "+0.2", "-", "-", "3"]
     assert found.differences[0].spread.deviation == pytest.approx(0.1)

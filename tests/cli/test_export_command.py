@@ -55,5 +55,5 @@ def test_an_extra_that_is_missing_is_one_line(run: Path, environment: Mapping[st
     before = sorted(run.rglob("*"))
     out, err = export(run, environment, "--to", tracker, code=2)
     assert (out, err.count("\n")) == ("", 1)
-    assert err.endswith(f"Install it with: pip install 'multilearn[{tracker}]'\n")
+    assert err.endswith(f"Install it with: pip install 'multilearn-keras[{tracker}]'\n")
     assert sorted(run.rglob("*")) == before

@@ -340,7 +340,7 @@ def test_a_job_on_ray_says_what_to_install_where_ray_is_not(multilearn: Command,
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "multilearn: --ray needs Ray Train. Received: an environment without ray. "
-        "Install it with: pip install 'multilearn[ray]'\n"
+        "Install it with: pip install 'multilearn-keras[ray]'\n"
     )
 
 

@@ -166,7 +166,7 @@ def test_nothing_installed_is_refused_with_what_to_install(process: Process) -> 
         said = process(installed=installed)
         assert said.name is None
         assert "none is installed" in said.refusal
-        assert "pip install 'multilearn[torch]'" in said.refusal
+        assert "pip install 'multilearn-keras[torch]'" in said.refusal
         assert said.keras_backend is None
 
 
@@ -192,7 +192,7 @@ def test_what_is_not_installed_is_refused_with_what_to_install_and_what_there_is
     said = process(installed=("keras", "jax"), MULTILEARN_BACKEND="tensorflow")
     assert "'tensorflow' needs tensorflow and keras" in said.refusal
     assert "tensorflow by the environment variable MULTILEARN_BACKEND" in said.refusal
-    assert "pip install 'multilearn[tensorflow]'" in said.refusal
+    assert "pip install 'multilearn-keras[tensorflow]'" in said.refusal
     assert "MULTILEARN_BACKEND=jax" in said.refusal
     # Keras must be importable all the same, so that it is us who refuse
     assert said.keras_backend == "jax"

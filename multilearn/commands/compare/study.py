@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import fmean
 
 from multilearn.commands.compare.comparison import Grouping, compare_runs, grouped, opened, unit_of
-from multilearn.commands.compare.values import EXTRA, Comparison, Key, Row, Spread, furthest, quantile, spread
-from multilearn.errors import DirectoryError
+from multilearn.commands.compare.values import Comparison, Key, Row, Spread, furthest, quantile, spread
+from multilearn.errors import DirectoryError, pip_install
 from multilearn.events import Split
 from multilearn.run.on_disk import RunOnDisk
 
@@ -153,7 +153,7 @@ def compare_opened(
         finals.append(Final(*key, unit, {name: spread(list(numbers.values())) for name, numbers in found.items()}))
         differences += _differences(grouping.names, key, unit, found)
     if quantile(1) is None:
-        notes.append(f"no confidence intervals: SciPy is not installed (pip install '{EXTRA}')")
+        notes.append(f"no confidence intervals: SciPy is not installed ({pip_install('stats')})")
     return Study(
         grouping.names,
         tuple(groups),

@@ -13,7 +13,6 @@ from itertools import combinations
 from multilearn.events import Split
 
 __all__ = [
-    "EXTRA",
     "ComparedRun",
     "Comparison",
     "Key",
@@ -28,7 +27,6 @@ __all__ = [
 ]
 
 CONFIDENCE = 0.95
-EXTRA = "multilearn[stats]"
 
 
 Key = tuple[Split, str]

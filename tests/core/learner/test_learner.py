@@ -196,7 +196,7 @@ def test_experiment_json_says_what_was_declared(tmp_path: Path) -> None:
     assert session["device"] == "cpu:0"
     assert session["versions"] == {
         "python": platform.python_version(),
-        "multilearn": metadata.version("multilearn"),
+        "multilearn": metadata.version("multilearn-keras"),
         "numpy": np.__version__,
     }
     assert (session["outcome"], session["position"], session["reason"], session["error"]) == (

@@ -181,7 +181,7 @@ def test_its_library_is_asked_for_when_it_is_made(tmp_path: Path, monkeypatch: p
         Missing()
     assert str(refused.value) == (
         "A Missing needs a_library_of_none. Received: an environment without it. "
-        "Install it with: pip install 'multilearn[wandb]'"
+        "Install it with: pip install 'multilearn-keras[wandb]'"
     )
     # wandb leaves a folder of its name in the current directory
     (tmp_path / "a_library_of_none").mkdir()
