@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from multilearn.builder.branch import Branch
 from multilearn.builder.from_toml import Call, declared_by_file, declared_by_run
 from multilearn.builder.tables import LOGGERS, METRICS, RECORDERS, RENDERERS, RULES, STRATEGIES, table_of
 from multilearn.checkpoint import DEFAULT
@@ -27,9 +28,11 @@ class AsData:
     """What every builder of settings can do; its methods are named as the keys of the table are."""
 
     _settings: Settings
+    _branch: Branch = field(init=False, repr=False, compare=False)
 
     def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False) -> None:
         object.__setattr__(self, "_settings", Settings(Location.of(directory), overwrite))
+        object.__setattr__(self, "_branch", Branch())
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None) -> Self:
@@ -95,6 +98,7 @@ class AsData:
     def _with(self, **changes: Any) -> Self:
         builder = object.__new__(type(self))
         object.__setattr__(builder, "_settings", replace(self._settings, **changes))
+        object.__setattr__(builder, "_branch", self._branch.grown(builder))
         return builder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,6 +174,9 @@ class LearnerBuilder(Observed):
         Raises `ConfigurationError` for what cannot work, `DirectoryError` for a directory that cannot be used,
         `BackendError` for a framework that cannot be had. Nothing is written before `fit`.
         """
+        self._branch.built = True
+        for method in dict.fromkeys(self._branch.dropped()):
+            warnings.warn(f"Each method returns a new builder: that of .{method}(...) was dropped.", stacklevel=3)
         refuse_contradictions(self._settings)
         chosen(self._settings.renderer)  # also what cannot be shown is refused here
         backend = backends.load()
