@@ -21,6 +21,8 @@ def at(epoch: int, number: int) -> None:
         os.write(2, b"a line from C\n")
     if (epoch, number) != (3, 5):
         return
+    if "flood" in acts:
+        print("\n".join(f"line {line} of a script that prints very much" for line in range(40_000)))
     if "raise" in acts:
         raise RuntimeError("the loader fails on purpose")
     if "segv" in acts:

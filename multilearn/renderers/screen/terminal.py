@@ -95,12 +95,15 @@ class LentTerminal:
             size = path.stat().st_size
             with path.open("rb") as file:
                 if size > _SHOWN:
-                    _write(f"multilearn: {size >> 20} MB were printed; all of it is in {path}\n".encode())
                     file.seek(size - _SHOWN)
                     file.readline()
                 while data := file.read(1 << 16):
                     _write(data)
-            if size <= _SHOWN:
+            if size > _SHOWN:
+                _write(
+                    f"multilearn: {size >> 20} MB were printed, this was the last of it; all is in {path}\n".encode()
+                )
+            else:
                 path.unlink()
 
     def _flush(self) -> None:

@@ -94,9 +94,9 @@ def test_after_the_screen_was_left_training_continues_in_a_block_with_all_of_its
         screen.press("q")
         screen.wait("training continues")
         screen.press("d")
+        screen.wait(r"the screen is closed, training continues in epoch \d+ of 60", history=60)
         found = screen.wait(r"^epoch +\d+/60 ", history=60)
-        assert re.search(r"the screen is closed, training continues in epoch \d+ of 60", found)
-        assert re.search("[│┤].{0,6}[⠁-⣿]", found)  # the epochs from before are in the charts
+        assert re.search("[│┤].{0,16}[●⠁-⣿]", found)  # the epochs from before are in the charts
         screen.press("C-c")
         found = screen.wait("^RESULT SIGINT", history=60)
         assert re.search(r"^stopped in epoch \d+", found, re.MULTILINE)
@@ -126,7 +126,8 @@ def test_what_a_loader_raises_is_on_the_ordinary_screen(opened: Opened) -> None:
 def test_a_training_that_dies_gives_the_terminal_back(opened: Opened, act: str) -> None:
     with opened("60", "0.1", act) as screen:
         screen.wait(KEYS)
-        found = screen.wait("the process of the training was killed", history=60)
+        screen.wait("the process of the training was killed", history=60)
+        found = screen.text(history=2000)  # of every thread
         assert ("Segmentation fault" in found) is (act == "segv")
         assert screen.modes() == WHOLE
 
@@ -174,6 +175,16 @@ def test_what_is_printed_is_in_a_pane_and_on_the_ordinary_screen_afterwards(open
         for line in ("a line of the script in epoch 1", "a line of a subprocess in epoch 2", "a line from C"):
             assert re.search(f"^{line}$", found, re.MULTILINE)
         assert screen.modes() == WHOLE
+
+
+def test_of_very_much_that_was_printed_the_end_is_shown_and_where_all_of_it_is(opened: Opened, tmp_path: Path) -> None:
+    with opened("4", "0.05", "flood") as screen:
+        found = screen.wait("^RESULT None", history=60)
+        assert re.search(r"^line 39999 of a script", found, re.MULTILINE)
+        assert re.search(r"^multilearn: 1 MB were printed, this was the last of it; all is in ", found, re.MULTILINE)
+    (kept,) = (tmp_path / "temporary").glob("multilearn-*")
+    assert kept.read_text().startswith("line 0 of a script")
+    kept.unlink()
 
 
 def test_a_persistent_screen_stays_until_a_key_leaves_it(opened: Opened) -> None:
