@@ -87,10 +87,9 @@ def label(value: float, step: float, unit: str = "", largest: float | None = Non
     """
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if unit == "share":
-        value, step, sign = 100 * value, 100 * step, "%"
-    else:
-        sign = ""
+    sign = "%" if unit == "share" and math.isfinite(100 * value) else ""
+    if sign:
+        value, step = 100 * value, 100 * step
     size = max(abs(value), 0.0 if largest is None else largest)
     places = max(0, -_exponent(step))
     if places <= _PLACES and size < _LARGE:
@@ -104,7 +103,7 @@ def label(value: float, step: float, unit: str = "", largest: float | None = Non
 
 def _exponent(value: float) -> int:
     """Of ten, such that the first digit is in that place."""
-    return math.floor(math.log10(abs(value)) + _SLACK) if value else 0
+    return math.floor(math.log10(abs(value)) + _SLACK) if value and math.isfinite(value) else 0
 
 
 def _magnitude(value: float) -> float:

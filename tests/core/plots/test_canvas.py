@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.style import Style
 
@@ -24,6 +24,7 @@ def text(curves: list[Curve], axes: Axes, width: int, height: int) -> list[str]:
     return ["".join(segment.text for segment in line) for line in lines]
 
 
+@example([0.0, 1.7e308], (80, 12), False, "share")
 @given(st.lists(VALUES, max_size=50), SIZES, st.booleans(), st.sampled_from(["", "share"]))
 def test_whatever_is_drawn_fills_its_lines(values: list[float], size: tuple[int, int], log: bool, unit: str) -> None:
     y = np.array(values, dtype=float)
