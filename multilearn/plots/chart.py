@@ -90,7 +90,8 @@ def y_span(chart: Chart) -> tuple[float, float] | None:
         air = max(math.exp(_AIR * (math.log(high) - math.log(low))), 1.05)
         return max(low / air, _LEAST) if chart.floor is None else low, min(high * air, 10 * _MOST)
     low, high = (min(max(bound, -_MOST), _MOST) for bound in (low, high))
-    air = _AIR * (high - low or abs(high) or 1.0)
+    spread, size = high - low, abs(high)
+    air = _AIR * (spread if spread > _LEAST else size if size > _LEAST else 1.0)
     return low - air, high + air
 
 

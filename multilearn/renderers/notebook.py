@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -32,26 +33,26 @@ def default() -> Renderer:
     return NotebookRenderer() if in_notebook() else CliRenderer()
 
 
+@dataclass
 class NotebookRenderer:
     """Shows a run below the cell that trains: progress, values, and a chart of each plotted metric.
 
     It is drawn twice a second at most, and in at most 3 % of the time. Chosen by itself in the kernel of a notebook. An
     evaluation is one line, and so is each epoch where there is no notebook: of a script that was a notebook once.
-
-    Raises `ConfigurationError` where IPython is missing.
     """
 
-    def __init__(self) -> None:
+    def __post_init__(self) -> None:
+        self._lines = CliRenderer()
+        self._shown: _Output | None = None
+
+    def host(self, fit: Callable[[], T]) -> T:
+        """Run `fit`. Raises `ConfigurationError` before it where IPython is missing."""
         if "IPython" not in sys.modules and find_spec("IPython") is None:
             raise ConfigurationError(
                 "NotebookRenderer shows a run in a notebook.",
                 received="IPython is not installed",
                 remedy="Choose another renderer, or none, or run: pip install ipykernel",
             )
-        self._lines = CliRenderer()
-        self._shown: _Output | None = None
-
-    def host(self, fit: Callable[[], T]) -> T:
         return fit()
 
     def render(self, event: Event) -> None:

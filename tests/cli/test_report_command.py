@@ -293,6 +293,18 @@ def test_what_is_not_a_number_is_written_and_breaks_the_line(reported: Callable[
     assert "nothing to draw" in reported("b").section("curves").text
 
 
+def test_texts_that_differ_are_named_beside_the_largest_difference(
+    reported: Callable[..., Node], write_run: Write
+) -> None:
+    for name, word in (("a", "x"), ("b", "y")):
+        write_run(name, {**files(2), "train/2/Word": [f"{word},final"], "train/1/Word": ["z,final"]}, backend=name)
+    rows = reported("a", "b").section("apart").one("table", "numbers").rows()[1:]
+    assert [[cell.text for cell in row] for row in rows] == [
+        ["1", "0 train Accuracy"],
+        ["2", "0 train Accuracy; train Word differs"],
+    ]
+
+
 def test_text_metrics_are_tables(reported: Callable[..., Node], write_run: Write) -> None:
     metrics = [{"name": "Word", "unit": "", "numeric": False, "splits": ["train"]}]
     found = {"train/1/Word": ["a", "a,final"], "train/2/Word": ["b", f"<{'b' * 99}>,final"]}

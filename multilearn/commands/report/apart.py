@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from multilearn.commands.compare.report import judgement
-from multilearn.commands.compare.values import Pair, Row
+from multilearn.commands.compare.report import besides, judgement
+from multilearn.commands.compare.values import Pair
 from multilearn.commands.report.comparing import ComparedSet
 from multilearn.commands.report.curves import values
 from multilearn.commands.report.parts import card, dim, key, thinned
@@ -27,7 +27,17 @@ class _Gap:
     """Two runs, or two groups for one seed: after each epoch the metric in which they are furthest apart."""
 
     name: str
-    rows: Sequence[Row]
+    pair: Pair
+
+    def cell(self, epoch: int, tolerance: float) -> str:
+        """The largest difference after an epoch, of which metric it is, and which texts differ."""
+        row = next((row for row in self.pair.epochs if row.epoch == epoch), None)
+        if row is None:
+            return ""
+        used = row.used(tolerance)
+        shown = element("data", f"{used:.3g}", value=repr(used)) if math.isfinite(used) else f"{used:g}"
+        texts = [text for text in self.pair.texts if text.epoch == epoch]
+        return joined(shown, " ", dim(f"{row.split} {row.metric}{besides(row, texts)}"))
 
 
 def gate_words(tolerance: float) -> str:
@@ -48,7 +58,7 @@ def gate_cards(compared: Sequence[ComparedSet], tolerance: float) -> Iterator[Ma
         for pair in pairs:
             first, second = (each.names[at] for at in pair.runs)
             panel, name = _placed(each, pair, first, second)
-            panels.setdefault(panel, []).append(_Gap(name, pair.epochs))
+            panels.setdefault(panel, []).append(_Gap(name, pair))
     for panel, gaps in panels.items():
         yield _gate_card(panel, gaps, tolerance)
 
@@ -62,7 +72,7 @@ def _placed(each: ComparedSet, pair: Pair, first: str, second: str) -> tuple[str
 
 
 def _gate_card(title: str, gaps: Sequence[_Gap], tolerance: float) -> Markup:
-    used = [{row.epoch: row.used(tolerance) for row in gap.rows} for gap in gaps]
+    used = [{row.epoch: row.used(tolerance) for row in gap.pair.epochs} for gap in gaps]
     lines = [
         Line(gap.name, list(map(float, of)), list(of.values()), at % COLOURS, marks=True)
         for at, (gap, of) in enumerate(zip(gaps, used, strict=True))
@@ -72,18 +82,9 @@ def _gate_card(title: str, gaps: Sequence[_Gap], tolerance: float) -> Markup:
     )
     chart = Chart(title, lines, log=True, description=most, gate=(1.0, "allowed"), floor=_FLOOR)
     keys = element("span", *(key(gap.name, at % COLOURS) for at, gap in enumerate(gaps)), class_="legend")
-    epochs, note = thinned({row.epoch for gap in gaps for row in gap.rows})
-    rows = {(at, row.epoch): row for at, gap in enumerate(gaps) for row in gap.rows}
-    cells = [[str(epoch), *(_cell(rows.get((at, epoch)), tolerance) for at in range(len(gaps)))] for epoch in epochs]
+    epochs, note = thinned({row.epoch for gap in gaps for row in gap.pair.epochs})
+    cells = [[str(epoch), *(gap.cell(epoch, tolerance) for gap in gaps)] for epoch in epochs]
     heads = ["epoch", *(element("span", gap.name, class_=f"c{at % COLOURS}") for at, gap in enumerate(gaps))]
     return card(
         title, draw(chart, 380, 215), values(heads, cells, note), beside=keys if 1 < len(gaps) <= _NAMED else ""
     )
-
-
-def _cell(row: Row | None, tolerance: float) -> str:
-    if row is None:
-        return ""
-    found = row.used(tolerance)
-    shown = element("data", f"{found:.3g}", value=repr(found)) if math.isfinite(found) else f"{found:g}"
-    return joined(shown, " ", dim(f"{row.split} {row.metric}"))

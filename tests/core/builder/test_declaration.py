@@ -232,6 +232,7 @@ class Quiet(ml.renderers.SilentRenderer):
     ("written", "renderer"),
     [
         ('"SilentRenderer"', ml.renderers.SilentRenderer()),
+        ('"NotebookRenderer"', ml.renderers.NotebookRenderer()),
         ('"ScreenRenderer"', ml.renderers.ScreenRenderer()),
         ('{type = "ScreenRenderer", persistent = true}', ml.renderers.ScreenRenderer(persistent=True)),
         ('{type = "CliRenderer", live = false}', ml.renderers.CliRenderer(live=False)),

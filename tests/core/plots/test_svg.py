@@ -7,7 +7,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from multilearn.plots.chart import Chart, Line
@@ -90,6 +90,8 @@ def test_nothing_to_draw_is_said() -> None:
 anything = st.floats(allow_nan=True, allow_infinity=True)
 
 
+@example([0.0, 5e-324], False, False, "")
+@example([1.8e308, 1e306], False, False, "share")
 @given(st.lists(anything, min_size=1, max_size=8), st.booleans(), st.booleans(), st.sampled_from(["", "share"]))
 def test_no_value_leaves_the_picture(values: list[float], log: bool, floored: bool, unit: str) -> None:
     x = [float(epoch) for epoch in range(1, len(values) + 1)]

@@ -117,7 +117,7 @@ def test_without_ipython_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     monkeypatch.setattr("multilearn.renderers.notebook.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"IPython is not installed. Choose .*pip install ipykernel"):
-        NotebookRenderer()
+        NotebookRenderer().host(lambda: None)
 
 
 @pytest.fixture
