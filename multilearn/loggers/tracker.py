@@ -27,7 +27,7 @@ __all__ = ["OpenRun", "Status", "TrackerLogger", "Tracking"]
 
 _log = logging.getLogger("multilearn")
 _SECONDS = 1.0  # between two looks at what is waiting
-_PATIENCE = 60.0  # seconds, for the rest of a run that has ended
+_PATIENCE = 120.0  # seconds, for the rest of a run that has ended
 _WAITING = 100_000  # events
 _SHOWN = 300  # characters of what is wrong
 
@@ -75,7 +75,7 @@ class TrackerLogger(ABC):
     lacks it: every point is in it once, and in order.
 
     A thread sends, the training waits for nothing. What goes wrong with a tracker does not stop the run: it is one
-    warning in experiment.log, and `multilearn export` makes up for what is missing. `close` waits a minute at most.
+    warning in experiment.log, and `multilearn export` makes up for what is missing. `close` waits two minutes at most.
     """
 
     every: int = 50

@@ -45,7 +45,7 @@ class WandbLogger(TrackerLogger):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.mode is not None:
-            choice("mode", self.mode, ("online", "offline"), "Leave it out for what WANDB_MODE says.")
+            choice('mode is "online" or "offline"', self.mode, ("online", "offline"), "Leave it out for WANDB_MODE.")
 
     def open(self, run: TrackedRun) -> OpenRun:
         import wandb
