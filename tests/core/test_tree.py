@@ -118,3 +118,12 @@ def test_words_are_those_of_the_field() -> None:
         for number, text in texts(path)
         for found in WORDS.finditer(text)
     ] == []
+
+
+def test_the_workflow_runs_the_sessions_that_must_pass() -> None:
+    written = re.search(r"session: \[(.*)\]", (ROOT / ".github/workflows/tests.yml").read_text())
+    notified = re.search(r"for name in \[(.*), \*\(f\"backend", (ROOT / "noxfile.py").read_text())
+    assert written and notified
+    alone = [name.strip('"') for name in notified[1].split(", ")] + ["parity"]
+    backends = [f"backend({name})" for name in ("torch", "tensorflow", "jax")]
+    assert sorted(written[1].split(", ")) == sorted([*alone, *backends])
