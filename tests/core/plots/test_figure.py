@@ -67,7 +67,7 @@ def test_without_matplotlib_it_is_said_what_to_do(tmp_path: Path, kind: str, mon
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.style", None)
     with pytest.raises(
-        ConfigurationError, match=r"not installed.*Write a \.svg, or run: pip install 'multilearn\[plot\]'"
+        ConfigurationError, match=r"not installed.*Write a \.svg, or run: pip install 'multilearn-keras\[plot\]'"
     ):
         FIGURE.save(tmp_path / f"a.{kind}")
     assert list(tmp_path.iterdir()) == []
