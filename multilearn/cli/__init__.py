@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from multilearn.cli.app import app
 from multilearn.cli.drawing import plot, report
 from multilearn.cli.exporting import export
-from multilearn.cli.reading import backends, compare, inspect
+from multilearn.cli.reading import backends, compare, inspect, list_runs
 from multilearn.cli.running import diff_step, run
 from multilearn.cli.watching import stop, watch
 from multilearn.errors import MultilearnError
@@ -22,19 +22,9 @@ __all__ = ["main"]
 _UNUSABLE = 2  # the exit code for input that cannot be used, as for a mistyped option
 
 # in the order of --help
-for _command in (
-    run,
-    watch,
-    stop,
-    report,
-    compare,
-    plot,
-    export,
-    diff_step,
-    inspect,
-    backends,
-):  # in the order of --help
-    app.command()(_command)
+_SHOWING = (watch, stop, list_runs, report, compare, plot, export)
+for _command in (run, *_SHOWING, diff_step, inspect, backends):
+    app.command("list" if _command is list_runs else None)(_command)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`multilearn compare`, `inspect` and `backends`: what is on disk, and what is installed, as text or JSON."""
+"""`multilearn list`, `compare`, `inspect` and `backends`: what is on disk, and what is installed, as text or JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from multilearn.cli.app import AsJson
 from multilearn.errors import ConfigurationError
 
-__all__ = ["backends", "compare", "inspect"]
+__all__ = ["backends", "compare", "inspect", "list_runs"]
 
 
 def compare(
@@ -48,6 +48,18 @@ def compare(
         content, parts = study_report.plain(result), study_report.blocks(result)
     print(document(content) if as_json else blocks.as_markdown(parts) if as_markdown else blocks.as_text(parts))
     raise typer.Exit(0 if result.same else 1)
+
+
+def list_runs(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to look for runs.")] = Path("runs"),
+    metric: Annotated[str, typer.Option("--metric", "-m", metavar="M", help="What ranks them.")] = "Loss",
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a directory and below it, the best one first, by a metric on validation."""
+    from multilearn.commands import listing
+
+    found = listing.list_runs(directory, metric)
+    print(found.as_json() if as_json else found.as_text())
 
 
 def inspect(

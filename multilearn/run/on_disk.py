@@ -17,6 +17,7 @@ from multilearn.run.environment import Weights
 from multilearn.run.experiment import Session, read_document
 from multilearn.run.obstacles import refuse_obstacles
 from multilearn.storage.layout import RunDirectory, metric_name
+from multilearn.storage.lock import holder
 from multilearn.storage.own_files import files_in
 from multilearn.storage.refusals import reading
 
@@ -60,6 +61,18 @@ class RunOnDisk:
     def trained_on(self) -> str:
         """Its backends, as they are shown."""
         return "+".join(self.backends) or "unknown"
+
+    @property
+    def state(self) -> str:
+        """How its last session ended: completed, stopped, failed or killed; running while it has not. `"no session"`
+        without one. Raises `DirectoryError` if its lock cannot be looked at."""
+        if not self.sessions:
+            return "no session"
+        last = self.sessions[-1]
+        if last.ended is not None and last.outcome is not None:
+            return last.outcome
+        with reading(self.path):
+            return "killed" if holder(self.directory.lock) is None else "running"
 
     @property
     def logs_nothing(self) -> bool:

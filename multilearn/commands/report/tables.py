@@ -16,8 +16,6 @@ from multilearn.history import Direction
 from multilearn.plots.markup import Markup, element, joined
 from multilearn.renderers.notation import rate, seconds
 from multilearn.run.on_disk import RunOnDisk
-from multilearn.storage.lock import holder
-from multilearn.storage.refusals import reading
 
 __all__ = ["ended", "environment", "layers", "preconditions_table", "runs_table"]
 
@@ -89,13 +87,7 @@ def _epochs(run: RunOnDisk) -> str:
 
 def ended(run: RunOnDisk) -> tuple[Standing, str]:
     """How the last session of a run ended, if it did."""
-    if not run.sessions:
-        return "so", "no session"
-    last = run.sessions[-1]
-    if last.ended is not None and last.outcome is not None:
-        return _OUTCOMES.get(last.outcome, "so"), last.outcome
-    with reading(run.path):
-        return "so", "killed" if holder(run.directory.lock) is None else "running"
+    return _OUTCOMES.get(run.state, "so"), run.state
 
 
 def preconditions_table(compared: Sequence[ComparedSet]) -> Markup:
