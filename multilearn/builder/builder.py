@@ -45,7 +45,8 @@ __all__ = ["LearnerBuilder"]
 
 @dataclass(frozen=True, init=False)
 class LearnerBuilder(Observed):
-    """Describes a run in `directory`; `{backend}` and `{seed}` in it are replaced by `build`.
+    """Describes a run in `directory`; `{backend}`, `{seed}` and `{n}`, the next free number, are replaced by
+    `build`.
 
     A relative directory is relative to the current one when the builder is made, wherever the script changes to later;
     `~` is the home directory.

@@ -36,10 +36,11 @@ class Trained:
 
 
 def placed(directory: str | os.PathLike[str]) -> Path:
-    """The directory of a run, with `{backend}` and `{seed}` replaced. Raises `BackendError` where there is none."""
+    """The directory of a run, with placeholders replaced. Raises `BackendError` where there is no backend."""
     location = Location.of(directory)
-    # a seed that nothing asks for is not drawn
-    return location.path(backends.load().name, seeds.current()) if "{" in location.below else location.literal
+    if "{" not in location.below:  # a seed that nothing asks for is not drawn
+        return location.literal
+    return location.path(backends.load().name, seeds.current(), existing=True)
 
 
 @contextmanager

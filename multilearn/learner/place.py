@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from multilearn.errors import DirectoryError
 from multilearn.learner.settings import Settings
 from multilearn.run import grid_cell, restart
 from multilearn.run.directory import begin, refuse_existing_run, refuse_unusable, rewind
@@ -23,7 +24,15 @@ def placed(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path]
     Raises `DirectoryError` for a directory that cannot be written to, or holds a run and is neither resumed nor
     overwritten.
     """
-    path = settings.directory.path(backend, seed)
+    if "{n}" in settings.directory.below and (grid_cell.current() or restart.Attempt.current()):
+        raise DirectoryError(
+            "What is started again finds its run by the directory.",
+            received=f"{settings.directory.written!r}, which has another number each time",
+            remedy="Leave {n} out.",
+        )
+    resume = settings.resume
+    resuming = resume is not None and resume.directory is None
+    path = settings.directory.path(backend, seed, existing=resuming)
     with reading(path):
         return replace(settings, resume=_allowed(settings, path, backend, seed)), path
 

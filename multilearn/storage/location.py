@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 from multilearn.errors import ConfigurationError
 
 __all__ = ["Location", "readable"]
 
+_PLACEHOLDER = re.compile(r"\{\w*\}")
+_KNOWN = ("{backend}", "{seed}", "{n}")
+
 
 @dataclass(frozen=True)
 class Location:
     """A directory as it was written, and the directory that it is relative to, which later changes do not move.
 
-    `below` may hold `{backend}` and `{seed}`; they are replaced there only, and not in `base`.
+    `below` may hold `{backend}`, `{seed}` and `{n}`; they are replaced there only, and not in `base`.
 
     >>> Location.of("/runs/{backend}-{seed}").path("torch", 7).as_posix()
     '/runs/torch-7'
@@ -47,9 +52,22 @@ class Location:
         anchor = Path(written).anchor
         return cls(written, Path(anchor) if anchor else _current(written), written)
 
-    def path(self, backend: str, seed: object) -> Path:
-        """The directory of one run."""
-        return self.base / self.below.replace("{backend}", backend).replace("{seed}", str(seed))
+    def path(self, backend: str, seed: object, *, existing: bool = False) -> Path:
+        """The directory of one run. `{n}` is the number after the highest that there is; `existing`: the highest.
+
+        Raises `ConfigurationError` for other placeholders.
+        """
+        if unknown := [name for name in _PLACEHOLDER.findall(self.below) if name not in _KNOWN]:
+            raise ConfigurationError(
+                f"In the directory of a run {', '.join(_KNOWN)} are replaced.",
+                received=f"{unknown[0]} in {self.written!r}",
+                remedy=f"Did you mean {next(iter(get_close_matches(unknown[0], _KNOWN, 1, 0.5)), _KNOWN[0])}?",
+            )
+        named = self.below.replace("{backend}", backend).replace("{seed}", str(seed))
+        if "{n}" in named:
+            highest = _highest(self.base, named)
+            named = named.replace("{n}", str(max(1, highest) if existing else highest + 1))
+        return self.base / named
 
     def __fspath__(self) -> str:
         return str(self.literal)
@@ -58,6 +76,19 @@ class Location:
     def literal(self) -> Path:
         """The directory where nothing in it is replaced."""
         return self.base / self.below
+
+
+def _highest(base: Path, named: str) -> int:
+    """The highest number in the place of the first `{n}`, 0 if there is none."""
+    above, _, below = named.partition("{n}")
+    folder, _, prefix = above.rpartition("/")
+    suffix = below.partition("/")[0]
+    of_number = re.compile(f"{re.escape(prefix)}([1-9][0-9]{{0,8}}){re.escape(suffix)}")
+    try:
+        names = os.listdir(base / folder)
+    except OSError:
+        return 0
+    return max((int(match[1]) for match in map(of_number.fullmatch, names) if match), default=0)
 
 
 def readable(path: str | os.PathLike[str]) -> str:
