@@ -79,8 +79,7 @@ def draw(curves: Sequence[Curve], axes: Axes, width: int, height: int, label_wid
     `label_width`: the least room for what is written at the left, so that charts below each other have one edge.
     """
     inner = max(1, height - 2)
-    most = max(2, inner // 3 + 1)
-    at = log_ticks(*axes.y, most) if axes.log else ticks(*axes.y, most)
+    at = (log_ticks if axes.log else ticks)(*axes.y, max(2, inner // 3 + 1))
     names = labels(at, axes.unit, log=axes.log)
     left = max(label_width, *map(len, names), 0)
     if left + 4 > width // 2:
@@ -102,7 +101,8 @@ def draw(curves: Sequence[Curve], axes: Axes, width: int, height: int, label_wid
         for row, cells in enumerate(canvas.lines())
     ]
     lines += _foot(left, canvas.width, columns, axes)
-    return [fitted(line, width) for line in (lines[:height] + [[]] * height)[:height]]
+    lines = (lines + [[]] * height)[:height]
+    return lines if left + 2 + canvas.width == width and height > 2 else [fitted(line, width) for line in lines]
 
 
 def fitted(line: Line, width: int) -> Line:

@@ -131,6 +131,8 @@ def arrangement(count: int, width: int, height: int) -> tuple[int, int] | None:
 
 def side_by_side(charts: Sequence[list[Line]], columns: int, width: int) -> list[Line]:
     """Charts in rows of `columns`."""
+    if columns == 1:
+        return [line for each in charts for line in each]
     rows = (charts[start : start + columns] for start in range(0, len(charts), columns))
     space = Segment(" " * _BETWEEN)
     return [
