@@ -105,12 +105,12 @@ class LiveBlock:
         progress = self._progress
         if progress.finished is not None:
             words = ending(self._origin.started, progress.finished, self._now - progress.begun, progress.saved)
-            return Group(self._metrics(charted=not progress.finished.summary), Text(words, style="bold"))
+            return Group(_Rows(self._metrics(charted=not progress.finished.summary)), Text(words, style="bold"))
         rate = progress.learning_rate
-        foot = [("" if rate is None else f"learning rate {rate:.3g}", _DIM)]
-        return Group(_Rows([self._head()]), self._metrics(charted=True), _Rows([foot]))
+        foot = [Segment("" if rate is None else f"learning rate {rate:.3g}", _DIM)]
+        return _Rows([*_lines([self._head()]), *self._metrics(charted=True), foot])
 
-    def _metrics(self, charted: bool) -> RenderableType:
+    def _metrics(self, charted: bool) -> list[Line]:
         """Charts if there is room for all of them, and a row for each metric that has none."""
         metrics = self._progress.started.metrics
         names = list(dict.fromkeys(info.name for infos in metrics.values() for info in infos))
@@ -120,11 +120,11 @@ class LiveBlock:
         room = self._console.height - _AROUND - (len(others) + 1 if others else 0)
         arranged = arrangement(len(plotted), width, room) if charted and plotted and self._draws_charts else None
         if arranged is None:
-            return _Rows(self._table(names))
+            return _lines(self._table(names))
         columns, lines = arranged
         size = (width + 2) // columns - 2, lines
         charts = [chart([("", self._board)], name, size, TERMINAL) for name in plotted]
-        return Group(_Charts(side_by_side(charts, columns, width)), _Rows(self._table(others)))
+        return [*side_by_side(charts, columns, width), *_lines(self._table(others))]
 
     def _head(self) -> list[_Cell]:
         """The epoch, the split, its batches as a bar (or as a mere count), how fast, and how long still."""
@@ -187,16 +187,6 @@ class _Rows:
     """Made straight into what a console writes, for it is drawn ten times a second. What does not fit on a line of the
     terminal is cut at its right end."""
 
-    def __init__(self, rows: Sequence[Sequence[_Cell]]) -> None:
-        self._rows = rows
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for row in self._rows:
-            yield from (Segment(text, style) for text, style in row)
-            yield Segment.line()
-
-
-class _Charts:
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines
 
@@ -204,6 +194,10 @@ class _Charts:
         for line in self._lines:
             yield from line
             yield Segment.line()
+
+
+def _lines(rows: Sequence[Sequence[_Cell]]) -> list[Line]:
+    return [[Segment(text, style) for text, style in row] for row in rows]
 
 
 def _column(texts: Sequence[str], style: Style, *, least: int = 0, most: int, right: bool = False) -> list[_Cell]:
