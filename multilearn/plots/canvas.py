@@ -140,13 +140,12 @@ class _Canvas:
         self._styles: list[Style | None] = [None]
 
     def rule(self, rows: Iterable[int], columns: Iterable[int]) -> None:
-        """A faint line at each tick."""
-        cells = np.zeros((self.height, self.width), dtype=bool)
+        """A faint line at each tick. What is empty has their style, so that it takes few segments."""
         for column in columns:
-            self._codes[:, column], cells[:, column] = _UP, True
+            self._codes[:, column] = _UP
         for row in rows:
-            self._codes[row], cells[row] = _ACROSS, True
-        self._own(cells, self.axes.grid)
+            self._codes[row] = _ACROSS
+        self._own(np.ones((self.height, self.width), dtype=bool), self.axes.grid)
 
     def band(self, curve: Curve) -> None:
         """Every second dot from the least to the greatest y; what lies between two points too."""
