@@ -3,118 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from multilearn.checkpoint import CheckpointFolder
 from multilearn.checkpoint.manifest import Manifest, steadily
 from multilearn.commands.compare.preconditions import preconditions
+from multilearn.commands.inspected_record import InspectedRecord, inspect_record
 from multilearn.commands.text import Sentences, TextTable, as_text, document, size
 from multilearn.errors import DirectoryError, MultilearnError, RecordError
 from multilearn.events import Position
 from multilearn.printable import plural
-from multilearn.records.formats import BUILT_IN, largest, recorder_of
-from multilearn.records.tensors import HostTensor
+from multilearn.records.formats import BUILT_IN
+from multilearn.renderers.notation import shown
 from multilearn.run.experiment import Session
 from multilearn.run.on_disk import RunOnDisk, open_run
 from multilearn.run.recorded_history import history_problem
 from multilearn.storage.layout import RunDirectory
-from multilearn.storage.reading import opened
 
-__all__ = ["InspectedCheckpoint", "InspectedRecord", "InspectedRun", "RecordEntry", "inspect"]
-
-_LONGEST = 200  # characters of a key: a hostile file may have one of megabytes above a million others
-
-
-@dataclass(frozen=True)
-class RecordEntry:
-    """One leaf of a record. A tensor has dtype, shape and bytes; of anything else `value` is what it is, shortened."""
-
-    key: str
-    dtype: str | None = None
-    shape: tuple[int, ...] | None = None
-    bytes: int | None = None
-    value: str | None = None
-
-
-@dataclass(frozen=True)
-class InspectedRecord:
-    """A record file of `size` bytes; `problem` says why it could not be read, None if it is intact."""
-
-    file: Path
-    size: int
-    metadata: Mapping[str, Any]
-    entries: tuple[RecordEntry, ...]
-    problem: str | None
-
-    @property
-    def intact(self) -> bool:
-        return self.problem is None
-
-    @property
-    def total(self) -> int:
-        """The bytes of all tensors, uncompressed."""
-        return sum(entry.bytes or 0 for entry in self.entries)
-
-    def as_json(self) -> str:
-        """Its fields, whether it is `intact`, and the `total` bytes of all tensors."""
-        return document({**asdict(self), "intact": self.intact, "total": self.total})
-
-    def as_text(self) -> str:
-        file = ["file", f"{self.file}  {size(self.size)}"]
-        if self.problem:
-            return as_text([TextTable("", [file]), Sentences([f"not intact: {self.problem}"])])
-        metadata = [[key, str(value)] for key, value in self.metadata.items()]
-        entries = [
-            [each.key, each.dtype or "", str(list(each.shape)), size(each.bytes or 0)]
-            if each.shape is not None
-            else [each.key, "", each.value or "", ""]
-            for each in self.entries
-        ]
-        tensors = sum(each.dtype is not None for each in self.entries)
-        return as_text(
-            [
-                TextTable("", [file, *metadata]),
-                TextTable("", [["key", "dtype", "shape", "size"], *entries], right=(3,)),
-                Sentences([f"intact: {plural(tensors, 'tensor')} of {size(self.total)}"]),
-            ]
-        )
-
-
-def _inspect_record(path: Path) -> InspectedRecord:
-    """Read the whole file, of a built-in format, and check it. Raises `DirectoryError` if it cannot be opened."""
-    try:
-        length = path.stat().st_size
-        with opened(path) as file:
-            contents = recorder_of(path.name).read(file, largest(length))
-    except OSError as error:
-        raise DirectoryError(f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions.") from error
-    except RecordError as error:
-        return InspectedRecord(path, length, {}, (), str(error))
-    return InspectedRecord(path, length, contents.metadata, tuple(_entries(contents.item, "")), None)
-
-
-def _entries(value: object, key: str) -> Iterator[RecordEntry]:
-    if isinstance(value, HostTensor):
-        yield RecordEntry(key, value.dtype, value.shape, value.nbytes)
-    elif isinstance(value, Mapping) and value:
-        for inner, each in value.items():
-            yield from _entries(each, (f"{key}/{inner}" if key else inner)[:_LONGEST])
-    elif isinstance(value, list) and any(isinstance(each, (HostTensor, Mapping, list)) for each in value):
-        for at, each in enumerate(value):
-            yield from _entries(each, f"{key}/{at}"[:_LONGEST])
-    else:
-        yield RecordEntry(key, value=_shortened(value))
-
-
-def _shortened(value: object) -> str:
-    if isinstance(value, (list, bytes)) and len(value) > 8:
-        return f"{type(value).__name__} of {len(value)}"
-    text = str(value) if not isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+__all__ = ["InspectedCheckpoint", "InspectedRun", "inspect"]
 
 
 @dataclass(frozen=True)
@@ -147,6 +55,11 @@ class InspectedRun:
                 "seed": self.run.seed,
                 "weights_sha256": self.run.weights,
                 "epochs": self.epochs,
+                "values": [
+                    {"epoch": epoch, "split": str(split), "metric": metric, "value": value.value}
+                    for epoch, values in (self.run.epochs if self.epochs else {}).items()
+                    for (split, metric), value in values.items()
+                ],
                 "metrics": self.run.declared["metrics"],
                 "sessions": self.run.declared["sessions"],
                 "checkpoints": [asdict(each) for each in self.checkpoints],
@@ -154,6 +67,21 @@ class InspectedRun:
                 "intact": self.intact,
             }
         )
+
+    def _values(self) -> TextTable:
+        """The numbers of every finished epoch."""
+        finished = self.run.epochs if self.epochs else {}
+        numbers = [
+            (epoch, {key: value.value for key, value in values.items() if not isinstance(value.value, str)})
+            for epoch, values in finished.items()
+        ]
+        keys = list(dict.fromkeys(key for _, values in numbers for key in values))
+        heads = ["epoch", *(f"{split} {metric}" for split, metric in keys)]
+        rows = [
+            [str(epoch), *(shown(values[key], self.run.unit(key[1])) if key in values else "-" for key in keys)]
+            for epoch, values in numbers
+        ]
+        return TextTable("epochs", [heads, *rows] if rows else [["none"]], right=range(len(heads)))
 
     def as_text(self) -> str:
         metrics = ", ".join(f"{name} ({_splits(each)})" for name, each in self.run.metrics.items())
@@ -175,6 +103,7 @@ class InspectedRun:
                 TextTable("", facts),
                 TextTable("sessions", sessions or none),
                 TextTable("preconditions", known or none),
+                self._values(),
                 TextTable("checkpoints", saved or none, right=(0, 1)),
                 Sentences(wrong or ["intact"]),
             ]
@@ -192,7 +121,7 @@ def inspect(path: Path) -> InspectedRun | InspectedRecord:
                 received=path,
                 remedy="Give the directory of the run, or one of the records in its checkpoint folder.",
             )
-        return _inspect_record(path)
+        return inspect_record(path)
     run = open_run(path)
     problems: list[str] = []
     epochs: tuple[int, ...] | None = None

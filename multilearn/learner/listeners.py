@@ -10,10 +10,11 @@ from typing import Any
 
 from multilearn.arguments import settle
 from multilearn.errors import ConfigurationError
-from multilearn.events import Attached, EpochEnded, Event, Finished, Position, Saved
+from multilearn.events import Attached, EpochEnded, Event, Finished, Position, Saved, SplitEnded
 from multilearn.loggers import MetricLogger
 from multilearn.loggers.logger import of_every_run
 from multilearn.plots.png import png_of
+from multilearn.printable import printable
 from multilearn.renderers import Renderer
 from multilearn.run.experiment import in_words
 from multilearn.seeding.streams import kept_globals
@@ -40,7 +41,9 @@ class Listeners:
         for logger in self.loggers:
             logger.log(event)
         self.renderer.render(event)
-        if isinstance(event, EpochEnded):
+        if isinstance(event, SplitEnded) and event.readings:
+            _log.info("Epoch %s, %s: %s.", event.epoch, event.split, _values(event))
+        elif isinstance(event, EpochEnded):
             _log.info("Epoch %s is done.", event.epoch)
             if self.after_epoch is not None:
                 self.after_epoch(event.epoch)
@@ -66,7 +69,16 @@ class Listeners:
                 open_ones.callback(logger.close)
 
 
-_LONGEST = 200
+def _values(ended: SplitEnded) -> str:
+    """The numbers of an epoch, in six digits; a text by its first words."""
+    values = ((name, reading.value) for name, reading in ended.readings.items())
+    return ", ".join(
+        f"{printable(name)} {printable(value[:_SHOWN]) if isinstance(value, str) else format(value, '.6g')}"
+        for name, value in values
+    )
+
+
+_LONGEST, _SHOWN = 200, 40
 _History = Mapping[str, Mapping[str, tuple[float, ...]]]
 
 

@@ -102,8 +102,20 @@ def test_a_run_without_checkpoints_is_intact(command: Command, write_run: Write)
     assert done.stdout.splitlines()[5:] == [
         *("sessions", "none", ""),
         *("preconditions", f"weights at start  {'ab' * 6}", ""),
+        *("epochs", "epoch  train Loss", "    1      2.0000", "    2      1.0000", ""),
         *("checkpoints", "none", "", "intact"),
     ]
+
+
+def test_the_values_of_every_epoch_are_shown(command: Command, write_run: Write) -> None:
+    files = {**FILES, "valid/1/Accuracy": ["0.5,4", "0.5,final"], "valid/2/Accuracy": ["0.75,4", "0.75,final"]}
+    write_run("run", files)
+    lines = [line.split() for line in command("inspect", "run").stdout.splitlines()]
+    assert ["epoch", "train", "Loss", "valid", "Accuracy"] in lines
+    assert ["2", "1.0000", "75.00", "%"] in lines
+    values = json.loads(command("inspect", "run", "--json").stdout)["values"]
+    assert {"epoch": 2, "split": "valid", "metric": "Accuracy", "value": 0.75} in values
+    assert len(values) == 4
 
 
 def test_a_record_shows_its_metadata_keys_and_sizes(command: Command, saved: Path) -> None:

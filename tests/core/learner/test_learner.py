@@ -225,9 +225,19 @@ def test_the_log_tells_of_the_run_and_not_of_its_batches(tmp_path: Path) -> None
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ multilearn\S* ", line) for line in lines)
     said = [line.split(" ", 3)[3] for line in lines]
     assert "seed 7" in said[0] and "toy" in said[0]
-    assert [line for line in said if line.startswith("Epoch")] == [f"Epoch {n} is done." for n in (1, 2, 3)]
+    assert [line for line in said if line.endswith("done.")] == [f"Epoch {n} is done." for n in (1, 2, 3)]
     assert "completed" in said[-1]
-    assert len(lines) < 10
+    assert len(lines) < 16
+
+
+def test_the_log_has_the_values_of_every_epoch(tmp_path: Path) -> None:
+    learner = toy.fit(toy.builder(tmp_path / "run").metric_valid(ml.metrics.ConfusionMatrix(classes=3)))
+    said = [line.split(" ", 3)[3] for line in log(tmp_path / "run").splitlines()]
+    train, valid = learner.history["train"], learner.history["valid"]
+    for at in range(3):
+        assert f"Epoch {at + 1}, train: Loss {train['Loss'][at]:.6g}, Accuracy {train['Accuracy'][at]:.6g}." in said
+        (line,) = [each for each in said if each.startswith(f"Epoch {at + 1}, valid: Loss {valid['Loss'][at]:.6g}, ")]
+        assert "ConfusionMatrix" in line
 
 
 def test_a_failure_is_in_the_log_with_its_traceback_and_in_experiment_json(tmp_path: Path) -> None:
