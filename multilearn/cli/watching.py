@@ -15,7 +15,7 @@ def watch(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories.")],
     lines: Annotated[bool, typer.Option("--lines", help="Write lines, also on a terminal.")] = False,
     every: Annotated[
-        float, typer.Option("--every", min=0.05, metavar="SECONDS", help="How often to look for more.")
+        float, typer.Option("--every", min=0.05, max=3600, metavar="SECONDS", help="How often to look for more.")
     ] = 0.5,
 ) -> None:
     """Watch runs that other processes train, until they have ended: from their directories, also through ssh -t.

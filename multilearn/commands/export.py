@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from multilearn.arguments import choice
-from multilearn.errors import ConfigurationError, MultilearnError, StorageError
+from multilearn.errors import ConfigurationError, MultilearnError
 from multilearn.events import Split, SplitEnded, Stepped
 from multilearn.following import follow
 from multilearn.loggers import MlflowLogger, TensorBoardLogger, TrackioLogger, WandbLogger
 from multilearn.loggers.tracker import TrackerLogger, Tracking
 from multilearn.printable import plural, printable
 from multilearn.run.on_disk import RunOnDisk, heads, open_runs
-from multilearn.storage.atomic import replacing
 from multilearn.storage.lock import holder
-from multilearn.storage.refusals import storing
+from multilearn.storage.output import checked_output, output_file, refuse_own
 
 __all__ = ["CSV", "TARGETS", "export"]
 
@@ -82,6 +81,7 @@ def _logger(run: RunOnDisk, head: str, to: str, output: str | None) -> TrackerLo
     kind = _LOGGERS[to]
     options = {key: value for key, value in _declared(run, kind).items() if key in {each.name for each in fields(kind)}}
     if output is not None and to == TensorBoardLogger.tracker:
+        refuse_own(Path(output, head))
         options["directory"] = str(Path(output, head))
     elif output is not None:
         options["uri"] = output if "://" in output else f"sqlite:///{Path(output).expanduser().absolute()}"
@@ -150,14 +150,8 @@ def _opened(output: str | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    path = Path(output).expanduser()
-    if path.is_dir():
-        raise ConfigurationError("--output is a file.", received=f"{path}, which is a folder")
-    try:
-        with storing(path), replacing(path) as file, _text(file) as text:
-            yield text
-    except StorageError as error:
-        raise ConfigurationError("The file must be writable.", received=f"{path}: {error.__cause__}") from error
+    with output_file(checked_output(output, (), "A table")) as file, _text(file) as text:
+        yield text
 
 
 @contextmanager

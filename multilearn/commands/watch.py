@@ -28,7 +28,7 @@ UNLOGGED = "this run logs no metric files (.metric_loggers without FileMetricLog
 
 def followed(directories: Sequence[Path], every: float) -> list[tuple[str, Following]]:
     """Each run under the shortest name that tells it from the others. Raises `DirectoryError` for what is no run."""
-    runs = [follow(directory, every=every) for directory in directories]
+    runs = [follow(directory, every=every) for directory in dict.fromkeys(path.resolve() for path in directories)]
     paths = [str(following.run.path.absolute()) for following in runs]
     shared = len(os.path.commonpath([os.path.dirname(path) for path in paths])) + 1
     return [(printable(path[shared:].lstrip(os.sep)) or path, run) for path, run in zip(paths, runs, strict=True)]
@@ -93,7 +93,7 @@ class _Watched:
                     self._say_unlogged()
                 self._take(event)
             self._say_unlogged()
-        return not self._ended
+        return not (self._ended or self._stream.is_gone)
 
     def _say_unlogged(self) -> None:
         if not (self._unlogged or self._ended) and self._following.run.logs_nothing:

@@ -77,7 +77,7 @@ class Following(Iterator[Event]):
                 return True
             # what is said of the end was said after the last line was written
             last = _ended(run)
-            for event in replay.read():
+            for event in replay.read(ended=last is not None):
                 self.clock = replay.clock
                 yield event
             if last is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from multilearn.errors import MultilearnError, RecordError
 from multilearn.events import Reading
 from multilearn.loggers.metric_file import FINAL, parse_line
+from multilearn.protocols import UNAVAILABLE
 from multilearn.storage.reading import opened
 
 __all__ = ["Cut", "GrowingFile", "GrowingMetric"]
@@ -48,6 +49,7 @@ class GrowingMetric(GrowingFile):
         self.values: deque[tuple[float | str, float | None]] = deque()
         self.final: float | str | None = None
         self._total = self._count = 0.0
+        self._kinds: set[bool] = set()
 
     def next_reading(self) -> Reading:
         """That of the next batch that was read. Of what is a mean it has the mean so far, by the counts."""
@@ -62,7 +64,13 @@ class GrowingMetric(GrowingFile):
         lines = super().read()
         for line in lines:
             try:
+                if self.final is not None:
+                    raise ValueError("a line after the final one")
                 value, tail = parse_line(line[:-1].decode())
+                if value != UNAVAILABLE:
+                    self._kinds.add(isinstance(value, str))
+                if len(self._kinds) > 1:
+                    raise ValueError("a text among numbers")
                 if tail == FINAL:
                     self.final = value
                 else:

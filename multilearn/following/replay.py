@@ -72,17 +72,20 @@ class Replay:
         batch = self._trained if self._split is Split.VALID else self._batch
         return Position(self._epoch, batch) if batch else Position(self._epoch - 1)
 
-    def read(self) -> Iterator[Event]:
-        """Raises `Cut`, and `FileNotFoundError`, if the run was resumed or replaced meanwhile; `RecordError`."""
+    def read(self, *, ended: bool = False) -> Iterator[Event]:
+        """`ended`: nothing is written any more, so that a metric without a file has none.
+
+        Raises `Cut`, and `FileNotFoundError`, if the run was resumed or replaced meanwhile; `RecordError`.
+        """
         self._read_timeline()
         while True:
             past = self._is_past()
             self._list()
             while any([file.read() for file in self._files.values()]):
-                if past or not self._missing():
+                if past or ended or not self._missing():
                     yield from self._steps(all)
             complete = bool(self._files) and all(file.final is not None for file in self._files.values())
-            if not (past or (complete and not self._missing())):
+            if not (past or (complete and (ended or not self._missing()))):
                 break
             yield from self._steps(any)
             if complete:
@@ -116,6 +119,7 @@ class Replay:
             if self._validates():
                 self._enter(Split.VALID)
                 return
+        yield from self._attachments(self._epoch)
         yield EpochEnded(self._epoch)
         yield from self._beside(self._epoch)
         self._update, self._trained = self._updates_after(), 0
@@ -175,13 +179,16 @@ class Replay:
         if isinstance(seconds := facts.get("seconds"), float):
             self._seconds[facts["epoch"], str(facts.get("split"))] = seconds
 
-    def _beside(self, epoch: int) -> Iterator[Event]:
-        """What was attached to an epoch that has ended, and the checkpoints up to where it is."""
+    def _attachments(self, epoch: int) -> Iterator[Event]:
         for attached in attachments(self._directory, epoch):
             key = (epoch, attached.name, attached.text is None)
             if key not in self._attached:
                 self._attached.add(key)
                 yield attached
+
+    def _beside(self, epoch: int) -> Iterator[Event]:
+        """What was attached to an epoch that has ended, and the checkpoints up to where it is."""
+        yield from self._attachments(epoch)
         done = Position(epoch) if epoch == self._epoch else self.position
         while self._saved and self._saved[0] <= done:
             yield Saved(self._saved.popleft())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 from multilearn import backend as backends
@@ -13,6 +14,7 @@ from multilearn.errors import ConfigurationError
 from multilearn.events import Position, Split
 from multilearn.learner.window import NanPolicy
 from multilearn.loggers import FileMetricLogger, MetricLogger
+from multilearn.loggers.tracker import TrackerLogger
 from multilearn.metrics import AnyMetric, HostMetric, Metric, UpdateMetric
 from multilearn.protocols import Backend, Compiler, Device, Devices
 from multilearn.storage.layout import file_name
@@ -66,12 +68,18 @@ def require_loggers(loggers: Sequence[MetricLogger]) -> None:
     for logger in loggers:
         require(logger, MetricLogger, "A metric logger must have the methods log(event), flush() and close().")
     for number, logger in enumerate(loggers):
-        if any(logger is each or type(logger) is type(each) is FileMetricLogger for each in loggers[:number]):
+        if any(_is_the_same(logger, each) for each in loggers[:number]):
             raise ConfigurationError(
-                "A metric logger is given once, and so is the one that writes the files of the run.",
+                "A metric logger is given once, and so are those that write into one place.",
                 received=f"{type(logger).__name__} twice",
                 remedy="Remove one of the two.",
             )
+
+
+def _is_the_same(one: MetricLogger, other: MetricLogger) -> bool:
+    if isinstance(one, TrackerLogger) and type(one) is type(other):
+        return replace(one, every=other.every) == other
+    return one is other or type(one) is type(other) is FileMetricLogger
 
 
 def as_metric(metric: Any) -> Any:

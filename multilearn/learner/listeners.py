@@ -27,8 +27,8 @@ _log = logging.getLogger("multilearn")
 
 @dataclass(frozen=True)
 class Listeners:
-    """They receive events in this order: the loggers, those of every run in this process, the renderer last; then
-    `after_epoch` is called. What one of them raises stops the run."""
+    """They receive events in this order: the loggers, those of every run in this process, the renderer last. Before
+    they know that an epoch has ended, `after_epoch` is called. What one of them raises stops the run."""
 
     loggers: tuple[MetricLogger, ...]
     renderer: Renderer
@@ -38,6 +38,8 @@ class Listeners:
         settle(self, loggers=(*self.loggers, *of_every_run()))
 
     def tell(self, event: Event) -> None:
+        if isinstance(event, EpochEnded) and self.after_epoch is not None:
+            self.after_epoch(event.epoch)
         for logger in self.loggers:
             logger.log(event)
         self.renderer.render(event)
@@ -45,8 +47,6 @@ class Listeners:
             _log.info("Epoch %s, %s: %s.", event.epoch, event.split, _values(event))
         elif isinstance(event, EpochEnded):
             _log.info("Epoch %s is done.", event.epoch)
-            if self.after_epoch is not None:
-                self.after_epoch(event.epoch)
         elif isinstance(event, Saved):
             _log.info("Checkpoint %s is saved.", event.position)
 

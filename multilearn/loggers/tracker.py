@@ -174,7 +174,11 @@ class Tracking:
     def _log(self, event: Event) -> None:
         if self._run is not None:
             if isinstance(event, Attached):
-                self._run.attach(event, self._points.update)
+                try:
+                    self._run.attach(event, self._points.update)
+                except Exception as error:  # if it is the tracker that fails, its next point does, too
+                    words = printable(f"{type(error).__name__}: {error}"[:_SHOWN])
+                    _log.warning("%s has not taken %s: %s", self._logger.tracker, printable(event.name), words)
             for point in self._points.of(event):
                 self.points += 1
                 self._run.log(point)

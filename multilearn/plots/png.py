@@ -17,13 +17,14 @@ __all__ = ["png_of"]
 _PNG = b"\x89PNG\r\n\x1a\n"
 _COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
 """The colour type of PNG by the number of channels: grey, grey and alpha, RGB, RGBA."""
+_MOST = 1 << 28  # pixels
 
 
 def png_of(image: Any) -> bytes:
     """`image`: as `EpochReport.log_image` takes it. Raises `ConfigurationError` for what is none."""
     if isinstance(image, bytes):
-        if not image.startswith(_PNG):
-            raise _unfit("Bytes of an image are those of a PNG file", image[:20])
+        if not _is_whole(image):
+            raise _unfit("Bytes of an image are those of a PNG file, all of them", image[:20])
         return image
     if callable(save := getattr(image, "savefig", None)):
         file = io.BytesIO()
@@ -43,6 +44,21 @@ def png_of(image: Any) -> bytes:
     elif pixels.dtype != np.uint8:
         raise _unfit("The values of an image are uint8, or floats from 0 to 1", pixels)
     return _encoded(pixels)
+
+
+def _is_whole(image: bytes) -> bool:
+    """Whether it is a PNG file from its head to its end, every checksum right, of a size that can be shown."""
+    at, kind, pixels = len(_PNG), b"", 0
+    while image.startswith(_PNG) and kind != b"IEND" and at + 12 <= len(image):
+        length, kind = struct.unpack(">I4s", image[at : at + 8])
+        data, check = image[at + 8 : at + 8 + length], image[at + 8 + length : at + 12 + length]
+        if check != struct.pack(">I", zlib.crc32(kind + data)):
+            return False
+        if kind == b"IHDR" and length == 13:
+            width, height = struct.unpack(">II", data[:8])
+            pixels = width * height
+        at += 12 + length
+    return kind == b"IEND" and at == len(image) and 0 < pixels <= _MOST
 
 
 def _encoded(pixels: np.ndarray[Any, Any]) -> bytes:

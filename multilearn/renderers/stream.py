@@ -65,7 +65,19 @@ class ForgivingStream:
 
     def draws(self) -> bool:
         """Whether it is a terminal on which what is drawn can be replaced."""
-        return self.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+        return self.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown") and self._in_foreground()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing that is written arrives any more: a pipe without a reader, a closed file."""
+        return self._gone
+
+    def _in_foreground(self) -> bool:
+        """What is drawn by a job in the background would lie over the shell that has the terminal."""
+        try:
+            return os.tcgetpgrp(self.fileno()) == os.getpgrp()
+        except (AttributeError, OSError):  # not the terminal of this session; no such groups on this system
+            return True
 
     def fileno(self) -> int:
         """Raises `OSError` if it has none."""

@@ -74,7 +74,7 @@ def test_help_names_every_command(multilearn: Command) -> None:
 
 
 def test_version_is_the_installed_one(multilearn: Command) -> None:
-    assert multilearn("--version").stdout == f"multilearn {version('multilearn')}\n"
+    assert multilearn("--version").stdout == f"multilearn {version('multilearn-keras')}\n"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,31 @@ def test_an_extra_that_is_missing_is_one_line(run: Path, environment: Mapping[st
     assert (out, err.count("\n")) == ("", 1)
     assert err.endswith(f"Install it with: pip install 'multilearn-keras[{tracker}]'\n")
     assert sorted(run.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["experiment.json", "valid/epoch-1/Loss.log", "timeline.jsonl", "checkpoint/x.csv"])
+def test_a_table_never_takes_the_place_of_a_file_of_a_run(
+    command: Callable[..., subprocess.CompletedProcess[str]], write_run: Callable[..., Path], name: str
+) -> None:
+    run = write_run("run", {"valid/1/Loss": ["1.0,4", "1.0,final"]})
+    (run / "checkpoint").mkdir()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    ended = command("export", "run", "--to", "csv", "-o", f"run/{name}")
+    assert ended.returncode == 2 and "The files of a run are its own." in ended.stderr
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_table_is_written_into_a_pipe_and_through_a_link(
+    command: Callable[..., subprocess.CompletedProcess[str]], write_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_run("run", {"valid/1/Loss": ["1.0,4", "1.0,final"]})
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    found: list[str] = []
+    reader = threading.Thread(target=lambda: found.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    command("export", "run", "--to", "csv", "-o", "pipe")
+    reader.join(30)
+    command("export", "run", "--to", "csv", "-o", "link.csv")
+    assert found == [(tmp_path / "real.csv").read_text()] and found[0].count("\n") == 2
+    assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "pipe").is_fifo()

@@ -434,7 +434,7 @@ def luminance(colour: str) -> float:
         (["a", "-o", "a.txt"], "A report is written to a file that ends with .html or .htm. Received: a.txt."),
         (["a", "-o", "folder.html"], "folder.html, a directory"),
         (["a", "-o", "none/r.html"], "none, not found"),
-        (["a", "-o", "a/train/r.html"], "The folders of a run hold its own files only."),
+        (["a", "-o", "a/train/r.html"], "The files of a run are its own."),
         (["a", "--tolerance", "-1"], "The tolerance must be 0 or more. Received: -1.0."),
         (["a", "--tolerence", "1"], "No such option: --tolerence"),
         (["damaged"], "A metric file has lines"),

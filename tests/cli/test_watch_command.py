@@ -148,6 +148,22 @@ def test_ctrl_c_ends_the_watching(tmp_path: Path, variables: dict[str, str]) -> 
             assert (watching.wait(30), watching.stderr.read()) == (130, b"")
 
 
+def test_a_reader_that_goes_away_ends_the_watching(tmp_path: Path, variables: dict[str, str]) -> None:
+    with training(tmp_path / "run", 500, variables):
+        command = [sys.executable, "-m", "multilearn", "watch", str(tmp_path / "run"), "--every", "0.05"]
+        with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
+            assert watching.stdout is not None and watching.stderr is not None
+            watching.stdout.readline()
+            watching.stdout.close()
+            assert (watching.wait(30), watching.stderr.read()) == (0, b"")
+
+
+def test_a_run_that_is_named_twice_is_shown_once(command: Command, trained: Callable[..., str], tmp_path: Path) -> None:
+    trained("run")
+    (tmp_path / "link").symlink_to("run")
+    assert command("watch", "run", "link", "./run").stdout == command("watch", "run").stdout
+
+
 def test_a_run_without_metric_files_is_said_to_have_none(command: Command, trained: Callable[..., str]) -> None:
     trained("run", unlogged=True)
     assert command("watch", "run").stdout.splitlines()[1] == UNLOGGED

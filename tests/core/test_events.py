@@ -49,6 +49,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
             everything.append(event)
 
     described = toy.builder(directory).metrics(Text()).renderer(Screen()).checkpoint("latest")
+    described = described.on_epoch(lambda report: report.log_text("note", "a text"))
     toy.stopped(described, 2, 2)
     with pytest.raises(OSError, match="went away"):
         toy.fit(described, toy.failing(3, 0, OSError("the data went away")))

@@ -24,6 +24,7 @@ from multilearn.storage.refusals import reading
 
 __all__ = ["report"]
 
+_OBSTACLES = 6  # of the comparison that are seen at once
 _SUFFIXES = (".html", ".htm")
 _MARKS = {"good": "\N{CHECK MARK}", "bad": "\N{NOT EQUAL TO}", "so": "?"}
 
@@ -101,8 +102,12 @@ def _banner(compared: SideBySide) -> Markup:
     parts = [element("p", compared.verdict)]
     if compared.first_difference is not None:
         parts.append(element("p", f"First difference: {compared.first_difference}", class_="dim"))
-    if compared.obstacles:
-        parts.append(element("ul", *(element("li", each) for each in compared.obstacles)))
+    shown, rest = compared.obstacles[:_OBSTACLES], compared.obstacles[_OBSTACLES:]
+    if shown:
+        parts.append(element("ul", *(element("li", each) for each in shown)))
+    if rest:
+        more = element("ul", *(element("li", each) for each in rest))
+        parts.append(element("details", element("summary", f"{len(rest):,} more"), more))
     if compared.notes:
         notes = element("ul", *(element("li", each) for each in compared.notes))
         parts.append(element("details", element("summary", plural(len(compared.notes), "note")), notes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,7 +53,7 @@ def times_of(run: RunOnDisk) -> RunTimes:
     return RunTimes(
         totals["measured"] / time if time else None,
         totals["items"] / time if time and counted else None,
-        _length(run, [str(line.get("at")) for line in lines]),
+        _length(run, lines),
         rates,
         speeds,
     )
@@ -67,9 +67,16 @@ def last_moment(run: RunOnDisk) -> datetime | None:
     return max(found, default=None)
 
 
-def _length(run: RunOnDisk, moments: list[str]) -> float | None:
-    """The seconds of all sessions; of one that did not end, up to what it wrote last."""
-    written = [moment for text in moments if (moment := _moment(text))]
+def _length(run: RunOnDisk, lines: Sequence[Mapping[str, Any]]) -> float | None:
+    """The seconds of all sessions: as the timeline has them, else by its moments; of one that did not end, up to what
+    it wrote last."""
+    at_moments = [(moment, line) for line in lines if (moment := _moment(str(line.get("at"))))]
+    written = [moment for moment, _ in at_moments]
+    measured = [
+        (moment, seconds)
+        for moment, line in at_moments
+        if line["event"] == "finished" and (seconds := _positive(line.get("seconds"))) is not None
+    ]
     total, known = 0.0, False
     starts = [_moment(session.started) for session in run.sessions]
     for at, session in enumerate(run.sessions):
@@ -81,7 +88,8 @@ def _length(run: RunOnDisk, moments: list[str]) -> float | None:
             own = [moment for moment in written if moment >= begun and (until is None or moment < until)]
             ended = max(own, default=None)
         if ended is not None and ended >= begun:
-            total, known = total + (ended - begun).total_seconds(), True
+            exact = next((seconds for moment, seconds in measured if begun <= moment <= ended), None)
+            total, known = total + ((ended - begun).total_seconds() if exact is None else exact), True
     return total if known else None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["main"]
 
-_AGAIN = 1.0  # seconds after the first SIGINT, which may be enough
+_AGAIN = 0.05  # seconds after the first SIGINT, which only asks
 _SETTLED = 0.05
 _LAST = 1 << 16  # bytes of output that are shown if the training died: a list of modules is long
 
@@ -44,7 +44,7 @@ def main() -> int:
             app.set_timer(_AGAIN, insist)
 
     def insist() -> None:
-        if not app.over:
+        if not gone():
             os.kill(training, signal.SIGINT)
 
     def gone() -> bool:
@@ -65,7 +65,7 @@ def main() -> int:
             with path.open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
                 sys.stdout.write(file.read().decode(errors="replace"))
-            print("\nmultilearn: the process of the training was killed", flush=True)
+            print("\nmultilearn: the process that trained has ended and has not said why", flush=True)
         with suppress(OSError):
             path.unlink()
     return 1 if app.return_code else 0

@@ -18,7 +18,18 @@ from support import toy_experiment as toy
 
 import multilearn as ml
 from multilearn.errors import DirectoryError, RecordError
-from multilearn.events import EpochEnded, Event, Finished, Position, Reading, Saved, SplitEnded, Started, Stepped
+from multilearn.events import (
+    Attached,
+    EpochEnded,
+    Event,
+    Finished,
+    Position,
+    Reading,
+    Saved,
+    SplitEnded,
+    Started,
+    Stepped,
+)
 from multilearn.following.follow import KILLED, follow
 from multilearn.loggers import FileMetricLogger, MemoryMetricLogger
 
@@ -166,6 +177,16 @@ def test_a_killed_run_ends_with_that(tmp_path: Path, environment: dict[str, str]
     process.stdin.close()
 
 
+def test_a_metric_without_a_file_holds_up_nothing_in_a_run_that_has_ended(tmp_path: Path) -> None:
+    toy.fit(logged(tmp_path, epochs=2))
+    for split in ("train", "valid"):
+        (tmp_path / split / "epoch-2/Accuracy.log").unlink()
+    ends = [
+        (event.epoch, event.split, len(event.readings)) for event in follow(tmp_path) if isinstance(event, SplitEnded)
+    ]
+    assert ends == [(1, "train", 2), (1, "valid", 2), (2, "train", 1), (2, "valid", 1)]
+
+
 def test_a_failed_run_ends_with_its_error(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         toy.fit(logged(tmp_path), train=toy.failing(2, 1, ZeroDivisionError("by zero")))
@@ -205,9 +226,17 @@ def test_what_cannot_be_followed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match=r"holds experiment\.json\. Received: .*nowhere \(no such directory\)"):
         follow(tmp_path / "nowhere")
     toy.fit(logged(tmp_path, epochs=1))
-    (tmp_path / "train/epoch-1/Loss.log").write_text("1.0,2,3\n")
-    with pytest.raises(RecordError, match=r"Loss\.log: b'1\.0,2,3"):
-        list(follow(tmp_path))
+    for lines in ("1.0,2,3\n", "1.0,8\ngarbage\n", "1.0,8\n1.0,final\n1.0,8\n"):
+        (tmp_path / "train/epoch-1/Loss.log").write_text(lines)
+        with pytest.raises(RecordError, match=r"Loss\.log: b'"):
+            list(follow(tmp_path))
+
+
+def test_a_file_in_the_place_of_an_attachment_is_ignored_if_it_is_too_large(tmp_path: Path) -> None:
+    toy.fit(logged(tmp_path, epochs=1).on_epoch(lambda report: report.log_text("a", "b")))
+    with (tmp_path / "attachments/epoch-1/huge.png").open("wb") as file:
+        file.truncate(1 << 30)
+    assert [event.name for event in follow(tmp_path) if isinstance(event, Attached)] == ["a"]
 
 
 def wait_for(done: Callable[[], bool]) -> None:

@@ -16,6 +16,7 @@ from support import toy_experiment as toy
 import multilearn as ml
 from multilearn.errors import ConfigurationError
 from multilearn.events import Attached, EpochEnded, SplitEnded
+from multilearn.plots.png import png_of
 
 
 def decoded(png: bytes) -> np.ndarray:
@@ -111,6 +112,7 @@ def test_what_came_after_the_place_that_is_resumed_goes(tmp_path: Path) -> None:
     assert names() == ["epoch-1"] and not (tmp_path / "run/attachments").exists()
 
 
+WHOLE = png_of(np.zeros((2, 2), np.uint8))
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 
 
@@ -143,10 +145,14 @@ def test_an_image_is_what_was_given(tmp_path: Path, image: Any, pixels: Any) -> 
             r"Received: an array \(2, 2, 5\) of uint8",
         ),
         (lambda report: report.log_image("a", np.zeros((2, 2), np.int64)), r"uint8, or floats.*int64"),
+        (lambda report: report.log_image("a", WHOLE[:-1]), r"a PNG file, all of them"),
+        (lambda report: report.log_image("a", WHOLE[:29]), r"a PNG file, all of them"),
+        (lambda report: report.log_image("a", WHOLE[:20] + b"x" + WHOLE[21:]), r"a PNG file, all of them"),
+        (lambda report: report.log_text("a", "x" * (65 << 20)), r"at most 64 MiB.*of 65 MiB"),
         (lambda report: report.log_image("a", b"GIF89a"), r"a PNG file.*GIF89a"),
         (lambda report: report.log_image("a", np.zeros((0, 2))), r"\(0, 2, 1\)"),
     ],
-    ids=["no text", "no name", "channels", "int64", "GIF", "empty"],
+    ids=["no text", "no name", "channels", "int64", "torn", "head", "damaged", "large", "GIF", "empty"],
 )
 def test_what_cannot_be_logged_is_refused(tmp_path: Path, log: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"(?i){message}"):

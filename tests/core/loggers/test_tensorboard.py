@@ -13,6 +13,7 @@ from support import toy_experiment as toy
 from support.tracked import events, of_batches, of_epochs, scalars
 
 import multilearn as ml
+from multilearn.errors import ConfigurationError
 from multilearn.events import START, Attached, EpochEnded, Finished, Position, Split, SplitEnded, Started
 from multilearn.loggers import FileMetricLogger, TensorBoardLogger
 
@@ -172,3 +173,10 @@ def _png(width: int, height: int) -> bytes:
     head = width.to_bytes(4) + height.to_bytes(4) + bytes([8, 2, 0, 0, 0])
     pixels = zlib.compress(bytes(height * (1 + 3 * width)))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_two_loggers_of_one_place_are_refused_and_of_two_places_are_not(tmp_path: Path) -> None:
+    builder = ml.LearnerBuilder(tmp_path / "run")
+    with pytest.raises(ConfigurationError, match=r"into one place\. Received: TensorBoardLogger twice"):
+        builder.metric_loggers(TensorBoardLogger(), TensorBoardLogger(every=2))
+    builder.metric_loggers(TensorBoardLogger(), TensorBoardLogger(directory=str(tmp_path / "elsewhere")))

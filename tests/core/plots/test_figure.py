@@ -83,8 +83,8 @@ def test_where_it_cannot_be_written_is_refused_before_anything_is_drawn(tmp_path
         "a": r"ends with \.svg",
         "folder.svg": "a directory",
         "missing/a.svg": "missing, not found.*mkdir -p",
-        "run/train/a.svg": "its own files only",
-        "run/train/epoch-1/a.svg": "its own files only",
+        "run/train/a.svg": "are its own",
+        "run/train/epoch-1/a.svg": "are its own",
     }
     for place, message in places.items():
         with pytest.raises(ConfigurationError, match=message):
