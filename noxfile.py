@@ -50,7 +50,7 @@ FOR_HOURS = ("--timeout", "14400", "-o", "faulthandler_timeout=15000")
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """All that must pass."""
-    for name in ["lint", "types", "core", "package", *(f"backend({name})" for name in BACKENDS), "parity"]:
+    for name in ["lint", "types", "core", "docs", "package", *(f"backend({name})" for name in BACKENDS), "parity"]:
         session.notify(name)
 
 
@@ -94,6 +94,13 @@ def core(session: nox.Session) -> None:
     install(session, "test")
     session.run("pytest", "--doctest-modules", "multilearn", env=ENVIRONMENT)
     session.run("pytest", "--isolated", *BY_FILE, *session.posargs, env=ENVIRONMENT)
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """The documentation site, in ./site: no link of it leads nowhere, and no page loads anything from the network."""
+    session.install(*UNCOMPILED, *requirements("docs"))
+    session.run("python", "tools/site/build.py", env=ENVIRONMENT)
 
 
 @nox.session(default=False)
