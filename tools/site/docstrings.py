@@ -35,6 +35,6 @@ class Docstrings(griffe.Extension):
         if obj.docstring:
             obj.docstring.value = as_markdown(obj.docstring.value)
 
-    def on_class(self, *, cls: griffe.Class, **_: object) -> None:
+    def on_class_instance(self, *, cls: griffe.Class, **_: object) -> None:
         """Of a dataclass that has an `__init__` of its own, Griffe would show the one it does not have."""
         cls.decorators = [decorator for decorator in cls.decorators if "init=False" not in str(decorator.value)]
