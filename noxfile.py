@@ -225,7 +225,7 @@ def notebook(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
-    """Reports in Chromium (Debian's package chromium): nothing is said on its console, and pictures of them."""
+    """Reports and ./site in Chromium (Debian's package chromium): nothing is said on its console."""
     install(session, "test")
     session.run("pytest", "-rP", *(session.posargs or ["tests/long/browser"]), env=ENVIRONMENT)
 

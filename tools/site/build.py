@@ -31,7 +31,7 @@ _LOADED = re.compile(r'<(?:script|img|iframe)[^>]* src="?(?:https?:)?//|<link[^>
 
 
 def main() -> None:
-    """Raises `SystemExit` if a link leads nowhere, or a page would load something from the network."""
+    """Ends the process if a link leads nowhere, or a page would load something from the network."""
     shutil.rmtree(STAGE, ignore_errors=True)
     shutil.copytree(ROOT / "docs", STAGE / "docs")
     shutil.copy(HERE / "docstrings.py", STAGE)
@@ -46,7 +46,9 @@ def main() -> None:
     handler = project["plugins"]["mkdocstrings"]["handlers"]["python"]
     handler["paths"] = [str(folder) for folder in SOURCES]
     (STAGE / "zensical.toml").write_text(tomli_w.dumps(configuration), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=STAGE, check=True)
+    done = subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=STAGE)
+    if done.returncode:
+        raise SystemExit(done.returncode)
     loading = [page.name for page in STAGE.glob("site/**/*.html") if _LOADED.search(page.read_text(encoding="utf-8"))]
     if loading:
         raise SystemExit(f"These pages load something from the network: {', '.join(loading)}")
