@@ -38,3 +38,13 @@ class Docstrings(griffe.Extension):
     def on_class_instance(self, *, cls: griffe.Class, **_: object) -> None:
         """Of a dataclass that has an `__init__` of its own, Griffe would show the one it does not have."""
         cls.decorators = [decorator for decorator in cls.decorators if "init=False" not in str(decorator.value)]
+
+    def on_class_members(self, *, cls: griffe.Class, **_: object) -> None:
+        """The members of an enumeration and the fields of a named tuple, which have no signature."""
+        bases = {str(base).rpartition(".")[2] for base in cls.bases}
+        if cls.docstring and bases & {"Enum", "IntEnum", "StrEnum", "NamedTuple"}:
+            fields = (
+                f"{name}: {member.annotation}" if member.annotation else f"{name} = {member.value}"
+                for name, member in cls.attributes.items()
+            )
+            cls.docstring.value += "\n\n```python\n" + "\n".join(fields) + "\n```"
