@@ -80,3 +80,20 @@ def test_the_search_finds_a_class_without_a_server(site: Path) -> None:
     done = shown(page)
     assert "GradientNorm" in done.stdout.partition("found: ")[2]
     assert said(done) == []
+
+
+def test_examples_in_docstrings_are_code() -> None:
+    pages = [page.read_text() for page in sorted(SITE.glob("reference/*.html"))]
+    assert sum("&gt;&gt;&gt;" in page for page in pages) > 5
+    assert not any("<blockquote" in page for page in pages)
+
+
+def test_the_button_makes_a_light_page_dark(site: Path) -> None:
+    page = site / "index.html"
+    click = "document.querySelector('label[title=Dark]').click()"
+    seen = "document.body.append(`scheme: ${document.body.dataset.mdColorScheme}`)"
+    script = f"<script>setTimeout(() => {{ {click} }}, 500); setTimeout(() => {{ {seen} }}, 1500)</script>"
+    page.write_text(page.read_text().replace("</body>", f"{script}</body>"))
+    done = shown(page)
+    assert "scheme: slate" in done.stdout
+    assert said(done) == []
