@@ -15,6 +15,7 @@ from multilearn.loggers import MetricLogger
 from multilearn.loggers.logger import of_every_run
 from multilearn.plots.png import png_of
 from multilearn.printable import printable
+from multilearn.protocols import UNAVAILABLE
 from multilearn.renderers import Renderer
 from multilearn.run.experiment import in_words
 from multilearn.seeding.streams import kept_globals
@@ -71,7 +72,7 @@ class Listeners:
 
 def _values(ended: SplitEnded) -> str:
     """The numbers of an epoch, in six digits; a text by its first words."""
-    values = ((name, reading.value) for name, reading in ended.readings.items())
+    values = ((name, reading.value) for name, reading in ended.readings.items() if reading.value != UNAVAILABLE)
     return ", ".join(
         f"{printable(name)} {printable(value[:_SHOWN]) if isinstance(value, str) else format(value, '.6g')}"
         for name, value in values

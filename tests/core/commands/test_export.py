@@ -130,8 +130,8 @@ def test_a_run_that_goes_on_is_exported(run: Path) -> None:
         ("tensorbord", {}, "Use one of: tensorboard, mlflow, wandb, trackio, csv"),
         ("tensorboard", {"batches": True}, "--batches is for --to csv"),
         ("wandb", {"output": "x"}, "--output is a file for csv"),
-        ("csv", {"output": "."}, "--output is a file"),
-        ("csv", {"output": "/nowhere/at/all.csv"}, "The file must be writable"),
+        ("csv", {"output": "."}, "A table is written to a file"),
+        ("csv", {"output": "/nowhere/at/all.csv"}, "A table is written into a directory"),
     ],
 )
 def test_what_cannot_be_is_refused(whole: Path, to: str, options: dict[str, object], said: str) -> None:

@@ -49,10 +49,9 @@ def mapped_memory() -> int:
 
 
 def children() -> set[str]:
-    """The processes that this one has started and not collected, but for that which Python has for its semaphores: a
-    library in another test may have started it."""
+    """The processes that this one has started and not collected, but for that in which other tests run commands."""
     found = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return {pid for pid in found if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    return {pid for pid in found if b"warm_command" not in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 def test_items_are_stacked_in_the_order_of_the_epoch() -> None:
