@@ -210,7 +210,7 @@ def test_a_run_without_metric_files_has_a_beginning_and_an_end(tmp_path: Path) -
 def test_many_batches_of_unlike_lengths_stay_together(tmp_path: Path) -> None:
     """Files are read in parts of 1 MiB, which hold other numbers of lines of each."""
     toy.fit(logged(tmp_path, epochs=1))
-    count = 150_000
+    count = 60_000
     rng = np.random.default_rng(0)
     losses = rng.random(count)
     folder = tmp_path / "train/epoch-1"
