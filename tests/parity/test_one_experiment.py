@@ -98,7 +98,8 @@ def test_the_directory_has_the_documented_layout_and_nothing_else(runs: Path, ba
     values = epoch_values(run)
     best = min(range(1, EPOCHS + 1), key=lambda epoch: values["valid", "Loss", epoch])
     parts = ("model", "optim", "scheduler")
-    expected = {"experiment.log", "experiment.json", "checkpoint/manifest.json", "checkpoint/history.log"}
+    expected = {"experiment.log", "experiment.json", "timeline.jsonl"}
+    expected |= {"checkpoint/manifest.json", "checkpoint/history.log"}
     expected |= {f"checkpoint/{part}-{epoch}.mpk.gz" for part in parts for epoch in {best, EPOCHS - 1, EPOCHS}}
     for split, epoch, metric in itertools.product(("train", "valid"), range(1, EPOCHS + 1), ("Loss", "Accuracy")):
         expected.add(f"{split}/epoch-{epoch}/{metric}.log")
