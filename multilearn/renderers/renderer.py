@@ -39,17 +39,18 @@ _WHOLE_LINE = "\r\x1b[K"
 class Lines:
     """A line where the run starts, one for each epoch, one where it ends. Times are in seconds on any steady clock.
 
-    An epoch's time is that of both splits; its speed is that of its training.
+    An epoch's time is that of both splits; its speed is that of its training. `words`: the first line, if it is not
+    that of a run that begins.
     """
 
-    def __init__(self, stream: ForgivingStream, started: Started, now: float) -> None:
+    def __init__(self, stream: ForgivingStream, started: Started, now: float, words: str | None = None) -> None:
         self._stream = stream
         self._started = started
         self._begun = self._epoch_begun = self._trained = now
         self._batches = 0
         self._saved: Position | None = None
         self._values: dict[Split, list[str]] = {}
-        self._stream.say(beginning(started))
+        self._stream.say(words or beginning(started))
 
     def render(self, event: Event, now: float) -> None:
         match event:
@@ -229,7 +230,7 @@ class CliRenderer:
         if isinstance(started, Evaluating):
             return EvaluationLine(forgiving, started, now, live=live)
         if not live:
-            return Lines(forgiving, started, now)
+            return Lines(forgiving, started, now, None if origin is None else origin.words)
         from multilearn.renderers.live import LiveBlock
 
         return LiveBlock(stream, started, now, origin)

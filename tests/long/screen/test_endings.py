@@ -126,7 +126,7 @@ def test_what_a_loader_raises_is_on_the_ordinary_screen(opened: Opened) -> None:
 def test_a_training_that_dies_gives_the_terminal_back(opened: Opened, act: str) -> None:
     with opened("60", "0.1", act) as screen:
         screen.wait(KEYS)
-        screen.wait("the process of the training was killed", history=60)
+        screen.wait("the process that trained has ended and has not said why", history=60)
         found = screen.text(history=2000)  # of every thread
         assert ("Segmentation fault" in found) is (act == "segv")
         assert screen.modes() == WHOLE
