@@ -21,9 +21,9 @@ from multilearn.events import (
     Stepped,
 )
 from multilearn.following.growing import GrowingFile, GrowingMetric
+from multilearn.loggers.attachments import attachments
 from multilearn.loggers.timeline import facts_of
 from multilearn.metrics import LearningRate
-from multilearn.run.attachments import attachments
 from multilearn.run.on_disk import RunOnDisk
 from multilearn.storage.layout import metric_name
 from multilearn.storage.own_files import files_in, is_folder

@@ -24,6 +24,7 @@ from multilearn.learner.ranks import ending_together, require_alike, require_one
 from multilearn.learner.session import devices_of, experiment_of, in_session, initial_weights
 from multilearn.learner.start import BuiltRun, Start
 from multilearn.loggers import FileMetricLogger, MetricLogger
+from multilearn.loggers.attachments import write_attachment
 from multilearn.loggers.stop_request import StopRequests
 from multilearn.loggers.timeline import Timeline
 from multilearn.metrics.store import MetricStore
@@ -35,7 +36,6 @@ from multilearn.renderers.choice import chosen
 from multilearn.renderers.history_charts import say_with_charts
 from multilearn.renderers.history_view import EpochHistory
 from multilearn.renderers.summary import summary
-from multilearn.run.attachments import write_attachment
 from multilearn.run.copies import bring_along
 from multilearn.run.directory import claim_directory
 from multilearn.run.environment import Weights

@@ -6,17 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from multilearn.events import Attached, Event, Position, Reading, Split, SplitEnded, Stepped
+from multilearn.events import Event, Position, Reading, Split, SplitEnded, Stepped
+from multilearn.loggers.attachments import attachments
 from multilearn.loggers.metric_file import MetricFile, read_metric_file
-from multilearn.loggers.rewind import ATTACHED
 from multilearn.loggers.timeline import read_timeline
 from multilearn.storage.layout import RunDirectory, metric_name
 from multilearn.storage.own_files import files_in
-from multilearn.storage.reading import read_whole
 
 __all__ = ["Point", "Points", "covers", "recorded"]
 
-_LARGEST = 64 << 20  # bytes of an attachment
 _SPLITS = (Split.TRAIN, Split.VALID)
 
 
@@ -108,7 +106,7 @@ def recorded(directory: RunDirectory, position: Position, last: int, accumulatio
             yield SplitEnded(Split.TRAIN, epoch, _finals(files), update)
         if epoch in valid:
             yield SplitEnded(Split.VALID, epoch, _finals(_files(valid[epoch], directory.path)), update)
-        yield from _attached(directory, epoch)
+        yield from attachments(directory, epoch)
 
 
 def covers(directory: RunDirectory, position: Position) -> bool:
@@ -123,17 +121,6 @@ def _steps(
     for number in numbers:
         done = update + (number + 1) // accumulation
         yield Stepped(Split.TRAIN, epoch, number + 1, done, None, _readings(files, number))
-
-
-def _attached(directory: RunDirectory, epoch: int) -> Iterator[Attached]:
-    folder = directory.epochs(directory.attachments.name).get(epoch)
-    if folder is None:
-        return
-    for ending in ATTACHED:
-        for name in files_in(folder, directory.path, ending):
-            data = read_whole(folder / name, _LARGEST, directory.path)
-            text, image = (data.decode(), None) if ending == ".txt" else (None, data)
-            yield Attached(epoch, metric_name(name.removesuffix(ending)), text, image)
 
 
 def _files(folder: Path, root: Path) -> dict[str, MetricFile]:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from multilearn.events import Position, Split
+from multilearn.loggers.attachments import IMAGE, TEXT
 from multilearn.loggers.timeline import cut_timeline
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import files_in, is_folder, open_file, remove_folder
@@ -15,7 +16,7 @@ from multilearn.storage.refusals import storing
 
 __all__ = ["ATTACHED", "EVENTS", "METRICS", "go_back", "lacking", "remove_files"]
 
-METRICS, ATTACHED = (".log",), (".txt", ".png")
+METRICS, ATTACHED = (".log",), (TEXT, IMAGE)
 """The endings of our files in the folder of an epoch."""
 EVENTS = (".multilearn",)
 """Those of event files of TensorBoard."""

@@ -11,9 +11,9 @@ from multilearn.commands.compare import facts
 from multilearn.commands.report.parts import dim, facts_table, state
 from multilearn.commands.report.tables import ended
 from multilearn.commands.text import size
+from multilearn.loggers.attachments import IMAGE, TEXT
 from multilearn.plots.markup import Markup, element, joined
 from multilearn.plots.picture import picture
-from multilearn.run.attachments import IMAGE, TEXT
 from multilearn.run.experiment import Session
 from multilearn.run.on_disk import RunOnDisk
 from multilearn.storage.layout import metric_name
