@@ -87,7 +87,9 @@ def list_runs(directory: Path, metric: str = Loss.name) -> Listing:
         name = printable(os.path.relpath(path, directory)) if path != directory else printable(path.name or str(path))
         try:
             run = open_run(path)
-            runs.append((_rank(run, metric), _listed(name, run, metric)))
+            listed = _listed(name, run, metric)
+            sign = -1.0 if run.better(metric) == "highest" else 1.0
+            runs.append((math.inf if listed.best is None else sign * listed.best, listed))
         except MultilearnError as error:
             problems.append(f"{name}: {error}")
     if not runs and not problems:
@@ -139,11 +141,3 @@ def _best(run: RunOnDisk, metric: str, values: dict[int, float]) -> int | None:
     numbers = [epoch for epoch in sorted(values) if not math.isnan(values[epoch])]
     pick = max if run.better(metric) == "highest" else min
     return pick(numbers, key=values.__getitem__) if numbers else None
-
-
-def _rank(run: RunOnDisk, metric: str) -> float:
-    _, values = _values(run, metric)
-    best = _best(run, metric, values)
-    if best is None:
-        return math.inf
-    return -values[best] if run.better(metric) == "highest" else values[best]

@@ -67,8 +67,7 @@ class Timeline:
                 self.close()
                 with storing(self._run.timeline):
                     self._file = open_file(self._run.timeline, self._run.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-                self._begun = self._run_begun = time.monotonic()
-                return
+                self._run_begun = time.monotonic()
             case SplitEnded():
                 self._end(event)
             case Saved():

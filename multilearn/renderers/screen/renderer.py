@@ -228,8 +228,6 @@ def _refusal() -> str | None:
         terminal = False
     if not terminal or sys.platform == "win32":
         return "standard input and output are not a terminal that can be drawn on"
-    if os.tcgetpgrp(0) != os.getpgrp():
-        return "this process is in the background"
     return missing()
 
 
