@@ -18,6 +18,7 @@ nox.options.sessions = ["tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 BACKENDS = tuple(PROJECT["project"]["entry-points"]["multilearn.backends"])
+EXTRAS = tuple(PROJECT["project"]["optional-dependencies"])
 
 # Nothing of the caller's choices leaks in, and two busy OpenMP pools on two cores make a step 10 to 20 times slower.
 # What pip has not compiled is kept once it is: every process would compile all that it imports, for seconds.
@@ -43,6 +44,13 @@ UNCOMPILED = ("--no-compile",)
 # Installed where it builds: pip would make an environment for each build, which takes it longer than the build.
 BUILDS = PROJECT["build-system"]["requires"]
 
+# What of each extra is imported to see that it is there.
+MODULES = {
+    **{"keras": "h5py, ml_dtypes", "torch": "torch", "tensorflow": "tensorflow", "jax": "jax", "ray": "ray.train"},
+    **{"nvidia": "pynvml", "safetensors": "safetensors", "tensorboard": "tensorboardX", "mlflow": "mlflow, alembic"},
+    **{"wandb": "wandb", "trackio": "trackio", "screen": "textual", "stats": "scipy", "plot": "matplotlib"},
+}
+
 # Seconds for one test where it may train for hours: what hangs is ended all the same.
 FOR_HOURS = ("--timeout", "14400", "-o", "faulthandler_timeout=15000")
 
@@ -50,7 +58,7 @@ FOR_HOURS = ("--timeout", "14400", "-o", "faulthandler_timeout=15000")
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """All that must pass."""
-    for name in ["lint", "types", "core", "docs", "package", *(f"backend({name})" for name in BACKENDS), "parity"]:
+    for name in ["lint", "types", "core", "docs", "package(wheel)", *(f"backend({one})" for one in BACKENDS), "parity"]:
         session.notify(name)
 
 
@@ -243,6 +251,16 @@ def keras_versions(session: nox.Session, keras: str) -> None:
     session.run("pytest", *(f"tests/contract/{file}.py" for file in files), env={**ENVIRONMENT, **chosen})
 
 
+@nox.session(default=False, python=["3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """The core, and training on one framework, on newer Pythons than that of the other sessions: not in `tests`."""
+    (framework,) = session.posargs or ["jax"]
+    install(session, "test", framework, extra="keras")
+    session.run("pytest", *BY_FILE, env=ENVIRONMENT)
+    chosen = {"MULTILEARN_BACKEND": framework, "KERAS_BACKEND": framework}
+    session.run("pytest", *BY_FILE, "tests/contract", env={**ENVIRONMENT, **chosen})
+
+
 @nox.session(default=False)
 def randomness(session: nox.Session) -> None:
     """TestU01's SmallCrush over the random bits; writes docs/randomness_report.md. Needs Debian's libtestu01-0."""
@@ -258,12 +276,19 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False, reuse_venv=False)
-def package(session: nox.Session) -> None:
-    """The built wheel against tests of the built sdist, whole runs among them, where the checkout is out of reach."""
+@nox.parametrize("extra", [nox.param(None, id="wheel"), *(nox.param(name, id=name) for name in EXTRAS)])
+def package(session: nox.Session, extra: str | None) -> None:
+    """The built wheel against tests of the built sdist, where the checkout is out of reach; and the wheel with each
+    extra, in an environment of its own, for minutes: `nox -s "package(torch)"` is one of them.
+    """
     session.install(*UNCOMPILED, *BUILDS, *requirements("package"))
     with tempfile.TemporaryDirectory() as outside:
         session.run("python", "-m", "build", "--no-isolation", "--outdir", outside, silent=True)
         (wheel,), (sdist,) = Path(outside).glob("*.whl"), Path(outside).glob("*.tar.gz")
+        if extra is not None:
+            extra_of_wheel(session, wheel, extra)
+            return
+        session.run("twine", "check", "--strict", str(wheel), str(sdist))
         session.install(*UNCOMPILED, str(wheel))
         shutil.unpack_archive(sdist, outside)
         unpacked = Path(outside, sdist.name.removesuffix(".tar.gz"))
@@ -275,6 +300,21 @@ def package(session: nox.Session) -> None:
             session.run("pytest", "--isolated", *paths, env=ENVIRONMENT)
             session.run("multilearn", "--help", silent=True, env=ENVIRONMENT)
             session.run("multilearn", "backends", env=ENVIRONMENT)
+
+
+def extra_of_wheel(session: nox.Session, wheel: Path, extra: str) -> None:
+    """What `pip install "multilearn-keras[extra]"` makes of an environment: it agrees with itself, and works."""
+    name, version = PROJECT["project"]["name"], PROJECT["project"]["version"]
+    pinned = [each for each in requirements(extra) if "==" in each] if extra in PROJECT["dependency-groups"] else []
+    asked = [f"--find-links={wheel.parent}", f"{name}[{extra}]=={version}", *pinned]
+    session.install(*UNCOMPILED, *asked)
+    session.run("python", "-m", "pip", "check")
+    with session.chdir(wheel.parent):
+        session.run("python", "-c", f"import {MODULES[extra]}", env=ENVIRONMENT)
+        if extra in BACKENDS:
+            session.install(*UNCOMPILED, *requirements("examples"))
+            script = Path(__file__).parent / "examples/digits.py"
+            session.run("multilearn", "run", "--quick", str(script), "--backend", extra, env=ENVIRONMENT)
 
 
 @contextmanager
