@@ -98,7 +98,7 @@ def test_a_directory_that_cannot_be_looked_at_is_our_error(
                     act()
                 except MultilearnError as error:
                     assert str(directory) in str(error)
-    assert len(failed) > 5
+    assert len(failed) >= 5
 
 
 @pytest.mark.parametrize("name", CALLS)
