@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["BACKEND", "DEVICES", "FIT", "GRID", "JOB", "LEASH", "PATIENCE", "RENDERER", "SEED", "TRACE", "read"]
+__all__ = [
+    "BACKEND",
+    "DEVICES",
+    "FIT",
+    "GRID",
+    "JOB",
+    "LEASH",
+    "PATIENCE",
+    "QUICK",
+    "RENDERER",
+    "SEED",
+    "TRACE",
+    "read",
+]
 
 BACKEND = "MULTILEARN_BACKEND"
 """The backend of the process."""
@@ -24,6 +37,8 @@ FIT = "MULTILEARN_FIT"
 """The folder that a process which a fit has started leaves its result in."""
 PATIENCE = "MULTILEARN_PATIENCE"
 """How many seconds the processes of a run wait for one another; 600 by default."""
+QUICK = "MULTILEARN_QUICK"
+"""The folder that runs are tried in, in place of their directories, a batch an epoch: `multilearn run --quick`."""
 RENDERER = "MULTILEARN_RENDERER"
 """How runs are shown, in place of what the script says: screen, live, lines or silent."""
 

@@ -32,12 +32,15 @@ from multilearn.learner.start import BuiltRun
 from multilearn.learner.step_trace import TracingLearner
 from multilearn.learner.window import NanPolicy
 from multilearn.protocols import Compiler, Devices
+from multilearn.quick.learner import QuickLearner
+from multilearn.quick.trial import tried
 from multilearn.records.formats import check_extension
 from multilearn.renderers.choice import chosen
 from multilearn.run import trace
 from multilearn.run.resume import Resume
 from multilearn.schedulers.schedule import private_copy
 from multilearn.seeding import seed as seeds
+from multilearn.storage import throw_away
 from multilearn.storage.location import Location
 
 __all__ = ["LearnerBuilder"]
@@ -193,6 +196,11 @@ class LearnerBuilder(Observed):
             path = settings.directory.path(backend.name, seed)
             run = BuiltRun(replace(settings, devices=devices), path, backend, subject, seed, declared(settings))
             return TracingLearner(run, file)
+        if throw_away.asked():
+            settings = replace(settings, devices=devices)
+            short, path, real = tried(settings, backend.name, seed)
+            run = BuiltRun(short, path, backend, subject, seed, declared(short), asked.notes)
+            return QuickLearner(run, real, settings)
         settings, path = placed(settings, backend.name, seed)
         table, settings = declared(settings), replace(settings, devices=devices)
         return Learner(BuiltRun(settings, path, backend, subject, seed, table, asked.notes))

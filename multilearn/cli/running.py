@@ -33,6 +33,9 @@ def run(
         str | None,
         typer.Option("--workers", metavar="N|N..M", help="With --ray: the workers, which share every batch."),
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Try it: a batch of each epoch, in a directory that is thrown away.")
+    ] = False,
     screen: Annotated[
         bool, typer.Option("--screen", help="Show it on the whole screen of the terminal: one backend, one seed.")
     ] = False,
@@ -47,6 +50,9 @@ def run(
 
     With --seeds it is a grid, each cell with its own directory: LearnerBuilder("runs/x-{backend}-{seed}"). Run
     again, it resumes what is unfinished and skips what is finished. The script needs no change for it.
+
+    With --quick every fit is two epochs of one batch each, with a checkpoint, a resume and an evaluation; what is
+    written is thrown away, and no directory of a run is touched.
     """
     from multilearn.commands.grid import grid
     from multilearn.commands.grid.on_screen import run_on_screen
@@ -59,14 +65,18 @@ def run(
             received=" ".join(arguments),
             remedy="Seeds are separated by commas: --seeds 1,2,3.",
         )
+    if quick and ray is not None:
+        raise ConfigurationError(
+            "A script is tried on this machine.", received="--quick with --ray", remedy="Leave out --ray."
+        )
     cluster = RayCluster.checked(ray, workers, devices, seeds or ())
-    plan = GridPlan.checked(script, arguments or (), backend or (), seed, seeds or (), devices, cluster)
+    plan = GridPlan.checked(script, arguments or (), backend or (), seed, seeds or (), devices, cluster, quick)
     if screen:
         run_on_screen(plan, as_json)
     outcome = grid.run(plan, sys.stderr.buffer if as_json else None)
     if as_json:
         print(outcome.as_json())
-    elif outcome.grid or len(outcome.ended) > 1:
+    elif outcome.grid or quick or len(outcome.ended) > 1:
         print(outcome.as_text())
     raise typer.Exit(outcome.code)
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -46,6 +47,8 @@ from multilearn.run.training_state import Progress
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.location import Location, readable
 from multilearn.storage.refusals import reading
+from multilearn.storage.throw_away import asked as only_tried
+from multilearn.storage.throw_away import instead_of
 
 __all__ = ["Evaluator"]
 
@@ -157,7 +160,7 @@ class Evaluator:
             listeners = Listeners(loggers, renderer)
             stack.callback(listeners.close)
             try:
-                values = _measure(trained, measured, listeners, name, path)
+                values = _measure(trained, measured, listeners, name, instead_of(path))
             except BaseException as error:
                 listeners.failed(START, error)
                 raise
@@ -182,7 +185,8 @@ def _measure(
     listeners.tell(Evaluating(path, name, trained.position, batches, infos))
     reporter.begin(Split.TEST)
     with batches_of(trained.loader, trained.seed, 1, world=backends.load().world) as found:
-        for number, batch in enumerate(EpochLength(Split.TEST, batches).counted(found, 1), start=1):
+        looked_at = islice(found, 1) if only_tried() else found
+        for number, batch in enumerate(EpochLength(Split.TEST, batches).counted(looked_at, 1), start=1):
             reporter.add(Split.TEST, 1, Pending(number, 0, None, items_in(batch), trained.engine.eval_step(batch)))
     readings = reporter.end(Split.TEST, 1)
     listeners.tell(Finished(START))

@@ -21,6 +21,7 @@ from multilearn.run.resume import Resume, folder_of, locate
 from multilearn.seeding import seed as seeds
 from multilearn.storage.location import Location
 from multilearn.storage.refusals import reading
+from multilearn.storage.throw_away import standing_in
 
 __all__ = ["Trained", "opened", "placed", "weights_of"]
 
@@ -67,6 +68,7 @@ def opened(
     try:
         position = None
         if which is not None and directory is not None:
+            directory, which = standing_in(directory, which)
             with reading(directory):
                 position, weights, _ = weights_of(which, directory, recorder, nbytes(engine.record()))
             engine.restore(weights.item)

@@ -143,7 +143,7 @@ class Learner:
             if world.rank == 0:
                 loop = self._writing(data, start, described, renderer, stack)
             else:
-                loop = start.loop(data, self._listeners((), renderer), self._interrupter)
+                loop = start.loop(data.loaders, self._listeners((), renderer), self._interrupter)
             require_shared(world, directory)
             self._train(loop, start, start.started(data, self._settings.infos()), signals)
         world.barrier()
@@ -181,7 +181,7 @@ class Learner:
             stack.enter_context(installer(directory.log))
         loggers = (FileMetricLogger(),) if self._settings.loggers is None else self._settings.loggers
         own = Timeline(directory), StopRequests(directory, self._interrupter.stop)
-        loop = start.loop(data, self._listeners((*own, *loggers), renderer), self._interrupter)
+        loop = start.loop(data.loaders, self._listeners((*own, *loggers), renderer), self._interrupter)
         stack.enter_context(in_session(experiment_of(start, *described), directory, loop, lambda: self._restored))
         if source not in (None, directory.path):
             bring_along(directory, source, start.found.position)

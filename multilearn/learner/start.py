@@ -116,12 +116,13 @@ class Start:
             notes=tuple(notes),
             described=MappingProxyType({}),
         )
-        start = start._resumed(data) if found.parts else start
+        start = start.resumed(data.loaders, data.divided(Split.TRAIN)) if found.parts else start
         return replace(start, described=data.described(first_batches=start.plan.seed == run.seed))
 
-    def _resumed(self, data: Data) -> Start:
-        """With everything in the state of the checkpoint that was found."""
-        found, loader, schedule = self.found, data.loaders[Split.TRAIN], self.found.parts["scheduler"]
+    def resumed(self, loaders: Mapping[Split, Loader], divided: Mapping[str, Any]) -> Start:
+        """With everything in the state of the checkpoint that was found. `divided`: how the training data are divided
+        into batches now."""
+        found, loader, schedule = self.found, loaders[Split.TRAIN], self.found.parts["scheduler"]
         # first: what it refuses must leave the model as it is
         with put_back_on_error(self.scheduler, self.store):
             seed, notes = restore_schedule(schedule, found.journal, self.plan, self.scheduler, self.store)
@@ -130,7 +131,6 @@ class Start:
             self.validation_position.go_to(schedule.get("valid_loader"))
             self.engine.restore({**found.parts, "random": schedule["random"], "engine": schedule.get("engine")})
         if found.source is not None:
-            divided = data.divided(Split.TRAIN)
             notes += changes(found.source, found.position, schedule, divided, self.run.subject.description)
         return replace(self, plan=replace(self.plan, seed=seed), progress=progress, notes=(*self.notes, *notes))
 
@@ -146,13 +146,13 @@ class Start:
             update=self.progress.update,
         )
 
-    def loop(self, data: Data, listeners: Listeners, interrupter: Interrupter) -> Loop:
+    def loop(self, loaders: Mapping[Split, Loader], listeners: Listeners, interrupter: Interrupter) -> Loop:
         """What trains from here. The first process has the clock and the stopping rule, and decides for all."""
         settings, world = self.run.settings, self.run.backend.world
         return Loop(
             engine=self.engine,
             scheduler=self.scheduler,
-            loaders=data.loaders,
+            loaders=loaders,
             reporter=Reporter(self.engine, self.store, listeners, settings.nan_policy, self.progress),
             checkpointer=self.checkpointer(),
             interrupter=interrupter,

@@ -16,6 +16,7 @@ from multilearn.loggers.timeline import read_timeline
 from multilearn.run.environment import Weights
 from multilearn.run.experiment import Session, read_document
 from multilearn.run.obstacles import refuse_obstacles
+from multilearn.storage import throw_away
 from multilearn.storage.layout import RunDirectory, metric_name
 from multilearn.storage.lock import holder
 from multilearn.storage.own_files import files_in
@@ -140,8 +141,11 @@ class RunOnDisk:
 
 
 def open_run(path: Path) -> RunOnDisk:
-    """The run in `path`, or the one whose checkpoint folder `path` is. Raises `DirectoryError` if there is none."""
+    """The run in `path`, or the one whose checkpoint folder `path` is; what has been tried of it, where runs are only
+    tried. Raises `DirectoryError` if there is none."""
     path = Path(os.path.expanduser(path))
+    if throw_away.asked() and (tried := throw_away.instead_of(path)).is_dir():
+        path = tried
     with reading(path):
         return _opened(path)
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from multilearn.errors import ConfigurationError
+from multilearn.storage.throw_away import instead_of
 
 __all__ = ["Location", "readable"]
 
@@ -65,7 +66,7 @@ class Location:
             )
         named = self.below.replace("{backend}", backend).replace("{seed}", str(seed))
         if "{n}" in named:
-            highest = _highest(self.base, named)
+            highest = max(_highest(base, named) for base in (self.base, instead_of(self.base)))
             named = named.replace("{n}", str(max(1, highest) if existing else highest + 1))
         return self.base / named
 

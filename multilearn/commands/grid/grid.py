@@ -10,9 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from multilearn.commands.grid.plan import Cell, CellRun, GridIndex, GridPlan, runs_in
+from multilearn.commands.grid.tried_fit import TriedFit, as_text
 from multilearn.commands.text import document
 from multilearn.launch.process import ForwardedSignals, run_processes
 from multilearn.printable import aligned, printable
+from multilearn.storage.throw_away import reported
 
 __all__ = ["Ended", "Outcome", "run"]
 
@@ -21,7 +23,8 @@ __all__ = ["Ended", "Outcome", "run"]
 class Ended:
     """How a cell ended: its exit code, 128 + n where signal n killed it, None if it never began.
 
-    In a grid: its runs, whether it was `skipped` for being finished, and what there is to say of it.
+    In a grid: its runs, whether it was `skipped` for being finished, and what there is to say of it. `fits`: what was
+    tried of each fit, None if none was only tried.
     """
 
     cell: Cell
@@ -30,6 +33,7 @@ class Ended:
     runs: tuple[CellRun, ...] = ()
     skipped: bool = False
     notes: tuple[str, ...] = ()
+    fits: tuple[TriedFit, ...] | None = None
 
     def row(self) -> list[str]:
         """Backend, exit status and duration, in words."""
@@ -80,6 +84,8 @@ class Outcome:
 
     def as_text(self) -> str:
         """A line for each cell, or each run of one; what there is to say."""
+        if any(ended.fits is not None for ended in self.ended):
+            return as_text([(str(ended.cell), ended.code, ended.seconds, ended.fits) for ended in self.ended])
         if not self.grid:
             return "\n".join(
                 aligned([[f"multilearn: {name}", *rest] for name, *rest in map(Ended.row, self.ended)], right=(2,))
@@ -94,7 +100,7 @@ class Outcome:
 
     def as_json(self) -> str:
         """The exit `code`; `cells`: `backend`, `seed`, exit `code` (null if it never began), `seconds`, `skipped`,
-        `runs` (the fields of `CellRun`) and `notes` of each."""
+        `runs` (the fields of `CellRun`) and `notes` of each; with `--quick` its `fits` (those of `TriedFit`)."""
         return document({"code": self.code, "cells": [_plain(ended) for ended in self.ended]})
 
 
@@ -117,11 +123,21 @@ def run(plan: GridPlan, stdout: IO[bytes] | None = None) -> Outcome:
             started = time.monotonic()
             if signals.first is not None:
                 ended.append(Ended(cell, None))
+            elif plan.quick:
+                ended.append(_tried(cell, process))
             elif plan.grid is None:
                 ended.append(Ended(cell, process(cell), time.monotonic() - started))
             else:
                 ended.append(_in_grid(plan.grid, cell, process))
     return Outcome(tuple(ended), plan.grid is not None, None if signals.first is None else 128 + signals.first)
+
+
+def _tried(cell: Cell, process: Callable[[Cell, str], int]) -> Ended:
+    started = time.monotonic()
+    with TemporaryDirectory(prefix="multilearn-quick-") as folder:
+        code = process(cell, folder)
+        fits = tuple(map(TriedFit.read, reported(Path(folder))))
+    return Ended(cell, code, time.monotonic() - started, fits=fits)
 
 
 def _in_grid(index: GridIndex, cell: Cell, process: Callable[[Cell, str], int]) -> Ended:
@@ -149,4 +165,6 @@ def _in_grid(index: GridIndex, cell: Cell, process: Callable[[Cell, str], int]) 
 
 def _plain(ended: Ended) -> dict[str, object]:
     fields = asdict(ended)
+    if ended.fits is None:
+        del fields["fits"]
     return {**fields.pop("cell"), **fields}

@@ -23,6 +23,7 @@ def run_on_screen(plan: GridPlan, as_json: bool) -> NoReturn:
         *(["--seeds"] if plan.grid is not None else []),
         *([f"{len(plan.cells)} cells"] if len(plan.cells) > 1 else []),
         *(["--ray"] if plan.ray is not None else []),
+        *(["--quick"] if plan.quick else []),
         *([f"{len(environments)} processes"] if len(environments) > 1 else []),
         *(["--json"] if as_json else []),
     ]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn import backend
+from multilearn.environment_variables import QUICK
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.launch.environments import environments
 from multilearn.launch.ray_job import RayCluster
@@ -131,7 +132,7 @@ class GridPlan:
 
     `seed` is for all of them, where they have none; so is the number of `devices`, and `ray`, where the script is run
     by the workers of a job. `grid`: resumes what is unfinished, and skips what is finished; else every cell is run as
-    if the script were started by hand.
+    if the script were started by hand. `quick`: every cell is only tried.
     """
 
     script: Path
@@ -141,6 +142,7 @@ class GridPlan:
     devices: int | None = None
     grid: GridIndex | None = None
     ray: RayCluster | None = None
+    quick: bool = False
 
     @classmethod
     def checked(
@@ -152,6 +154,7 @@ class GridPlan:
         seeds: Sequence[str] = (),
         devices: int | None = None,
         ray: RayCluster | None = None,
+        quick: bool = False,
     ) -> GridPlan:
         """Raises `ConfigurationError` for what could not be run.
 
@@ -167,9 +170,10 @@ class GridPlan:
             )
         names = names_of(backends) or [backend.usable()]
         if not seeds:
-            return cls(script, tuple(arguments), tuple(map(Cell, names)), seed, devices, ray=ray)
+            return cls(script, tuple(arguments), tuple(map(Cell, names)), seed, devices, ray=ray, quick=quick)
         cells = tuple(Cell(name, each) for each in seeds_of(seeds) for name in names)
-        return cls(script, tuple(arguments), cells, devices=devices, grid=GridIndex.of(script, arguments))
+        grid = None if quick else GridIndex.of(script, arguments)
+        return cls(script, tuple(arguments), cells, devices=devices, grid=grid, quick=quick)
 
     def command(self) -> list[str]:
         """What each process of a cell is started with."""
@@ -180,15 +184,17 @@ class GridPlan:
     def environments(self, cell: Cell, report: str = "") -> list[dict[str, str]]:
         """Of the processes of a cell: this one's, in which every way of choosing a backend says the cell's.
 
-        `report`: the file in which the runs of a cell of a grid are reported.
+        `report`: the file in which the runs of a cell of a grid are reported, or the folder that they are tried in.
         """
         seed = self.seed if cell.seed is None else cell.seed
         seeded = {} if seed is None else {SEED_VARIABLE: str(seed)}
         backends, seeds = {each.backend for each in self.cells}, {each.seed for each in self.cells}
         several = (("{backend}", len(backends) > 1), ("{seed}", len(seeds) > 1))
         placeholders = tuple(name for name, needed in several if needed)
-        of_grid = {} if self.grid is None else GridCell(report, self.grid.command, placeholders).environment()
-        return [{**each, **seeded, **of_grid} for each in environments(cell.backend, self.devices)]
+        told = {} if self.grid is None else GridCell(report, self.grid.command, placeholders).environment()
+        if self.quick:
+            told = {QUICK: report, **(GridCell(os.devnull, "", placeholders).environment() if len(seeds) > 1 else {})}
+        return [{**each, **seeded, **told} for each in environments(cell.backend, self.devices)]
 
 
 def require_script(script: Path) -> None:

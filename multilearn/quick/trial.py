@@ -1,0 +1,78 @@
+"""What is made of a description and of data if a run is only tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from multilearn.checkpoint import AnyOf, KeepEvery, MpkGzRecorder
+from multilearn.data import closing_after, kept_working
+from multilearn.learner.place import placed
+from multilearn.learner.settings import Settings
+from multilearn.loggers.tracker import TrackerLogger
+from multilearn.protocols import Batch, Loader
+from multilearn.run.directory import holds_traces, refuse_existing_run
+from multilearn.run.resume import Resume
+from multilearn.storage.throw_away import instead_of, standing_in
+
+__all__ = ["EPOCHS", "OneBatch", "shortened", "tried"]
+
+EPOCHS = 2
+"""How many are trained: one before the checkpoint that is resumed, and one after it."""
+
+
+class OneBatch:
+    """A loader of which every epoch ends after its first batch. Where it is inside an epoch is nothing to save."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return 1
+
+    def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        with closing_after(self._loader.iterate(seed, epoch, start)) as batches:
+            yield from islice(batches, 1)
+
+    def whole(self) -> Batch | None:
+        """All items, whose labels are checked."""
+        return self._loader.whole() if hasattr(self._loader, "whole") else None
+
+    def kept_working(self) -> AbstractContextManager[None]:
+        return kept_working(self._loader)
+
+
+def tried(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path, Path]:
+    """The settings of a run that is tried, its directory, and the one that it stands for, which is only read.
+
+    Every epoch is saved, and trackers are left out. What the script resumes is the run of an earlier fit, if that was
+    tried, else the one on disk. Raises `DirectoryError` for a directory that the run itself could not use; a run that
+    is in it already is no obstacle.
+    """
+    _, path = placed(replace(settings, overwrite=True), backend, seed)
+    own, resume = instead_of(path), settings.resume
+    if resume is not None:
+        source, which = standing_in(path if resume.is_of(path) else resume.directory or path, resume.which)
+        itself = source == own or (resume.is_of(path) and not holds_traces(path))
+        resume = Resume(which) if itself else Resume(which, source)
+    if not settings.overwrite and (resume is None or resume.directory is not None):
+        refuse_existing_run(own)
+    return replace(_saving(settings), resume=resume, checkpoint_every=None), own, path
+
+
+def shortened(settings: Settings, finished: int) -> Settings:
+    """With the epochs that are trained, of a run that begins after so many."""
+    return replace(settings, epochs=min(settings.epochs, finished + EPOCHS))
+
+
+def _saving(settings: Settings) -> Settings:
+    given = settings.loggers
+    return replace(
+        settings,
+        recorder=settings.recorder or MpkGzRecorder(),
+        strategy=AnyOf(settings.strategy, KeepEvery(1)),
+        loggers=given and tuple(logger for logger in given if not isinstance(logger, TrackerLogger)),
+    )
