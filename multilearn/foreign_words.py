@@ -26,8 +26,8 @@ _WORDS = {
     "y": f"targets are in the batches of the loader: {_LOADER}",
     "batch_size": f"the loader has it: {_LOADER}",
     "sample_weight": "weights are the third part of a batch: multilearn.DataLoader((x, y, weights), batch_size=64)",
-    "class_weight": "give each item the weight of its class, as third part of a batch: "
-    "multilearn.DataLoader((x, y, class_weight[y]), batch_size=64), with class_weight an array by class",
+    "class_weight": "the task has it: Classification(model, class_weight={0: 1.0, 1: 5.0}); of a compiled model write "
+    "multilearn_keras.CompiledModel(model, class_weight={0: 1.0, 1: 5.0})",
     "shuffle": "the loader has it: multilearn.DataLoader((x, y), batch_size=64, shuffle=True)",
     **dict.fromkeys(("workers", "num_workers", "use_multiprocessing"), f"the loader has them: {_WORKERS}"),
     "max_queue_size": "the loader has it: multilearn.DataLoader(data, 64, prefetch=4)",

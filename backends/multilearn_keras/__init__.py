@@ -15,6 +15,7 @@ from multilearn_keras.optimizers.adopt import KerasSchedule
 from multilearn_keras.patches.install import install as _install
 from multilearn_keras.tasks import (
     Classification,
+    CompiledModel,
     LanguageModel,
     MultiLabelClassification,
     Regression,
@@ -25,6 +26,7 @@ from multilearn_keras.weights.load import load_weights
 
 __all__ = [
     "Classification",
+    "CompiledModel",
     "KerasBackend",
     "KerasMetric",
     "KerasOps",

@@ -28,7 +28,9 @@ from multilearn_keras.random.seeds import restore_streams, seed_native, streams
 from multilearn_keras.state.keys import variables
 from multilearn_keras.state.transfer import is_seed_state
 from multilearn_keras.tasks import CompiledModel
-from multilearn_keras.tasks.compiled import asked_by, refuse_overridden
+from multilearn_keras.tasks.class_weights import ClassWeights
+from multilearn_keras.tasks.compiled import asked_by
+from multilearn_keras.tasks.overridden import refuse_overridden
 from multilearn_keras.world import current, join
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
@@ -79,8 +81,11 @@ class KerasBackend(Backend):
         if isinstance(task.model, keras.layers.Layer) and is_built(task.model):
             require_trainable(task.model)
         scheduler = adopt_schedule(lr, adopted)
+        classes = getattr(task, "class_weights", None)
+        weights = None if not isinstance(classes, ClassWeights) else classes.by_class
         description = {
             "task": type(task).__name__,
+            **({} if weights is None else {"class_weight": {str(number): weights[number] for number in weights}}),
             "loss": _loss_described(getattr(task, "loss", None) or getattr(task.model, "loss", None)),
             "model": {
                 "class": type(task.model).__name__,
@@ -155,13 +160,6 @@ def _task(model: Any) -> Any:
             "The model must be given as a task, or as a compiled Keras model.",
             received=type(model).__name__,
             remedy="Write for instance Classification(model), from multilearn_keras.",
-        )
-    refuse_overridden(model)
-    if not model.compiled:
-        raise ConfigurationError(
-            "A model that is not compiled has no loss to minimise.",
-            received=f"the {type(model).__name__} {model.name!r}, which is not compiled",
-            remedy="Wrap it, for instance as Classification(model), or compile it with a loss.",
         )
     return CompiledModel(model)
 

@@ -41,6 +41,12 @@ def changes(
             f"The run was trained with {_text(before)} and is resumed with {_text(now)}, from the same state: the rest "
             "will differ from an uninterrupted run."
         )
+    weights = [each.get("class_weight") for each in (document, subject)]
+    if document and weights[0] != weights[1]:
+        yield (
+            f"The run was trained with class_weight {_text(weights[0])} and is resumed with {_text(weights[1])}: the "
+            "rest will differ from an uninterrupted run."
+        )
     yield from _of_layers(*(_found(each, "model", "layers", dict) or {} for each in (document, subject)))
     if position.batch is not None and not schedule["progress"].get("trained", False):
         sessions, _ = earlier(experiment)

@@ -22,13 +22,8 @@ Three more methods may be there:
 """
 
 from multilearn_keras.tasks.compiled import CompiledModel
-from multilearn_keras.tasks.labelled import (
-    Classification,
-    LanguageModel,
-    MultiLabelClassification,
-    Regression,
-    SequenceClassification,
-)
+from multilearn_keras.tasks.labelled import Classification, MultiLabelClassification, Regression
+from multilearn_keras.tasks.sequences import LanguageModel, SequenceClassification
 from multilearn_keras.tasks.supervised import unpack
 
 __all__ = [

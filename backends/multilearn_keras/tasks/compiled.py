@@ -15,6 +15,7 @@ from multilearn.protocols import Asked, Output
 from multilearn_keras.keras_internals import get_keras_mask
 from multilearn_keras.metrics.compiled import compiled_metrics
 from multilearn_keras.metrics.inputs import is_of_keras
+from multilearn_keras.tasks.class_weights import ClassWeights, classes_of, weighed
 from multilearn_keras.tasks.label_checks import check_ids, check_items, check_shares, check_targets
 from multilearn_keras.tasks.losses import (
     counted,
@@ -29,6 +30,7 @@ from multilearn_keras.tasks.losses import (
     takes_class_ids,
     understood,
 )
+from multilearn_keras.tasks.overridden import refuse_overridden, require_compiled
 from multilearn_keras.tasks.supervised import (
     Supervised,
     both_forms,
@@ -38,7 +40,7 @@ from multilearn_keras.tasks.supervised import (
     unpack,
 )
 
-__all__ = ["CompiledModel", "asked_by", "named", "refuse_overridden"]
+__all__ = ["CompiledModel", "asked_by", "named"]
 
 
 class CompiledModel(Supervised):
@@ -48,11 +50,23 @@ class CompiledModel(Supervised):
     `MultiLabelOutput` for a binary one (with targets that are 1 above 0.5), else a `RegressionOutput`. A model with
     several outputs gives `SeveralOutputs` with such a one for each, by the key of a dict of outputs or the name of the
     output's layer; its loss counts items.
+
+    `build` makes one of a model that is compiled. To give it `class_weight`, which Keras' `fit` takes, make it:
+    `CompiledModel(model, class_weight={0: 1.0, 1: 5.0})`. It is by class id, or a list of all; what the loss of an item
+    of that class is multiplied by in training, also by its sample weight, if it has one. `weighted_metrics` of the
+    training are weighted by it, validation is not.
+
+    Raises `ConfigurationError` for a model that is not compiled, has several outputs and class weights, or defines
+    what Keras' own `fit` calls; and for weights that are none.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, *, class_weight: Any = None) -> None:
+        refuse_overridden(model)
+        require_compiled(model)
         several = model.loss is None or isinstance(model.loss, (dict, list, tuple))
         super().__init__(model, None if several else understood(model.loss))
+        self.class_weights = None if class_weight is None else ClassWeights(class_weight)
+        self._check_classes((), several)
         if self.loss is not None and from_logits_of(self.loss):
             refuse_activated(model)
         outputs = getattr(model, "_outputs_struct", None)
@@ -64,6 +78,10 @@ class CompiledModel(Supervised):
     def step(self, batch: Any, training: bool) -> Output:
         x, y, weight = unpack(batch)
         predictions = self.model(x, training=training)
+        given = weight
+        if self.class_weights is not None and training:
+            ids = classes_of(y, predictions)
+            weight = weighed(spread(weight, ids, None), self.class_weights, ids, training)
         # not compute_loss: one that is overridden may know no `training`, and Keras sees to that here
         loss = self.model._compute_loss(x, y, predictions, own(weight), training)
         compared = y, predictions, weight
@@ -76,12 +94,15 @@ class CompiledModel(Supervised):
             return SeveralOutputs(loss, items, parts, compared=compared)
         if self.loss is None:
             return Output(loss, ops.shape(predictions)[0], compared=compared)
-        return replace(_output(loss, self.loss, predictions, y, weight), compared=compared)
+        # metrics are without the weights of classes, as in Keras
+        return replace(_output(loss, self.loss, predictions, y, given, divided_by=weight), compared=compared)
 
     def check(self, batch: Any, shape: Any) -> None:
         """Look at a batch on the host, given the shape of the model's output. Raises `DataError`."""
         x, y, weight = unpack(batch)
-        if not (isinstance(shape, tuple) and all(length is None or isinstance(length, int) for length in shape)):
+        one = isinstance(shape, tuple) and all(length is None or isinstance(length, int) for length in shape)
+        self._check_classes(shape if one else (), not one or isinstance(y, (dict, list, tuple)))
+        if not one:
             check_items(x, None, None)
             for loss, part, target, own_weight in named(self.model, shape, y, weight).values():
                 _check(x, target, own_weight, loss, part)
@@ -89,6 +110,19 @@ class CompiledModel(Supervised):
             check_items(x, None, None)
         else:
             _check(x, y, weight, self.loss, shape)
+
+    def _check_classes(self, shape: tuple[int | None, ...], several: bool) -> None:
+        if self.class_weights is None:
+            return
+        if several:
+            raise ConfigurationError(
+                "Class weights are of a model with one output, which has one loss and one array of targets.",
+                received="class_weight, and a model with several outputs",
+                remedy="Give sample weights by output, as third part of a batch.",
+            )
+        units = shape[-1] if len(shape) > 1 else None
+        if units is not None and self.loss is not None and (is_categorical(self.loss) or is_binary(self.loss)):
+            self.class_weights.check(2 if units == 1 and is_binary(self.loss) else units)
 
 
 def named(model: keras.Model, outputs: Any, y: Any, weight: Any) -> dict[str, tuple[keras.losses.Loss, Any, Any, Any]]:
@@ -141,15 +175,19 @@ def _check(x: Any, y: Any, weight: Any, loss: keras.losses.Loss, shape: tuple[in
         check_shares(y, shape)
 
 
-def _output(loss: Any, kind: keras.losses.Loss, prediction: Any, y: Any, weight: Any) -> Output:
-    """One output of a model, in the form that metrics of its kind expect."""
+def _output(
+    loss: Any, kind: keras.losses.Loss, prediction: Any, y: Any, weight: Any, *, divided_by: Any = None
+) -> Output:
+    """One output of a model, in the form that metrics of its kind expect. `divided_by`: the weights in the loss, if
+    they are others than those of items."""
     if is_categorical(kind):
         items, _ = both_forms(y, prediction, sparse=True)
         mask = counted(prediction, items, kind)
     else:
         items, mask = prediction[..., 0] if len(prediction.shape) > 1 else prediction, get_keras_mask(prediction)
-    weight = spread(weight, items, mask)
-    count, weights = divisor(kind.reduction, items, mask, weight), item_weights(items, mask, weight)
+    weight, divided_by = spread(weight, items, mask), spread(divided_by, items, mask)
+    count = divisor(kind.reduction, items, mask, weight if divided_by is None else divided_by)
+    weights = item_weights(items, mask, weight)
     if is_categorical(kind):
         logits = ops.reshape(prediction, (*ops.shape(items), prediction.shape[-1]))
         return ClassificationOutput(loss, count, logits, items, weights, bool(from_logits_of(kind)))
@@ -161,37 +199,13 @@ def _output(loss: Any, kind: keras.losses.Loss, prediction: Any, y: Any, weight:
     return RegressionOutput(loss, count, prediction, y, weights)
 
 
-_PREDICTING = ("predict_step", "make_predict_function")
-_STEPS = (
-    *("train_step", "test_step", "compute_metrics", "get_metrics_result", "compute_loss_and_updates"),
-    *("stateless_compute_loss", "make_train_function", "make_test_function", *_PREDICTING),
-)
-
-
-def refuse_overridden(model: Any, predicting: bool = False) -> None:
-    """Raise `ConfigurationError` if a model has its own version of what Keras' `fit` calls: it would be ignored.
-
-    `predicting`: only of what `predict` calls. An own `compute_loss` is used.
-    """
-    if not isinstance(model, keras.Model):
-        return
-    for name in _PREDICTING if predicting else _STEPS:
-        if getattr(type(model), name, None) is not getattr(keras.Model, name, None) or name in vars(model):
-            raise ConfigurationError(
-                f"A model's own {name} is written for Keras' own loop and would be ignored here.",
-                received=f"{type(model).__name__}.{name}",
-                remedy="Put what it computes into a task: step(batch, training) returns the loss and what metrics see, "
-                "predict(batch) what is predicted.",
-            )
-
-
 def asked_by(task: Any) -> Asked:
     """What was passed to `compile`, of a model or of that of a task, which has a loss and metrics of its own.
 
     Raises `ConfigurationError` for metrics that cannot be measured.
     """
-    alone = isinstance(task, keras.Model)
-    model = task if alone else getattr(task, "model", None)
+    alone = isinstance(task, (keras.Model, CompiledModel))
+    model = task if isinstance(task, keras.Model) else getattr(task, "model", None)
     if not (isinstance(model, keras.Model) and model.compiled):
         return Asked()
     metrics = compiled_metrics(model)

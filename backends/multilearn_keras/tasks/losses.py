@@ -63,18 +63,23 @@ def understood(loss: Any, from_logits: bool | None = None) -> keras.losses.Loss:
 
 def is_categorical(loss: keras.losses.Loss) -> bool:
     """Whether the loss is a cross-entropy over classes."""
-    return "categorical" in f"{type(loss).__name__} {loss.name}".lower()
+    return any("categorical" in name for name in _plain_names(loss))
 
 
 def is_binary(loss: keras.losses.Loss) -> bool:
     """Whether the loss is a cross-entropy over labels that are each true or not."""
-    name = f"{type(loss).__name__} {loss.name}".lower().replace("_", "")
-    return "binarycrossentropy" in name or "binaryfocalcrossentropy" in name
+    return any("binarycrossentropy" in name or "binaryfocalcrossentropy" in name for name in _plain_names(loss))
+
+
+def _plain_names(loss: keras.losses.Loss) -> tuple[str, str]:
+    """What its class is called, and it itself."""
+    return type(loss).__name__.lower(), loss.name.lower().replace("_", "")
 
 
 def takes_class_ids(loss: keras.losses.Loss) -> bool:
     """Whether the loss wants class ids rather than one-hot targets."""
-    return loss.name.startswith("sparse") or type(loss).__name__.startswith("Sparse")
+    # the generalized one is not called sparse
+    return any(name.startswith(("sparse", "categoricalgeneralized")) for name in _plain_names(loss))
 
 
 def from_logits_of(loss: keras.losses.Loss) -> bool | None:

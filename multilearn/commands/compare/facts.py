@@ -63,7 +63,7 @@ def configuration(run: RunOnDisk) -> Facts:
     of_layers = layers(run)
     optimizer = {key: value for key, value in _table(declared.get("optimizer")).items() if key not in _OF_NO_EFFECT}
     kinds = {"layers": ", ".join(of_layers) if len(of_layers) <= _FEW else f"{len(of_layers)}"} if of_layers else {}
-    trained = {"task": declared.get("task"), "loss": declared.get("loss"), "model": model.get("class")}
+    trained = {**{key: declared.get(key) for key in ("task", "loss", "class_weight")}, "model": model.get("class")}
     updates = {"optimizer": optimizer, "scheduler": _table(declared.get("scheduler"))}
     subject, settings = (dict(_flat({name: part for name, part in of.items() if part})) for of in (trained, updates))
     builder = _table(declared.get("builder"))

@@ -19,7 +19,7 @@ FIT = {
     "verbose": "SilentRenderer",
     "validation_data": r"fit\(train, valid\)",
     "validation_split": r"fit\(train, valid\)",
-    "class_weight": r"class_weight\[y\]",
+    "class_weight": r"CompiledModel\(model, class_weight=",
     "sample_weight": "weights",
     "shuffle": "shuffle=True",
     "initial_epoch": r'checkpoint\("latest"\)',

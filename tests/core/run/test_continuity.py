@@ -90,3 +90,14 @@ def test_without_known_sizes_the_batches_are_said(tmp_path: Path) -> None:
     assert "skipped" not in text
     assert not list(changes(tmp_path, inside, record(trained=True), now, {}))
     assert not list(changes(tmp_path, Position(2), record(), now, {}))
+
+
+def test_other_class_weights_are_said(tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").write_text(json.dumps({"class_weight": {"1": 2.0}}))
+
+    def said(now: dict[str, Any]) -> list[str]:
+        return list(changes(tmp_path, Position(1), record(), {}, now))
+
+    assert said({"class_weight": {"1": 2.0}}) == []
+    (sentence,) = said({})
+    assert "with class_weight {'1': 2.0} and is resumed with None" in sentence
