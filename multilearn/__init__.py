@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         schedulers,
     )
     from multilearn.builder.builder import LearnerBuilder
-    from multilearn.data import DataLoader, Sharded
+    from multilearn.data import DataLoader, Sharded, train_valid_split
     from multilearn.evaluation.evaluator import Evaluator
     from multilearn.evaluation.predict import predict
     from multilearn.events import Position
@@ -57,6 +57,7 @@ __all__ = [
     "renderers",
     "schedulers",
     "set_seed",
+    "train_valid_split",
 ]
 
 _HOMES = {
@@ -71,6 +72,7 @@ _HOMES = {
     "Sharded": "data",
     "predict": "evaluation",
     "set_seed": "seeding.seed",
+    "train_valid_split": "data",
 }
 """Where the names are that are no modules. Everything is imported when it is first asked for: PEP 562."""
 

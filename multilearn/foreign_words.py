@@ -35,7 +35,7 @@ _WORDS = {
     "validation_steps": f"bound the loader for validation: {_BOUND}",
     **dict.fromkeys(("validation_data", "val_dataloaders"), "the second argument: fit(train, valid)"),
     "train_dataloaders": "the first argument: fit(train, valid)",
-    "validation_split": "divide the arrays, and give two loaders: fit(train, valid)",
+    "validation_split": "two loaders, of the parts of multilearn.train_valid_split((x, y), 0.2): fit(train, valid)",
     "validation_batch_size": "the loader for validation has it: fit(train, valid)",
     "validation_freq": "validation follows every epoch; leave it out, or give fewer data for it",
     **dict.fromkeys(("epochs", "num_epochs", "max_epochs"), f"{_BUILDER}.num_epochs(n)"),
@@ -64,6 +64,8 @@ _CLASSES = {
     "monitor": "metric",
     "mode": "direction",
     "num_classes": "classes",
+    "test_size": "share",
+    "random_state": "seed",
     "n": "k",
     **dict.fromkeys(("decay_steps", "total_steps", "warmup_steps"), "updates"),
 }
@@ -91,6 +93,8 @@ _NAMES = {
     "ExponentialDecay": "schedulers.Exponential",
     "Trainer": "LearnerBuilder",
     "Dataset": "DataLoader",
+    "train_test_split": "train_valid_split",
+    "random_split": "train_valid_split",
 }
 """Names in other libraries, by what they are here."""
 

@@ -6,6 +6,7 @@ from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
 from multilearn.data.resume import ValidationPosition, go_to, keeps_place, place_of, resumes_inside_epoch
 from multilearn.data.sharded import Sharded
+from multilearn.data.split import train_valid_split
 from multilearn.seeding.order import permutation
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "permutation",
     "place_of",
     "resumes_inside_epoch",
+    "train_valid_split",
 ]
