@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from multilearn.learner.learner import Learner
     from multilearn.learner.listeners import EpochReport
     from multilearn.seeding.seed import set_seed
+    from multilearn.trials.sweep import find_learning_rate
 
 __all__ = [
     "DataLoader",
@@ -47,6 +48,7 @@ __all__ = [
     "early_stopping",
     "errors",
     "events",
+    "find_learning_rate",
     "follow",
     "history",
     "loggers",
@@ -67,6 +69,7 @@ _HOMES = {
     "Interrupter": "learner.interrupter",
     "Learner": "learner",
     "LearnerBuilder": "builder",
+    "find_learning_rate": "trials",
     "follow": "following",
     "Position": "events",
     "Sharded": "data",

@@ -67,7 +67,10 @@ _CLASSES = {
     "test_size": "share",
     "random_state": "seed",
     "n": "k",
-    **dict.fromkeys(("decay_steps", "total_steps", "warmup_steps"), "updates"),
+    **dict.fromkeys(("decay_steps", "total_steps", "warmup_steps", "num_training", "num_it"), "updates"),
+    **dict.fromkeys(("min_lr", "start_lr"), "lowest"),
+    **dict.fromkeys(("max_lr", "end_lr"), "highest"),
+    "early_stop_threshold": "diverged",
 }
 """Arguments of classes of other libraries, by what they are here."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -23,10 +24,11 @@ from multilearn_keras.engines.model import is_built
 from multilearn_keras.metrics.compiled import CompiledMetric, metric_by_name
 from multilearn_keras.metrics.keras_metric import KerasMetric
 from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule, require_trainable
+from multilearn_keras.optimizers.copied import copied
 from multilearn_keras.random import seeds
 from multilearn_keras.random.seeds import restore_streams, seed_native, streams
 from multilearn_keras.state.keys import variables
-from multilearn_keras.state.transfer import is_seed_state
+from multilearn_keras.state.transfer import assign, is_seed_state, to_host
 from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.class_weights import ClassWeights
 from multilearn_keras.tasks.compiled import asked_by
@@ -125,6 +127,23 @@ class KerasBackend(Backend):
             restore_streams(native)
             for variable, value in zip(seeds_of_layers, values, strict=True):
                 variable.assign(value)
+
+    @contextmanager
+    def trial(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Iterator[Engine]:
+        task = subject.task
+        with seeds.streams_put_back():
+            shared = {id(each): each for each in (task, task.model, *task.model.variables)}
+            own = replace(subject, optimizer=copied(subject.optimizer, shared))
+            engine = self.engine(own, examples, options)
+            held = variables(task).values()
+            before = [to_host(variable) for variable in held]
+            try:
+                yield engine
+            finally:
+                # before the release: on JAX a step that was interrupted may have left nothing to put into a variable
+                for variable, value in zip(held, before, strict=True):
+                    assign(variable, value)
+                engine.release()
 
     def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
         engine = self._class("Engine")(subject, [example], EngineOptions(devices=tuple(devices), capture=False))

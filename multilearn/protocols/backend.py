@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -149,6 +149,20 @@ class Backend(Protocol):
         """While it lasts, code of the user's may compute with the task's model: at its end the model's and the
         framework's random streams are as they were. By default there are none."""
         return nullcontext()
+
+    @contextmanager
+    def trial(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Iterator[Engine]:
+        """An engine to try something out with. At the end it is released, and the model, the optimizer and the random
+        streams are as they were; a model that was not built stays built, with the weights that it began with."""
+        engine = self.engine(subject, examples, options)
+        try:
+            before = engine.record()
+            try:
+                yield engine
+            finally:
+                engine.restore(before)
+        finally:
+            engine.release()
 
     def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
         """Everything on the way of the example's batch, phase by phase: outputs in the order in which layers are done

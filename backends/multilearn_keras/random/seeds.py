@@ -8,7 +8,8 @@ same everywhere is refused.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -35,6 +36,7 @@ __all__ = [
     "restore_streams",
     "seed_native",
     "streams",
+    "streams_put_back",
     "unseeded_seed",
 ]
 
@@ -46,7 +48,8 @@ class _Streams:
 
     def __init__(self, n: int, *, chosen: bool) -> None:
         self.n, self.chosen = n, chosen
-        self.made, self.unseeded = itertools.count(), itertools.count(1)
+        self.made = itertools.count()
+        self.unseeded: Iterator[int] = itertools.count(1)
 
 
 class _Followed(int):
@@ -154,3 +157,17 @@ def restore_streams(state: Mapping[str, Any]) -> None:
         import torch
 
         torch.set_rng_state(torch.from_numpy(state["native"].array.copy()))
+
+
+@contextmanager
+def streams_put_back() -> Iterator[None]:
+    """At its end the framework's random streams are as they were; one of unseeded draws that has begun has not."""
+    begun, before = _current().unseeded, streams()
+    _current().unseeded, kept = itertools.tee(begun)
+    try:
+        yield
+    finally:
+        _current().unseeded = kept
+        if before["unseeded"] is None:
+            set_global_attribute(unseeded_name(), None)
+        restore_streams(before)

@@ -10,6 +10,7 @@ import copy
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +110,17 @@ class Streamed:
         if state["state"] is not None:
             from_text(state["state"])
         self._saved = {"batch": int(state["batch"]), "ended": bool(state["ended"]), "state": state["state"]}
+
+    @contextmanager
+    def put_back(self) -> Iterator[None]:
+        """At its end the source is where it was, if it has a state."""
+        accessors = _accessors(self._source)
+        before = None if accessors is None else copy.deepcopy(accessors[0]())
+        try:
+            yield
+        finally:
+            if accessors is not None:
+                accessors[1](before)
 
     def _begun(self, epoch: int, start: int) -> _Pass:
         saved, self._saved = self._saved, None
