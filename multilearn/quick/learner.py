@@ -120,8 +120,10 @@ class QuickLearner(Learner):
         ).resumed(loop.loaders, start.described["loaders"][Split.TRAIN])
         second = again.loop(loop.loaders, Listeners((), SilentRenderer()), Interrupter(self._interrupter))
         second.run()
-        epochs = range(first + 1, last + 1) if second.completed else range(0)
-        return {"resumed": first, "differs": self._differences(store, epochs)}
+        repeats = all(getattr(loader, "repeats", True) for loader in loop.loaders.values())
+        compared = second.completed and repeats
+        differs = self._differences(store, range(first + 1, last + 1)) if compared else []
+        return {"resumed": first, "compared": compared, "differs": differs}
 
     def _differences(self, store: MetricStore, epochs: range) -> list[str]:
         """What the resumed run measured otherwise than the one that was not interrupted."""

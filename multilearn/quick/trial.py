@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from multilearn.checkpoint import AnyOf, KeepEvery, MpkGzRecorder
-from multilearn.data import closing_after, kept_working
+from multilearn.data import closing_after, keeps_place, kept_working
 from multilearn.learner.place import placed
 from multilearn.learner.settings import Settings
 from multilearn.loggers.tracker import TrackerLogger
@@ -36,6 +36,11 @@ class OneBatch:
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         with closing_after(self._loader.iterate(seed, epoch, start)) as batches:
             yield from islice(batches, 1)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its batches are a function of the epoch: one that keeps its place goes on from where it was cut."""
+        return not keeps_place(self._loader)
 
     def whole(self) -> Batch | None:
         """All items, whose labels are checked."""

@@ -130,6 +130,26 @@ def test_a_state_that_no_checkpoint_has_is_found(quick: Quick) -> None:
     assert any(each.startswith("train Loss of epoch 2 is ") for each in fit.differs)
 
 
+def test_values_are_not_compared_if_a_loader_keeps_its_place_in_an_epoch_that_was_cut(quick: Quick) -> None:
+    fit = only(
+        quick(
+            """
+            class Placed:
+                def __init__(self): self.place = 0
+                def __len__(self): return 5
+                def iterate(self, seed, epoch, start=0):
+                    batches = list(train_loader())
+                    for self.place in range(self.place + 1, 6): yield batches[self.place - 1]
+                    self.place = 0
+                def state(self, batch): return {"place": self.place}
+                def restore(self, state): self.place = state["place"]
+            fit(builder(), Placed())
+            """
+        )
+    )
+    assert (fit.resumed, fit.compared, fit.differs) == (1, False, [])
+
+
 def test_a_script_that_trains_one_epoch_trains_one(quick: Quick) -> None:
     fit = only(quick("assert len(fit(builder(epochs=1)).history['train']['Loss']) == 1"))
     assert (fit.epochs, fit.resumed, fit.differs) == ([1, 1], 1, [])

@@ -20,8 +20,8 @@ class TriedFit:
     that a real fit would refuse to replace; the `splits` of which a batch was taken.
 
     The first and the last of its `epochs`, none if there was nothing to train; the checkpoint where it `began`, if it
-    was resumed; the bytes of a `checkpoint`; the epoch from which it was `resumed` as a trial, and what then `differs`;
-    the values that were `evaluated`, or why not; why it was `stopped_by`.
+    was resumed; the bytes of a `checkpoint`; the epoch from which it was `resumed` as a trial, whether the values could be
+    `compared` then, and which of them `differs`; the values that were `evaluated`, or why not; why it was `stopped_by`.
     """
 
     directory: str
@@ -32,6 +32,7 @@ class TriedFit:
     began: str | None = None
     checkpoint: int | None = None
     resumed: int | None = None
+    compared: bool = False
     differs: Sequence[str] = ()
     evaluated: Mapping[str, float | str] = field(default_factory=dict)
     not_evaluated: str | None = None
@@ -45,7 +46,7 @@ class TriedFit:
     def rows(self) -> Iterator[tuple[str, str]]:
         """What was tried, and what there is to look at, each with its head."""
         yield "trained", self._trained()
-        if self.epochs and self.epochs[0] <= self.epochs[1]:
+        if self.epochs and self.epochs[0] <= self.epochs[1] and self.stopped_by is None:
             yield "saved", "nothing" if self.checkpoint is None else f"a checkpoint of {size(self.checkpoint)}"
         if self.resumed is not None:
             yield "resumed", self._resumed(self.resumed)
@@ -71,6 +72,8 @@ class TriedFit:
     def _resumed(self, after: int) -> str:
         if after == self.epochs[1]:
             return f"after epoch {after}, the last one"
+        if not self.compared:
+            return f"after epoch {after}; a loader keeps its place itself, so that a cut epoch has no values to compare"
         if not self.differs:
             return f"after epoch {after}, with the values of the run that is not interrupted"
         more = f"; and {len(self.differs) - _SHOWN} more" if len(self.differs) > _SHOWN else ""
@@ -89,7 +92,8 @@ def as_text(ended: Sequence[tuple[str, int | None, float, Sequence[TriedFit] | N
         none = ", and fit was not called: nothing was cut short" if not fits and not code else ""
         within = sum(fit.seconds for fit in fits or ())
         tried = f"{plural(len(fits), 'fit')} tried in {within:.1f} s, " if fits else ""
-        works = "the script works" if not code else "the script does not work"
+        stopped = [fit for fit in fits or () if fit.stopped_by in ("SIGINT", "SIGTERM")]
+        works = "interrupted" if stopped else "the script does not work" if code else "the script works"
         found.append(f"{cell}: {works}{none}: {tried}exit {code}, {seconds:.1f} s in all")
     return "\n".join(f"multilearn: {printable(line)}" for line in found)
 
