@@ -20,8 +20,9 @@ class TriedFit:
     that a real fit would refuse to replace; the `splits` of which a batch was taken.
 
     The first and the last of its `epochs`, none if there was nothing to train; the checkpoint where it `began`, if it
-    was resumed; the bytes of a `checkpoint`; the epoch from which it was `resumed` as a trial, whether the values could be
-    `compared` then, and which of them `differs`; the values that were `evaluated`, or why not; why it was `stopped_by`.
+    was resumed; the bytes of a `checkpoint`; the epoch from which it was `resumed` as a trial, whether the values could
+    be `compared` then, and which of them `differs`; the values that were `evaluated`, or why not; why it was
+    `stopped_by`; the trackers that were left out.
     """
 
     directory: str
