@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
+import builtins
+import dis
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Final, Self
 
+from multilearn import environment_variables
 from multilearn.errors import ConfigurationError
 from multilearn.storage.shield import SHIELD, end_with
 
-__all__ = ["Interrupter", "Signals"]
+__all__ = ["EXIT_STATUS", "ExitStatus", "Interrupter", "Signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 10.0  # seconds
@@ -129,3 +136,59 @@ class Signals:
             SHIELD.let(number)
         if first:
             self._last, self._held = now, number
+
+
+class ExitStatus:
+    """That of a script whose last fit was stopped by a signal: as if the signal had ended it, 130 or 143 in a shell.
+
+    A script that says itself how it ends, by `sys.exit(...)` or an error, ends so. Sessions, in which there is no
+    script to end, are left alone.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._registered = False
+
+    def fitted(self, stopped_by: str | None) -> None:
+        """A fit has ended; the last one counts."""
+        self._number = next((each for each in _SIGNALS if each.name == stopped_by), None)
+        if self._number is not None and not self._registered and (script := _script()) is not None:
+            self._registered = True
+            atexit.register(self._ending, script)
+
+    def _ending(self, script: FrameType) -> None:
+        ended_by = dis.opname[script.f_code.co_code[script.f_lasti]]
+        if self._number is None or not ended_by.startswith("RETURN_"):
+            return
+        signal.signal(self._number, signal.SIG_DFL)
+        # to those that started a rank, one that a signal has killed is one that was lost
+        rank = environment_variables.read(environment_variables.LEASH) is not None
+        end = partial(os._exit, 128 + self._number) if rank else partial(os.kill, os.getpid(), self._number)
+        # the last thing that the interpreter lets go of: all else is closed and flushed then
+        vars(sys)["_multilearn_ending"] = _AtLast(end)
+
+
+class _AtLast:
+    """Calls `end` when it is let go of."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self._end = end
+
+    def __del__(self) -> None:
+        self._end()
+
+
+def _script() -> FrameType | None:
+    """The outermost code of the script that this process runs; None in a session."""
+    if hasattr(sys, "ps1") or sys.flags.interactive or hasattr(builtins, "__IPYTHON__"):
+        return None
+    names = vars(sys.modules["__main__"])
+    found, frame = None, sys._getframe()
+    while (above := frame.f_back) is not None:
+        frame = above
+        if frame.f_globals is names and frame.f_code.co_name == "<module>":
+            found = frame
+    return found
+
+
+EXIT_STATUS: Final = ExitStatus()

@@ -16,7 +16,7 @@ from multilearn.foreign_words import refusing
 from multilearn.learner import fit_in_processes as elsewhere
 from multilearn.learner.consistency import refuse_without_data
 from multilearn.learner.inputs import Data, examine
-from multilearn.learner.interrupter import Interrupter, Signals
+from multilearn.learner.interrupter import EXIT_STATUS, Interrupter, Signals
 from multilearn.learner.listeners import AfterEpoch, Listeners
 from multilearn.learner.loop import Loop
 from multilearn.learner.place import prepare
@@ -147,6 +147,7 @@ class Learner:
             require_shared(world, directory)
             self._train(loop, start, start.started(data, self._settings.infos()), signals)
         world.barrier()
+        EXIT_STATUS.fitted(self.stopped_by)
         if self._settings.show_summary and world.rank == 0:
             text = summary(
                 self._store.history,
@@ -169,6 +170,7 @@ class Learner:
         self._store.journal.history, self._restored = outcome.history, outcome.restored
         if outcome.stopped_by is not None:
             self._interrupter.stop(outcome.stopped_by)
+        EXIT_STATUS.fitted(self.stopped_by)
         return self._run.subject.task.model
 
     def _writing(

@@ -191,10 +191,13 @@ class GridPlan:
         backends, seeds = {each.backend for each in self.cells}, {each.seed for each in self.cells}
         several = (("{backend}", len(backends) > 1), ("{seed}", len(seeds) > 1))
         placeholders = tuple(name for name, needed in several if needed)
-        told = {} if self.grid is None else GridCell(report, self.grid.command, placeholders).environment()
+        variables = {} if self.grid is None else GridCell(report, self.grid.command, placeholders).environment()
         if self.quick:
-            told = {QUICK: report, **(GridCell(os.devnull, "", placeholders).environment() if len(seeds) > 1 else {})}
-        return [{**each, **seeded, **told} for each in environments(cell.backend, self.devices)]
+            variables = {
+                QUICK: report,
+                **(GridCell(os.devnull, "", placeholders).environment() if len(seeds) > 1 else {}),
+            }
+        return [{**each, **seeded, **variables} for each in environments(cell.backend, self.devices)]
 
 
 def require_script(script: Path) -> None:
