@@ -83,7 +83,7 @@ def test_rates_rise_geometrically_and_a_short_loader_begins_again() -> None:
 
 
 def test_it_ends_where_the_loss_diverges() -> None:
-    with np.errstate(divide="ignore"):
+    with np.errstate(all="ignore"):
         found = sweep(highest=1e6, updates=60)
     assert found.stopped is not None
     assert len(found.rates) < 60
