@@ -12,6 +12,9 @@ from multilearn.errors import ConfigurationError
 
 __all__ = ["backends", "compare", "inspect", "list_runs"]
 
+_WIDTH = 80
+"""Of a comparison in columns, whatever the terminal: it is read in logs and in mails as well."""
+
 
 def compare(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Run directories.")],
@@ -46,7 +49,7 @@ def compare(
         content, parts = comparison_report.plain(result), comparison_report.blocks(result)
     else:
         content, parts = study_report.plain(result), study_report.blocks(result)
-    print(document(content) if as_json else blocks.as_markdown(parts) if as_markdown else blocks.as_text(parts))
+    print(document(content) if as_json else blocks.as_markdown(parts) if as_markdown else blocks.as_text(parts, _WIDTH))
     raise typer.Exit(0 if result.same else 1)
 
 

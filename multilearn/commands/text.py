@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -44,11 +45,13 @@ def _strict(content: Any) -> Any:
 
 @dataclass(frozen=True)
 class TextTable:
-    """The first row has the heads; columns whose index is in `right` are flush right."""
+    """The first row has the heads; columns whose index is in `right` are flush right. `keys`: how many columns say
+    what a row is of; they are in every part of a table that is too wide."""
 
     title: str
     rows: Sequence[Sequence[str]]
     right: Sequence[int] = ()
+    keys: int = 1
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,47 @@ _MARKS = re.compile(r"[\\`*_\[\]<|~&!#$@]|:(?=//)|(?<=\bwww)\.", re.IGNORECASE)
 """What Markdown would read as something else than itself."""
 
 
-def as_text(blocks: Sequence[Block]) -> str:
-    """With an empty line between the blocks; one without content is left out."""
+def as_text(blocks: Sequence[Block], width: int | None = None) -> str:
+    """With an empty line between the blocks; one without content is left out.
+
+    `width`: what is wider is divided, sentences into lines, tables into parts with some of the columns each. A cell or
+    a word that alone is wider stays whole.
+    """
     parts = []
     for block in blocks:
-        lines = (
-            aligned(block.rows, right=block.right) if isinstance(block, TextTable) else [*map(printable, block.lines)]
-        )
-        if lines:
-            parts.append("\n".join([*filter(None, [printable(block.title)]), *lines]))
+        for lines in _divided(block, width):
+            if lines:
+                parts.append("\n".join([*filter(None, [printable(block.title)]), *lines]))
     return "\n\n".join(parts)
+
+
+def _divided(block: Block, width: int | None) -> Iterator[list[str]]:
+    """The lines of each part."""
+    if isinstance(block, Sentences):
+        lines = [printable(line) for line in block.lines]
+        yield lines if width is None else [part for line in lines for part in _wrapped(line, width)]
+        return
+    keys, columns = range(block.keys), list(range(len(block.rows[0])))
+    while columns:
+        some = len(columns)
+        while width is not None and some > block.keys + 1 and _width(block, columns[:some]) > width:
+            some -= 1
+        yield _lines(block, columns[:some])
+        rest = columns[some:]
+        columns = [*keys, *rest] if rest else []
+
+
+def _lines(table: TextTable, columns: Sequence[int]) -> list[str]:
+    rows = [[row[column] for column in columns] for row in table.rows]
+    return aligned(rows, right=[at for at, column in enumerate(columns) if column in table.right])
+
+
+def _width(table: TextTable, columns: Sequence[int]) -> int:
+    return max(map(len, _lines(table, columns)))
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def as_markdown(blocks: Sequence[Block]) -> str:

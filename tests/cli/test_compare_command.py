@@ -46,8 +46,13 @@ def text(final: str) -> dict[str, list[str]]:
 THIRD = {"train/3/Loss": ["0.1,8", "0.1,final"]}
 
 
+def said(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines, those of a sentence that takes several as one."""
+    return re.sub(r"\n  (?=\S)", " ", done.stdout).splitlines()
+
+
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    return done.stdout.splitlines()[-1]
+    return said(done)[-1]
 
 
 def test_equal_runs_are_the_same(command: Command, write_run: Write) -> None:
@@ -55,15 +60,17 @@ def test_equal_runs_are_the_same(command: Command, write_run: Write) -> None:
     write_run("runs/digits-jax", TORCH, backend="jax")
     done = command("compare", "runs/digits-torch", "runs/digits-jax")
     assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    lines = said(done)
+    assert lines[:4] == ["   run", "A  digits-torch (torch)", "B  digits-jax (jax)", ""]
+    lines = lines[4:]
     assert lines[:15] == [
-        "split  metric    epoch  digits-torch (torch)  digits-jax (jax)  absolute  relative",
-        "train  Accuracy      1               50.00 %           50.00 %       0 %         0",
-        "train  Accuracy      2               80.00 %           80.00 %       0 %         0",
-        "train  Loss          1             1.8000000         1.8000000         0         0",
-        "train  Loss          2            0.90000000        0.90000000         0         0",
-        "valid  Loss          1             1.2500000         1.2500000         0         0",
-        "valid  Loss          2             1.0000000         1.0000000         0         0",
+        "split  metric    epoch           A           B  absolute  relative",
+        "train  Accuracy      1     50.00 %     50.00 %       0 %         0",
+        "train  Accuracy      2     80.00 %     80.00 %       0 %         0",
+        "train  Loss          1   1.8000000   1.8000000         0         0",
+        "train  Loss          2  0.90000000  0.90000000         0         0",
+        "valid  Loss          1   1.2500000   1.2500000         0         0",
+        "valid  Loss          2   1.0000000   1.0000000         0         0",
         "",
         "largest differences",
         "split  metric    epoch  absolute  relative  allowed",
@@ -161,7 +168,7 @@ def test_the_verdict_and_the_table_say_where_the_tolerance_is_passed_first(comma
     at = lines.index(["largest", "differences"])
     assert lines[at + 1] == ["split", "metric", "epoch", "absolute", "relative", "allowed", "first", "past"]
     assert [line[-2:] for line in lines[at + 2 : at + 5]] == [["2", "past"]] * 3
-    assert done.stdout.splitlines()[-2].startswith("first difference: ")
+    assert said(done)[-2].startswith("first difference: ")
 
 
 def test_a_text_that_differs_does_not_hide_how_far_apart_the_numbers_are(command: Command, write_run: Write) -> None:
@@ -185,19 +192,22 @@ def test_a_text_that_differs_does_not_hide_how_far_apart_the_numbers_are(command
     assert (second["first_past"], second["texts"], third["first_past"]) == (2, [], 1)
     assert second["epochs"][1]["relative"] == 0.5
     lines = command("compare", "a", "b", "c").stdout.splitlines()
-    at = lines.index("largest difference of each pair")
-    assert [line.split("  ")[-3:] for line in (re.sub(r" {2,}", "  ", line) for line in lines[at + 2 : at + 5])] == [
+    parts = [at for at, line in enumerate(lines) if line == "largest difference of each pair"]
+    rows = [[line[12:] for line in lines[at + 1 : at + 5]] for at in parts]  # a pair each: three would be too wide
+    assert rows == [
         [
+            "A / B",
             "5.6e-06 train Loss; train ConfusionMatrix differs",
-            "0 % train Accuracy",
-            "5.6e-06 train Loss; train ConfusionMatrix differs",
-        ],
-        [
             "0 % train Accuracy; train ConfusionMatrix differs",
-            "5.0e-01 train Loss, past",
-            "5.0e-01 train Loss, past; train ConfusionMatrix differs",
+            "epoch 1",
         ],
-        ["epoch 1", "epoch 2", "epoch 1"],
+        ["A / C", "0 % train Accuracy", "5.0e-01 train Loss, past", "epoch 2"],
+        [
+            "B / C",
+            "5.6e-06 train Loss; train ConfusionMatrix differs",
+            "5.0e-01 train Loss, past; train ConfusionMatrix differs",
+            "epoch 1",
+        ],
     ]
     largest = next(line for line in lines[lines.index("largest differences") :] if "ConfusionMatrix" in line)
     assert largest.split() == ["train", "ConfusionMatrix", "1", "differs", "differs", "1.0e-04", "1", "past"]
@@ -219,12 +229,12 @@ def test_different_numbers_of_epochs_are_said_aloud_and_accepted_with_prefix(
 ) -> None:
     write_run("long", {**TORCH, "train/3/Loss": ["0.1,8", "0.1,final"], "valid/3/Loss": ["0.1,4", "0.1,final"]})
     write_run("short", TORCH)
-    said = "different numbers of finished epochs (long 3, short 2): compared in epochs 1-2 only"
+    words = "different numbers of finished epochs (long 3, short 2): compared in epochs 1-2 only"
     refused = command("compare", "long", "short")
-    assert f"but: {said}" in refused.stdout.splitlines()
+    assert f"but: {words}" in said(refused)
     assert last_line(refused) == "different: not all of it could be compared"
     accepted = command("compare", "long", "short", "--prefix")
-    assert f"note: {said}" in accepted.stdout.splitlines()
+    assert f"note: {words}" in said(accepted)
     assert (refused.returncode, accepted.returncode) == (1, 0)
 
 
@@ -253,17 +263,26 @@ def test_declared_differences_are_named_among_the_preconditions(
 def test_runs_of_the_same_name_are_told_apart_by_their_parents(command: Command, write_run: Write) -> None:
     write_run("first/run", TORCH)
     write_run("second/run", TORCH)
-    head = command("compare", "first/run", "second/run").stdout.splitlines()[0]
-    assert "first/run (torch)  second/run (torch)" in head
+    lines = command("compare", "first/run", "second/run").stdout.splitlines()
+    assert lines[1:3] == ["A  first/run (torch)", "B  second/run (torch)"]
 
 
-def test_wide_tables_are_neither_wrapped_nor_cut(multilearn: Command, write_run: Write) -> None:
-    names = [f"{letter * 60}" for letter in "abcd"]
-    for name in names:
-        write_run(name, TORCH)
-    done = multilearn("compare", *names, COLUMNS="40")
-    assert all(f"{name} (torch)" in done.stdout.splitlines()[0] for name in names)
-    assert "\x1b" not in done.stdout
+@pytest.mark.parametrize("columns", ["40", "300"])
+def test_however_many_runs_there_are_nothing_is_wider_than_80_columns_and_nothing_is_left_out(
+    multilearn: Command, write_run: Write, columns: str
+) -> None:
+    names = [f"a-run-of-a-grid-with-a-name-{at:02}" for at in range(28)]
+    for at, name in enumerate(names):
+        write_run(name, changed(train_2_Loss=f"0.9{at:02}"))
+    done = multilearn("compare", *names, COLUMNS=columns)
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80 and "\x1b" not in done.stdout
+    assert lines[1] == f"A   {names[0]} (torch)" and lines[28] == f"AB  {names[27]} (torch)"
+    losses = [line.split()[3:] for line in lines if line.startswith("train  Loss          2  ")]
+    assert [value for row in losses for value in row if re.fullmatch(r"0\.9\d{6,7}", value)] == [
+        f"{float(f'0.9{at:02}'):#.8g}" for at in range(28)
+    ]
+    assert done.stdout.count(" / ") >= 28 * 27 // 2
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,8 @@ def test_markdown_has_the_same_tables_and_the_verdict_in_bold(seeds: Seeds, comm
         "**same: 6 values of 3 seeds on torch, jax within the tolerance (relative 0.0001, shares one item)**"
     )
     flat = command("compare", directories[0], directories[3], "--markdown").stdout.splitlines()
-    assert flat[0] == "| split | metric | epoch | torch-1 (torch) | jax-1 (jax) | absolute | relative |  |"
+    assert flat[:4] == ["|  | run |", "| --- | --- |", "| A | torch-1 (torch) |", "| B | jax-1 (jax) |"]
+    assert flat[5] == "| split | metric | epoch | A | B | absolute | relative |  |"
     assert flat[-1] == "**same: 2 values within the tolerance (relative 0.0001, shares one item)**"
     both = command("compare", *directories, "--markdown", "--json")
     assert (done.returncode, both.returncode) == (0, 2) and "printed in one form" in both.stderr
@@ -340,8 +341,8 @@ def test_markdown_escapes_what_names_could_break(seeds: Seeds, write_run: Write)
     files = {"train/1/Loss": ["1.0,final"]}
     result = compare_grouped([write_run("a|b_c", files), write_run("d<br>", files)])
     assert isinstance(result, Comparison)
-    told = blocks.as_markdown(comparison_report.blocks(result)).splitlines()[0]
-    assert told.startswith(r"| split | metric | epoch | a\|b\_c (torch) | d\<br> (torch) |")
+    told = blocks.as_markdown(comparison_report.blocks(result)).splitlines()
+    assert told[2:4] == [r"| A | a\|b\_c (torch) |", r"| B | d\<br> (torch) |"]
 
 
 def test_preconditions_are_stated_and_the_first_difference_only_of_different_runs(write_run: Write) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
+from string import ascii_uppercase
 from typing import Any
 
 from multilearn.commands.compare.values import Comparison, Precondition, Row
@@ -48,6 +50,7 @@ def blocks(comparison: Comparison) -> list[Block]:
     """The tables, what was held in common, what else is to be said, and last the verdict; shares in per cent."""
     between = [_pairs(comparison)] if len(comparison.runs) > 2 else []
     return [
+        _legend(comparison),
         _values(comparison),
         largest(comparison),
         *between,
@@ -123,13 +126,29 @@ def _common(precondition: Precondition) -> str:
     return precondition.name if values or len(value) > _SHOWN else f"{precondition.name} ({value})"
 
 
+def _legend(comparison: Comparison) -> TextTable:
+    """Which run is which in the other tables, where a name for each column would make them too wide."""
+    names = [column.head for column in comparison.runs]
+    return TextTable("", [["", "run"], *map(list, zip(_letters(len(names)), names, strict=True))])
+
+
+def _letters(count: int) -> list[str]:
+    """A, B, ..., Z, AA, AB, ...: as columns of spreadsheets.
+
+    >>> _letters(28)[24:]
+    ['Y', 'Z', 'AA', 'AB']
+    """
+    longer = (first + second for first in ["", *ascii_uppercase] for second in ascii_uppercase)
+    return list(islice(longer, count))
+
+
 def _values(comparison: Comparison) -> TextTable:
-    heads = [column.head for column in comparison.runs]
+    heads = _letters(len(comparison.runs))
     table = [["split", "metric", "epoch", *heads, "absolute", "relative", ""]]
     for row in comparison.values:
         values = [_value(value, row.unit) for value in row.values]
         table.append([row.split, row.metric, str(row.epoch), *values, *_distances(row), "" if row.within else "past"])
-    return TextTable("", table, right=range(2, len(heads) + 5))
+    return TextTable("", table, right=range(2, len(heads) + 5), keys=3)
 
 
 def largest(comparison: Comparison) -> TextTable:
@@ -141,12 +160,12 @@ def largest(comparison: Comparison) -> TextTable:
         since = [str(first.get(row.key, ""))] if first else []
         past = "" if row.within else "past"
         table.append([row.split, row.metric, str(row.epoch), *_distances(row), allowed, *since, past])
-    return TextTable("largest differences", table, right=range(2, 7 if first else 6))
+    return TextTable("largest differences", table, right=range(2, 7 if first else 6), keys=3)
 
 
 def _pairs(comparison: Comparison) -> TextTable:
     pairs = comparison.pairs()
-    heads = [column.head for column in comparison.runs]
+    heads = _letters(len(comparison.runs))
     table = [["epoch", *(f"{' / '.join(heads[at] for at in pair.runs)}" for pair in pairs)]]
     for at, row in enumerate(pairs[0].epochs):
         cells = [

@@ -84,7 +84,7 @@ def _seeds(study: Study) -> TextTable:
             past = f"epoch {pair.first_past}" if pair.first_past else "-"
             names = " / ".join(group.backends[at] for at in pair.runs)
             table.append([str(group.seed), names, str(len(pair.epochs)), where, past])
-    return TextTable("for each seed", table, right=(0, 2))
+    return TextTable("for each seed", table, right=(0, 2), keys=2)
 
 
 def _epochs(study: Study) -> TextTable:
@@ -109,7 +109,7 @@ def finals(study: Study) -> TextTable:
             _mean(final.spreads[name], final.unit, count) if name in final.spreads else "-" for name in study.backends
         ]
         table.append([final.split, final.metric, *cells])
-    return TextTable(f"in the end, mean ± standard deviation over {plural(count, 'seed')}", table)
+    return TextTable(f"in the end, mean ± standard deviation over {plural(count, 'seed')}", table, keys=2)
 
 
 def differences(study: Study) -> TextTable:
@@ -120,7 +120,7 @@ def differences(study: Study) -> TextTable:
         numbers = [_signed(number, each.unit) for number in (found.mean, found.low, found.high)]
         table.append([each.split, each.metric, f"{each.second} - {each.first}", *numbers, str(found.count)])
     title = "differences in the end, paired by seed, with the 95 % interval of their mean"
-    return TextTable(title, table, right=(3, 4, 5, 6))
+    return TextTable(title, table, right=(3, 4, 5, 6), keys=3)
 
 
 def _preconditions(study: Study) -> Sentences:
