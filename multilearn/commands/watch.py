@@ -16,7 +16,7 @@ from multilearn.events import Event, Finished, Started
 from multilearn.following import Following, follow
 from multilearn.loggers.stop_request import request_stop
 from multilearn.printable import printable
-from multilearn.renderers.renderer import Lines
+from multilearn.renderers.lines import Lines
 from multilearn.renderers.screen.renderer import missing
 from multilearn.renderers.stream import ForgivingStream
 from multilearn.storage.lock import holder

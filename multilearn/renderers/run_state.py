@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from multilearn.events import EpochEnded, Event, Finished, Position, Reading, Saved, Split, SplitEnded, Started, Stepped
 
-__all__ = ["Origin", "Pace", "RunState"]
+__all__ = ["Origin", "Pace", "RunState", "running"]
 
 _MEMORY_SECONDS = 30.0
 _BURST_SECONDS = 0.05
@@ -117,7 +117,7 @@ class RunState:
         """What each metric is now, by split: looked at when it is drawn, not in every batch."""
         while self._newest:
             split, readings = self._newest.popitem()
-            values = {name: _running(reading) for name, reading in readings.items()}
+            values = {name: running(reading) for name, reading in readings.items()}
             self._values.setdefault(split, {}).update(values)
         return self._values
 
@@ -156,5 +156,6 @@ class RunState:
             self.split, self.batch = split, 0
 
 
-def _running(reading: Reading) -> float | str:
+def running(reading: Reading) -> float | str:
+    """The value over the epoch so far; of a text, that of the batch."""
     return reading.value if reading.running == "" else reading.running

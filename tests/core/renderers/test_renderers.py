@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from multilearn.events import (
     START,
     EpochEnded,
+    Evaluating,
     Finished,
     MetricInfo,
     Position,
@@ -32,8 +33,8 @@ from multilearn.events import (
     Stepped,
 )
 from multilearn.renderers import CliRenderer, Renderer, SilentRenderer, sparkline
+from multilearn.renderers.lines import EvaluationLine, Lines
 from multilearn.renderers.notation import BLOCKS, shown
-from multilearn.renderers.renderer import Lines
 from multilearn.renderers.run_state import RunState
 from multilearn.renderers.stream import ForgivingStream
 
@@ -129,6 +130,42 @@ def test_a_pipe_gets_one_line_per_epoch_and_one_at_each_end() -> None:
         "  valid Loss 0.2500  Accuracy 75.00 %  2.5 s  5.0 batches/s\n"
         "stopped after epoch 2: no better valid Loss for 1 epoch\n"
     )
+
+
+def stepped(split: Split, batch: int, loss: float) -> Stepped:
+    return Stepped(split, 1, batch, batch, 0.1, {"Loss": Reading(9.0, 8, loss), "AUROC": Reading(0.5)}, 8)
+
+
+def test_a_long_epoch_says_once_a_minute_how_far_it_is() -> None:
+    """Batches of 2 s in training and of 4 s in validation: in 130 and in 100 seconds there are two lines and one."""
+    out = io.StringIO()
+    lines = Lines(ForgivingStream(out), started(batches={Split.TRAIN: 65}), 0.0)
+    for batch in range(1, 66):
+        lines.render(stepped(Split.TRAIN, batch, 1 / batch), 2.0 * batch)
+    lines.render(SplitEnded(Split.TRAIN, 1, {"Loss": Reading(0.5)}), 130.0)
+    for batch in range(1, 26):
+        lines.render(stepped(Split.VALID, batch, 0.25), 130.0 + 4 * batch)
+    lines.render(EpochEnded(1), 230.0)
+    lines.render(Stepped(Split.TRAIN, 2, 1, 66, 0.1, {"Loss": Reading(0.1, 8, 0.1)}, 8), 289.0)
+    assert out.getvalue().splitlines()[1:] == [
+        "epoch 1/3  train  30/65  Loss 0.0333  2.0 s/batch",
+        "epoch 1/3  train  60/65  Loss 0.0167  2.0 s/batch",
+        "epoch 1/3  valid  13 batches  Loss 0.2500  4.0 s/batch",
+        "epoch 1/3  train Loss 0.5000  3:50  2.0 s/batch",
+    ]
+
+
+def test_a_long_evaluation_in_a_pipe_says_so_too() -> None:
+    out = io.StringIO()
+    infos = (MetricInfo("Loss"),)
+    line = EvaluationLine(ForgivingStream(out), Evaluating(Path("run"), "test", None, 100, infos), 0.0, live=False)
+    for batch in range(1, 101):
+        line.render(Stepped(Split.TEST, 1, batch, 0, None, {"Loss": Reading(1.0, 8, 2.0)}, 8), float(batch))
+    line.render(SplitEnded(Split.TEST, 1, {"Loss": Reading(1.5)}), 100.0)
+    assert out.getvalue().splitlines() == [
+        "test test  60/100  Loss 2.0000  1.0 batches/s",
+        "test test  Loss 1.5000  1:40",
+    ]
 
 
 @pytest.mark.parametrize(
