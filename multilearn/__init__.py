@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         schedulers,
     )
     from multilearn.builder.builder import LearnerBuilder
-    from multilearn.data import DataLoader, Sharded, train_valid_split
+    from multilearn.data import DataLoader, Sharded, epoch_of, take, train_valid_split
     from multilearn.evaluation.evaluator import Evaluator
     from multilearn.evaluation.predict import predict
     from multilearn.events import Position
@@ -46,6 +46,7 @@ __all__ = [
     "backend",
     "checkpoint",
     "early_stopping",
+    "epoch_of",
     "errors",
     "events",
     "find_learning_rate",
@@ -59,6 +60,7 @@ __all__ = [
     "renderers",
     "schedulers",
     "set_seed",
+    "take",
     "train_valid_split",
 ]
 
@@ -70,11 +72,13 @@ _HOMES = {
     "Learner": "learner",
     "LearnerBuilder": "builder",
     "find_learning_rate": "trials",
+    "epoch_of": "data",
     "follow": "following",
     "Position": "events",
     "Sharded": "data",
     "predict": "evaluation",
     "set_seed": "seeding.seed",
+    "take": "data",
     "train_valid_split": "data",
 }
 """Where the names are that are no modules. Everything is imported when it is first asked for: PEP 562."""

@@ -19,7 +19,6 @@ _LOADER = "multilearn.DataLoader((x, y), batch_size=64)"
 _WORKERS = "multilearn.DataLoader(data, 64, num_workers=2)"
 _BUILDER = "LearnerBuilder(directory)"
 _LISTENERS = "metric_loggers= or renderer= of an Evaluator, which see every event, or a for loop over predictions"
-_BOUND = "itertools.islice(batches, n), dataset.take(n), or fewer items"
 
 _WORDS = {
     "x": f"give the data as one loader: {_LOADER}",
@@ -31,8 +30,9 @@ _WORDS = {
     "shuffle": "the loader has it: multilearn.DataLoader((x, y), batch_size=64, shuffle=True)",
     **dict.fromkeys(("workers", "num_workers", "use_multiprocessing"), f"the loader has them: {_WORKERS}"),
     "max_queue_size": "the loader has it: multilearn.DataLoader(data, 64, prefetch=4)",
-    **dict.fromkeys(("steps", "steps_per_epoch"), f"bound the loader: {_BOUND}"),
-    "validation_steps": f"bound the loader for validation: {_BOUND}",
+    "steps": "give the first n batches: multilearn.take(loader, n)",
+    "steps_per_epoch": "the loader has it: multilearn.epoch_of(loader, n), or loader.epoch_of(n) of a DataLoader",
+    "validation_steps": "give the first n batches for validation: multilearn.take(valid, n)",
     **dict.fromkeys(("validation_data", "val_dataloaders"), "the second argument: fit(train, valid)"),
     "train_dataloaders": "the first argument: fit(train, valid)",
     "validation_split": "two loaders, of the parts of multilearn.train_valid_split((x, y), 0.2): fit(train, valid)",

@@ -1,7 +1,7 @@
 """Where batches come from, and in which order."""
 
-from multilearn.data.adapt import Batches, as_loader, kept_working, length, out_of_order
-from multilearn.data.iteration import Passing, batches_of, closing_after, items_in
+from multilearn.data.adapt import Batches, as_loader, epoch_of, out_of_order, take
+from multilearn.data.iteration import Passing, batches_of, closing_after, items_in, kept_working, length
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
 from multilearn.data.resume import ValidationPosition, go_to, keeps_place, place_of, resumes_inside_epoch
@@ -18,6 +18,7 @@ __all__ = [
     "as_loader",
     "batches_of",
     "closing_after",
+    "epoch_of",
     "flat",
     "go_to",
     "items_in",
@@ -30,5 +31,6 @@ __all__ = [
     "permutation",
     "place_of",
     "resumes_inside_epoch",
+    "take",
     "train_valid_split",
 ]

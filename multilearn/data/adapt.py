@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Sized
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from multilearn.data.adaptors import PyDatasetBatches, Streamed, tf_batches, torch_batches
+from multilearn.data.aligned import in_new_memory
 from multilearn.data.arrays import fresh, is_tensor
+from multilearn.data.epochs import BoundedEpochs, first_of_each, next_ones, unbounded
 from multilearn.data.loader import DataLoader
 from multilearn.errors import DataError
 from multilearn.protocols import Batch, Loader
 
-__all__ = ["Batches", "as_loader", "kept_working", "length", "out_of_order"]
+__all__ = ["Batches", "as_loader", "epoch_of", "out_of_order", "take"]
 
 
 _SHUFFLING = ("shuffle", "shuffles")
@@ -29,20 +30,22 @@ class Batches:
     def __len__(self) -> int:
         return len(self.batches)
 
+    @in_new_memory
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Copies of the batches from number `start` (from 0) on, whatever seed and epoch."""
         for number in range(start, len(self.batches)):
             yield fresh(self.batches[number])
 
 
-def as_loader(data: Any, split: str) -> Loader:
+def as_loader(data: Any, split: str, *, endless: bool = False) -> Loader:
     """`data` itself if it is a loader; else what yields batches, wrapped as one. Its arrays become numpy's.
 
     Taken are a list of batches, a torch `DataLoader`, a `tf.data.Dataset`, a `keras.utils.PyDataset`, what Grain makes,
     any other iterable of batches, a generator (for one epoch), and a function that makes one. What can save its place
     (`state_dict` and `load_state_dict`, or iterators with `get_state` and `set_state`) goes on from there.
 
-    Raises `DataError` for anything else, as arrays, and items that are no batches yet.
+    Raises `DataError` for anything else, as arrays, and items that are no batches yet; and unless it may be `endless`,
+    for what says that it is.
     """
     if isinstance(data, Loader) and not isinstance(data, type):
         return data
@@ -53,7 +56,7 @@ def as_loader(data: Any, split: str) -> Loader:
         if not (without_indices and hasattr(data, "state_dict")):
             return torch_batches(data)
     if _is(data, "tensorflow", "data.Dataset"):
-        return tf_batches(data)
+        return tf_batches(data, endless=endless)
     if hasattr(data, "on_epoch_end") and hasattr(data, "__getitem__") and hasattr(type(data), "num_batches"):
         return PyDatasetBatches(data)
     if _is_no_batches(data) or isinstance(data, type):
@@ -69,16 +72,37 @@ def as_loader(data: Any, split: str) -> Loader:
     raise _refusal(data, split)
 
 
-def length(loader: Loader) -> int | None:
-    """How many batches an epoch has, None if it is not known."""
-    try:
-        return len(loader) if isinstance(loader, Sized) else None
-    except (TypeError, NotImplementedError):
-        return None
+def take(data: Any, batches: int) -> BoundedEpochs:
+    """The first `batches` batches of each epoch of `data`, which is whatever `fit` takes: for a short trial, or for
+    less validation.
+
+    The workers of a loader may have made more of them.
+
+    >>> loader = DataLoader([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], 2, shuffle=True)
+    >>> len(take(loader, 3)), len(loader.take(3)), len(loader.take(50))
+    (3, 3, 5)
+    """
+    return first_of_each(as_loader(data, "given", endless=True), batches)
+
+
+def epoch_of(data: Any, batches: int) -> BoundedEpochs:
+    """`data`, which is whatever `fit` takes, in epochs of `batches` batches: each has the next ones. It is what Keras
+    calls `steps_per_epoch`: for data without an end, or so many that validation should not wait for their end.
+
+    When all batches of `data` were taken, also inside an epoch, its next pass begins, shuffled as its epoch of that
+    number. A run is resumed at the batch where it was, also inside an epoch, if `data` can be resumed inside one.
+    If it cannot, a run that is resumed at the end of an epoch goes through all batches before it once more.
+
+    >>> loader = DataLoader([0, 1, 2, 3, 4], 2).epoch_of(2)
+    >>> [[batch.tolist() for batch in loader.iterate(0, epoch)] for epoch in (1, 2, 3)]
+    [[[0, 1], [2, 3]], [[4], [0, 1]], [[2, 3], [4]]]
+    """
+    return next_ones(as_loader(data, "given", endless=True), batches)
 
 
 def out_of_order(loader: Loader) -> str | None:
     """What makes the batches of a loader other than the items in their order; None if nothing is known to."""
+    loader = unbounded(loader)
     options = loader.options() if isinstance(loader, DataLoader) else {}
     found = []
     if any(said is True for said in (options.get("shuffle"), *(getattr(loader, of, None) for of in _SHUFFLING))):
@@ -86,11 +110,6 @@ def out_of_order(loader: Loader) -> str | None:
     if isinstance(loader, DataLoader) and options["drop_last"] and (left := len(loader.source) % options["batch_size"]):
         found.append(f"it leaves out the last {left} items (drop_last)")
     return " and ".join(found) or None
-
-
-def kept_working(loader: Loader) -> AbstractContextManager[None]:
-    """While it lasts, the workers of a `DataLoader` live on from epoch to epoch; afterwards there are none."""
-    return getattr(loader, "kept_working", nullcontext)()
 
 
 def _is(data: Any, module: str, name: str) -> bool:

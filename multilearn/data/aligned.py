@@ -7,18 +7,33 @@ new each time, which costs more than to gather the batch did.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["copied", "empty", "is_lent", "taken"]
+__all__ = ["copied", "empty", "in_new_memory", "is_in_new_memory", "is_lent", "taken"]
 
 Array = np.ndarray[Any, Any]
 
 _ALIGNED = 64
 _WORTHWHILE = 1 << 13
 """Bytes below which an array is anywhere: to copy it costs less than to look where it is."""
+
+Iterate = TypeVar("Iterate", bound=Callable[..., Any])
+_never_reused: set[Any] = set()
+
+
+def in_new_memory(iterate: Iterate) -> Iterate:
+    """Says of the `iterate` of a loader that it yields batches in memory that is not written into afterwards: copies,
+    or arrays made for one batch. One that overrides it has to say so itself."""
+    _never_reused.add(iterate)
+    return iterate
+
+
+def is_in_new_memory(loader: Any) -> bool:
+    """Whether that is so of the batches that a loader yields."""
+    return getattr(loader.iterate, "__func__", None) in _never_reused
 
 
 class BatchMemory(np.ndarray[Any, Any]):

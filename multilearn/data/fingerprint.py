@@ -18,6 +18,7 @@ from multilearn.data.adapt import Batches
 from multilearn.data.adaptors import TorchBatches
 from multilearn.data.arrays import host_array, hosted, is_text
 from multilearn.data.collate import collated
+from multilearn.data.epochs import BoundedEpochs, unbounded
 from multilearn.data.iteration import items_in
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves
@@ -49,6 +50,7 @@ def data_facts(loader: Loader, first: Batch | None) -> Described:
     its little-endian bytes, of text in UTF-8. What a loader says of itself is under `its own`. Raises `DataError` where
     that is no text.
     """
+    loader = unbounded(loader)
     if isinstance(loader, Fingerprinted):
         return {"its own": _own(loader)}
     known = _of_items(loader)
@@ -63,7 +65,8 @@ def data_facts(loader: Loader, first: Batch | None) -> Described:
 def loader_facts(loader: Loader, batches: int | None, first: Batch) -> Described:
     """How the data are divided into batches, as far as it is known."""
     seen = {"batches": batches, "batch_size": items_in(first)}
-    return seen | (loader.options() if isinstance(loader, DataLoader) else {})
+    bounds, loader = loader.facts() if isinstance(loader, BoundedEpochs) else {}, unbounded(loader)
+    return seen | bounds | (loader.options() if isinstance(loader, DataLoader) else {})
 
 
 def _own(loader: Fingerprinted) -> str:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sized
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from multilearn.data.adapt import Batches
-from multilearn.data.adaptors import PyDatasetBatches, Streamed, TorchBatches
+from multilearn.data.aligned import is_in_new_memory
 from multilearn.data.arrays import owned
-from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, mapped
 from multilearn.protocols import ALONE, Batch, Loader, Shard, ShardingLoader, World, rows_of
 
-__all__ = ["Passing", "batches_of", "closing_after", "items_in"]
+__all__ = ["Passing", "batches_of", "closing_after", "items_in", "kept_working", "length"]
 
 _END = object()
-
-_NEVER_REUSED = frozenset(kind.iterate for kind in (Batches, DataLoader, PyDatasetBatches, Streamed, TorchBatches))
-"""What yields batches in memory that is not written into afterwards: copies, or arrays made for one batch."""
 
 
 @contextmanager
@@ -36,8 +31,21 @@ def batches_of(
             yield shards
         return
     with closing_after(loader.iterate(seed, epoch, start)) as batches:
-        kept = batches if getattr(loader.iterate, "__func__", None) in _NEVER_REUSED else map(owned, batches)
+        kept = batches if is_in_new_memory(loader) else map(owned, batches)
         yield kept if world.size == 1 else (_shard(batch, world) for batch in kept)
+
+
+def length(loader: Loader) -> int | None:
+    """How many batches an epoch has, None if it is not known."""
+    try:
+        return len(loader) if isinstance(loader, Sized) else None
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def kept_working(loader: Loader) -> AbstractContextManager[None]:
+    """While it lasts, the workers of a `DataLoader` live on from epoch to epoch; afterwards there are none."""
+    return getattr(loader, "kept_working", nullcontext)()
 
 
 def items_in(batch: Batch) -> int | None:

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from multilearn.arguments import choice, whole
+from multilearn.data.aligned import in_new_memory
 from multilearn.data.collate import BatchJob, BatchMaker
+from multilearn.data.epochs import BoundedEpochs, first_of_each, next_ones
 from multilearn.data.source import Columns, source_of
 from multilearn.data.worker_pool import Prefetcher, WorkerProcesses
 from multilearn.protocols import Batch, Shard, World, rows_of
@@ -96,6 +98,15 @@ class DataLoader:
         """The batches of the first epoch, under the seed in force: for a look at them."""
         return self.iterate(seeds.current(), 1)
 
+    def take(self, batches: int) -> BoundedEpochs:
+        """The first `batches` batches of each epoch: `multilearn.take` of this loader."""
+        return first_of_each(self, batches)
+
+    def epoch_of(self, batches: int) -> BoundedEpochs:
+        """Epochs of `batches` batches, each with the next ones: `multilearn.epoch_of` of this loader."""
+        return next_ones(self, batches)
+
+    @in_new_memory
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` (from 1) from number `start` (from 0) on; those before it are not loaded."""
         return self._made(self._tasks(seed, epoch, start))

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from multilearn import backend
-from multilearn.data.adapt import as_loader, kept_working, length, out_of_order
-from multilearn.data.iteration import batches_of
+from multilearn.data.adapt import as_loader, out_of_order
+from multilearn.data.iteration import batches_of, kept_working, length
 from multilearn.data.own_rows import as_shards, joined
 from multilearn.data.resume import keeps_place, resumes_inside_epoch
 from multilearn.protocols import Batch, Loader, Shard, World

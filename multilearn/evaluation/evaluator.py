@@ -16,7 +16,7 @@ from multilearn import backend as backends
 from multilearn.arguments import require, settle
 from multilearn.checkpoint import Recorder
 from multilearn.data import batches_of, items_in, length
-from multilearn.data.epoch_length import EpochLength
+from multilearn.data.epochs import EpochLength
 from multilearn.errors import ConfigurationError
 from multilearn.evaluation.model import Trained, opened, placed
 from multilearn.evaluation.predict import predict

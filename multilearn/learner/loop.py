@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from multilearn.checkpoint.checkpointer import Checkpointer, SaveInterval, Snapshot
 from multilearn.data import Passing, ValidationPosition, batches_of, items_in, keeps_place, length, place_of
-from multilearn.data.epoch_length import EpochLength
+from multilearn.data.epochs import EpochLength
 from multilearn.early_stopping import StoppingRule
 from multilearn.errors import DataError, WorldError
 from multilearn.events import EpochEnded, Position, Saved, Split

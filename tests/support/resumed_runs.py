@@ -84,6 +84,12 @@ def generated(data: tuple[np.ndarray, np.ndarray], size: int) -> Callable[[], It
     return batches
 
 
+class WithoutLength(Noisy):
+    """The same, and how many batches there are is not known."""
+
+    __len__ = None  # type: ignore[assignment]
+
+
 def flipped(item: Any, rng: np.random.Generator) -> Any:
     x, y = item
     return (-x if rng.random() < 0.5 else x), y
@@ -100,6 +106,11 @@ LOADERS: dict[str, Callable[[Any, int], Any]] = {
     "list": lambda data, size: [tuple(a[first : first + size] for a in data) for first in range(0, len(data[1]), size)],
     "stateful": Stateful,
     "noisy": Noisy,
+    "epochs of three": lambda data, size: ml.DataLoader(data, size, shuffle=True, transform=flipped).epoch_of(3),
+    "epochs of seven, noisy": lambda data, size: ml.epoch_of(Noisy(data, size), 7),
+    "epochs of three, stateful": lambda data, size: ml.epoch_of(Stateful(data, size), 3),
+    "epochs of three, without a length": lambda data, size: ml.epoch_of(WithoutLength(data, size), 3),
+    "the first two": lambda data, size: ml.take(Noisy(data, size), 2),
     "generated": generated,
 }
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from multilearn.data.aligned import in_new_memory
 from multilearn.data.arrays import fresh
 from multilearn.errors import ConfigurationError, DataError, RecordError
 from multilearn.protocols import Batch, Record
@@ -75,6 +76,7 @@ class Streamed:
         """Whether it can go on after some batches of an epoch; known once it has been looked at."""
         return self._repeatable or self._holder() is not None
 
+    @in_new_memory
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` from number `start` on."""
         if start and self._saved is not None and self._saved["ended"]:

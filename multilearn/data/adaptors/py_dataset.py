@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+from multilearn.data.aligned import in_new_memory
 from multilearn.data.arrays import fresh
 from multilearn.data.worker_pool import Prefetcher
 from multilearn.errors import DataError
@@ -45,6 +46,7 @@ class PyDatasetBatches:
     def __len__(self) -> int:
         return int(self._dataset.num_batches)
 
+    @in_new_memory
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` from number `start` on; those before it are not loaded."""
         while self._ended < epoch - 1:

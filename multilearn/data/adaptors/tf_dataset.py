@@ -25,19 +25,19 @@ _gone_through: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """How often each dataset was gone through, in any number of runs."""
 
 
-def tf_batches(dataset: Any) -> Streamed:
+def tf_batches(dataset: Any, *, endless: bool = False) -> Streamed:
     """The batches of a dataset. Epoch e is the e-th time that it is gone through, in a resumed run too.
 
     With `reshuffle_each_iteration` its order is another one each time; what comes out is a function of the seeds that
     the pipeline was given, and below a `.repeat()` also of how far it was gone through before, which a resumed run does
     not repeat. Variables that its functions change, such as the state of the generator of a Keras layer, go on from
-    epoch to epoch and are restored. Raises `DataError` for an infinite one.
+    epoch to epoch and are restored. Raises `DataError` for an infinite one, unless it may be `endless`.
     """
-    if int(dataset.cardinality()) == _INFINITE:
+    if int(dataset.cardinality()) == _INFINITE and not endless:
         raise DataError(
             "An epoch must end.",
             received="a tf.data.Dataset that repeats for ever",
-            remedy="Leave .repeat() out, or say how many batches an epoch has: .take(n).",
+            remedy="Leave .repeat() out, or say how many batches an epoch has: multilearn.epoch_of(dataset, n).",
         )
     changed, repeatable, shuffles = _known(dataset)
     ways = _Ways(dataset)

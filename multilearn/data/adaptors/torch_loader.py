@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from multilearn import backend
+from multilearn.data.aligned import in_new_memory
 from multilearn.data.arrays import fresh, hosted
 from multilearn.data.own_rows import as_shards, joined
 from multilearn.errors import DataError
@@ -59,6 +60,7 @@ class TorchBatches:
         """Raises `TypeError` where the loader does not know."""
         return len(self._given)
 
+    @in_new_memory
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` from number `start` on."""
         given = self._given

@@ -23,8 +23,8 @@ FIT = {
     "sample_weight": "weights",
     "shuffle": "shuffle=True",
     "initial_epoch": r'checkpoint\("latest"\)',
-    "steps_per_epoch": "islice",
-    "validation_steps": "islice",
+    "steps_per_epoch": "epoch_of",
+    "validation_steps": "take",
     "learning_rate": r"build\(model, optimizer, lr\)",
     "x": "DataLoader",
 }

@@ -12,7 +12,7 @@ from support import toy_experiment as toy
 from toy_backend import Momentum
 
 import multilearn as ml
-from multilearn.data.epoch_length import EpochLength
+from multilearn.data.epochs import EpochLength
 from multilearn.events import Split
 
 BATCH = toy.arrays(2)
@@ -34,7 +34,7 @@ class Claiming(Longer):
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [text for record in caplog.records if "islice" in (text := record.getMessage())]
+    return [text for record in caplog.records if "epoch_of" in (text := record.getMessage())]
 
 
 def fit(directory: Path, train: Any, valid: Any = None, epochs: int = 1) -> None:
@@ -50,7 +50,7 @@ def test_an_epoch_of_unknown_length_is_named_after_a_thousand_batches(
     fit(tmp_path / "long", Longer(1001), Longer(1001))
     train, valid = warnings(caplog)
     assert "Epoch 1 has had 1000 batches of training data, and the training loader does not know its length." in train
-    assert "itertools.islice(batches, n)" in train and "dataset.take(n)" in train
+    assert "multilearn.epoch_of(loader, n)" in train and "multilearn.take(loader, n)" in train
     assert "of validation data" in valid
 
 

@@ -36,6 +36,8 @@ EXAMPLES = int(os.environ.get("MULTILEARN_RESUME_EXAMPLES", "2"))
 """How many runs are drawn: the nox session `resume` asks for hundreds."""
 
 WITHOUT_LENGTH = ("generated",)
+DRAWING = tuple(name for name in LOADERS if any(word in name for word in ("noisy", "generated", "length", "two")))
+"""Those that draw from the global streams."""
 OVER_THE_RUN = ("cosine", "one cycle", "plateau times cosine")
 
 
@@ -58,7 +60,7 @@ def cases(draw: Any) -> Case:
         size=size,
         epochs=draw(st.integers(1, 4)),
         loader=loader,
-        valid=draw(st.sampled_from(["arrays", "stateful", "noisy", "generated"])),
+        valid=draw(st.sampled_from(["arrays", "stateful", "noisy", "generated", "epochs of three, stateful"])),
         accumulation=draw(st.integers(1, 3)),
         every=draw(st.none() | st.integers(1, 3)) if inside else None,
         schedule=draw(st.sampled_from([name for name in SCHEDULES if inside or name not in OVER_THE_RUN])),
@@ -69,7 +71,7 @@ def cases(draw: Any) -> Case:
         # an epoch of nothing but skipped batches is an error
         broken=draw(st.sampled_from([(), (3,)] if items > size else [()])),
         # values arrive when the clock says so: a loader that draws from the same streams would not be repeatable
-        drawing=draw(st.booleans()) and loader not in ("noisy", "generated"),
+        drawing=draw(st.booleans()) and loader not in DRAWING,
         stops=tuple(draw(st.lists(stops(inside), min_size=1, max_size=3))),
     )
 
@@ -106,6 +108,17 @@ def require_same(case: Case) -> None:
 @example(Case(epochs=4, strategy="several", every=1, stops=(Stop("valid", 2, 0), Stop("train", 4, 1, killed=True))))
 @example(
     Case(drawing=True, valid="noisy", accumulation=2, schedule="own", stops=(Stop("train", 2, 2), Stop("valid", 2, 0)))
+)
+@example(
+    Case(
+        loader="epochs of three, stateful",
+        valid="epochs of three, stateful",
+        every=1,
+        stops=(Stop("train", 2, 1), Stop("valid", 2, 1), Stop("train", 3, 0, killed=True)),
+    )
+)
+@example(
+    Case(items=8, loader="epochs of three", every=1, stops=(Stop("train", 2, 2), Stop("train", 3, 1, killed=True)))
 )
 @example(
     Case(

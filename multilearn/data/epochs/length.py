@@ -55,7 +55,7 @@ class EpochLength:
             compared = f"the length of the {name} loader is {self._declared}"
         _log.warning(
             "Epoch %d has had %d batches of %s data, and %s. If the loader has no end, neither has the epoch: bound it "
-            "with itertools.islice(batches, n), in the function that makes them, or dataset.take(n).",
+            "with multilearn.epoch_of(loader, n), or multilearn.take(loader, n) for the first n of each epoch.",
             epoch,
             batches,
             name,
