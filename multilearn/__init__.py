@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from multilearn.learner.learner import Learner
     from multilearn.learner.listeners import EpochReport
     from multilearn.seeding.seed import set_seed
+    from multilearn.trials.overfit import overfit
     from multilearn.trials.sweep import find_learning_rate
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "loggers",
     "metrics",
     "outputs",
+    "overfit",
     "predict",
     "protocols",
     "renderers",
@@ -73,6 +75,7 @@ _HOMES = {
     "LearnerBuilder": "builder",
     "find_learning_rate": "trials",
     "epoch_of": "data",
+    "overfit": "trials",
     "follow": "following",
     "Position": "events",
     "Sharded": "data",

@@ -15,7 +15,18 @@ from keras import ops
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.launch.environments import ONE_PROCESS_A_DEVICE
-from multilearn.protocols import Asked, Backend, Engine, EngineOptions, EvalEngine, Example, Subject, Traced, World
+from multilearn.protocols import (
+    Asked,
+    Backend,
+    Engine,
+    EngineOptions,
+    EvalEngine,
+    Example,
+    Parts,
+    Subject,
+    Traced,
+    World,
+)
 from multilearn_keras.described import described, layers_described
 from multilearn_keras.determinism import numerics, settle
 from multilearn_keras.devices import KerasDevice, available, listed
@@ -25,6 +36,7 @@ from multilearn_keras.metrics.compiled import CompiledMetric, metric_by_name
 from multilearn_keras.metrics.keras_metric import KerasMetric
 from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule, require_trainable
 from multilearn_keras.optimizers.copied import copied
+from multilearn_keras.parts import parts_of
 from multilearn_keras.random import seeds
 from multilearn_keras.random.seeds import restore_streams, seed_native, streams
 from multilearn_keras.state.keys import variables
@@ -144,6 +156,9 @@ class KerasBackend(Backend):
                 for variable, value in zip(held, before, strict=True):
                     assign(variable, value)
                 engine.release()
+
+    def parts(self, task: Any) -> Parts:
+        return parts_of(task)
 
     def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
         engine = self._class("Engine")(subject, [example], EngineOptions(devices=tuple(devices), capture=False))

@@ -4,7 +4,7 @@ Who writes a backend begins with `Backend` and `Engine`.
 """
 
 from multilearn.protocols.arrays import ArrayOps, Batch, Device, Devices, Record, Tensor
-from multilearn.protocols.backend import Asked, Backend, Phase, Traced
+from multilearn.protocols.backend import Asked, Backend, Parts, Phase, Traced
 from multilearn.protocols.engine import (
     Compiler,
     Engine,
@@ -69,6 +69,7 @@ __all__ = [
     "Moment",
     "Optimizer",
     "Output",
+    "Parts",
     "Phase",
     "Record",
     "Shard",

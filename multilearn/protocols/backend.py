@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from multilearn.protocols.metric import Metric
 
-__all__ = ["Asked", "Backend", "Phase", "Traced"]
+__all__ = ["Asked", "Backend", "Parts", "Phase", "Traced"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,20 @@ class Asked:
     metrics: tuple[Metric, ...] = ()
     eagerly: bool = False
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a model is made of, for a look at what does not learn: variables by name, `trained` in the order of
+    `Update.gradients`; `frozen`: those of layers that are not trained; `drawing`: layers that draw, such as `Dropout`.
+
+    `penalty`: what regularizers make of the present weights, a part of the loss.
+    """
+
+    trained: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+    drawing: tuple[str, ...] = ()
+    penalty: float = 0.0
 
 
 class Phase(StrEnum):
@@ -163,6 +177,10 @@ class Backend(Protocol):
                 engine.restore(before)
         finally:
             engine.release()
+
+    def parts(self, task: Any) -> Parts:
+        """What the task's model, which is built, is made of."""
+        return Parts()
 
     def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
         """Everything on the way of the example's batch, phase by phase: outputs in the order in which layers are done

@@ -64,7 +64,7 @@ class LearningRateSweep:
         return self.rates[falls.index(max(falls)) + apart // 2]
 
     @cached_property
-    def cautious(self) -> float | None:
+    def tenth(self) -> float | None:
         """A tenth of the rate at which the smoothed loss is lowest, another rule in use; None as `suggestion`."""
         best = self._best
         return None if best is None else self.rates[best] / 10
@@ -126,12 +126,16 @@ class LearningRateSweep:
 
     def _verdict(self) -> str:
         ended = "" if self.stopped is None else f"The sweep ended at {self.rates[-1]:.3g}: {self.stopped}. "
-        if self.suggestion is None:
+        if self.suggestion is None or self.tenth is None:
             return (
                 f"{ended}No suggestion: at no rate does the loss fall by more than batches differ from each other. "
-                "Sweep higher or lower rates, or more updates, or larger batches."
+                "Sweep higher or lower rates, or more updates, or larger batches. multilearn.overfit says what does "
+                "not learn."
             )
-        return f"{ended}Suggestion: {self.suggestion:.2g} (steepest descent); more cautious: {self.cautious:.2g}."
+        return (
+            f"{ended}Suggestion: {self.suggestion:.2g} (steepest descent). A tenth of the rate of the lowest loss is "
+            f"{self.tenth:.2g}."
+        )
 
 
 @refusing

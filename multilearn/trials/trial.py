@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from signal import Signals as Signal
 from typing import Any
 
@@ -14,7 +15,7 @@ from multilearn.errors import DataError
 from multilearn.learner.inputs import examine
 from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.metrics import Loss
-from multilearn.protocols import Batch, Engine, EngineOptions, HostOutput, Loader, StepOutput, Subject, World
+from multilearn.protocols import Backend, Batch, Engine, EngineOptions, HostOutput, Loader, StepOutput, Subject, World
 from multilearn.seeding import seed as seeds
 from multilearn.seeding.streams import kept_globals
 from multilearn.storage.shield import end_with
@@ -28,6 +29,7 @@ LOSS = Loss()
 class Trial:
     """An engine and its data. `interrupter` has a reason once a signal has asked for an end."""
 
+    backend: Backend
     subject: Subject
     engine: Engine
     loader: Loader
@@ -56,6 +58,11 @@ class Trial:
                     remedy="Give a DataLoader, a list of batches, or the function that makes a generator.",
                 )
 
+    def first(self, number: int) -> list[Batch]:
+        """So many batches at the beginning of the first epoch, or all of it if it has fewer."""
+        with batches_of(self.loader, self.seed, 1, world=self.world) as loaded:
+            return list(islice(loaded, number))
+
     def fetched(self, output: StepOutput) -> HostOutput:
         """What a step measured, on the host."""
         return self.engine.fetch([output])[0]
@@ -71,7 +78,7 @@ def loss_of(host: HostOutput) -> float:
 
 
 @contextmanager
-def tried(model: Any, optimizer: Any, lr: float | None, data: Any, options: EngineOptions) -> Iterator[Trial]:
+def tried(model: Any, optimizer: Any, lr: Any, data: Any, options: EngineOptions) -> Iterator[Trial]:
     """The model on its device and the data, looked at. At the end the model, the optimizer, random streams and the
     data are as they were, also if it fails or a signal comes: SIGINT is raised then.
 
@@ -92,9 +99,10 @@ def tried(model: Any, optimizer: Any, lr: float | None, data: Any, options: Engi
         loader = as_loader(data, "training")
         stack.enter_context(getattr(loader, "put_back", nullcontext)())
         found = examine(loader, None, seed, stack)
-        engine = stack.enter_context(backend.trial(subject, tuple(found.examples.values()), options))
+        examples = tuple(found.examples.values()) * (2 if options.eval_metrics else 1)
+        engine = stack.enter_context(backend.trial(subject, examples, options))
         signals.take()
         with signals.interruptible():
-            yield Trial(subject, engine, loader, seed, backend.world, interrupter)
+            yield Trial(backend, subject, engine, loader, seed, backend.world, interrupter)
     if interrupter.reason is not None:
         end_with(Signal[interrupter.reason])
