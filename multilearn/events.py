@@ -32,6 +32,7 @@ __all__ = [
     "SplitEnded",
     "Started",
     "Stepped",
+    "is_validated",
 ]
 
 
@@ -75,10 +76,15 @@ class Reading(NamedTuple):
     running: float | str = ""
 
 
+def is_validated(epoch: int, every: int, epochs: int) -> bool:
+    """Whether validation follows an epoch of a run that has so many: every `every`-th, and the last one."""
+    return epoch % every == 0 or epoch == epochs
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """`fit` begins, or resumes from `position`, after `update` updates. `batches` is None if a loader does not know its
-    length."""
+    length; every `validate_every`-th epoch is validated, and the last one."""
 
     directory: Path
     epochs: int
@@ -88,6 +94,16 @@ class Started:
     history: Mapping[Split, Mapping[str, Mapping[int, float]]]
     """Epoch values of the finished epochs, by split, metric and epoch."""
     update: int = 0
+    validate_every: int = 1
+
+    def validates(self, epoch: int) -> bool:
+        """Whether validation follows this epoch, if there is data for it."""
+        return is_validated(epoch, self.validate_every, self.epochs)
+
+    def passes(self, split: Split, epoch: int) -> int:
+        """How many of the epochs up to this one have the split."""
+        every = self.validate_every if split is Split.VALID else 1
+        return epoch // every + (epoch == self.epochs and epoch % every > 0)
 
 
 @dataclass(frozen=True, slots=True)

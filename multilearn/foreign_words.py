@@ -37,7 +37,7 @@ _WORDS = {
     "train_dataloaders": "the first argument: fit(train, valid)",
     "validation_split": "two loaders, of the parts of multilearn.train_valid_split((x, y), 0.2): fit(train, valid)",
     "validation_batch_size": "the loader for validation has it: fit(train, valid)",
-    "validation_freq": "validation follows every epoch; leave it out, or give fewer data for it",
+    "validation_freq": f"{_BUILDER}.validate_every(n)",
     **dict.fromkeys(("epochs", "num_epochs", "max_epochs"), f"{_BUILDER}.num_epochs(n)"),
     "initial_epoch": f'{_BUILDER}.checkpoint("latest") goes on where the run in the directory was',
     "ckpt_path": f'{_BUILDER}.checkpoint("latest"), or .checkpoint(epoch, directory); '

@@ -41,15 +41,17 @@ class History:
         return MappingProxyType({split: MappingProxyType(metrics) for split, metrics in self._values.items()})
 
     def from_first_epoch(self, without_values: Mapping[Split, Iterable[str]]) -> Mapping[str, Mapping[str, Floats]]:
-        """The values of all epochs, from epoch 1 on, by split and metric; NaN for one without a value.
+        """The values of all epochs, from epoch 1 to the last with any value, by split and metric; NaN for one without.
 
         `without_values`: the metrics of splits that are there in any case.
         """
         found: dict[str, Mapping[str, Floats]] = {}
+        all_series = (series for metrics in self._values.values() for series in metrics.values())
+        last = max((max(series, default=0) for series in all_series), default=0)
         for split in Split:
             values = self._values.get(split) or dict.fromkeys(without_values.get(split, ()), Series())
             if split in self._values or split in without_values:
-                found[str(split)] = MappingProxyType({name: series.from_first() for name, series in values.items()})
+                found[str(split)] = MappingProxyType({name: series.from_first(last) for name, series in values.items()})
         return MappingProxyType(found)
 
     def state(self) -> dict[str, dict[str, list[list[float]]]]:
@@ -207,9 +209,9 @@ class Series(Mapping[int, float]):
         shared.folds[key] = end, state
         return state
 
-    def from_first(self) -> Floats:
-        """The values of all epochs, from epoch 1 on; NaN for one without a value."""
-        return tuple(self.get(epoch, math.nan) for epoch in range(1, max(self, default=0) + 1))
+    def from_first(self, last: int) -> Floats:
+        """The values of all epochs, from epoch 1 to the last; NaN for one without a value."""
+        return tuple(self.get(epoch, math.nan) for epoch in range(1, last + 1))
 
     def __getitem__(self, epoch: int) -> float:
         at = bisect_left(self._shared.epochs, epoch, 0, self._length)

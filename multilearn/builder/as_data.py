@@ -115,6 +115,7 @@ def declared(settings: Settings) -> tuple[dict[str, Any], tuple[str, ...]]:
                 left_out.append(f".{key}({value!r})")
 
     table["num_epochs"], table["grads_accumulation"] = settings.epochs, settings.accumulation
+    write("validate_every", settings.validate_every if settings.validate_every > 1 else None)
     write("checkpoint_every", settings.checkpoint_every, _parameters)
     write("restore_best", settings.restore_best, _parameters)
     write("devices", settings.devices or None, list)

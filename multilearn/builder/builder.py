@@ -74,6 +74,14 @@ class LearnerBuilder(Observed):
         remedy = "To update on every batch, leave it out."
         return self._with(accumulation=whole("grads_accumulation", batches, 1, remedy))
 
+    def validate_every(self, epochs: int) -> LearnerBuilder:
+        """Validate after every so many epochs, and after the last of `num_epochs`. Default: 1.
+
+        What watches a metric of the validation decides after epochs that have a value of it: `NoImprovement(epochs=3)`
+        and `ReduceOnPlateau(patience=3)` wait for three validations. `history` has NaN for the other epochs.
+        """
+        return self._with(validate_every=whole("validate_every", epochs, 1, "To validate every epoch, leave it out."))
+
     def with_file_checkpointer(self, recorder: Recorder | None = None) -> LearnerBuilder:
         """Save model, optimizer and scheduler into the directory after an epoch, as the strategy says.
 

@@ -209,6 +209,7 @@ _METHODS: Final[Mapping[str, _Reader]] = {
     "num_epochs": _value,
     "renderer": _thing(RENDERERS),
     "restore_best": _arguments("metric", "split", "direction"),
+    "validate_every": _value,
     "summary": lambda key, wanted: [Call(key)] if _flag(wanted, key) else [],
 }
 

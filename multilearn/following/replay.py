@@ -49,11 +49,12 @@ class Replay:
         self._accumulation = int(builder.get("grads_accumulation") or 1)
         self.started = Started(
             directory=run.path,
-            epochs=int(builder.get("num_epochs") or 1),
+            epochs=run.planned_epochs,
             position=START,
             batches=MappingProxyType(self._batches),
             metrics=MappingProxyType(self._metrics),
             history={},
+            validate_every=run.validate_every,
         )
         self._latest = max((max(run.directory.epochs(split), default=0) for split in _SPLITS), default=0)
         self._timeline = GrowingFile(run.directory.timeline, run.path)
@@ -134,7 +135,8 @@ class Replay:
         return Split.VALID if self._metrics[Split.VALID] and not self._metrics[Split.TRAIN] else Split.TRAIN
 
     def _validates(self) -> bool:
-        expected = bool(self._metrics[Split.VALID]) and Split.VALID in self._batches
+        measured = bool(self._metrics[Split.VALID]) and Split.VALID in self._batches
+        expected = measured and self.started.validates(self._epoch)
         return is_folder(self._directory.epoch(Split.VALID, self._epoch)) or (expected and not self._is_later())
 
     def _is_past(self) -> bool:

@@ -85,6 +85,8 @@ def without_effect(settings: Settings, data: Data) -> Iterator[str]:
             "No metric files are written, as .metric_loggers has no FileMetricLogger: what a tracker misses is lost, "
             "and there is nothing to compare or to export."
         )
+    if settings.validate_every > 1 and Split.VALID not in data.loaders:
+        yield f"validate_every({settings.validate_every}) has no effect: there is no data to validate on."
     every, batches = settings.checkpoint_every, data.batches[Split.TRAIN]
     if every is not None and every.batches is not None and batches is not None:
         asked = f"checkpoint_every asks for {every.batches}"

@@ -30,8 +30,8 @@ _log = logging.getLogger("multilearn")
 class Loop:
     """Trains from where `progress` is to the last of `epochs`, or until the interrupter has a reason.
 
-    `rule` may be that reason; `every`: how often to save inside an epoch; `on_first_batch`: called once, when a batch
-    has been trained. In a `world` of several processes each has its rows of every batch, and a reason of one stops all.
+    `rule` may be that reason; `every`: how often to save inside an epoch; `validates`: which epochs are validated;
+    `on_first_batch` is called once, after it. Of a `world` each process has its rows, and a reason of one stops all.
     """
 
     engine: Engine
@@ -45,6 +45,7 @@ class Loop:
     epochs: int
     rule: StoppingRule | None = None
     every: SaveInterval | None = None
+    validates: Callable[[int], bool] = lambda epoch: True
     validation_position: ValidationPosition = field(default_factory=lambda: ValidationPosition(None))
     on_first_batch: Callable[[], None] | None = None
     world: World = ALONE
@@ -63,7 +64,7 @@ class Loop:
 
     @property
     def completed(self) -> bool:
-        """Whether every epoch is done, also where a request to stop came too late to prevent it."""
+        """Whether every epoch is done, also if a request to stop came too late to prevent it."""
         return self.progress.position.finished_epochs >= self.epochs
 
     def run(self) -> None:
@@ -151,14 +152,13 @@ class Loop:
         return True
 
     def _validate(self, epoch: int) -> bool:
-        """End the training of `epoch`, then all validation batches. Whether none was left out because the run stops."""
+        """End the training of `epoch`, and validate it if that is due. Whether no batch was left out by a stop."""
         self._batches = self.progress.position.batch or 0
         self.reporter.end(Split.TRAIN, epoch)
-        if Split.VALID not in self.loaders:
+        if Split.VALID not in self.loaders or not self.validates(epoch):
             return True
         self.reporter.begin(Split.VALID)
-        number, lengths = 0, self._lengths[Split.VALID]
-        loader = self.loaders[Split.VALID]
+        number, loader, lengths = 0, self.loaders[Split.VALID], self._lengths[Split.VALID]
         with kept_globals(), batches_of(loader, self.plan.seed, epoch, world=self.world) as batches:
             for number, batch in enumerate(lengths.counted(batches, epoch), start=1):
                 self._watch.time()

@@ -10,7 +10,7 @@ from multilearn.checkpoint import DEFAULT, AnyOf, CheckpointStrategy, KeepBest, 
 from multilearn.checkpoint.checkpointer import SaveInterval
 from multilearn.early_stopping import StoppingRule
 from multilearn.errors import ConfigurationError
-from multilearn.events import MetricInfo, Split
+from multilearn.events import MetricInfo, Split, is_validated
 from multilearn.history import Monitor, watched_by
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.listeners import EpochListener
@@ -52,6 +52,7 @@ class Settings:
     renderer: Renderer | None = None
     epochs: int = 1
     accumulation: int = 1
+    validate_every: int = 1
     recorder: Recorder | None = None
     strategy: CheckpointStrategy = DEFAULT
     resume: Resume | None = None
@@ -69,6 +70,10 @@ class Settings:
     on_epoch: tuple[EpochListener, ...] = ()
     of_model: tuple[Registered, ...] = ()
     """What is measured besides what is registered: the loss, and what the model itself asks for."""
+
+    def validates(self, epoch: int) -> bool:
+        """Whether validation follows this epoch, if there is data for it."""
+        return is_validated(epoch, self.validate_every, self.epochs)
 
     def of(self, split: Split) -> tuple[Registered, ...]:
         """The metrics that are measured on a split."""

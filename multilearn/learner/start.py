@@ -144,6 +144,7 @@ class Start:
             metrics=MappingProxyType(dict(metrics)),
             history=self.store.history.table(),
             update=self.progress.update,
+            validate_every=self.run.settings.validate_every,
         )
 
     def loop(self, loaders: Mapping[Split, Loader], listeners: Listeners, interrupter: Interrupter) -> Loop:
@@ -158,6 +159,7 @@ class Start:
             interrupter=interrupter,
             plan=self.plan,
             epochs=settings.epochs,
+            validates=settings.validates,
             rule=settings.early_stopping if world.rank == 0 else None,
             every=settings.checkpoint_every if world.rank == 0 else None,
             progress=self.progress,

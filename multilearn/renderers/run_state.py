@@ -143,8 +143,10 @@ class RunState:
             if length is None or (length and pace is None):
                 return None
             done = self.batch if split is self.split else 0
-            left = 0 if split in self._ended else max(0, length - done)
-            time += (left + (self.started.epochs - self.epoch) * length) * (pace or 0.0)
+            left = self.started.passes(split, self.epoch) - self.started.passes(split, self.epoch - 1)
+            now = 0 if split in self._ended or not left else max(0, length - done)
+            later = self.started.passes(split, self.started.epochs) - self.started.passes(split, self.epoch)
+            time += (now + later * length) * (pace or 0.0)
         return time
 
     def _enter(self, split: Split, epoch: int) -> None:

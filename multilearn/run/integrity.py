@@ -60,6 +60,8 @@ def _of_metric_files(run: RunDirectory, found: ResumePoint) -> Iterator[str]:
         for name in sorted(seen | (expected & {file_name(name) for name in logged.get(split, ())})):
             missing = []
             for epoch in range(1, found.position.finished_epochs + 1):
+                if epoch not in folders and finals and not any(epoch in values for values in finals.values()):
+                    continue  # it was not measured: see LearnerBuilder.validate_every
                 path, known = run.epoch(split, epoch) / f"{name}.log", finals.get(name, {}).get(epoch)
                 if epoch not in folders or not path.is_file():
                     # a metric that was registered later has none

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from multilearn.errors import ConfigurationError, DirectoryError
-from multilearn.events import Direction, Split
+from multilearn.events import Direction, Split, is_validated
 from multilearn.loggers.metric_file import EpochValue, read_epoch_value
 from multilearn.loggers.timeline import read_timeline
 from multilearn.run.environment import Weights
@@ -59,6 +59,21 @@ class RunOnDisk:
         return tuple(dict.fromkeys(session.backend or "unknown" for session in self.sessions))
 
     @property
+    def planned_epochs(self) -> int:
+        """How many epochs it was declared with."""
+        return self._declared_number("num_epochs")
+
+    @property
+    def validate_every(self) -> int:
+        """After how many epochs each it was declared to validate."""
+        return self._declared_number("validate_every")
+
+    def _declared_number(self, key: str) -> int:
+        builder = self.declared.get("builder")
+        found = builder.get(key) if isinstance(builder, Mapping) else None
+        return found if type(found) is int and found > 0 else 1
+
+    @property
     def trained_on(self) -> str:
         """Its backends, as they are shown."""
         return "+".join(self.backends) or "unknown"
@@ -102,7 +117,8 @@ class RunOnDisk:
 
     @cached_property
     def epochs(self) -> Mapping[int, Mapping[tuple[Split, str], EpochValue]]:
-        """The exact values of every finished epoch: all its splits are there, and all their files have the final line.
+        """The exact values of every finished epoch: all its splits are there, but for a validation that the run was
+        not declared to have, and all their files have the final line.
 
         Raises `RecordError` for a metric file that is not of the format, `DirectoryError` for one that cannot be read.
         What a run that is going on removes meanwhile is looked for again.
@@ -119,12 +135,19 @@ class RunOnDisk:
     def _epochs(self) -> Mapping[int, Mapping[tuple[Split, str], EpochValue]]:
         splits = {split: folders for split in _SPLITS if (folders := self.directory.epochs(split))}
         finished = {}
-        for epoch in sorted(set.intersection(*map(set, splits.values())) if splits else ()):
-            values = {key: value for split in splits for key, value in self._metrics(split, epoch)}
+        for epoch in sorted({epoch for folders in splits.values() for epoch in folders}):
+            there = [split for split, folders in splits.items() if epoch in folders]
+            if splits.keys() - there - self.left_out(epoch):
+                continue
+            values = {key: value for split in there for key, value in self._metrics(split, epoch)}
             final = {key: value for key, value in values.items() if value is not None}
             if final and len(final) == len(values):
                 finished[epoch] = final
         return finished
+
+    def left_out(self, epoch: int) -> set[Split]:
+        """The splits that an epoch was declared to be without."""
+        return set() if is_validated(epoch, self.validate_every, self.planned_epochs) else {Split.VALID}
 
     def _metrics(self, split: Split, epoch: int) -> Iterator[tuple[tuple[Split, str], EpochValue | None]]:
         folder = self.directory.epoch(split, epoch)

@@ -78,6 +78,8 @@ def _rows(
         lacking: dict[str, list[int]] = {}
         for epoch in epochs:
             measured = [run.epochs[epoch].get(key) for run in runs]
+            if all(key[0] in run.left_out(epoch) and each is None for run, each in zip(runs, measured, strict=True)):
+                continue
             if None not in measured:
                 rows.append(_row(key, unit_of(runs, key), epoch, [each for each in measured if each], tolerance))
             for run, each in zip(runs, measured, strict=True):

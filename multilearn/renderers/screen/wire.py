@@ -70,7 +70,7 @@ def _readings(rows: Mapping[str, Any]) -> dict[str, Reading]:
 
 
 def _started(
-    directory: str, epochs: int, position: Any, batches: Any, metrics: Any, history: Any, update: int
+    directory: str, epochs: int, position: Any, batches: Any, metrics: Any, history: Any, *rest: int
 ) -> Started:
     return Started(
         Path(directory),
@@ -79,7 +79,7 @@ def _started(
         {Split(split): count for split, count in batches.items()},
         {Split(split): tuple(MetricInfo(*row) for row in rows) for split, rows in metrics.items()},
         {Split(split): values for split, values in history.items()},
-        update,
+        *rest,
     )
 
 

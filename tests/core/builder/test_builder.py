@@ -50,6 +50,7 @@ METHODS: dict[str, Callable[[Builder], Builder]] = {
     "metric_loggers": lambda b: b.metric_loggers(MemoryMetricLogger()),
     "num_epochs": lambda b: b.num_epochs(3),
     "grads_accumulation": lambda b: b.grads_accumulation(3),
+    "validate_every": lambda b: b.validate_every(3),
     "with_file_checkpointer": lambda b: b.with_file_checkpointer(),
     "with_checkpointing_strategy": lambda b: b.with_checkpointing_strategy(KeepLast(3)),
     "checkpoint": lambda b: b.checkpoint("latest"),

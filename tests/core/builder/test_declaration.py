@@ -64,6 +64,7 @@ def builders(draw: st.DrawFn) -> ml.LearnerBuilder:
     optional = [
         lambda b: b.num_epochs(draw(counts)),
         lambda b: b.grads_accumulation(draw(counts)),
+        lambda b: b.validate_every(draw(counts)),
         lambda b: b.with_file_checkpointer(draw(st.sampled_from([None, ck.MpkRecorder(), ck.MpkGzRecorder(4)]))),
         lambda b: b.with_checkpointing_strategy(draw(strategies)),
         lambda b: b.early_stopping(draw(rules)),
