@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         schedulers,
     )
     from multilearn.builder.builder import LearnerBuilder
-    from multilearn.data import DataLoader, Sharded, epoch_of, take, train_valid_split
+    from multilearn.data import DataLoader, ImageFolder, Sharded, epoch_of, take, train_valid_split
     from multilearn.evaluation.evaluator import Evaluator
     from multilearn.evaluation.predict import predict
     from multilearn.events import Position
@@ -39,6 +39,7 @@ __all__ = [
     "DataLoader",
     "EpochReport",
     "Evaluator",
+    "ImageFolder",
     "Interrupter",
     "Learner",
     "LearnerBuilder",
@@ -70,6 +71,7 @@ _HOMES = {
     "DataLoader": "data",
     "EpochReport": "learner.listeners",
     "Evaluator": "evaluation",
+    "ImageFolder": "data.images",
     "Interrupter": "learner.interrupter",
     "Learner": "learner",
     "LearnerBuilder": "builder",

@@ -1,6 +1,7 @@
 """Where batches come from, and in which order."""
 
 from multilearn.data.adapt import Batches, as_loader, epoch_of, out_of_order, take
+from multilearn.data.images import ImageFolder
 from multilearn.data.iteration import Passing, batches_of, closing_after, items_in, kept_working, length
 from multilearn.data.loader import DataLoader
 from multilearn.data.nested import flat, leaves, mapped
@@ -12,6 +13,7 @@ from multilearn.seeding.order import permutation
 __all__ = [
     "Batches",
     "DataLoader",
+    "ImageFolder",
     "Passing",
     "Sharded",
     "ValidationPosition",
