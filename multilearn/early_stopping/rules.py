@@ -18,12 +18,12 @@ _Waiting = tuple[int, float | None, int]
 
 @runtime_checkable
 class StoppingRule(Protocol):
-    """Asked after the validation of every epoch."""
+    """Asked after every epoch, and after its validation if it has one."""
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
         """Why training should end after `epoch`, or None to go on.
 
-        `history` holds the exact values of epochs 1 to `epoch`; `elapsed` is the time spent in `fit`, in seconds, over
+        `history` holds the exact values of epochs 1 to `epoch`, as far as they were measured; `elapsed` is the time spent in `fit`, in seconds, over
         all sessions of the run. It must depend on nothing else: so a resumed run decides as an uninterrupted one.
         """
         ...

@@ -255,8 +255,12 @@ def test_a_tf_pipeline_that_shuffles_without_a_seed_cannot_go_on_inside_an_epoch
         name: expected for name, (_, expected) in told.items()
     }
     assert length(as_loader(told["generated"][0], "training")) is None
-    with pytest.raises(DataError, match=r"epoch must end.*take\(n\)"):
-        as_loader(base.batch(4).repeat(), "training")
+    endless = base.take(5).batch(3).repeat()
+    with pytest.raises(DataError, match=r"epoch must end.*epoch_of\(dataset, n\)"):
+        as_loader(endless, "training")
+    first, second, third = Y[:3].tolist(), Y[3:5].tolist(), Y[:3].tolist()
+    epochs = [[batch.tolist() for batch in ml.epoch_of(endless, 3).iterate(1, epoch)] for epoch in (1, 2)]
+    assert epochs == [[first, second, third], [second, third, second]]
 
 
 def test_layers_in_a_tf_pipeline_draw_as_they_do_on_arrays_and_go_on_drawing_after_a_resume() -> None:
