@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 
 from multilearn.checkpoint import DEFAULT
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, DataError
 from multilearn.events import Split
 from multilearn.history import Monitor, watched_by
 from multilearn.learner.inputs import Data
@@ -13,9 +13,16 @@ from multilearn.learner.settings import Settings
 from multilearn.loggers import FileMetricLogger
 from multilearn.loggers.tracker import TrackerLogger
 from multilearn.metrics import Loss
-from multilearn.protocols import LRScheduler
+from multilearn.protocols import Loader, LRScheduler
 
-__all__ = ["refuse_contradictions", "refuse_twice", "refuse_unmeasured", "refuse_without_data", "without_effect"]
+__all__ = [
+    "refuse_contradictions",
+    "refuse_twice",
+    "refuse_unmeasured",
+    "refuse_used_up",
+    "refuse_without_data",
+    "without_effect",
+]
 
 
 def refuse_twice(name: str, split: Split, settings: Settings) -> None:
@@ -56,6 +63,17 @@ def refuse_without_data(settings: Settings, scheduler: LRScheduler, splits: Cont
                 f"{what} watches {monitor.metric} of {monitor.split}, so it needs data for it.",
                 received="no validation loader, or an empty one",
                 remedy='Give fit a validation loader, or watch split="train".',
+            )
+
+
+def refuse_used_up(loaders: Mapping[Split, Loader], epochs: int) -> None:
+    """Raise `DataError` for what has batches for one epoch, if there are more `epochs` to go."""
+    for split, loader in loaders.items():
+        if epochs > 1 and getattr(loader, "again", True) is False:
+            raise DataError(
+                "A generator is used up after one epoch.",
+                received=f"one as data of {split}, and {epochs} epochs to train",
+                remedy="Give fit the function that makes it, without calling it, or a list of batches.",
             )
 
 

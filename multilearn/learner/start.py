@@ -20,7 +20,7 @@ from multilearn.checkpoint.checkpointer import (
 from multilearn.data import ValidationPosition, go_to, place_of, resumes_inside_epoch
 from multilearn.early_stopping import asks_for_time
 from multilearn.events import MetricInfo, Split, Started
-from multilearn.learner.consistency import without_effect
+from multilearn.learner.consistency import refuse_used_up, without_effect
 from multilearn.learner.inputs import Data
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.listeners import Listeners
@@ -41,6 +41,7 @@ from multilearn.protocols import (
 )
 from multilearn.records.object_state import require_savable, to_record
 from multilearn.run.continuity import changes
+from multilearn.run.rehearsal import Rehearsal
 from multilearn.run.resume import ResumePoint, find
 from multilearn.run.training_state import Progress, TrainingPlan, progress_of, put_back_on_error, restore_schedule
 from multilearn.schedulers.schedule import spanned
@@ -117,6 +118,8 @@ class Start:
             described=MappingProxyType({}),
         )
         start = start.resumed(data.loaders, data.divided(Split.TRAIN)) if found.parts else start
+        if found.position.finished_epochs < settings.epochs:
+            start._rehearse(data)
         return replace(start, described=data.described(first_batches=start.plan.seed == run.seed))
 
     def resumed(self, loaders: Mapping[Split, Loader], divided: Mapping[str, Any]) -> Start:
@@ -133,6 +136,17 @@ class Start:
         if found.source is not None:
             notes += changes(found.source, found.position, schedule, divided, self.run.subject.description)
         return replace(self, plan=replace(self.plan, seed=seed), progress=progress, notes=(*self.notes, *notes))
+
+    def _rehearse(self, data: Data) -> None:
+        """Raise what would be raised only after an epoch, as far as it can be known now."""
+        settings, epoch = self.run.settings, self.found.position.finished_epochs + 1
+        refuse_used_up(data.loaders, settings.epochs - self.found.position.finished_epochs)
+        rehearsal = Rehearsal(settings.measured(), self.store.history, epoch, data.loaders)
+        if Split.VALID in data.loaders and self.run.backend.world.size == 1:
+            rehearsal.metrics(self.engine, data.examples[Split.VALID].batch)
+        rehearsal.rule(settings.early_stopping)
+        rehearsal.strategy(settings.kept)
+        rehearsal.scheduler(self.scheduler)
 
     def started(self, data: Data, metrics: Mapping[Split, tuple[MetricInfo, ...]]) -> Started:
         """The first event."""

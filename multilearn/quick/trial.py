@@ -38,6 +38,11 @@ class OneBatch:
             yield from islice(batches, 1)
 
     @property
+    def again(self) -> bool:
+        """Whether there is more than one epoch of it."""
+        return getattr(self._loader, "again", True) is not False
+
+    @property
     def repeats(self) -> bool:
         """Whether its batches are a function of the epoch: one that keeps its place goes on from where it was cut."""
         return not keeps_place(self._loader)

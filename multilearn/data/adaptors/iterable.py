@@ -60,7 +60,7 @@ class Streamed:
         self._source = source
         self._opened = opened
         self._repeatable = repeatable
-        self._again = again
+        self.again = again
         self._owned = owned
         self.shuffles = shuffles or getattr(source, "shuffle", None) is True
         self._now: _Pass | None = None
@@ -128,7 +128,7 @@ class Streamed:
         saved, self._saved = self._saved, None
         kept, self._kept = self._kept, None
         restored = saved["state"] if saved is not None else None
-        if kept is not None and restored is None and (kept.epoch == epoch or not self._again):
+        if kept is not None and restored is None and (kept.epoch == epoch or not self.again):
             return kept
         if kept is not None:
             self._close(kept)
