@@ -38,6 +38,7 @@ from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule, r
 from multilearn_keras.optimizers.copied import copied
 from multilearn_keras.parts import parts_of
 from multilearn_keras.random import seeds
+from multilearn_keras.random.origin import drawn_too_early
 from multilearn_keras.random.seeds import restore_streams, seed_native, streams
 from multilearn_keras.state.keys import variables
 from multilearn_keras.state.transfer import assign, is_seed_state, to_host
@@ -117,7 +118,9 @@ class KerasBackend(Backend):
         return metric_by_name(metric) if isinstance(metric, str) else KerasMetric(metric)
 
     def asked_by(self, model: Any) -> Asked:
-        return asked_by(model)
+        asked = asked_by(model)
+        trained = model if isinstance(model, keras.Model) else getattr(model, "model", None)
+        return replace(asked, notes=(*asked.notes, *drawn_too_early(trained)))
 
     def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
         return cast("Engine", self._class("Engine")(subject, examples, options))

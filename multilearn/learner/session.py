@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 from multilearn.errors import ConfigurationError
 from multilearn.learner.loop import Loop
@@ -17,6 +20,7 @@ from multilearn.run.experiment import Experiment, Session, earlier, in_words
 from multilearn.run.restart import Attempt
 from multilearn.seeding import seed as seeds
 from multilearn.storage.layout import RunDirectory
+from multilearn.storage.location import readable
 
 __all__ = ["devices_of", "experiment_of", "in_session", "initial_weights"]
 
@@ -32,6 +36,8 @@ def devices_of(run: BuiltRun) -> list[str]:
 def experiment_of(start: Start, weights: Weights, devices: Sequence[str]) -> Experiment:
     """The run and its sessions, this one included."""
     run, source = start.run, start.found.source
+    if source is None:
+        _say_trained(run, weights)
     session = Session(
         started=now(),
         backend=run.backend.name,
@@ -56,6 +62,23 @@ def experiment_of(start: Start, weights: Weights, devices: Sequence[str]) -> Exp
         weights=weights,
         sessions=(*earlier(RunDirectory(run.path).experiment)[0], session),
     )
+
+
+_trained: dict[int, tuple[weakref.ref[Any], str | None, Path]] = {}
+"""Of the models that were trained in this process: the hash of the weights that a fit began with, and its directory."""
+
+
+def _say_trained(run: BuiltRun, weights: Weights) -> None:
+    """Say that the weights are those that an earlier fit left, or what the script has made of them since."""
+    model = run.subject.task.model
+    known, began_with, path = _trained.get(id(model), (None, None, None))
+    if known is not None and known() is model and weights.sha256 != began_with:
+        _log.warning(
+            "The model was trained before, in %s: this run begins with the weights that it has now.",
+            printable(readable(path or run.path)),
+        )
+    with suppress(TypeError):  # of an object without weak references nothing is known
+        _trained[id(model)] = weakref.ref(model), weights.sha256, run.path
 
 
 def initial_weights(start: Start) -> Weights:

@@ -29,7 +29,9 @@ from multilearn_keras.random.pipelines import seed_tensorflow
 from multilearn_keras.state.transfer import assign, to_host
 
 __all__ = [
+    "chosen_seed",
     "default_seed",
+    "given_under",
     "is_chosen",
     "require_streams",
     "reset",
@@ -57,6 +59,7 @@ class _Followed(int):
 
 
 _streams: _Streams | None = None
+_given: dict[int, int] = {}
 
 
 def reset(n: int) -> None:
@@ -79,7 +82,19 @@ def is_chosen() -> bool:
 def default_seed() -> int:
     """The seed of a layer or initialiser that was given none."""
     streams = _current()
-    return derive(streams.n, next(streams.made))
+    seed = derive(streams.n, next(streams.made))
+    _given[seed] = streams.n
+    return seed
+
+
+def given_under(seed: object) -> int | None:
+    """The seed of the experiment when a layer or initialiser was given this one; None if it chose it itself."""
+    return _given.get(seed) if isinstance(seed, int) else None
+
+
+def chosen_seed() -> int | None:
+    """The seed of the experiment that was set; None if none was."""
+    return _streams.n if _streams is not None and _streams.chosen else None
 
 
 def unseeded_seed() -> int:

@@ -456,3 +456,24 @@ def test_a_loader_that_has_nothing_left_in_a_later_epoch_is_an_error_and_no_epoc
     with pytest.raises(DataError, match=r"at least one batch in every epoch\. Received: none in epoch 2"):
         toy.fit(toy.builder(tmp_path / "run"), Once())
     assert toy.checkpoints(tmp_path / "run") == ["1"]
+
+
+def test_a_model_that_was_trained_before_is_said_to_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not one whose weights were put back, nor where a checkpoint is resumed."""
+
+    def said(name: str, task: Any, resumed: str | None = None) -> bool:
+        caplog.clear()
+        described = toy.builder(tmp_path / name, 2 if resumed else 1)
+        described = described.checkpoint("latest", tmp_path / resumed) if resumed else described
+        ml.set_seed(toy.SEED)
+        described.build(task, toy.Momentum(), 0.1).fit(toy.train_loader())
+        return any("was trained before, in " in record.getMessage() for record in caplog.records)
+
+    task = toy.task()
+    begun = {name: value.copy() for name, value in task.model.weights.items()}
+    assert [said("a", task), said("b", task), said("c", task, "b")] == [False, True, False]
+    for name, value in begun.items():
+        task.model.weights[name][...] = value
+    again = toy.task()
+    assert [said("d", again)] == [False]
+    assert said("e", again)
