@@ -48,7 +48,8 @@ BUILDS = PROJECT["build-system"]["requires"]
 MODULES = {
     **{"keras": "h5py, ml_dtypes", "torch": "torch", "tensorflow": "tensorflow", "jax": "jax", "ray": "ray.train"},
     **{"nvidia": "pynvml", "safetensors": "safetensors", "tensorboard": "tensorboardX", "mlflow": "mlflow, alembic"},
-    **{"wandb": "wandb", "trackio": "trackio", "screen": "textual", "stats": "scipy", "plot": "matplotlib"},
+    **{"wandb": "wandb", "trackio": "trackio", "screen": "textual", "stats": "scipy", "images": "PIL"},
+    **{"plot": "matplotlib"},
 }
 
 # Seconds for one test where it may train for hours: what hangs is ended all the same.

@@ -23,8 +23,9 @@ class StoppingRule(Protocol):
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
         """Why training should end after `epoch`, or None to go on.
 
-        `history` holds the exact values of epochs 1 to `epoch`, as far as they were measured; `elapsed` is the time spent in `fit`, in seconds, over
-        all sessions of the run. It must depend on nothing else: so a resumed run decides as an uninterrupted one.
+        `history` holds the exact values of epochs 1 to `epoch`, as far as they were measured; `elapsed` is the time
+        spent in `fit`, in seconds, over all sessions of the run. It must depend on nothing else: so a resumed run
+        decides as an uninterrupted one.
         """
         ...
 

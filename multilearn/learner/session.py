@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from multilearn.errors import ConfigurationError
 from multilearn.learner.loop import Loop
@@ -64,21 +64,21 @@ def experiment_of(start: Start, weights: Weights, devices: Sequence[str]) -> Exp
     )
 
 
-_trained: dict[int, tuple[weakref.ref[Any], str | None, Path]] = {}
+_trained: WeakKeyDictionary[Any, tuple[str | None, Path]] = WeakKeyDictionary()
 """Of the models that were trained in this process: the hash of the weights that a fit began with, and its directory."""
 
 
 def _say_trained(run: BuiltRun, weights: Weights) -> None:
     """Say that the weights are those that an earlier fit left, or what the script has made of them since."""
     model = run.subject.task.model
-    known, began_with, path = _trained.get(id(model), (None, None, None))
-    if known is not None and known() is model and weights.sha256 != began_with:
-        _log.warning(
-            "The model was trained before, in %s: this run begins with the weights that it has now.",
-            printable(readable(path or run.path)),
-        )
-    with suppress(TypeError):  # of an object without weak references nothing is known
-        _trained[id(model)] = weakref.ref(model), weights.sha256, run.path
+    with suppress(TypeError):  # of an object without weak references, or without a hash, nothing is known
+        began_with, path = _trained.get(model, (weights.sha256, run.path))
+        if weights.sha256 != began_with:
+            _log.warning(
+                "The model was trained before, in %s: this run begins with the weights that it has now.",
+                printable(readable(path)),
+            )
+        _trained[model] = weights.sha256, run.path
 
 
 def initial_weights(start: Start) -> Weights:
