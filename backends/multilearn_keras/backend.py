@@ -41,7 +41,7 @@ from multilearn_keras.random import seeds
 from multilearn_keras.random.origin import drawn_too_early
 from multilearn_keras.random.seeds import restore_streams, seed_native, streams
 from multilearn_keras.state.keys import variables
-from multilearn_keras.state.transfer import assign, is_seed_state, to_host
+from multilearn_keras.state.transfer import is_seed_state
 from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.class_weights import ClassWeights
 from multilearn_keras.tasks.compiled import asked_by
@@ -151,13 +151,13 @@ class KerasBackend(Backend):
             own = replace(subject, optimizer=copied(subject.optimizer, shared))
             engine = self.engine(own, examples, options)
             held = variables(task).values()
-            before = [to_host(variable) for variable in held]
+            before = [np.array(ops.convert_to_numpy(variable)) for variable in held]
             try:
                 yield engine
             finally:
-                # before the release: on JAX a step that was interrupted may have left nothing to put into a variable
+                # before the release, and without reading it: on JAX a step that was interrupted may have left nothing
                 for variable, value in zip(held, before, strict=True):
-                    assign(variable, value)
+                    variable._direct_assign(ops.convert_to_tensor(value, dtype=variable.dtype))
                 engine.release()
 
     def parts(self, task: Any) -> Parts:

@@ -93,8 +93,8 @@ def overfit(
     regularizers, is below `share` of what it was or of what the best constant answer has, in training or in evaluation;
     or when every item is classified right. Dropout and whatever else a training has is on.
 
-    Nothing is written, and nothing remains: weights, optimizer, random streams and data are afterwards as before. A
-    model that was not built is built.
+    Nothing is written, and nothing remains, as of `find_learning_rate`: weights, optimizer, random streams and data are
+    afterwards as before.
 
     Raises `ConfigurationError` or `DataError` for what does not fit, as `build` and `fit` do.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import Any
 
 from multilearn import backend as backends
 from multilearn.data import as_loader, batches_of, length
-from multilearn.errors import DataError
+from multilearn.errors import ConfigurationError, DataError
 from multilearn.learner.inputs import examine
 from multilearn.learner.interrupter import Interrupter, Signals
 from multilearn.metrics import Loss
@@ -59,9 +59,10 @@ class Trial:
                 )
 
     def first(self, number: int) -> list[Batch]:
-        """So many batches at the beginning of the first epoch, or all of it if it has fewer."""
+        """So many batches at the beginning of the first epoch, or all of it if it has fewer; also without its end."""
+        known = length(self.loader)
         with batches_of(self.loader, self.seed, 1, world=self.world) as loaded:
-            return list(islice(loaded, number))
+            return list(islice(loaded, number if known is None else min(number, known)))
 
     def fetched(self, output: StepOutput) -> HostOutput:
         """What a step measured, on the host."""
@@ -92,6 +93,12 @@ def tried(model: Any, optimizer: Any, lr: Any, data: Any, options: EngineOptions
         )
     backend, seed = backends.load(), seeds.current()
     subject = backend.adopt(model, optimizer, lr)
+    if isinstance(subject.optimizer, Mapping):
+        raise ConfigurationError(
+            "A trial is of one loss and its optimizer.",
+            received=f"a task with turns: {', '.join(map(repr, subject.optimizer))}",
+            remedy="Try a task with one of its losses.",
+        )
     asked = backend.asked_by(model)
     options = replace(options, capture=options.capture and not asked.eagerly)
     interrupter = Interrupter()

@@ -159,6 +159,24 @@ def test_what_fails_or_is_interrupted_leaves_no_trace_either(
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="elsewhere a step takes no memory over")
+def test_a_step_that_ends_with_the_memory_of_the_model_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    from multilearn_keras.engines.jax.engine import JaxEngine
+
+    def lost(engine: Any) -> None:
+        for array in engine._now.trained:
+            array.delete()
+        raise KeyboardInterrupt
+
+    ml.set_seed(3)
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(2)])
+    before = model.get_weights()
+    monkeypatch.setattr(JaxEngine, "_share", lost)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(Classification(model), "sgd", loader())
+    assert all((now == then).all() for now, then in zip(model.get_weights(), before, strict=True))
+
+
 def test_a_sweep_trains_with_the_rates_that_it_says() -> None:
     """Against Keras' own optimizer, update by update."""
     ml.set_seed(3)

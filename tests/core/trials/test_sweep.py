@@ -159,3 +159,27 @@ def test_nothing_is_written_and_the_model_is_as_it_was(tmp_path: Any, monkeypatc
     assert all((tried.model.weights[name] == array).all() for name, array in before.items())
     assert not tried.model.busy
     assert list(tmp_path.iterdir()) == []
+
+
+class Counting:
+    """Batches whose order depends on how often they were gone through, which is a state that can be put back."""
+
+    def __init__(self) -> None:
+        self.passes = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.passes += 1
+        yield from toy.train_loader().iterate(self.passes, 1)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"passes": self.passes}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.passes = state["passes"]
+
+
+def test_data_with_a_state_are_where_they_were() -> None:
+    data = Counting()
+    data.passes = 5
+    sweep(data, updates=20)
+    assert data.passes == 5
