@@ -20,6 +20,7 @@ import tomli_w
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 STAGE = ROOT / "build" / "site"
 SOURCES = (ROOT, ROOT / "backends")
+SCRIPTS = [*sorted(ROOT.glob("examples/*.py")), *sorted(ROOT.glob("examples/ports/*.py"))]
 PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 
 # Code, in which nothing is a link, or a link.
@@ -39,7 +40,7 @@ def main() -> None:
         shutil.copy(HERE / file, STAGE / "docs")
     for path in [*PAGES, *sorted(page.relative_to(ROOT).as_posix() for page in ROOT.glob("docs/**/*.md"))]:
         add(path)
-    scripts = [add_source(path.relative_to(ROOT).as_posix()) for path in sorted(ROOT.glob("examples/*.py"))]
+    scripts = [add_source(path.relative_to(ROOT).as_posix()) for path in SCRIPTS]
     configuration = tomllib.loads((HERE / "zensical.toml").read_text(encoding="utf-8"))
     project = configuration["project"]
     project["nav"] = there(project["nav"], scripts)
@@ -114,7 +115,7 @@ def there(nav: list[Any], scripts: list[str]) -> list[Any]:
     for entry in nav:
         title, page = next(iter(entry.items())) if isinstance(entry, dict) else (None, entry)
         if title == "Examples":
-            kept.append({title: [{Path(script).stem: script} for script in scripts]})
+            kept.append({title: [*there(page, []), *({Path(script).stem: script} for script in scripts)]})
         elif isinstance(page, list):
             kept += [{title: inside}] if (inside := there(page, scripts)) else []
         elif (STAGE / "docs" / page).is_file():
