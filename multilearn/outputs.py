@@ -8,7 +8,14 @@ from typing import Any
 
 from multilearn.protocols import ArrayOps, Output, Tensor
 
-__all__ = ["ClassificationOutput", "MultiLabelOutput", "Output", "RegressionOutput", "SeveralOutputs"]
+__all__ = [
+    "ClassificationOutput",
+    "MultiLabelOutput",
+    "Output",
+    "RegressionOutput",
+    "SeveralOutputs",
+    "TurnsOutput",
+]
 
 
 @dataclass(frozen=True)
@@ -66,3 +73,14 @@ class SeveralOutputs(Output):
     """
 
     parts: Mapping[str, Output]
+
+
+@dataclass(frozen=True)
+class TurnsOutput(SeveralOutputs):
+    """What the turns of a task return, by turn: in training that of one of them, in evaluation those of all.
+
+    `losses`, `counts`: (turns,), float32, with zeros for the turns that are not in it.
+    """
+
+    losses: Tensor
+    counts: Tensor

@@ -20,6 +20,7 @@ from multilearn_keras.tasks import (
     MultiLabelClassification,
     Regression,
     SequenceClassification,
+    Turn,
 )
 from multilearn_keras.weights.keras_files import save_model
 from multilearn_keras.weights.load import load_weights
@@ -35,6 +36,7 @@ __all__ = [
     "MultiLabelClassification",
     "Regression",
     "SequenceClassification",
+    "Turn",
     "load_weights",
     "save_model",
 ]

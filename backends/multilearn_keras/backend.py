@@ -15,6 +15,7 @@ from keras import ops
 
 from multilearn.errors import BackendError, ConfigurationError
 from multilearn.launch.environments import ONE_PROCESS_A_DEVICE
+from multilearn.metrics import Loss, OfOutput
 from multilearn.protocols import (
     Asked,
     Backend,
@@ -22,6 +23,7 @@ from multilearn.protocols import (
     EngineOptions,
     EvalEngine,
     Example,
+    LRScheduler,
     Parts,
     Subject,
     Traced,
@@ -31,7 +33,8 @@ from multilearn_keras.described import described, layers_described
 from multilearn_keras.determinism import numerics, settle
 from multilearn_keras.devices import KerasDevice, available, listed
 from multilearn_keras.engines.evaluation import ModelAlone
-from multilearn_keras.engines.model import is_built
+from multilearn_keras.engines.stepped import is_built
+from multilearn_keras.engines.turns import TurnsEngine
 from multilearn_keras.metrics.compiled import CompiledMetric, metric_by_name
 from multilearn_keras.metrics.keras_metric import KerasMetric
 from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule, require_trainable
@@ -46,6 +49,7 @@ from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.class_weights import ClassWeights
 from multilearn_keras.tasks.compiled import asked_by
 from multilearn_keras.tasks.overridden import refuse_overridden
+from multilearn_keras.tasks.turns import TrainedInTurn, adopt_optimizers, adopt_schedules, turns_of
 from multilearn_keras.world import current, join
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
@@ -92,10 +96,18 @@ class KerasBackend(Backend):
 
     def adopt(self, model: Any, optimizer: Any, lr: Any) -> Subject:
         task = _task(model)
-        adopted = adopt_optimizer(optimizer, task.model)
-        if isinstance(task.model, keras.layers.Layer) and is_built(task.model):
-            require_trainable(task.model)
-        scheduler = adopt_schedule(lr, adopted)
+        turns = turns_of(task)
+        adopted: Any
+        scheduler: LRScheduler
+        if turns:
+            adopted = adopt_optimizers(optimizer, turns)
+            scheduler = adopt_schedules(lr, adopted)
+        else:
+            adopted = adopt_optimizer(optimizer, task.model)
+            scheduler = adopt_schedule(lr, adopted)
+        for trained in [TrainedInTurn(name, turn) for name, turn in turns.items()] or [task.model]:
+            if isinstance(trained, (keras.layers.Layer, TrainedInTurn)) and is_built(trained):
+                require_trainable(trained)
         classes = getattr(task, "class_weights", None)
         weights = None if not isinstance(classes, ClassWeights) else classes.by_class
         description = {
@@ -107,7 +119,7 @@ class KerasBackend(Backend):
                 "name": task.model.name,
                 "layers": layers_described(task),
             },
-            "optimizer": {"class": type(adopted).__name__, **keras.tree.map_structure(_plain, adopted.get_config())},
+            "optimizer": _optimizers_described(adopted) if turns else _optimizer_described(adopted),
         }
         return Subject(task, adopted, scheduler, description)
 
@@ -118,12 +130,16 @@ class KerasBackend(Backend):
         return metric_by_name(metric) if isinstance(metric, str) else KerasMetric(metric)
 
     def asked_by(self, model: Any) -> Asked:
-        asked = asked_by(model)
+        asked, turns = asked_by(model), turns_of(model)
         trained = model if isinstance(model, keras.Model) else getattr(model, "model", None)
-        return replace(asked, notes=(*asked.notes, *drawn_too_early(trained)))
+        of_turns = tuple(OfOutput(name, Loss()) for name in turns)
+        return replace(asked, metrics=of_turns or asked.metrics, notes=(*asked.notes, *drawn_too_early(trained)))
 
     def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
-        return cast("Engine", self._class("Engine")(subject, examples, options))
+        make = self._class("Engine")
+        if turns_of(subject.task):
+            return TurnsEngine(make, subject, examples, options)
+        return cast("Engine", make(subject, examples, options))
 
     def eval_engine(self, model: Any, examples: Sequence[Example], options: EngineOptions) -> EvalEngine:
         alone = isinstance(model, keras.Model) and not options.eval_metrics
@@ -190,7 +206,7 @@ def jax() -> KerasBackend:
 
 def _task(model: Any) -> Any:
     if not isinstance(model, keras.Model):
-        if hasattr(model, "model") and callable(getattr(model, "step", None)):
+        if hasattr(model, "model") and (callable(getattr(model, "step", None)) or turns_of(model)):
             refuse_overridden(model.model)
             return model
         raise ConfigurationError(
@@ -208,6 +224,16 @@ def _loss_described(loss: Any) -> Any:
     if isinstance(loss, (list, tuple)):
         return [_loss_described(part) for part in loss]
     return loss if loss is None or isinstance(loss, str) else described(loss)
+
+
+def _optimizer_described(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    return {"class": type(optimizer).__name__, **keras.tree.map_structure(_plain, optimizer.get_config())}
+
+
+def _optimizers_described(optimizers: Mapping[str, keras.optimizers.Optimizer]) -> dict[str, Any]:
+    """Of each turn, and together in words."""
+    words = ", ".join(f"{type(each).__name__} for {name}" for name, each in optimizers.items())
+    return {"class": words, "turns": {name: _optimizer_described(each) for name, each in optimizers.items()}}
 
 
 def _plain(value: Any) -> Any:

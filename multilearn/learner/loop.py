@@ -19,6 +19,7 @@ from multilearn.learner.window import Pending, Reporter
 from multilearn.protocols import ALONE, Engine, Loader, LRScheduler, Record, World
 from multilearn.run.training_state import Progress, TrainingPlan, schedule_record
 from multilearn.schedulers import Observing
+from multilearn.schedulers.turns import rate_or_rates
 from multilearn.seeding.streams import kept_globals
 
 __all__ = ["Loop"]
@@ -119,7 +120,7 @@ class Loop:
             batches = Passing(self._lengths[Split.TRAIN].counted(loaded, epoch, done))
             for batch in batches:
                 if not in_window:
-                    rate = float(self.scheduler.learning_rate(progress.update))
+                    rate = rate_or_rates(self.scheduler.learning_rate(progress.update))
                 in_window += 1
                 closes = in_window == self.plan.accumulation
                 output = self.engine.train_step(batch, rate, closes)
@@ -127,9 +128,8 @@ class Loop:
                     self.on_first_batch()
                     self.on_first_batch = None
                 done += 1
-                part_of = progress.update
+                pending = Pending(done, progress.update + closes, float(rate), items_in(batch), output, progress.update)
                 progress.update += closes
-                pending = Pending(done, progress.update, rate, items_in(batch), output, part_of)
                 self.reporter.add(Split.TRAIN, epoch, pending)
                 progress.position = Position(epoch, done)
                 self.tell_saved()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +29,8 @@ _WAITED = 0.1
 
 _NAMED = 3
 """Batches with such a loss that get a line of their own in the log; the others are counted."""
+
+_LOSS = Loss()
 
 _log = logging.getLogger("multilearn")
 
@@ -138,10 +139,5 @@ class Reporter:
 
 
 def _is_non_finite(host: HostOutput) -> bool:
-    """Of the loss of the batch, as `Loss` has it: where nothing counts it is no number, and nothing is wrong."""
-    for part in (host.measures, *host.others):
-        measured = part[Loss.name]
-        count = float(measured["count"])
-        if count and not math.isfinite(float(measured["loss"]) * count / count):
-            return True
-    return False
+    """Of the loss of the batch."""
+    return not all(_LOSS.is_finite(part[Loss.name]) for part in (host.measures, *host.others))

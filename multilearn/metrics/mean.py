@@ -12,6 +12,7 @@ import numpy as np
 from multilearn.errors import ConfigurationError
 from multilearn.events import Direction
 from multilearn.metrics.items import Parametrized, class_items, named
+from multilearn.outputs import TurnsOutput
 from multilearn.protocols import ArrayOps, Entry, Measured, Output, State, Tensor
 
 __all__ = ["Loss", "Mean", "MeanOfSums", "Perplexity", "summed", "sums_by_item"]
@@ -90,7 +91,8 @@ def _is_number(value: Any) -> bool:
 class Loss(_WeightedMean):
     """The loss, layer losses included, averaged over what it divides by: items, unmasked tokens, or weights.
 
-    value = sum(loss_b * count_b) / sum(count_b) over the batches b; NaN when nothing was counted.
+    value = sum(loss_b * count_b) / sum(count_b) over the batches b; NaN when nothing was counted. Of a task with turns
+    it is the sum of these values of its turns, without those that were not taken.
     """
 
     name: ClassVar[str] = "Loss"
@@ -98,7 +100,35 @@ class Loss(_WeightedMean):
     _measured: ClassVar[str] = "loss"
 
     def measure(self, ops: ArrayOps, output: Output) -> Mapping[str, Tensor]:
+        if isinstance(output, TurnsOutput):
+            return {"loss": output.losses, "count": output.counts}
         return {"loss": ops.float32(output.loss), "count": ops.float32(output.count)}
+
+    def merge(self, state: State | None, measured: Measured) -> State:
+        if not np.ndim(measured["count"]):
+            return super().merge(state, measured)
+        counts = np.asarray(measured["count"], np.float64)
+        totals = np.where(counts == 0, 0.0, measured["loss"] * counts)
+        return {"total": totals, "count": counts} if state is None else _added(state, totals, counts)
+
+    def entry(self, state: State) -> Entry:
+        if not np.ndim(state["count"]):
+            return super().entry(state)
+        taken = state["count"] != 0
+        means = state["total"][taken] / state["count"][taken]
+        return Entry(float(means.sum()) if taken.any() else float("nan"))
+
+    def is_finite(self, measured: Measured) -> bool:
+        """Whether what was measured of a batch is; where nothing counts it is no number, and nothing is wrong."""
+        loss, count = measured["loss"], measured["count"]
+        if np.ndim(count):
+            return all(self.is_finite({"loss": one, "count": of}) for one, of in zip(loss, count, strict=True))
+        count = float(count)
+        return not count or math.isfinite(float(loss) * count / count)
+
+
+def _added(state: State, totals: Any, counts: Any) -> State:
+    return {"total": state["total"] + totals, "count": state["count"] + counts}
 
 
 class MeanOfSums:

@@ -98,17 +98,21 @@ class MetricStore:
         parts = (output.measures, *output.others)
         if counted and not observers and not self._of_updates:
             return MappingProxyType(
-                {name: folded.add([part[name] for part in parts]) for name, folded in foldings.items()}
+                {
+                    name: folded.add(measured)
+                    for name, folded in foldings.items()
+                    if (measured := [part[name] for part in parts if name in part])
+                }
             )
         readings = {}
         for name, folded in foldings.items():
             if name in observers:
                 readings[name] = folded.add([observers[name](moment)])
-            elif isinstance(folded, UpdateFolding):
-                # all processes make the same one
-                readings[name] = folded.add_to(update, [output.measures[name]], counted)
-            else:
-                readings[name] = folded.add([part[name] for part in parts], counted)
+            elif measured := [part[name] for part in parts if name in part]:
+                if isinstance(folded, UpdateFolding):
+                    readings[name] = folded.add_to(update, measured, counted)
+                else:
+                    readings[name] = folded.add(measured, counted)
         return MappingProxyType(readings)
 
     def end(self, split: Split, epoch: int) -> Mapping[str, Reading]:

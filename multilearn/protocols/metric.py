@@ -141,11 +141,13 @@ class Update:
     """An update that the optimizer is about to make.
 
     `gradients`: for each trainable variable, of the loss as the task has it, the mean over the batches of the window,
-    before clipping and weight decay; `weights`: the variables before the update, in the same order.
+    before clipping and weight decay; `weights`: the variables before the update, in the same order. `turn`: the one
+    that makes it, of a task with turns.
     """
 
     gradients: Sequence[Tensor]
     weights: Sequence[Tensor]
+    turn: str | None = None
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from multilearn.checkpoint import nbytes
-from multilearn.errors import ConfigurationError, MultilearnError
+from multilearn.errors import MultilearnError
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Phase, Record, Shard, StepOutput, Subject, Traced
 from multilearn_keras.diff_step import traced_step, traced_variables
@@ -18,7 +18,8 @@ from multilearn_keras.engines.fixed import Fixed, RateGuard
 from multilearn_keras.engines.joint_check import HALF, Named, require_joint, require_same_model
 from multilearn_keras.engines.mismatch import require_same
 from multilearn_keras.engines.model import OpenedModel
-from multilearn_keras.engines.updates import measured_of_update, try_on
+from multilearn_keras.engines.stepped import OneTurn
+from multilearn_keras.engines.updates import measured_of_update, require_mean, try_on, without_gradient
 from multilearn_keras.optimizers.adopt import (
     rate_variable,
     refuse_built_for_another,
@@ -34,7 +35,7 @@ from multilearn_keras.state.keys import flatten, held_by, variables
 from multilearn_keras.state.optimizer_keys import optimizer_variables
 from multilearn_keras.state.places import Readings
 from multilearn_keras.state.rebound import Bindings
-from multilearn_keras.state.transfer import assign, is_seed_state, record_of, specification, to_device
+from multilearn_keras.state.transfer import Assigning, assign, is_seed_state, record_of, specification, to_device
 from multilearn_keras.tasks.constant_outputs import refuse_constant_outputs, refuse_unmoved, softmaxes_of_one
 from multilearn_keras.tasks.supervised import Supervised
 from multilearn_keras.world import current
@@ -51,7 +52,7 @@ class KerasEngine(OpenedModel, ABC):
     gradients_of: Callable[[Batch, Shard | None], tuple[Named, Named]]
 
     def __init__(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> None:
-        super().__init__(subject.task, options)
+        super().__init__(subject.task, options, getattr(subject, "turn", None))
         self._optimizer = subject.optimizer
         self._model_copies, self._slot_copies = HostCopies(), HostCopies()
         self._readings = Readings(subject.task)
@@ -104,11 +105,13 @@ class KerasEngine(OpenedModel, ABC):
     def train_step(self, batch: Batch, lr: float, update: bool) -> StepOutput: ...
 
     def record(self) -> Record:
-        return {
-            "model": self._beside.added_to(record_of(self._state, self._values_of(self._state), self._model_copies)),
-            "optim": record_of(self._slots, self._values_of(self._slots), self._slot_copies),
-            "random": streams(),
-        }
+        model = self._beside.added_to(record_of(self._state, self._values_of(self._state), self._model_copies))
+        return {"model": model, **self.record_of_training()}
+
+    def record_of_training(self) -> Record:
+        """Its parts besides that of the model."""
+        optim = record_of(self._slots, self._values_of(self._slots), self._slot_copies)
+        return {"optim": optim, "random": streams()}
 
     def walk(self, batch: Batch, lr: float) -> Iterator[Traced]:
         """One training step, taken apart: see `multilearn.protocols.Backend.walk`."""
@@ -125,6 +128,10 @@ class KerasEngine(OpenedModel, ABC):
         return nbytes({"model": self._beside.added_to(specification(self._state)), "optim": specification(self._slots)})
 
     def restore(self, record: Record) -> None:
+        self.take(record, self.checked(record))
+
+    def checked(self, record: Record) -> Assigning:
+        """What a record that fits assigns; nothing is touched. Raises `RecordMismatch`."""
         parts = {"model": held_by(flatten(record["model"]), self._state, self._task), "optim": self._slots}
         expected = {part: specification(held) for part, held in parts.items()}
         received = {"model": without_beside(record["model"]), "optim": record["optim"]}
@@ -141,14 +148,20 @@ class KerasEngine(OpenedModel, ABC):
             if tensor.dtype in ("F64", "I64"):
                 # it may not fit into the 32 bits it has on another framework: found before anything is touched
                 to_device(variable, tensor)
+        return pairs
+
+    def take(self, record: Record, pairs: Assigning, derived: bool = False) -> bool:
+        """Assign what was `checked`. Whether what is derived from it has changed; `derived`: it has already."""
         with self._rate_guard.opened():
             for variable, tensor in pairs:
                 assign(variable, tensor)
-        if derive(self._task):
+        derived = derive(self._task) or derived
+        if derived:
             # steps that were compiled have the old values as constants
             self._set_up()
             self._fixed = self._as_it_is()
         restore_streams(record["random"])
+        return derived
 
     def finish(self) -> None:
         self.release()
@@ -203,24 +216,18 @@ class KerasEngine(OpenedModel, ABC):
     def _check_model(self) -> None:
         super()._check_model()
         require_trainable(self._model)
-        if (self._options.accumulate or current().size > 1) and getattr(
-            getattr(self._task, "loss", None), "reduction", None
-        ) == "sum":
-            raise ConfigurationError(
-                "Gradients that are accumulated or shared are averaged, so the loss must be a mean.",
-                received="a loss with reduction='sum'",
-                remedy="Leave the reduction at its default, or train on one device without .grads_accumulation.",
-            )
+        if self._options.accumulate or current().size > 1:
+            require_mean(self._task)
         refuse_built_for_another(self._optimizer, self._model)
         self._tried(
-            lambda: try_on(self._options.update_metrics, self._ops, self._model),
+            lambda: try_on(self._options.update_metrics, self._ops, self._model, self._turn),
             "Metrics of updates must fit the model.",
             "Write measure_update in the functions that it is given.",
         )
 
     def _require_gradient(self, batch: Batch) -> None:
-        """Raise `ConfigurationError` where the loss of one of our tasks, or of a compiled model, has none."""
-        if not isinstance(self._task, Supervised):
+        """Raise `ConfigurationError` where the loss of one of our tasks, a compiled model or a turn has none."""
+        if self._turn is None and not isinstance(self._task, Supervised):
             return
         try:
             reaches = self._reaches(batch)
@@ -228,18 +235,15 @@ class KerasEngine(OpenedModel, ABC):
             # some models take batches of one size only
             return
         if not reaches:
-            raise ConfigurationError(
-                "A loss without a gradient cannot be trained.",
-                received=f"no gradient of the loss by any of {len(self._trained)} trainable variables",
-                remedy="argmax, rounding, comparisons and stop_gradient have none: use a loss such as a cross-entropy.",
-            )
+            raise without_gradient(len(self._trained), self._turn)
 
     def _scoped_loss(self, batch: Batch, values: Sequence[Any] = ()) -> Any:
         """The loss of an evaluated batch; what is assigned on the way is dropped."""
         with keras.StatelessScope(values, collect_losses=True):
-            return self._step(batch, False).loss
+            step = self._stepped.alone if isinstance(self._stepped, OneTurn) else self._step
+            return step(batch, False).loss
 
     def _of_update(self, gradients: Sequence[Any], weights: Sequence[Any], taken: Any) -> dict[str, dict[str, Any]]:
         """What metrics of updates measure of what the optimizer is about to get; `taken` if batches are skipped."""
         metrics, taken = self._options.update_metrics, taken if self._options.skip_non_finite else None
-        return measured_of_update(metrics, self._ops, self._optimizer, gradients, weights, taken)
+        return measured_of_update(metrics, self._ops, self._optimizer, gradients, weights, taken, self._turn)

@@ -20,6 +20,7 @@ from multilearn.protocols import Batch, Output
 from multilearn_keras.engines.signatures import input_axes_open
 from multilearn_keras.tasks import unpack
 from multilearn_keras.tasks.supervised import Supervised
+from multilearn_keras.tasks.turns import turns_of
 
 __all__ = [
     "host_array",
@@ -126,7 +127,7 @@ def preprocessing_of(task: Any) -> Callable[[Batch], Batch] | None:
     that are no UTF-8.
     """
     model = task.model
-    if hasattr(task, "step") and not isinstance(task, Supervised):
+    if (hasattr(task, "step") or turns_of(task)) and not isinstance(task, Supervised):
         return None
     if getattr(model, "preprocessor", None) is None or not hasattr(model, "preprocess_samples"):
         return None
@@ -163,11 +164,11 @@ def _on_host(leaf: Any) -> Any:
     return ops.convert_to_numpy(leaf) if ops.is_tensor(leaf) else np.asarray(leaf)
 
 
-def require_output(output: Any, task: Any) -> Output:
-    """`output` itself. Raises `ConfigurationError` if it is no output, or no number is its loss or its count."""
+def require_output(output: Any, step: str) -> Output:
+    """`output` itself, of the step called so. Raises `ConfigurationError` for what is none, or has no numbers."""
     if isinstance(output, type) or not (hasattr(output, "loss") and hasattr(output, "count")):
         raise ConfigurationError(
-            f"The step of a task must return an Output: the loss, and what it is a mean over ({_step(task)}).",
+            f"The step of a task must return an Output: the loss, and what it is a mean over ({step}).",
             received=_described(output),
             remedy="Return multilearn.outputs.Output(loss, count), where count is the number of items: "
             "keras.ops.shape(y)[0].",
@@ -175,24 +176,19 @@ def require_output(output: Any, task: Any) -> Output:
     loss, count = output.loss, output.count
     if not (ops.is_tensor(loss) and _is_scalar(loss) and "float" in keras.backend.standardize_dtype(loss.dtype)):
         raise ConfigurationError(
-            f"The loss of an Output must be one floating-point number that the step computed, a 0-d tensor "
-            f"({_step(task)}).",
+            f"The loss of an Output must be one floating-point number that the step computed, a 0-d tensor ({step}).",
             received=_described(loss),
             remedy="Take the mean over the items, keras.ops.mean(losses), of what the model outputs.",
         )
     number = isinstance(count, (Real, np.generic)) or (hasattr(count, "dtype") and _is_scalar(count))
     if not number or isinstance(count, bool):
         raise ConfigurationError(
-            f"The count of an Output must be one number: what the loss is a mean over ({_step(task)}).",
+            f"The count of an Output must be one number: what the loss is a mean over ({step}).",
             received=_described(count),
             remedy="Give the number of items, keras.ops.shape(y)[0], or the sum of the weights.",
         )
     found: Output = output
     return found
-
-
-def _step(task: Any) -> str:
-    return f"{type(task).__name__}.step"
 
 
 def _is_scalar(tensor: Any) -> bool:

@@ -26,11 +26,12 @@ from multilearn_keras.engines.inputs import (
 )
 from multilearn_keras.engines.joint import SHARED, TRAIN_ALONE, Joint, Measures, Tried, items_of
 from multilearn_keras.engines.signatures import signature
+from multilearn_keras.engines.stepped import needs_building, stepped
 from multilearn_keras.metrics.array_ops import KerasOps
 from multilearn_keras.random.rows import begin_step
 from multilearn_keras.state.assignments import Assigned, assigned_besides
 
-__all__ = ["OpenedModel", "is_built"]
+__all__ = ["OpenedModel"]
 
 T = TypeVar("T")
 
@@ -46,8 +47,10 @@ _REMEDY = "Compare the shapes of the batch with the model's Input and output."
 class OpenedModel:
     """What training and evaluating a model have in common."""
 
-    def __init__(self, task: Any, options: EngineOptions) -> None:
+    def __init__(self, task: Any, options: EngineOptions, turn: str | None = None) -> None:
         self._task = task
+        self._turn = turn
+        self._stepped = stepped(task, turn)
         self._options = options
         self._ops = KerasOps()
         # what Keras keeps the weights in; in half precision its layers do the casting
@@ -63,7 +66,7 @@ class OpenedModel:
 
     @property
     def _model(self) -> keras.Model:
-        return self._task.model
+        return self._stepped.model
 
     def _on_device(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._scope_name is None else keras.device(self._scope_name)
@@ -85,9 +88,9 @@ class OpenedModel:
         """
         begin_step()
         if not training:
-            return require_output(self._task.step(batch, False), self._task)
+            return require_output(self._stepped.step(batch, False), f"{type(self._task).__name__}.step")
         with assigned_besides(self._recorded) as found:
-            output = require_output(self._task.step(batch, True), self._task)
+            output = require_output(self._stepped.step(batch, True), f"{type(self._task).__name__}.step")
         if found:
             self._require_recorded(found)
         return output
@@ -149,10 +152,10 @@ class OpenedModel:
         """
         if hasattr(self._task, "inputs"):
             return self._build_on(self._task.inputs(batch))
-        if not is_built(self._model):
+        if needs_building(self._stepped):
             # not in a stateless scope, which has no values yet for what the model's regularizers are about
             self._tried(
-                lambda: self._task.step(self._few(batch), False),
+                lambda: self._stepped.step(self._few(batch), False),
                 "The step of the task must accept the first batch.",
                 "Build the model before, or compare the batch with what the step unpacks.",
             )
@@ -242,8 +245,3 @@ class OpenedModel:
         with keras.StatelessScope(values, collect_losses=True):
             output = self._step(batch, training)
             return output, self._measured(metrics, output)
-
-
-def is_built(model: keras.Model) -> bool:
-    """Whether it has all its variables: Keras calls a model built whose layers are not, after `model.build(shape)`."""
-    return all(layer.built for layer in model._flatten_layers())

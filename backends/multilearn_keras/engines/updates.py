@@ -8,11 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from multilearn.errors import ConfigurationError
 from multilearn.protocols import ArrayOps, Update, UpdateMetric
 from multilearn_keras.engines.joint_check import HALF
 from multilearn_keras.optimizers.adopt import scales_loss_dynamically
 
-__all__ = ["is_usable", "measured_of_update", "sum_dtype", "try_on"]
+__all__ = ["is_usable", "measured_of_update", "require_mean", "sum_dtype", "try_on", "without_gradient"]
 
 
 def measured_of_update(
@@ -22,6 +23,7 @@ def measured_of_update(
     gradients: Sequence[Any],
     weights: Sequence[Any],
     taken: Any,
+    turn: str | None,
 ) -> dict[str, dict[str, Any]]:
     """What the metrics measure of an update that is about to be made. Of a scaled loss, the gradients are unscaled.
 
@@ -32,17 +34,18 @@ def measured_of_update(
         gradients = [ops.divide(ops.cast(gradient, "float32"), scale) for gradient in gradients]
     if metrics and taken is not None:
         gradients = [ops.where(taken, gradient, float("nan")) for gradient in gradients]
-    update = Update(gradients, weights)
+    update = Update(gradients, weights, turn)
     return {metric.name: dict(metric.measure_update(array_ops, update)) for metric in metrics}
 
 
-def try_on(metrics: Sequence[UpdateMetric], array_ops: ArrayOps, model: keras.Model) -> None:
+def try_on(metrics: Sequence[UpdateMetric], array_ops: ArrayOps, model: Any, turn: str | None) -> None:
     """Measure once, with the weights as their own gradients: it raises what a step would."""
     if not metrics:
         return
 
     def measured(values: Sequence[Any]) -> dict[str, Any]:
-        return {metric.name: dict(metric.measure_update(array_ops, Update(values, values))) for metric in metrics}
+        update = Update(values, values, turn)
+        return {metric.name: dict(metric.measure_update(array_ops, update)) for metric in metrics}
 
     values = [ops.stop_gradient(variable.value) for variable in model.trainable_variables]
     if keras.backend.backend() == "jax":
@@ -52,6 +55,29 @@ def try_on(metrics: Sequence[UpdateMetric], array_ops: ArrayOps, model: keras.Mo
         jax.eval_shape(measured, values)
     else:
         measured(values)
+
+
+def require_mean(task: Any) -> None:
+    """Raise `ConfigurationError` for a loss that cannot be averaged over batches or processes."""
+    if getattr(getattr(task, "loss", None), "reduction", None) == "sum":
+        raise ConfigurationError(
+            "Gradients that are accumulated or shared are averaged, so the loss must be a mean.",
+            received="a loss with reduction='sum'",
+            remedy="Leave the reduction at its default, or train on one device without .grads_accumulation.",
+        )
+
+
+def without_gradient(trained: int, turn: str | None) -> ConfigurationError:
+    """The error for a loss that none of so many variables has a gradient of, be it zero."""
+    functions = "argmax, rounding, comparisons and stop_gradient have none"
+    return ConfigurationError(
+        "A loss without a gradient cannot be trained.",
+        received=f"no gradient of the loss by any of {trained} trainable variables"
+        + ("" if turn is None else f" of the turn {turn!r}"),
+        remedy=f"{functions}: use a loss such as a cross-entropy."
+        if turn is None
+        else f"Have the step of the turn call the model that it trains. {functions}.",
+    )
 
 
 def is_usable(optimizer: Any, loss: Any, gradients: Sequence[Any]) -> Any:

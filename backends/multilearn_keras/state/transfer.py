@@ -6,7 +6,7 @@ integers of 32 or 64 bits as `I64` and seed states as `U32`. Everything else kee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,12 @@ from multilearn.records.tensors import HostTensor
 from multilearn_keras.state.host_copies import HostCopies
 from multilearn_keras.state.keys import nest
 
-__all__ = ["assign", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
+__all__ = ["Assigning", "assign", "is_seed_state", "record_of", "specification", "to_device", "to_host"]
 
 Array = np.ndarray[Any, Any]
+
+Assigning = Sequence[tuple[keras.Variable, HostTensor]]
+"""Variables, and what is to be assigned to them."""
 
 SEED_STATE = "seed_generator_state"  # how Keras calls the one variable of a SeedGenerator
 

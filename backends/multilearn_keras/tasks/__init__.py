@@ -25,6 +25,7 @@ from multilearn_keras.tasks.compiled import CompiledModel
 from multilearn_keras.tasks.labelled import Classification, MultiLabelClassification, Regression
 from multilearn_keras.tasks.sequences import LanguageModel, SequenceClassification
 from multilearn_keras.tasks.supervised import unpack
+from multilearn_keras.tasks.turns import Turn
 
 __all__ = [
     "Classification",
@@ -33,5 +34,6 @@ __all__ = [
     "MultiLabelClassification",
     "Regression",
     "SequenceClassification",
+    "Turn",
     "unpack",
 ]

@@ -18,6 +18,7 @@ from multilearn_keras.engines.jax.evaluation import JaxEvalEngine, OnJax
 from multilearn_keras.engines.jax.live import Link, is_linked, linked, on_one_device, unlinked
 from multilearn_keras.engines.jax.tracing import TrainingScope, depends
 from multilearn_keras.engines.updates import is_usable, sum_dtype
+from multilearn_keras.state.transfer import Assigning
 
 __all__ = ["JaxEngine", "JaxEvalEngine"]
 
@@ -85,9 +86,10 @@ class JaxEngine(OnJax, KerasEngine):
             self._agree()
             return StepOutput(measures)
 
-    def restore(self, record: Record) -> None:
-        super().restore(record)
+    def take(self, record: Record, pairs: Assigning, derived: bool = False) -> bool:
+        derived = super().take(record, pairs, derived)
         self._pull()
+        return derived
 
     def finish(self) -> None:
         super().finish()

@@ -26,6 +26,7 @@ from multilearn_keras.engines.torch.update import fused_update
 from multilearn_keras.engines.updates import is_usable, sum_dtype
 from multilearn_keras.state.assignments import Assigned, kept_by_keras, refusal
 from multilearn_keras.state.keys import variables
+from multilearn_keras.state.transfer import Assigning
 
 __all__ = ["TorchEngine", "TorchEvalEngine"]
 
@@ -121,14 +122,14 @@ class TorchEngine(OnTorch, KerasEngine):
             _refuse(found)
         return loss
 
-    def record(self) -> Record:
+    def record_of_training(self) -> Record:
         if not self._options.capture:
-            return super().record()
+            return super().record_of_training()
         decided = {"backend": "torch", "training": self._train.decided, "fused": self._fused is not None}
-        return {**super().record(), "engine": decided}
+        return {**super().record_of_training(), "engine": decided}
 
-    def restore(self, record: Record) -> None:
-        super().restore(record)
+    def take(self, record: Record, pairs: Assigning, derived: bool = False) -> bool:
+        derived = super().take(record, pairs, derived)
         decided = record.get("engine") or {}
         if self._options.capture and decided.get("backend") == "torch":
             self._train.decide(decided["training"])
@@ -136,6 +137,7 @@ class TorchEngine(OnTorch, KerasEngine):
                 self._fused = None
         if self._fused is not None:
             self._fused.begin()
+        return derived
 
     def _computed(self, batch: Batch) -> tuple[dict[str, dict[str, Any]], list[torch.Tensor], Any]:
         """Measures; the gradients, unless they went into the sums; if that is asked, whether the batch is usable."""
