@@ -21,6 +21,7 @@ from multilearn_keras.tasks import (
     Regression,
     SequenceClassification,
     Turn,
+    gradient,
 )
 from multilearn_keras.weights.keras_files import save_model
 from multilearn_keras.weights.load import load_weights
@@ -37,6 +38,7 @@ __all__ = [
     "Regression",
     "SequenceClassification",
     "Turn",
+    "gradient",
     "load_weights",
     "save_model",
 ]

@@ -13,7 +13,7 @@ import keras
 from keras.src import metrics as metric_classes
 from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
-from keras.src.backend.common.stateless_scope import in_stateless_scope
+from keras.src.backend.common.stateless_scope import get_stateless_scope, in_stateless_scope
 from keras.src.losses.loss import apply_mask
 from keras.src.losses.losses import LossFunctionWrapper
 from keras.src.models.functional import Functional
@@ -37,6 +37,7 @@ __all__ = [
     "get_global_attribute",
     "get_keras_mask",
     "get_object_name",
+    "get_stateless_scope",
     "in_stateless_scope",
     "inside",
     "is_binary_or_sparse_categorical",

@@ -22,6 +22,7 @@ Three more methods may be there:
 """
 
 from multilearn_keras.tasks.compiled import CompiledModel
+from multilearn_keras.tasks.derivative import gradient
 from multilearn_keras.tasks.labelled import Classification, MultiLabelClassification, Regression
 from multilearn_keras.tasks.sequences import LanguageModel, SequenceClassification
 from multilearn_keras.tasks.supervised import unpack
@@ -35,5 +36,6 @@ __all__ = [
     "Regression",
     "SequenceClassification",
     "Turn",
+    "gradient",
     "unpack",
 ]
