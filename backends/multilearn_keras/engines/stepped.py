@@ -13,7 +13,7 @@ from multilearn.outputs import TurnsOutput
 from multilearn.protocols import Batch, Output, Subject
 from multilearn_keras.engines.inputs import require_output
 from multilearn_keras.state.keys import all_layers
-from multilearn_keras.tasks.turns import TrainedInTurn, turns_of
+from multilearn_keras.tasks.turns import TrainedInTurn, require_held, turns_of
 
 __all__ = ["OneTurn", "TurnSubject", "is_built", "needs_building", "stepped"]
 
@@ -33,6 +33,9 @@ class Turns:
         self.layers = [task.model, *all_layers(task).values()]
         self._task = task
         self._turns = turns_of(task)
+        held = set(map(id, self.layers))
+        for name, turn in self._turns.items():
+            require_held(name, turn, held)
 
     def step(self, batch: Batch, training: bool) -> Output:
         outputs = {name: self._taken(name, batch, training) for name in self._turns}

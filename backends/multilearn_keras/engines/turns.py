@@ -196,7 +196,7 @@ def _require_possible(turns: Mapping[str, Turn], options: EngineOptions) -> None
             )
     if options.accumulate:
         raise ConfigurationError(
-            "Gradients are accumulated for one optimizer: a turn begins with what the one before has made of it.",
+            "Gradients are not accumulated in turns: each begins with what the one before has made of the models.",
             received=f".grads_accumulation(...) and the turns {names}",
             remedy="Leave it out and make the batches as large, on several devices if they do not fit on one.",
         )

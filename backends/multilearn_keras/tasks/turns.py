@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +130,17 @@ def turns_of(task: Any) -> dict[str, Turn]:
     return dict(turns)
 
 
+def require_held(name: str, turn: Turn, held: Container[int]) -> None:
+    """Raise `ConfigurationError` unless what a turn trains is among these layers, which are recorded."""
+    models = turn.model if isinstance(turn.model, (list, tuple)) else [turn.model]
+    if lost := [model.name for model in models if id(model) not in held]:
+        raise ConfigurationError(
+            "What a turn trains must be in an attribute of the task, or of its layers: that is what records have.",
+            received=f"{', '.join(lost)} of the turn {name!r}, to which no attribute leads",
+            remedy=f"Keep it in one: self.{name} = ..., before self.turns.",
+        )
+
+
 def adopt_optimizers(given: Any, turns: Mapping[str, Turn]) -> dict[str, keras.optimizers.Optimizer]:
     """The optimizer of each turn. `given`: a mapping by turn; a name, of which each turn gets one of its own; or None
     for those of compiled models."""
@@ -142,6 +153,13 @@ def adopt_optimizers(given: Any, turns: Mapping[str, Turn]) -> dict[str, keras.o
     if not isinstance(given, Mapping):
         given = dict.fromkeys(turns, given)
     _require_turns("Optimizers", given, turns, complete=True)
+    for name, turn in turns.items():
+        if given[name] is None and TrainedInTurn(name, turn).optimizer is None:
+            raise ConfigurationError(
+                "Each turn has an optimizer, which may be left out only for a compiled model.",
+                received=f"None for {name!r}",
+                remedy=f"Give one for each: {_example(turns)}.",
+            )
     adopted = {name: adopt_optimizer(given[name], TrainedInTurn(name, turn)) for name, turn in turns.items()}
     seen: dict[int, str] = {}
     for name, optimizer in adopted.items():
