@@ -9,7 +9,7 @@ import numpy as np
 
 from multilearn.errors import RecordError
 from multilearn.events import Reading
-from multilearn.protocols import AnyMetric, Entry, Measured, State, UpdateMetric, entry_of
+from multilearn.protocols import UNAVAILABLE, AnyMetric, Entry, Measured, State, UpdateMetric, entry_of
 
 __all__ = ["Folding", "UpdateFolding", "folding"]
 
@@ -22,6 +22,7 @@ class Folding:
         self._costly = getattr(metric, "costly", False)
         self._untried = restored is not None
         self.state = restored
+        self.has_passed = False
         if restored is not None:
             with _resuming(metric):
                 entry_of(metric, restored)
@@ -39,6 +40,12 @@ class Folding:
         elif counted:
             self.state = _merged(metric, self.state, parts)
         return Reading(of_batch.value, of_batch.count, self._running(of_batch))
+
+    def passed(self) -> Reading:
+        """A batch in which there was nothing to measure: of a turn that was not taken."""
+        self.has_passed = True
+        running = UNAVAILABLE if self.state is None or self._costly else entry_of(self._metric, self.state).value
+        return Reading(UNAVAILABLE, None, running)
 
     def _running(self, of_batch: Entry) -> float | str:
         """The value over the epoch so far: the batch's before anything counts, none where it would be costly."""

@@ -11,6 +11,7 @@ from multilearn.events import Reading, Split
 from multilearn.history import History
 from multilearn.metrics.folding import Folding, UpdateFolding, folding
 from multilearn.protocols import (
+    UNAVAILABLE,
     AnyMetric,
     HostMetric,
     HostOutput,
@@ -100,8 +101,9 @@ class MetricStore:
             return MappingProxyType(
                 {
                     name: folded.add(measured)
-                    for name, folded in foldings.items()
                     if (measured := [part[name] for part in parts if name in part])
+                    else folded.passed()
+                    for name, folded in foldings.items()
                 }
             )
         readings = {}
@@ -113,14 +115,18 @@ class MetricStore:
                     readings[name] = folded.add_to(update, measured, counted)
                 else:
                     readings[name] = folded.add(measured, counted)
+            else:
+                readings[name] = folded.passed()
         return MappingProxyType(readings)
 
     def end(self, split: Split, epoch: int) -> Mapping[str, Reading]:
         """The exact values over the epoch, which go into the history. Empty if there was no batch."""
         readings, values, texts = {}, {}, {}
         for name, metric in self._named[split]:
-            state = self._foldings[split][name].state
-            if state is None:
+            folded = self._foldings[split][name]
+            if (state := folded.state) is None:
+                if folded.has_passed:
+                    readings[name] = Reading(UNAVAILABLE, None, UNAVAILABLE)
                 continue
             entry = entry_of(metric, state)
             readings[name] = Reading(entry.value, entry.count, entry.value)
