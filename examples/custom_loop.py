@@ -1,10 +1,11 @@
-"""A loop of one's own: two networks and two optimizers in a game (a GAN), from the parts that `fit` is made of.
+"""A loop of one's own: two networks in a game (a GAN), each with its engine, from the parts that `fit` is made of.
 
 MULTILEARN_BACKEND=tensorflow python examples/custom_loop.py
 
 The generator learns to draw points on a ring, the discriminator to tell them from real ones. Each is trained by an
 engine: a compiled step on whichever framework. Engines, schedules, metrics, loaders and checkpoints are the public
-parts; the loop below is all that is written anew, and it can go on where it was stopped.
+parts; the loop below is all that is written anew, and it can go on where it was stopped. A Learner plays this game too,
+with screens, metric files and resumes inside of an epoch: examples/gan.py. This is for loops that no Learner has.
 """
 
 import argparse

@@ -49,6 +49,8 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
     runs = [f"{EXAMPLES / name}.py --quick --directory {name}" for name in WITH_A_LEARNER]
     loop = f"{EXAMPLES / 'custom_loop'}.py --quick --directory"
     runs += [f"{loop} game", f"{loop} halves --epochs 2", f"{loop} halves --resume"]
+    gan = f"{EXAMPLES / 'gan'}.py --quick --directory"
+    runs += [f"{gan} ring", f"{gan} rings --epochs 2", f"{gan} rings --epochs 4 --resume"]
     # without --directory: by the last option, which differs
     digits = EXAMPLES / "digits.py"
     runs += [f"{digits} --quick", f"{digits} --quick --checkpoint latest --epochs 3"]
@@ -70,7 +72,7 @@ def values(directory: Path, split: str, metric: str) -> list[float]:
 
 def test_every_example_is_run() -> None:
     # the last one by tests/parity, for it takes two frameworks
-    here = {*WITH_A_LEARNER, "custom_loop", "digits", "resume_elsewhere"}
+    here = {*WITH_A_LEARNER, "custom_loop", "digits", "gan", "resume_elsewhere"}
     assert {file.stem for file in EXAMPLES.glob("*.py")} == here
 
 
@@ -114,6 +116,17 @@ def test_the_custom_loop_goes_on_exactly_where_it_was_stopped(outputs: tuple[Pat
         manifests = [json.loads((folder / run / player / "manifest.json").read_text()) for run in ("game", "halves")]
         assert manifests[0] == manifests[1]
         assert (folder / "game" / player / "model-4.mpk.gz").exists()
+
+
+def test_the_gan_comes_nearer_and_goes_on_exactly_where_it_was_stopped(outputs: tuple[Path, dict[str, str]]) -> None:
+    folder, printed = outputs
+    distances = [float(line.split()[3]) for line in printed["rings"].splitlines() if line.startswith("drawn points")]
+    assert distances[1] < distances[0]
+    assert printed["ring"].splitlines()[-1] == printed["rings"].splitlines()[-1]
+    for turn in ("critic", "generator"):
+        losses = [values(folder / run, "train", f"{turn}_Loss") for run in ("ring", "rings")]
+        assert losses[0] == losses[1]
+        assert len(losses[0]) == 4
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def adopt_optimizer(optimizer: Any, model: keras.Model) -> keras.optimizers.Opti
         raise ConfigurationError(
             "A learner sets one learning rate, and every part of a MultiOptimizer has its own.",
             received=f"a MultiOptimizer of {len(_inner(optimizer).optimizers)}",
-            remedy="Use one optimizer, or a loop of your own with an engine for each (examples/custom_loop.py).",
+            remedy="Use one optimizer, or a task with turns, which have one each (docs/tasks.md, Two optimizers).",
         )
     steps = _inner(optimizer).gradient_accumulation_steps
     if steps:

@@ -97,8 +97,8 @@ def refusal(found: Sequence[Assigned]) -> ConfigurationError:
         "attributes of the task or of its layers lead to, through lists, tuples, dicts and plain objects.",
         received="; ".join(map(str, found)),
         remedy="Keep it in an attribute, such as self.counter = keras.Variable(0.0, trainable=False). Assign a layer "
-        "directly to an attribute of the task or of another layer. A part with its own optimizer is trained by its own "
-        "engine (examples/custom_loop.py).",
+        "directly to an attribute of the task or of another layer. A part with its own optimizer has a turn of its own "
+        "(docs/tasks.md, Two optimizers).",
     )
 
 

@@ -12,6 +12,7 @@ is a mean over, and whatever metrics are to measure (docs/extending.md has an au
 * `loss` must be a mean over `count`, or accumulated gradients and the epoch's mean are not what they are said to be.
   Layer losses (`model.losses`) are the task's to add.
 * What is trained are the trainable variables of `model`; other layers in attributes of the task are recorded.
+* In the place of `step` there may be `turns`: several losses, each with its variables and its optimizer (see `Turn`).
 
 Three more methods may be there:
 
