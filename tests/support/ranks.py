@@ -22,6 +22,7 @@ from multilearn.launch.environments import ranks
 from multilearn.loggers import MemoryMetricLogger
 from multilearn_keras import Classification
 from support.environments import with_support
+from support.games import Gan, points
 from support.processes import LIMIT
 from support.several_devices import ACCUMULATING, SAVING, trained
 from support.training import BACKEND, engine_of, learner
@@ -106,6 +107,7 @@ def found(folder: Path) -> dict[str, Any]:
         "masked": trained("masked", size, own / "masked", batches=BATCHES, **ACCUMULATING, num_epochs=4),
         "resumed": trained("perceptron", size, own / "resumed", batches=BATCHES, **going_on),
         "sharded": {"batches": of_own_rows(own / "sharded")},
+        "game": {"batches": of_turns(own / "game")},
     }
     return told
 
@@ -121,6 +123,17 @@ def of_own_rows(directory: Path) -> list[float]:
     made.fit(ml.Sharded([(x[place], y[place]) for place in places]))
     # the first process alone has loggers
     return memory.batches[Split.TRAIN]["Loss"][1] if world.rank == 0 else []
+
+
+def of_turns(directory: Path) -> list[float]:
+    """The losses of a GAN whose generator takes its turn on every second batch."""
+    ml.set_seed(5)
+    task, memory = Gan(times=2, every=2), MemoryMetricLogger()
+    made = learner(directory, task, "adam", 1e-2, metric_loggers=memory)
+    made.fit(ml.DataLoader(points(40), 10, shuffle=True))
+    logged = memory.batches.get(Split.TRAIN, {})
+    found = [loss for turn in task.turns for loss in logged.get(f"{turn} Loss", {}).get(1, ())]
+    return [loss for loss in found if not isinstance(loss, str)]
 
 
 def of_processes(folder: Path, *arguments: str) -> Any:

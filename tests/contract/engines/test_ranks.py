@@ -96,6 +96,7 @@ CASES = [
     *(("perceptron", what) for what in ("batches", "norms", "valid", "predicted", "evaluated")),
     *(("masked", what) for what in ("batches", "norms", "valid")),
     ("sharded", "batches"),
+    ("game", "batches"),
 ]
 
 
