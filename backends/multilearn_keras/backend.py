@@ -49,7 +49,7 @@ from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.class_weights import ClassWeights
 from multilearn_keras.tasks.compiled import asked_by
 from multilearn_keras.tasks.overridden import refuse_overridden
-from multilearn_keras.tasks.turns import TrainedInTurn, adopt_optimizers, adopt_schedules, turns_of
+from multilearn_keras.tasks.turns import TrainedInTurn, Turn, adopt_optimizers, adopt_schedules, turns_of
 from multilearn_keras.world import current, join
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
@@ -119,7 +119,7 @@ class KerasBackend(Backend):
                 "name": task.model.name,
                 "layers": layers_described(task),
             },
-            "optimizer": _optimizers_described(adopted) if turns else _optimizer_described(adopted),
+            "optimizer": _optimizers_described(adopted, turns) if turns else _optimizer_described(adopted),
         }
         return Subject(task, adopted, scheduler, description)
 
@@ -180,6 +180,12 @@ class KerasBackend(Backend):
         return parts_of(task)
 
     def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
+        if turns_of(subject.task):
+            raise ConfigurationError(
+                "diff-step takes one step of one optimizer apart.",
+                received=f"a task with the turns {', '.join(map(repr, subject.optimizer))}",
+                remedy="Give build an object with the model and the step of one of them.",
+            )
         engine = self._class("Engine")(subject, [example], EngineOptions(devices=tuple(devices), capture=False))
         return cast("Iterable[Traced]", engine.walk(example.batch, lr))
 
@@ -230,10 +236,16 @@ def _optimizer_described(optimizer: keras.optimizers.Optimizer) -> dict[str, Any
     return {"class": type(optimizer).__name__, **keras.tree.map_structure(_plain, optimizer.get_config())}
 
 
-def _optimizers_described(optimizers: Mapping[str, keras.optimizers.Optimizer]) -> dict[str, Any]:
-    """Of each turn, and together in words."""
-    words = ", ".join(f"{type(each).__name__} for {name}" for name, each in optimizers.items())
-    return {"class": words, "turns": {name: _optimizer_described(each) for name, each in optimizers.items()}}
+def _optimizers_described(
+    optimizers: Mapping[str, keras.optimizers.Optimizer], turns: Mapping[str, Turn]
+) -> dict[str, Any]:
+    """Of each turn, and together in words, which a resumed run compares."""
+    words = []
+    for name, optimizer in optimizers.items():
+        often = {"times": turns[name].times, "every": turns[name].every}
+        said = "".join(f", {key}={value}" for key, value in often.items() if value > 1)
+        words.append(f"{type(optimizer).__name__} for {name}{said}")
+    return {"class": "; ".join(words), "turns": {name: _optimizer_described(each) for name, each in optimizers.items()}}
 
 
 def _plain(value: Any) -> Any:

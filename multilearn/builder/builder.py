@@ -181,7 +181,7 @@ class LearnerBuilder(Observed):
 
         `model`: a task, such as `Classification(model)`, or a compiled Keras model. `optimizer`: a Keras optimizer or
         its name; None for the compiled model's own. `lr`: a scheduler, a number for a constant rate, a Keras
-        `LearningRateSchedule`, or None for the optimizer's own.
+        `LearningRateSchedule`, or None for the optimizer's own. For a task with turns, mappings of these by turn.
 
         Raises `ConfigurationError` for what cannot work, `DirectoryError` for a directory that cannot be used,
         `BackendError` for a framework that cannot be had. Nothing is written before `fit`.

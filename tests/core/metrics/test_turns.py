@@ -104,7 +104,7 @@ def test_rates_are_given_by_turn_and_all_span_the_run() -> None:
     assert (float(rates), rates.by_turn) == (1.0, {"critic": 1.0, "generator": pytest.approx(0.5)})
     history = History()
     for at, loss in ((1, 1.0), (2, 2.0)):
-        history.add(Split.TRAIN, at, {"critic Loss": loss})
+        history = history.with_epoch(Split.TRAIN, at, {"critic Loss": loss})
         spanned.observe(at, history)
     assert spanned.learning_rate(4).by_turn["critic"] == 0.5
     other = PerTurn((("critic", copy.deepcopy(plateau)), ("generator", Constant(1.0))))
