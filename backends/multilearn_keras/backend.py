@@ -29,7 +29,6 @@ from multilearn.protocols import (
     Traced,
     World,
 )
-from multilearn_keras.described import described, layers_described
 from multilearn_keras.determinism import numerics, settle
 from multilearn_keras.devices import KerasDevice, available, listed
 from multilearn_keras.engines.evaluation import ModelAlone
@@ -46,10 +45,10 @@ from multilearn_keras.random.seeds import restore_streams, seed_native, streams
 from multilearn_keras.state.keys import variables
 from multilearn_keras.state.transfer import is_seed_state
 from multilearn_keras.tasks import CompiledModel
-from multilearn_keras.tasks.class_weights import ClassWeights
 from multilearn_keras.tasks.compiled import asked_by
+from multilearn_keras.tasks.description import description_of
 from multilearn_keras.tasks.overridden import refuse_overridden
-from multilearn_keras.tasks.turns import TrainedInTurn, Turn, adopt_optimizers, adopt_schedules, turns_of
+from multilearn_keras.tasks.turns import TrainedInTurn, adopt_optimizers, adopt_schedules, turns_of
 from multilearn_keras.world import current, join
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
@@ -108,20 +107,7 @@ class KerasBackend(Backend):
         for trained in [TrainedInTurn(name, turn) for name, turn in turns.items()] or [task.model]:
             if isinstance(trained, (keras.layers.Layer, TrainedInTurn)) and is_built(trained):
                 require_trainable(trained)
-        classes = getattr(task, "class_weights", None)
-        weights = None if not isinstance(classes, ClassWeights) else classes.by_class
-        description = {
-            "task": type(task).__name__,
-            **({} if weights is None else {"class_weight": {str(number): weights[number] for number in weights}}),
-            "loss": _loss_described(getattr(task, "loss", None) or getattr(task.model, "loss", None)),
-            "model": {
-                "class": type(task.model).__name__,
-                "name": task.model.name,
-                "layers": layers_described(task),
-            },
-            "optimizer": _optimizers_described(adopted, turns) if turns else _optimizer_described(adopted),
-        }
-        return Subject(task, adopted, scheduler, description)
+        return Subject(task, adopted, scheduler, description_of(task, adopted, turns))
 
     def find_devices(self, names: Sequence[str]) -> Sequence[KerasDevice]:
         return listed(names)
@@ -221,32 +207,3 @@ def _task(model: Any) -> Any:
             remedy="Write for instance Classification(model), from multilearn_keras.",
         )
     return CompiledModel(model)
-
-
-def _loss_described(loss: Any) -> Any:
-    """As plain lists and dicts, which those of a Keras model on TensorFlow are not."""
-    if isinstance(loss, dict):
-        return {str(name): _loss_described(part) for name, part in loss.items()}
-    if isinstance(loss, (list, tuple)):
-        return [_loss_described(part) for part in loss]
-    return loss if loss is None or isinstance(loss, str) else described(loss)
-
-
-def _optimizer_described(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    return {"class": type(optimizer).__name__, **keras.tree.map_structure(_plain, optimizer.get_config())}
-
-
-def _optimizers_described(
-    optimizers: Mapping[str, keras.optimizers.Optimizer], turns: Mapping[str, Turn]
-) -> dict[str, Any]:
-    """Of each turn, and together in words, which a resumed run compares."""
-    words = []
-    for name, optimizer in optimizers.items():
-        often = {"times": turns[name].times, "every": turns[name].every}
-        said = "".join(f", {key}={value}" for key, value in often.items() if value > 1)
-        words.append(f"{type(optimizer).__name__} for {name}{said}")
-    return {"class": "; ".join(words), "turns": {name: _optimizer_described(each) for name, each in optimizers.items()}}
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
