@@ -9,7 +9,6 @@ with screens, metric files and resumes inside of an epoch: examples/gan.py. This
 """
 
 import argparse
-import sys
 from functools import reduce
 from pathlib import Path
 
@@ -149,8 +148,7 @@ def main():
     drawn = ops.convert_to_numpy(generator(noise(1000)))
     distance = np.abs(np.linalg.norm(drawn, axis=1) - 1).mean()
     print(f"drawn points are {distance:.3f} from the ring on average")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

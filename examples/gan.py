@@ -7,7 +7,6 @@ of a gradient. Stop it with Ctrl+C, also inside an epoch: started again with --r
 """
 
 import argparse
-import sys
 
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
 import keras
@@ -84,8 +83,7 @@ def main():
     noise = np.random.default_rng(1).standard_normal((1000, NOISE)).astype("float32")
     drawn = ops.convert_to_numpy(generator(noise))
     print(f"drawn points are {np.abs(np.linalg.norm(drawn, axis=1) - 1).mean():.3f} from the ring on average")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
