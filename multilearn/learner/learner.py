@@ -101,7 +101,7 @@ class Learner:
 
     @refusing
     def fit(self, train: Any, valid: Any = None) -> Any:
-        """Train on the batches of `train`, validate on those of `valid` after every epoch, return the trained model.
+        """Train on the batches of `train`, validate on those of `valid` after epochs, and return the trained model.
 
         Both are loaders, such as `DataLoader`, or whatever yields batches: a list of them, a torch `DataLoader`, a
         `tf.data.Dataset`, a `keras.utils.PyDataset`, what Grain makes, any iterable, a function that makes a generator.
