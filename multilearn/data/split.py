@@ -44,6 +44,12 @@ def train_valid_split(data: Any, share: float, seed: int = 0, *, stratify: Any =
     >>> [len(x) for x, y in (train, valid)]
     [8, 2]
     """
+    if isinstance(share, (tuple, list)) or getattr(share, "ndim", 0):
+        raise ConfigurationError(
+            "The share of a split is a number.",
+            received=type(share).__name__,
+            remedy="Give several arrays as one tuple: train_valid_split((x, y), 0.2).",
+        )
     seed = whole("The seed of a split", seed, 0, "Leave it out for 0.")
     tables: dict[int, Any] = {}
     source = _source(data, tables)

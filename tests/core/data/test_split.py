@@ -126,5 +126,7 @@ def test_classes_are_of_each_item_and_words_of_other_libraries_are_understood() 
         ml.train_valid_split(np.arange(4), 2, stratify=[0, 1])
     with pytest.raises(TypeError, match="did you mean share"):
         ml.train_valid_split(np.arange(4), test_size=2)  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match=r"as one tuple: train_valid_split\(\(x, y\), 0.2\)"):
+        ml.train_valid_split(np.arange(4), np.arange(4), 0.2)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="seed of a split"):
         ml.train_valid_split(np.arange(4), 2, -1)
