@@ -44,7 +44,7 @@ def train_valid_split(data: Any, share: float, seed: int = 0, *, stratify: Any =
     >>> [len(x) for x, y in (train, valid)]
     [8, 2]
     """
-    if isinstance(share, (tuple, list)) or getattr(share, "ndim", 0):
+    if isinstance(share, (tuple, list)) or getattr(share, "ndim", None):
         raise ConfigurationError(
             "The share of a split is a number.",
             received=type(share).__name__,
