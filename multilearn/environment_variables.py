@@ -16,6 +16,7 @@ __all__ = [
     "RENDERER",
     "SEED",
     "TRACE",
+    "TRACEBACK",
     "read",
 ]
 
@@ -27,6 +28,8 @@ SEED = "MULTILEARN_SEED"
 """The seed of the experiment, in place of the one that the script sets."""
 TRACE = "MULTILEARN_WALK"
 """The file into which `fit` writes a step that it takes apart, in place of training: `multilearn diff-step`."""
+TRACEBACK = "MULTILEARN_TRACEBACK"
+"""How errors are shown: "full", with all frames of this library; "short", refusals without any: `multilearn run`."""
 GRID = "MULTILEARN_CELL"
 """The file of the cell that the process is in a grid: `multilearn run --seeds`."""
 JOB = "MULTILEARN_JOB"

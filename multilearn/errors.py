@@ -20,8 +20,13 @@ may come from anybody.
 
 from __future__ import annotations
 
+import linecache
+import sys
+from collections.abc import Iterator
+from types import TracebackType
 from typing import Self
 
+from multilearn.environment_variables import TRACEBACK, read
 from multilearn.printable import printable_message
 
 __all__ = [
@@ -40,6 +45,7 @@ __all__ = [
     "UnknownArgument",
     "WorldError",
     "pip_install",
+    "with_users_frames",
 ]
 
 DISTRIBUTION = "multilearn-keras"
@@ -129,3 +135,71 @@ class WorldError(MultilearnError, RuntimeError):
         """`said`: what a framework met in what several processes do together."""
         said = " ".join(str(said).split())
         return cls("Processes that train together end together.", received=f"another one has ended: {said[:150]}")
+
+
+_OURS = ("multilearn", "multilearn_keras")
+
+
+def with_users_frames(error: BaseException) -> BaseException:
+    """An error, and those that led to it, without the frames of this library in their tracebacks.
+
+    All of them stay where one of them is the last, unless it is a refusal or an interruption: what goes wrong inside of
+    the library is to be found. So they do if MULTILEARN_TRACEBACK is "full".
+    """
+    if read(TRACEBACK) != "full":
+        for each in _chain(error):
+            found = list(_entries(each.__traceback__))
+            refused = isinstance(each, (MultilearnError, KeyboardInterrupt))
+            if refused or (found and not _is_ours(found[-1])):
+                each.__traceback__ = _joined([entry for entry in found if not _is_ours(entry)])
+            # what was tried twice, and failed alike
+            before = each.__context__
+            each.__suppress_context__ |= type(before) is type(each) and str(before) == str(each)
+    return error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _is_ours(entry: TracebackType) -> bool:
+    return str(entry.tb_frame.f_globals.get("__name__")).partition(".")[0] in _OURS
+
+
+def _joined(entries: list[TracebackType]) -> TracebackType | None:
+    traceback = None
+    for entry in reversed(entries):
+        traceback = TracebackType(traceback, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return traceback
+
+
+def _show_refusals_in_short() -> None:
+    """Have a refusal that ends this process shown as what it says, and the line that led to it."""
+    shown = sys.excepthook
+
+    def show(of: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if not isinstance(error, MultilearnError) or error.__cause__ is not None:
+            shown(of, error, traceback)
+            return
+        said = [f"multilearn: {error}", *getattr(error, "__notes__", ())]
+        users = [each for each in _entries(traceback) if not _is_ours(each)]
+        if users:
+            file, line = users[-1].tb_frame.f_code.co_filename, users[-1].tb_lineno
+            said.append(f"  {file}, line {line}: {linecache.getline(file, line).strip()}")
+        print("\n".join(said), file=sys.stderr)
+
+    sys.excepthook = show
+
+
+if read(TRACEBACK) == "short":
+    _show_refusals_in_short()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from multilearn.errors import UnknownArgument
+from multilearn.errors import UnknownArgument, with_users_frames
 
 __all__ = ["check_arguments", "missing_attribute", "missing_name", "refusing", "suggesting"]
 
@@ -146,14 +146,18 @@ def check_arguments(kind: Any) -> None:
 
 
 def refusing(function: Callable[P, R]) -> Callable[P, R]:
-    """Have a function raise `UnknownArgument` for keyword arguments it does not have, which says what to use."""
+    """Have a function raise `UnknownArgument` for keyword arguments it does not have, which says what to use; and what
+    it raises with the frames of users alone."""
     known = inspect.signature(function).parameters
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         if not kwargs.keys() <= known.keys():
             raise _refusal(function.__name__, [name for name in kwargs if name not in known], list(known), _WORDS)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:
+            raise with_users_frames(error)  # noqa: B904
 
     return checked
 

@@ -119,9 +119,8 @@ def in_session(
     try:
         yield
     except BaseException as error:
-        # the traceback goes into the log only: on the screen Python will show it
-        _log.error("The run failed at %s: %s.", loop.progress.position, type(error).__name__)
-        _log.info("This is where it failed:", exc_info=error)
+        # into the file alone, with all frames: on the screen Python shows it
+        _log.info("The run failed at %s: %s.", loop.progress.position, type(error).__name__, exc_info=error)
         failed = experiment.ended(outcome="failed", error=in_words(error), position=str(loop.progress.position))
         # a full disk must not hide what made the run fail
         with suppress(OSError):

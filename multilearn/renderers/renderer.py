@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar, runtime_checkable
 
-from multilearn.events import Evaluating, Event, Started
+from multilearn.events import Evaluating, Event, Finished, Started
 from multilearn.renderers.lines import EvaluationLine, Lines
 from multilearn.renderers.run_state import Origin
 from multilearn.renderers.stream import ForgivingStream
@@ -80,6 +80,9 @@ class CliRenderer:
             self.close()
             self._screen = self._opened(event, time.monotonic())
         elif self._screen is not None:
+            if isinstance(event, Finished) and event.error is not None:
+                # what it says is said by Python
+                event = replace(event, error=event.error.partition(":")[0])
             self._screen.render(event, time.monotonic())
 
     def close(self) -> None:

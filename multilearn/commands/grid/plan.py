@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multilearn import backend
-from multilearn.environment_variables import QUICK
+from multilearn.environment_variables import QUICK, TRACEBACK, read
 from multilearn.errors import ConfigurationError, DirectoryError
 from multilearn.launch.environments import environments
 from multilearn.launch.ray_job import RayCluster
@@ -197,7 +197,8 @@ class GridPlan:
                 QUICK: report,
                 **(GridCell(os.devnull, "", placeholders).environment() if len(seeds) > 1 else {}),
             }
-        return [{**each, **seeded, **variables} for each in environments(cell.backend, self.devices)]
+        shown = {TRACEBACK: read(TRACEBACK) or "short"}
+        return [{**each, **seeded, **shown, **variables} for each in environments(cell.backend, self.devices)]
 
 
 def require_script(script: Path) -> None:

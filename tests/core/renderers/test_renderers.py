@@ -300,11 +300,11 @@ def test_before_a_summary_the_charts_go(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_how_it_ended_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "StorageError: The file could not be written. Received: no space left on device. Make room, and resume"
+    said = "the file that the watchdog of the cluster looks at says that no space is left on the device of the runs"
     with terminal(monkeypatch) as screen:
         renderer = CliRenderer(screen.stream)
         renderer.render(started())
-        renderer.render(Finished(Position(1, 5), None, said))
+        renderer.render(Finished(Position(1, 5), said))
         renderer.close()
     assert said in " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.text).split())
 
