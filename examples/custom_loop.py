@@ -4,7 +4,7 @@ MULTILEARN_BACKEND=tensorflow python examples/custom_loop.py
 
 The generator learns to draw points on a ring, the discriminator to tell them from real ones. Each is trained by an
 engine: a compiled step on whichever framework. Engines, schedules, metrics, loaders and checkpoints are the public
-parts; the loop below is all that is written anew, and it can go on where it was stopped. A Learner plays this game too,
+parts; the loop below is all that is added, and it can be resumed where it was stopped. A Learner plays this game too,
 with screens, metric files and resumes inside of an epoch: examples/gan.py. This is for loops that no Learner has.
 """
 
@@ -114,7 +114,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, help=f"how many in total (default {EPOCHS}; quick: 4)")
     parser.add_argument("--directory", default="runs/custom-loop-{backend}", help="where everything is written")
-    parser.add_argument("--resume", action="store_true", help="go on after the last epoch that both have saved")
+    parser.add_argument("--resume", action="store_true", help="resume after the last epoch that both have saved")
     parser.add_argument("--quick", action="store_true", help="a few points and epochs, to see that it runs")
     options = parser.parse_args()
     epochs = options.epochs or (4 if options.quick else EPOCHS)

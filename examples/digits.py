@@ -51,8 +51,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=None, help=f"how many in total (default {EPOCHS}; quick: 2)")
     parser.add_argument("--directory", default="runs/digits-{backend}", help="where everything is written")
-    parser.add_argument("--checkpoint", metavar="K|latest", help="go on from this epoch, or the latest checkpoint")
-    parser.add_argument("--from", dest="source", metavar="D", help="go on from another run's directory")
+    parser.add_argument("--checkpoint", metavar="K|latest", help="resume from this epoch, or the latest checkpoint")
+    parser.add_argument("--from", dest="source", metavar="D", help="resume from another run's directory")
     parser.add_argument("--quick", action="store_true", help="a few images and epochs, to see that it runs")
     options = parser.parse_args()
     epochs = options.epochs if options.epochs is not None else 2 if options.quick else EPOCHS

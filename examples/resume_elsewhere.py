@@ -1,6 +1,6 @@
-"""Begin a run on one framework, go on with it on another, and compare it with one that stayed where it was.
+"""Begin a run on one framework, resume it on another, and compare it with one that stayed where it was.
 
-python examples/resume_elsewhere.py --begin torch --go-on tensorflow
+python examples/resume_elsewhere.py --begin torch --resume-on tensorflow
 
 A process has one framework, so each part is a process of its own, which the command line starts.
 """
@@ -27,7 +27,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--begin", choices=here, default=first, help="the framework to begin on")
     other = next((name for name in here if name != first), first)
-    parser.add_argument("--go-on", choices=here, default=other, help="the framework to go on on")
+    parser.add_argument("--resume-on", choices=here, default=other, help="the framework to resume on")
     parser.add_argument("--epochs", type=int, help="how many in total (default 6; quick: 2)")
     parser.add_argument("--directory", default="runs/resume-elsewhere", help="where everything is written")
     parser.add_argument("--quick", action="store_true", help="a few images and epochs, to see that it runs")
@@ -41,7 +41,7 @@ def main():
 
     return (
         train(options.begin, "--directory", begun, "--epochs", epochs // 2)
-        or train(options.go_on, "--directory", moved, "--from", begun, "--epochs", epochs)
+        or train(options.resume_on, "--directory", moved, "--from", begun, "--epochs", epochs)
         or train(options.begin, "--directory", stayed, "--epochs", epochs)
         or command("compare", stayed, moved, "--tolerance", "1e-4")
     )

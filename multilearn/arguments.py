@@ -49,7 +49,7 @@ def whole(what: str, value: Any, least: int, remedy: str | None = None, *, recei
 
 
 def whole_in_environment(name: str, least: int, remedy: str) -> int | None:
-    """The whole number that an environment variable is set to; None where it is not set."""
+    """The whole number that an environment variable is set to; None if it is not set."""
     text = read(name)
     if text is None:
         return None

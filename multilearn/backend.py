@@ -45,7 +45,7 @@ _announced: str | None = None  # what `announce` wrote into KERAS_BACKEND, which
 
 
 class Choice(NamedTuple):
-    """The framework that would be used, and why; `name` is None where there is none."""
+    """The framework that would be used, and why; `name` is None if there is none."""
 
     name: str | None
     reason: str
@@ -114,7 +114,7 @@ def load(name: str | None = None) -> Backend:
 def usable(name: str | None = None) -> str:
     """The name of the backend that `load` would load. Imports nothing.
 
-    Raises `BackendError` where it is unknown, not installed, or contradicts what this process already runs on.
+    Raises `BackendError` if it is unknown, not installed, or contradicts what this process already runs on.
     """
     decided = choice() if name is None else Choice(name, "asked for by name")
     if decided.name is None:
@@ -132,7 +132,7 @@ def usable(name: str | None = None) -> str:
 def announce() -> None:
     """Choose the framework of Keras, if it is not loaded yet and KERAS_BACKEND is not set. Never raises.
 
-    Where the one asked for cannot be had Keras gets another, so that the refusal with the remedy comes from us.
+    If the one asked for cannot be had Keras gets another, so that the refusal with the remedy comes from us.
     """
     if "keras" in sys.modules or read(KERAS_VARIABLE):
         return

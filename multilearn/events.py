@@ -110,7 +110,7 @@ class Started:
 class Evaluating:
     """An evaluation called `name` begins: what follows is on the split `test`, in epoch 1, up to `Finished`.
 
-    `checkpoint`: where the weights are from, None for those of the model in memory. `batches` is None where the loader
+    `checkpoint`: where the weights are from, None for those of the model in memory. `batches` is None if the loader
     does not know its length.
     """
 
@@ -173,9 +173,9 @@ class Saved:
 class Finished:
     """`fit`, or an evaluation, ends: completed (both None), stopped early for `reason`, or failed with `error`.
 
-    `restored`: the epoch whose weights are returned, None where those are the last ones; `skipped`: how many training
+    `restored`: the epoch whose weights are returned, None if those are the last ones; `skipped`: how many training
     batches of the run were left out because their loss was not finite; `by_rule`: whether the reason is that of a
-    stopping rule, which would stop a run that goes on from here, too; `summary`: whether a summary is printed next.
+    stopping rule, which would stop a run that is resumed from here, too; `summary`: whether a summary is printed next.
     """
 
     position: Position

@@ -39,7 +39,7 @@ _WORDS = {
     "validation_batch_size": "the loader for validation has it: fit(train, valid)",
     "validation_freq": f"{_BUILDER}.validate_every(n)",
     **dict.fromkeys(("epochs", "num_epochs", "max_epochs"), f"{_BUILDER}.num_epochs(n)"),
-    "initial_epoch": f'{_BUILDER}.checkpoint("latest") goes on where the run in the directory was',
+    "initial_epoch": f'{_BUILDER}.checkpoint("latest") resumes where the run in the directory was',
     "ckpt_path": f'{_BUILDER}.checkpoint("latest"), or .checkpoint(epoch, directory); '
     "checkpoint= of evaluate and predict",
     "callbacks": f"use {_BUILDER}.early_stopping(...), .with_file_checkpointer(), .restore_best(), a scheduler as lr=, "

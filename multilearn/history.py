@@ -193,7 +193,7 @@ class Series(Mapping[int, float]):
     ) -> _State:
         """`step(state, epoch, value)` over the epochs up to `until`, in their order, beginning with `initial`.
 
-        What was folded under the same `key` before goes on from there: so `key` says all that `step` and `initial`
+        What was folded under the same `key` before is continued: so `key` says all that `step` and `initial`
         depend on, and a state is a value that nothing changes.
 
         >>> Series({1: 2.0, 2: 3.0}).fold("sum", lambda total, epoch, value: total + value, 0.0)

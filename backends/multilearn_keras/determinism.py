@@ -18,7 +18,7 @@ _XLA = "--xla_gpu_deterministic_ops=true"
 def settle(deterministic: bool) -> None:
     """Have no GPU round float32 factors to TF32, of 10 bits; with `deterministic`, have no kernel add in any order.
 
-    Raises `BackendError` where JAX has begun to use a GPU, which it does with the flags that it found then.
+    Raises `BackendError` if JAX has begun to use a GPU, which it does with the flags that it found then.
     """
     {"torch": _settle_torch, "tensorflow": _settle_tensorflow, "jax": _settle_jax}[keras.backend.backend()](
         deterministic

@@ -63,7 +63,7 @@ def named(names: Sequence[str]) -> Sequence[KerasDevice]:
 
 def listed(names: Sequence[str]) -> Sequence[KerasDevice]:
     """The devices of these names; `"all"`: all accelerators, or all CPUs if there are none. Raises `ConfigurationError`
-    for a name that there is not. Where each device has a process, the numbers of CPUs count those that share it."""
+    for a name that there is not. If each device has a process, the numbers of CPUs count those that share it."""
     devices, world = available(), current()
     own_processes = keras.backend.backend() in ONE_PROCESS_A_DEVICE
     every = [str(device) for device in devices if device.kind == devices[0].kind]

@@ -43,7 +43,7 @@ def trace(function: Callable[[Sequence[torch.Tensor]], Any], tensors: Sequence[t
     """Run `function` once, as a real step that changes what it changes, and write down what it does.
 
     What it reads besides its arguments is captured by reference: a parameter that is updated in place is seen.
-    Raises `CannotCapture` where it looks at the value of a tensor, and whatever the function raises itself.
+    Raises `CannotCapture` if it looks at the value of a tensor, and whatever the function raises itself.
     """
     template: list[Any] = []
 

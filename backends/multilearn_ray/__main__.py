@@ -21,7 +21,7 @@ _received: list[int] = []
 
 
 def main(address: str, workers: tuple[int, int], script: str, arguments: Sequence[str]) -> int:
-    """Run the job to its end; the exit code. Raises `ConfigurationError` where there is no cluster."""
+    """Run the job to its end; the exit code. Raises `ConfigurationError` if there is no cluster."""
     trainer = multilearn_ray.trainer
     from ray.train import FailureConfig, RunConfig, TrainingFailedError
 
@@ -63,7 +63,7 @@ def _connect(address: str, workers: int) -> None:
 
 
 def _require_listener(address: str) -> None:
-    """Raise `OSError` where nothing listens, for which Ray looks for many minutes."""
+    """Raise `OSError` if nothing listens, for which Ray looks for many minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _LOOKED_FOR).close()

@@ -60,7 +60,7 @@ class AsData:
         """This builder as TOML, from which `from_toml` makes an equal one. Paths are as they were written: a relative
         one is relative to the current directory when the file is read.
 
-        Raises `ConfigurationError` where something in it is not data: a metric, strategy, rule, recorder, logger or
+        Raises `ConfigurationError` if something in it is not data: a metric, strategy, rule, recorder, logger or
         renderer of the user's, an interrupter. Those are added after `from_toml`.
         """
         import tomli_w

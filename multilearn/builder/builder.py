@@ -54,7 +54,7 @@ class LearnerBuilder(Observed):
     A relative directory is relative to the current one when the builder is made, wherever the script changes to later;
     `~` is the home directory.
 
-    A directory that already holds a run is refused, unless `.checkpoint(...)` goes on from it, or `overwrite` says
+    A directory that already holds a run is refused, unless `.checkpoint(...)` resumes it, or `overwrite` says
     that it may be replaced: then the files of the old run are removed when `fit` starts, and no others.
 
     >>> half = LearnerBuilder("runs/{backend}").num_epochs(10)
@@ -98,10 +98,10 @@ class LearnerBuilder(Observed):
         return self._with(strategy=strategy)
 
     def checkpoint(self, which: int | str, directory: str | os.PathLike[str] | None = None) -> LearnerBuilder:
-        """Go on from a checkpoint: of an epoch, `"latest"`, `"best"` (by validation loss), or one inside an epoch
+        """Resume from a checkpoint: of an epoch, `"latest"`, `"best"` (by validation loss), or one inside an epoch
         (`"3.120"`); of this directory, or of another run's, which is left as it is.
 
-        `"latest"` where nothing was saved starts at epoch 1, and says so.
+        `"latest"` if nothing was saved starts at epoch 1, and says so.
         """
         if directory is None:
             return self._with(resume=Resume(which_checkpoint(which)))
@@ -124,7 +124,7 @@ class LearnerBuilder(Observed):
         """Have `fit` return the weights of the best epoch instead of the last ones, however the run ended.
 
         Of equal values the earlier epoch is better, NaN is never best. With a checkpointer the best epoch is kept on
-        disk, whatever the strategy says, and a run that goes on does so from the last weights all the same; without
+        disk, whatever the strategy says, and a resumed run continues from the last weights all the same; without
         one a copy is kept in memory. `learner.restored` is the epoch; where it is the last one, nothing is restored.
         The weights are those that were measured: an optimizer's moving averages do not take their place.
         """
@@ -142,7 +142,7 @@ class LearnerBuilder(Observed):
     def early_stopping(self, rule: StoppingRule) -> LearnerBuilder:
         """Stop as soon as `rule` has a reason: after an epoch; a time limit also inside one.
 
-        `learner.stopped_by` is the reason. A run that goes on after such a stop stops again at once, as long as the
+        `learner.stopped_by` is the reason. A run that is resumed after such a stop stops again at once, as long as the
         rule is the same.
         """
         require(rule, StoppingRule, "A stopping rule must have the method reason(history, epoch, elapsed).")
@@ -152,8 +152,8 @@ class LearnerBuilder(Observed):
         """What happens when the training loss of a batch is NaN or infinite. Default: `"stop"`.
 
         `"stop"` raises `NonFiniteLoss` and saves nothing of it. `"skip"` leaves weights and optimizer as they are and
-        the batch out of all epoch values; the learning rate goes on as if there had been an update; an epoch without
-        any other batch stops the run. Where the loss is finite and its gradient is not, weights and optimizer stay as
+        the batch out of all epoch values; the learning rate continues as if there had been an update; an epoch without
+        any other batch stops the run. If the loss is finite and its gradient is not, weights and optimizer stay as
         they are too, and the loss, which was measured, counts. `"ignore"` trains with it.
         """
         return self._with(nan_policy=one_policy(policy))

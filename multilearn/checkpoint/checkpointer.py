@@ -200,7 +200,7 @@ class FileCheckpointer(Checkpointer):
         self._writer.wait()
         epochs = [position.epoch for position in self._folder.positions() if position.batch is None]
         kept = self._kept(epochs, history)
-        # one that the strategy keeps has to be there to go on from
+        # one that the strategy keeps has to be there to resume from
         if kept and (left := [Position(epoch) for epoch in epochs if epoch not in kept]):
             self._folder.remove(left)
 

@@ -167,7 +167,7 @@ class CheckpointFolder:
     def clear(self) -> None:
         """Remove the manifest, its files and temporary ones, and the folder if nothing else is in it.
 
-        Where the manifest is not valid, whatever has a name of our own form.
+        If the manifest is not valid, whatever has a name of our own form.
         """
         try:
             self.clean()

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def recovered(folder: Path, own: Recorder) -> tuple[Manifest, str] | None:
-    """A manifest of what is intact, and what is to be said of it; None where the one in the folder will do.
+    """A manifest of what is intact, and what is to be said of it; None if the one in the folder will do.
 
     A checkpoint counts if its three parts, in one format, can be read whole and say that they are what their names say.
     The files of others go with the next save.

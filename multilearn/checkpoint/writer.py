@@ -1,4 +1,4 @@
-"""Checkpoints written in the background, while training goes on."""
+"""Checkpoints written in the background, while training continues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["CheckpointWriter"]
 class CheckpointWriter:
     """One worker thread, started by the first save, that writes in the order of the calls, one checkpoint at a time.
 
-    The parts must be copies of their own: they are read while training goes on. What goes wrong in the worker is raised
+    The parts must be copies of their own: they are read while training continues. What fails in the worker is raised
     by the next call of any method, once. `close` must be called, in a `finally`; a process that ends without it still
     finishes the write under way.
     """

@@ -47,7 +47,7 @@ def plot(
 ) -> None:
     """Draw the curves of runs as one picture, for a paper: of equal runs, of equal bytes.
 
-    Where a backend has several seeds, it is their mean, and the area from the least to the greatest value.
+    If a backend has several seeds, it is their mean, and the area from the least to the greatest value.
     """
     from multilearn.commands.plot import plot as draw
 

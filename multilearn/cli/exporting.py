@@ -25,7 +25,7 @@ def export(
     ] = None,
     batches: Annotated[bool, typer.Option("--batches", help="With csv: the values of batches, too.")] = False,
 ) -> None:
-    """Have a tracker show what a run's directory has: of a run that is finished, stopped, killed or going on.
+    """Have a tracker show what a run's directory has: of a run that is finished, stopped, killed or still running.
 
     What the tracker has already is not logged again, so a run can be exported as often as you like. With csv it prints
     one long table of the epoch values, with a row for each value.

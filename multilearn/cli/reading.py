@@ -30,9 +30,9 @@ def compare(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare runs epoch by epoch; exit 0 where they are the same within the tolerance, else 1.
+    """Compare runs epoch by epoch; exit 0 if they are the same within the tolerance, else 1.
 
-    Where a backend has several seeds, the runs of each seed are compared with each other, and what they came to over
+    If a backend has several seeds, the runs of each seed are compared with each other, and what they came to over
     the seeds. It says which preconditions of an equal experiment held, and of different runs the first difference.
     """
     from multilearn.commands import text as blocks
@@ -72,7 +72,7 @@ def inspect(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run or a record holds; exit 1 where something is not intact."""
+    """Show what a run or a record holds; exit 1 if something is not intact."""
     from multilearn.commands import inspect as inspection
 
     found = inspection.inspect(path)

@@ -91,7 +91,7 @@ def diff_step(
 ) -> None:
     """Walk the first batch through a script's model on two backends, and name what differs first.
 
-    The script runs up to its first fit, and writes nothing. Exit 0 where every layer's output, every gradient and the
+    The script runs up to its first fit, and writes nothing. Exit 0 if every layer's output, every gradient and the
     update agree, else 1.
     """
     from multilearn.commands.diff_step import report as steps_report

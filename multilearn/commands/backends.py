@@ -29,7 +29,7 @@ print(json.dumps(devices))
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """One known backend. `devices` is None where it is not installed or could not be asked; `problem` says why."""
+    """One known backend. `devices` is None if it is not installed or could not be asked; `problem` says why."""
 
     name: str
     installed: bool
@@ -48,7 +48,7 @@ class Installation:
     refusal: str | None
 
     def as_json(self) -> str:
-        """`used`, `reason`, `refusal`, and `backends` with the fields of `BackendStatus`; null where there is none."""
+        """`used`, `reason`, `refusal`, and `backends` with the fields of `BackendStatus`; null if there is none."""
         return document(asdict(self))
 
     def as_text(self) -> str:

@@ -39,7 +39,7 @@ def export(directories: Sequence[Path], to: str, output: str | None = None, *, b
 
     `to`: one of `TARGETS`; `output`: where to, instead of the tracker's own place, or the standard output; `batches`:
     the values of batches, too, in a table. Raises `ConfigurationError` for what cannot be, and for what a tracker
-    raises; `DirectoryError` where there is no run.
+    raises; `DirectoryError` if there is no run.
     """
     choice("--to names a tracker, or csv", to, TARGETS)
     if batches and to != CSV:

@@ -1,4 +1,4 @@
-"""`multilearn watch`: runs of other processes as they go on, as lines."""
+"""`multilearn watch`: runs of other processes while they train, as lines."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class StoppingRule(Protocol):
     """Asked after every epoch, and after its validation if it has one."""
 
     def reason(self, history: History, epoch: int, elapsed: float) -> str | None:
-        """Why training should end after `epoch`, or None to go on.
+        """Why training should end after `epoch`, or None to continue.
 
         `history` holds the exact values of epochs 1 to `epoch`, as far as they were measured; `elapsed` is the time
         spent in `fit`, in seconds, over all sessions of the run. It must depend on nothing else: so a resumed run

@@ -37,7 +37,7 @@ class Trained:
 
 
 def placed(directory: str | os.PathLike[str]) -> Path:
-    """The directory of a run, with placeholders replaced. Raises `BackendError` where there is no backend."""
+    """The directory of a run, with placeholders replaced. Raises `BackendError` if there is no backend."""
     location = Location.of(directory)
     if "{" not in location.below:  # a seed that nothing asks for is not drawn
         return location.literal
@@ -55,7 +55,7 @@ def opened(
 ) -> Iterator[Trained]:
     """The model on its device, with the weights of checkpoint `which` of the run in `directory`; None: with its own.
 
-    Nothing is written. Raises `DataError` where there is no batch, or one that does not fit, `CheckpointNotFound`,
+    Nothing is written. Raises `DataError` if there is no batch, or one that does not fit, `CheckpointNotFound`,
     `RecordError` or `RecordMismatch` for the checkpoint.
     """
     loader, seed = as_loader(data, "test"), seeds.current()

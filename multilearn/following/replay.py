@@ -140,7 +140,7 @@ class Replay:
         return is_folder(self._directory.epoch(Split.VALID, self._epoch)) or (expected and not self._is_later())
 
     def _is_past(self) -> bool:
-        """Whether the run has gone on to another split or epoch, so that nothing is added to the files of this one."""
+        """Whether the run has come to another split or epoch, so that nothing is added to the files of this one."""
         on_valid = self._split is Split.TRAIN and is_folder(self._directory.epoch(Split.VALID, self._epoch))
         return on_valid or self._is_later()
 

@@ -1,6 +1,6 @@
 """A fit over devices that need a process each: it starts the script once more for each of them.
 
-They run up to this fit, train, and end with it; the script goes on here, once, with what they have trained.
+They run up to this fit, train, and end with it; the script continues here, once, with what they have trained.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def examine(train: Any, valid: Any, seed: int, stack: ExitStack) -> Data:
             remedy="Look at the length of the data, and at drop_last with a large batch_size.",
         )
     unused = valid is not None and Split.VALID not in loaders
-    notes = ("The validation loader has no batch: the run goes on without validation.",) if unused else ()
+    notes = ("The validation loader has no batch: the run continues without validation.",) if unused else ()
     return Data(loaders, examples, {split: length(loader) for split, loader in loaders.items()}, notes)
 
 

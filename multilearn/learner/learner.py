@@ -96,7 +96,7 @@ class Learner:
 
     @property
     def restored(self) -> int | None:
-        """The epoch whose weights `fit` returned, as `.restore_best(...)` asked; None where those are the last ones."""
+        """The epoch whose weights `fit` returned, as `.restore_best(...)` asked; None if those are the last ones."""
         return self._restored
 
     @refusing

@@ -90,7 +90,7 @@ class Settings:
     def following(self, asked: Asked) -> Settings:
         """With the loss, which is always shown, and what a model asks for: metrics, and steps that are run eagerly.
 
-        Raises `ConfigurationError` where it asks for eager steps, and a compiler was asked for.
+        Raises `ConfigurationError` if it asks for eager steps, and a compiler was asked for.
         """
         if asked.eagerly and self.compile is not None:
             raise ConfigurationError(

@@ -35,10 +35,10 @@ _FLUSH_SECONDS = 1.0
 class FileMetricLogger:
     """Writes `<split>/epoch-<n>/<metric>.log` in the directory of the run: a line per batch, then the epoch value.
 
-    Where a run goes on, the files of finished epochs are left alone and those of later ones removed; inside an epoch
+    If a run is resumed, the files of finished epochs are left alone and those of later ones removed; inside an epoch
     the lines up to the position are kept. A thread beside the training hands what was logged to the operating system
     every second, however slow the batches are; at the end of an epoch, before a place inside one is saved, and when the
-    run ends, stops or fails, all of it is there before anything goes on. What goes wrong on that thread is raised by
+    run ends, stops or fails, all of it is there before anything else happens. What fails on that thread is raised by
     the next call.
 
     An evaluation goes into `test/<name>/<metric>.log`: an earlier one under that name is replaced when it is complete.
@@ -89,7 +89,7 @@ class FileMetricLogger:
 
 
 class MetricFiles:
-    """The files of the epoch that is going on, opened with their first line, where `path` says, in the run in `root`.
+    """The files of the current epoch, opened with their first line, where `path` says, in the run in `root`.
 
     A thread writes every second what has come meanwhile, also while no batch is done: who follows the files sees them
     grow, and a step need not write. `flush`, `end` and `close` write the rest on the thread that calls them. What

@@ -52,7 +52,7 @@ class MemoryMetricLogger:
 
     `epochs[split][metric][epoch]` is the exact value of a finished epoch, `batches[split][metric][epoch]` the list of
     its batch values. An evaluation is epoch 1 of the split `test`; only the latest is kept. A run that
-    begins, or goes on from a checkpoint, drops what is later than where it starts.
+    begins, or is resumed from a checkpoint, drops what is later than where it starts.
     """
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 Decimal text that gives back the same bits; `NaN`, `inf`, `-inf`. Texts have what would break a line, or read as
 something else, written as `\\xHH` or `\\uHHHH`, and a backslash as `\\\\`: one line is one value. All are numbers, or
-all are texts; `unavailable` may stand among numbers, for the machine that a run goes on on may lack a sensor.
+all are texts; `unavailable` may stand among numbers, for the machine that a run is resumed on may lack a sensor.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SHOWN = 200  # characters of what is wrong
 
 @dataclass(frozen=True, slots=True)
 class EpochValue:
-    """A metric's exact value over an epoch; `items` is the sum of the logged counts, None where they are missing."""
+    """A metric's exact value over an epoch; `items` is the sum of the logged counts, None if they are missing."""
 
     value: float | str
     items: float | None

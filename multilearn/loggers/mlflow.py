@@ -160,7 +160,7 @@ def _shown(uri: str) -> str:
 
 
 def _require_server(uri: str) -> None:
-    """Raise `OSError` where no server is at `uri`: MLflow itself would try for minutes."""
+    """Raise `OSError` if no server is at `uri`: MLflow itself would try for minutes."""
     address = urlsplit(uri)
     if address.scheme in ("http", "https") and address.hostname and not getproxies():
         port = address.port or (443 if address.scheme == "https" else 80)

@@ -1,4 +1,4 @@
-"""The metric files of a run that goes on: brought back to what they said where it does."""
+"""The metric files of a run that is resumed: brought back to what they said at that place."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class TrackerLogger(ABC):
 
     x is the number of optimizer updates. Values of training batches are averaged over `every` updates, epoch values are
     always logged; metrics whose values are texts are left out. Hyper-parameters, tags and status are those of the
-    run's experiment.json. Where a run is resumed, the tracker gets what the metric files have up to there as far as it
+    run's experiment.json. If a run is resumed, the tracker gets what the metric files have up to there as far as it
     lacks it: every point is in it once, and in order.
 
     A thread sends, the training waits for nothing. What goes wrong with a tracker does not stop the run: it is one
@@ -104,7 +104,7 @@ class TrackerLogger(ABC):
 
     @abstractmethod
     def open(self, run: TrackedRun) -> OpenRun:
-        """The tracker's run for the run in a directory, the same as before where there was one."""
+        """The tracker's run for the run in a directory, the same as before if there was one."""
 
     def log(self, event: Event) -> None:
         if isinstance(event, Started):
@@ -160,7 +160,7 @@ class Tracking:
             self._run.flush()
 
     def end(self) -> None:
-        """As the last event has it; without one that ended it, the run goes on."""
+        """As the last event has it; without one that ended it, the run is still running."""
         if self._run is not None:
             self._run.flush()
             if self._status is not None:
@@ -241,6 +241,6 @@ class _Sender:
         if first:
             self._waiting.clear()
             name, tracker = type(self._logger).__name__, self._logger.tracker
-            said = f"{name} has failed: {' '.join(what.split())[:_SHOWN]}. The run goes on without it."
+            said = f"{name} has failed: {' '.join(what.split())[:_SHOWN]}. The run continues without it."
             remedy = f"What is missing: multilearn export {self._directory} --to {tracker}"
             _log.warning("%s", printable(f"{said} {remedy}"))

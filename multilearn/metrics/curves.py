@@ -61,7 +61,7 @@ class CurveMetric(ModalMetric, ABC):
     without those for which all items are true or all are false; `"micro"` counts all classes as one.
     `ignore_index`: items (labels) with this target are counted nowhere, and nor are those of weight zero.
 
-    NaN, with one warning, where there is nothing to tell apart in any class; NaN as soon as a score is.
+    NaN, with one warning, if there is nothing to tell apart in any class; NaN as soon as a score is.
     """
 
     better: ClassVar[Direction] = "highest"

@@ -55,7 +55,7 @@ def _padded(rows: Sequence[Array]) -> tuple[Array, Array]:
 
 
 class _ErrorRate(Parametrized):
-    """edits / tokens of the references, over all sequences; NaN where there is no token."""
+    """edits / tokens of the references, over all sequences; NaN if there is no token."""
 
     padding: int | None
     unit: ClassVar[str] = "share"
@@ -113,7 +113,7 @@ class CharErrorRate(_ErrorRate):
 class WordErrorRate(_ErrorRate):
     """insertions, deletions and replacements of words / words of all references: a share, which can be above 1.
 
-    Every id is a word. Where ids are characters, `separator` is the one between words; several in a row are one, and
+    Every id is a word. If ids are characters, `separator` is the one between words; several in a row are one, and
     those at the ends none. A prediction is the most probable id at each place. Ids equal to `padding` are taken out of
     predictions and references alike, as is what stands in places of weight zero. Needs a `ClassificationOutput` of
     sequences: logits (batch, time, classes), targets (batch, time). NaN where the references have no word.

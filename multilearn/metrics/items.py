@@ -32,7 +32,7 @@ NOT_COUNTED = -1
 class ClassItems:
     """Items of one class each: logits (batch, ..., classes), targets (batch, ...), int32, and which count, bool.
 
-    `counted` is None where all do.
+    `counted` is None if all do.
     """
 
     output: ClassificationOutput
@@ -48,7 +48,7 @@ class ClassItems:
 
 @dataclass(frozen=True)
 class LabelItems:
-    """Labels that are true or not, (batch, ..., labels), bool, and which of them count, bool; None where all do.
+    """Labels that are true or not, (batch, ..., labels), bool, and which of them count, bool; None if all do.
 
     The label of a `ClassificationOutput` is that an item is of class 1, and not of class 0.
     """
@@ -122,7 +122,7 @@ def _binary_items(ops: ArrayOps, output: Output, metric: str, ignore_index: int 
 
 
 def require_classes(metric: str, items: ClassItems, least: int) -> None:
-    """Raises `ConfigurationError` where there are fewer classes."""
+    """Raises `ConfigurationError` if there are fewer classes."""
     if items.classes < least:
         raise ConfigurationError(
             f"The metric {metric} needs a task of at least {least} classes.",
@@ -132,7 +132,7 @@ def require_classes(metric: str, items: ClassItems, least: int) -> None:
 
 
 def _counted(ops: ArrayOps, targets: Tensor, weights: Tensor | None, ignore_index: int | None) -> Tensor | None:
-    """Which targets count, in their shape; None where all do."""
+    """Which targets count, in their shape; None if all do."""
     if weights is None and ignore_index is None:
         return None
     # true everywhere: weights may be of fewer axes, such as one for each sequence
@@ -206,7 +206,7 @@ def setting(key: str, value: float | str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ModalMetric:
-    """A metric with a `mode`, an `average` over classes where there are several, and an `ignore_index`."""
+    """A metric with a `mode`, an `average` over classes if there are several, and an `ignore_index`."""
 
     mode: str = "binary"
     average: str | None = None
@@ -227,7 +227,7 @@ class ModalMetric:
             settle(self, average=choice(f"{kind} has an average over classes", average, self.averages))
 
     def refuse(self, setting: str) -> None:
-        """Raise `ConfigurationError` where a setting is given that has no meaning in this mode."""
+        """Raise `ConfigurationError` if a setting is given that has no meaning in this mode."""
         if (given := getattr(self, setting)) is not None:
             raise ConfigurationError(
                 f"{type(self).__name__} has no {setting} where the mode is {self.mode}.",

@@ -48,7 +48,7 @@ class Mean(_WeightedMean):
 
     value = sum(field_b * count_b) / sum(count_b) over the batches b; NaN when nothing was counted. For a task of one's
     own whose output carries more than a loss, such as the two losses of an autoencoder.
-    Raises `ConfigurationError` where the output has no such field, or it is not 0-d.
+    Raises `ConfigurationError` if the output has no such field, or it is not 0-d.
 
     >>> Mean("reconstruction").name
     'Mean(reconstruction)'

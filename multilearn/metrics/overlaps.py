@@ -29,7 +29,7 @@ class OverlapMetric(ABC):
     `threshold`; there is no background, and no class of what is outside a mask.
     `average`: `"macro"` is the mean over classes, without those that occur neither in targets nor in predictions;
     `"micro"` counts all classes as one. Pixels of weight zero, or whose target is `ignore_index`, are counted nowhere.
-    NaN where no class occurs at all.
+    NaN if no class occurs at all.
     """
 
     threshold: float = 0.5

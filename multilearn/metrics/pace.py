@@ -16,7 +16,7 @@ __all__ = ["IterationSpeed", "LearningRate", "SamplesPerSecond"]
 class LearningRate:
     """The rate that the scheduler gave for a batch; that of the last batch for the epoch.
 
-    Its values are `"unavailable"` in validation, where nothing is learned.
+    Its values are `"unavailable"` in validation, if nothing is learned.
     """
 
     name: ClassVar[str] = "LearningRate"

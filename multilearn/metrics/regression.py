@@ -21,7 +21,7 @@ __all__ = ["R2", "MeanAbsoluteError", "MeanSquaredError", "Numbers", "RootMeanSq
 
 @dataclass(frozen=True)
 class Numbers:
-    """Predictions and targets, (batch, ...), float32, and which of them count, bool; None where all do."""
+    """Predictions and targets, (batch, ...), float32, and which of them count, bool; None if all do."""
 
     predictions: Tensor
     targets: Tensor
@@ -52,7 +52,7 @@ def numbers_of(ops: ArrayOps, output: Output, metric: str) -> Numbers:
 
 
 def _in_rank(ops: ArrayOps, x: Tensor, rank: int) -> Tensor:
-    """With a last axis of length 1 taken away where there is one too many, or put there where one is missing."""
+    """With a last axis of length 1 taken away if there is one too many, or put there where one is missing."""
     if len(x.shape) == rank + 1 and x.shape[-1] == 1:
         return ops.take(x, 0)
     return ops.expand_dims(x, -1) if len(x.shape) == rank - 1 else x
@@ -124,7 +124,7 @@ class R2:
     """1 - sum of (target - prediction)^2 / sum of (target - mean target)^2, as `sklearn.metrics.r2_score`.
 
     The last axis of (batch, ..., outputs) are the outputs: the value is the mean of the values of all of them.
-    Where all targets are equal it is 1 if all predictions are right, else 0. NaN for fewer than two items.
+    If all targets are equal it is 1 if all predictions are right, else 0. NaN for fewer than two items.
     Items of weight zero (padding) are not counted, all others alike. Needs a `RegressionOutput`.
     """
 
@@ -169,7 +169,7 @@ class R2:
 def _of_batch(measured: Measured, state: State | None = None) -> State:
     """For each output how many items there are, the mean of the targets, and the sums of squares, (outputs,).
 
-    Means are distances from the `first` target of `state`; of this batch where nothing was counted before.
+    Means are distances from the `first` target of `state`; of this batch if nothing was counted before.
     """
     targets = np.asarray(measured["targets"], np.float64)
     outputs = targets.shape[-1] if targets.ndim > 1 else 1

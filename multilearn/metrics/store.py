@@ -152,7 +152,7 @@ class MetricStore:
         }
 
     def restore(self, record: Record, journal: Journal | None = None) -> None:
-        """Go on from what `state` returned, and from the journal of that time: without one, from an empty one."""
+        """Continue from what `state` returned, and from the journal of that time: without one, from an empty one."""
         self._journal = Journal() if journal is None else journal
         self._texts = {Split(split): dict(texts) for split, texts in record.get("texts", {}).items()}
         self._brought = {
@@ -172,7 +172,7 @@ class MetricStore:
         return {name: found[name] for name in dict.fromkeys([*live, *found]) if name in found}
 
     def _observing(self, split: Split) -> Mapping[str, Callable[[Moment], Measured]]:
-        """What looks at the machine while the split goes on: made once in a run, as it begins or goes on."""
+        """What looks at the machine during the split: made once in a run, as it begins or is resumed."""
         if split not in self._observers:
             of_host = ((name, metric) for name, metric in self._named[split] if isinstance(metric, HostMetric))
             self._observers[split] = {name: metric.observer() for name, metric in of_host}

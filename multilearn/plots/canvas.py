@@ -205,7 +205,7 @@ class _Canvas:
         return lines
 
     def _dots(self, y: Floats) -> Floats:
-        """The row of dots from above, NaN where there is none."""
+        """The row of dots from above, NaN if there is none."""
         low, high = self.axes.y
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if self.axes.log:
@@ -214,7 +214,7 @@ class _Canvas:
         return np.where(np.isfinite(found), found, np.nan)
 
     def _extent(self, x: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        """For each column of dots the least `low` and the greatest `high` of the points in it; NaN where none is."""
+        """For each column of dots the least `low` and the greatest `high` of the points in it; NaN if none is."""
         count = 2 * self.width
         first, last = self.axes.x
         place = np.floor((x - first) / ((last - first) or 1.0) * count)

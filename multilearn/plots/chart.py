@@ -66,7 +66,7 @@ def drawable(chart: Chart, value: float) -> bool:
 
 
 def x_span(chart: Chart) -> tuple[float, float] | None:
-    """What the x axis spans; None where there is no point."""
+    """What the x axis spans; None if there is no point."""
     values = [x for line in chart.lines if len(line.x) for x in (line.x[0], line.x[-1])]
     if chart.span is not None:
         return chart.span
@@ -77,7 +77,7 @@ def x_span(chart: Chart) -> tuple[float, float] | None:
 
 
 def y_span(chart: Chart) -> tuple[float, float] | None:
-    """What the y axis spans: the finite values, with some air; None where nothing can be drawn."""
+    """What the y axis spans: the finite values, with some air; None if nothing can be drawn."""
     found = (y for line in chart.lines for part in (line.y, *(line.band or ())) for y in part)
     values = [float(y) for y in found if drawable(chart, y) and math.isfinite(y)]
     if chart.gate is not None:

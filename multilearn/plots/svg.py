@@ -115,7 +115,7 @@ def _point(x: float, y: float) -> str:
 
 
 def _short(path: str) -> str:
-    """Without the tenths where there are none."""
+    """Without the tenths if there are none."""
     return _NO_TENTHS.sub("", path)
 
 

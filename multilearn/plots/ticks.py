@@ -47,7 +47,7 @@ def _multiples(low: float, high: float, factor: int, exponent: int) -> list[floa
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
     """For an axis by powers of ten, both ends positive: 1, 2 and 5 times each, 1 and 3 times, the powers, or some of
-    them: at most `most`. Where there is none, those of `ticks`.
+    them: at most `most`. If there is none, those of `ticks`.
 
     >>> log_ticks(0.01, 1.0, 3), log_ticks(0.9, 30.0, 9)
     ([0.01, 0.1, 1.0], [1.0, 2.0, 5.0, 10.0, 20.0])

@@ -37,7 +37,7 @@ _NO_DATE: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "png": {"
 def drawn(charts: Sequence[Chart], keys: Sequence[tuple[str, int, bool]], kind: str) -> bytes:
     """Charts and their key as `pdf` or `png`: equal bytes for equal charts, by one matplotlib.
 
-    Raises `ConfigurationError` where matplotlib is missing.
+    Raises `ConfigurationError` if matplotlib is missing.
     """
     try:
         import matplotlib.style

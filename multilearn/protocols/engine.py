@@ -60,7 +60,7 @@ class Engine(Protocol):
         """`{"model": ..., "optim": ..., "random": ...}`: real copies, made on the calling thread.
 
         `"engine"`, where there is any: how steps are run, plain data that `restore` is given again, so that the bits of
-        a run that goes on are the same.
+        a resumed run are the same.
         """
         ...
 

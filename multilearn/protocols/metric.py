@@ -37,7 +37,7 @@ goes into checkpoints, and comes out of them as it was. Numbers and arrays of a 
 
 
 UNAVAILABLE = "unavailable"
-"""The value of a numeric metric where there is nothing that could be measured."""
+"""The value of a numeric metric if there is nothing that could be measured."""
 
 
 @dataclass(frozen=True, slots=True, init=False)

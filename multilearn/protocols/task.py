@@ -61,11 +61,11 @@ class LRScheduler(Protocol):
         ...
 
     def state(self) -> Record:
-        """What `restore` needs to go on identically; empty for a pure function of the update."""
+        """What `restore` needs to continue identically; empty for a pure function of the update."""
         ...
 
     def restore(self, state: Record) -> None:
-        """Go on from what `state` returned."""
+        """Continue from what `state` returned."""
         ...
 
 
@@ -110,5 +110,5 @@ class StatefulLoader(Loader, Protocol):
         ...
 
     def restore(self, state: Record) -> None:
-        """Have the next `iterate` go on from what `state` returned."""
+        """Have the next `iterate` continue from what `state` returned."""
         ...

@@ -44,7 +44,7 @@ class OneBatch:
 
     @property
     def repeats(self) -> bool:
-        """Whether its batches are a function of the epoch: one that keeps its place goes on from where it was cut."""
+        """Whether its batches are a function of the epoch: one that keeps its place continues from where it was cut."""
         return not keeps_place(self._loader)
 
     def whole(self) -> Batch | None:

@@ -32,7 +32,7 @@ _PIECE, _SOURCE_PIECE = 1 << 20, 1 << 18
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """Raise `RecordError` where there is no memory for what a file holds, or says that it holds."""
+    """Raise `RecordError` if there is no memory for what a file holds, or says that it holds."""
     try:
         yield
     except MemoryError as error:

@@ -43,7 +43,7 @@ def check_extension(recorder: Recorder) -> None:
 def recorder_of(name: str, own: Recorder | None = None) -> Recorder:
     """The recorder of a file: `own` if its name ends as that says, else the built-in one.
 
-    Raises `RecordError` where it ends like none of them.
+    Raises `RecordError` if it ends like none of them.
     """
     known = [*([] if own is None else [own]), *BUILT_IN]
     for recorder in known:
@@ -120,16 +120,16 @@ def largest(length: int) -> int:
 def _available() -> int | None:
     """How many bytes of memory this process may have: all that the machine has, or what a container or a limit allows.
 
-    None where the operating system does not say.
+    None if the operating system does not say.
     """
     found: list[int] = []
     with suppress(ImportError):
         import resource
 
-        found.append(resource.getrlimit(resource.RLIMIT_AS)[0])  # negative where there is no limit
+        found.append(resource.getrlimit(resource.RLIMIT_AS)[0])  # negative if there is no limit
     with suppress(AttributeError, OSError, ValueError):
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for path in _OF_CONTAINERS:
-        with suppress(OSError, ValueError):  # "max" where there is no limit
+        with suppress(OSError, ValueError):  # "max" if there is no limit
             found.append(int(Path(path).read_text(encoding="ascii")))
     return min((each for each in found if each > 0), default=None)

@@ -148,7 +148,7 @@ class Decoder:
 
 
 def tensor_of(dtype: object, shape: object, content: object) -> HostTensor:
-    """The tensor with these bytes, an array of them or a list of such. Raises `RecordError` where they do not fit."""
+    """The tensor with these bytes, an array of them or a list of such. Raises `RecordError` if they do not fit."""
     chunks: list[Any] = content if isinstance(content, list) else [content]
     if not all(isinstance(chunk, (bytes, np.ndarray)) for chunk in chunks):
         raise damaged("A tensor's bytes must be a byte string, or a list of them.", type(content).__name__)

@@ -34,7 +34,7 @@ _LONG = 63
 def to_record(state: Any) -> Any:
     """Maps, lists, tuples, strings, numbers and arrays as what a record holds; anything else as it is.
 
-    Arrays and numbers of a framework come back as numpy's, of the same type: what adds up in 32 bits goes on so.
+    Arrays and numbers of a framework come back as numpy's, of the same type: what adds up in 32 bits still does.
     """
     if state is None or isinstance(state, (str, bytes)) or type(state) in (float, bool):
         return state

@@ -17,7 +17,7 @@ _NONE = Reading(math.nan)
 
 
 class Board:
-    """A run that begins, or goes on, with `started`; `now` in seconds on any steady clock. No terminal is known here.
+    """A run that begins, or is resumed, with `started`; `now` in seconds on a steady clock. No terminal is known here.
 
     `names`: the plotted metrics as they were registered. x counts epochs: the third of four batches of epoch 2 is at
     1.75. Until the first epoch has said how long it is, x counts batches.
@@ -94,7 +94,7 @@ class Board:
         return dict(sorted(self.state.curves.get(split, {}).get(name, {}).items()))
 
     def best(self, split: Split, name: str) -> tuple[float, int] | None:
-        """The best value after an epoch, and the first epoch that had it; None where no way is better."""
+        """The best value after an epoch, and the first epoch that had it; None if no way is better."""
         better = self.infos[name].better
         values = {epoch: value for epoch, value in self.epochs(split, name).items() if not math.isnan(value)}
         if better is None or not values:

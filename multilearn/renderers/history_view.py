@@ -45,7 +45,7 @@ class EpochHistory(_Fixed[str, Mapping[str, tuple[float, ...]]]):
     def frame(self) -> Any:
         """The same as a `pandas.DataFrame`: a row for each epoch, columns by split and metric.
 
-        Raises `ConfigurationError` where pandas is missing.
+        Raises `ConfigurationError` if pandas is missing.
         """
         try:
             import pandas

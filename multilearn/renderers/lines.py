@@ -1,4 +1,4 @@
-"""A run, or an evaluation, as lines: in a pipe, in a file, and where nothing can be redrawn."""
+"""A run, or an evaluation, as lines: in a pipe, in a file, and if nothing can be redrawn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["EvaluationLine", "Lines"]
 _REFRESH_SECONDS = 0.1
 _WHOLE_LINE = "\r\x1b[K"
 _SILENT_SECONDS = 60.0
-"""After which a long epoch says how far it is, where nothing is redrawn in place."""
+"""After which a long epoch says how far it is, if nothing is redrawn in place."""
 
 
 class Lines:

@@ -80,7 +80,7 @@ def rate(batches_per_second: float) -> str:
 
 
 def beginning(started: Started) -> str:
-    """Where the run starts, or from where it goes on."""
+    """Where the run starts, or from where it is resumed."""
     position, epochs = started.position, started.epochs
     where = f"in {printable(readable(started.directory))}"
     if position.finished_epochs >= epochs:
@@ -95,12 +95,12 @@ def beginning(started: Started) -> str:
 
 
 def ending(started: Started, finished: Finished, time: float, saved: Position | None) -> str:
-    """That the run is complete, or where it stopped, why, and how to go on if that place was saved."""
+    """That the run is complete, or where it stopped, why, and how to resume if that place was saved."""
     if finished.error is not None:
         return f"failed {_place(finished.position)}: {first_line(finished.error)}"
     if finished.reason is not None:
         unless = ", under another rule or none," if finished.by_rule else ""
-        how = f'; .checkpoint("latest"){unless} goes on from here' if saved == finished.position else ""
+        how = f'; .checkpoint("latest"){unless} resumes from here' if saved == finished.position else ""
         return f"stopped {_place(finished.position)}: {first_line(finished.reason)}{how}{_besides(finished)}"
     done, before = finished.position.epoch, started.position
     if before == finished.position:
@@ -157,7 +157,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def _mean(group: Sequence[float]) -> float:
-    """The mean of the finite ones; an infinity, or NaN, only where there is none."""
+    """The mean of the finite ones; an infinity, or NaN, only if there is none."""
     finite = [value for value in group if math.isfinite(value)]
     if finite:
         return sum(value / len(finite) for value in finite)

@@ -38,7 +38,7 @@ class NotebookRenderer:
     """Shows a run below the cell that trains: progress, values, and a chart of each plotted metric.
 
     It is drawn twice a second at most, and in at most 3 % of the time. Chosen by itself in the kernel of a notebook. An
-    evaluation is one line, and so is each epoch where there is no notebook: of a script that was a notebook once.
+    evaluation is one line, and so is each epoch if there is no notebook: of a script that was a notebook once.
     """
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What a renderer is: it shows a run to a person while it goes on. The default one, plain lines, and a silent one."""
+"""What a renderer is: it shows a run to a person while it trains. The default one, plain lines, and a silent one."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class RunState:
         }
         self._newest: dict[Split, Mapping[str, Reading]] = {}
         self.current: set[Split] = set()
-        """The splits whose values are of the epoch that is going on."""
+        """The splits whose values are of the current epoch."""
         self._ended: set[Split] = {Split.TRAIN, Split.VALID} if position.finished_epochs >= started.epochs else set()
         self._lengths = dict(started.batches)
         self._paces = {split: Pace() for split in Split}
@@ -123,12 +123,12 @@ class RunState:
 
     @property
     def total(self) -> int | None:
-        """Batches in the split that is going on, if known."""
+        """Batches in the current split, if known."""
         return self._lengths.get(self.split)
 
     @property
     def rate(self) -> float | None:
-        """Batches per second of the split that is going on."""
+        """Batches per second of the current split."""
         pace = self._paces[self.split].seconds_per_batch
         return 1 / pace if pace else None
 

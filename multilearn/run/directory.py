@@ -112,7 +112,7 @@ def refuse_unusable(run: RunDirectory, *, saves: bool, logs: bool) -> None:
 
 @contextmanager
 def claim_directory(run: RunDirectory) -> Iterator[None]:
-    """Make the directory and hold its lock. Raises `DirectoryError` where that is not possible, `StorageError` where
+    """Make the directory and hold its lock. Raises `DirectoryError` if that is not possible, `StorageError` where
     the disk is full.
     """
     with ExitStack() as stack:

@@ -28,9 +28,9 @@ _LIMIT = 64 << 20
 class Session:
     """One process at work on a run. `ended` is None while it is, and stays so if it is killed.
 
-    `trained`: whether it trained a batch, None where an earlier version recorded nothing of it; `outcome`: `completed`,
+    `trained`: whether it trained a batch, None if an earlier version recorded nothing of it; `outcome`: `completed`,
     `stopped` (for `reason`) or `failed` (with `error`); `position`: how far it came; `finished`: whether there is
-    nothing left to train, None where it was not recorded; `restored`: the epoch whose weights `fit` returned, None
+    nothing left to train, None if it was not recorded; `restored`: the epoch whose weights `fit` returned, None
     where those were the last ones; `command`: of a grid, which command started it; of what is started again after a
     failure, which attempt of which job. What it ran on, and with which data: see `evidence`.
     `others`: what another version of this library wrote besides.

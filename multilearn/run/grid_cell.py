@@ -39,7 +39,7 @@ class GridCell:
 
 
 def current() -> GridCell | None:
-    """The cell that this process works on; None where it is not started by a grid."""
+    """The cell that this process works on; None if it is not started by a grid."""
     text = read(VARIABLE)
     if text is None:
         return None

@@ -34,7 +34,7 @@ def file_log(path: Path) -> Iterator[None]:
 
     A line is `2026-01-31T12:00:00.123Z INFO multilearn message` (UTC, level, logger), a traceback follows it. No other
     line begins with a time, and no message does anything to a terminal: see `printable`.
-    The user's logging goes on exactly as without it, `logging.warning` on stderr too, and is as before afterwards.
+    The user's logging works exactly as without it, `logging.warning` on stderr too, and is as before afterwards.
     """
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

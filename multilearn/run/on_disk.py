@@ -46,7 +46,7 @@ class RunOnDisk:
 
     @property
     def weights(self) -> str | None:
-        """The sha256 of the initial weights, None where it was not recorded."""
+        """The sha256 of the initial weights, None if it was not recorded."""
         return Weights.read(self.declared).sha256
 
     @cached_property
@@ -121,7 +121,7 @@ class RunOnDisk:
         not declared to have, and all their files have the final line.
 
         Raises `RecordError` for a metric file that is not of the format, `DirectoryError` for one that cannot be read.
-        What a run that is going on removes meanwhile is looked for again.
+        What a run that is being trained removes meanwhile is looked for again.
         """
         gone: FileNotFoundError | None = None
         with reading(self.path):

@@ -32,7 +32,7 @@ class Attempt:
 
     @classmethod
     def current(cls) -> Attempt | None:
-        """The one that this process takes part in; None where no job started it."""
+        """The one that this process takes part in; None if no job started it."""
         text = read(JOB)
         return None if text is None else cls.of_text(text)
 

@@ -34,7 +34,7 @@ def restore_best(
     kept: Checkpointer,
     folders: Sequence[CheckpointFolder],
 ) -> int | None:
-    """Put the weights of the best epoch back into the engine. Returns that epoch; None where the last ones stay.
+    """Put the weights of the best epoch back into the engine. Returns that epoch; None if the last ones stay.
 
     They are looked for in memory, where `kept` has them, and among the checkpoints in `folders`. Where those of the
     best epoch are gone, the best of the others is taken, and that is said.
@@ -60,7 +60,7 @@ def restore_best(
 
 
 def lineage(path: Path) -> Iterator[Path]:
-    """The directory of a run, and those of the runs that it went on from, the nearest first, each once."""
+    """The directory of a run, and those of the runs that it was resumed from, the nearest first, each once."""
     waiting, seen = [path], set()
     while waiting:
         current = waiting.pop(0)

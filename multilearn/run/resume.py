@@ -1,4 +1,4 @@
-"""Finding the checkpoint to go on from, and what comes along with it. Nothing here writes to the run it comes from."""
+"""Finding the checkpoint to resume from, and what comes along with it. Nothing here writes to the run it comes from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SCHEDULE_LIMIT = 64 << 20
 
 @dataclass(frozen=True)
 class Resume:
-    """Where to go on from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's, which was
+    """Where to resume from: `which` is a position as text, `"latest"` or `"best"`; `directory` another run's, which was
     `written` like this."""
 
     which: str
@@ -77,7 +77,7 @@ class ResumePoint:
 
 @dataclass(frozen=True)
 class Located:
-    """A checkpoint of a folder, None where none is intact; `notes` are warnings for the user."""
+    """A checkpoint of a folder, None if none is intact; `notes` are warnings for the user."""
 
     folder: CheckpointFolder
     position: Position | None
@@ -99,7 +99,7 @@ def find(resume: Resume | None, path: Path, recorder: Recorder | None, epochs: i
     """The checkpoint that `.checkpoint(...)` asked for, read; `epochs` is the number of them in total.
 
     Raises `CheckpointNotFound` (naming those that exist), `RecordError` for a damaged one, `ConfigurationError` if the
-    run has already gone on further than `num_epochs`.
+    run is already further than `num_epochs`.
     """
     if resume is None:
         return ResumePoint()
@@ -133,7 +133,7 @@ def _found(resume: Resume, path: Path, recorder: Recorder | None, epochs: int, e
             f"{problem}: of the history up to checkpoint {position} {len(journal)} lines are left. Early stopping, "
             "schedules and strategies that look at it may decide otherwise than in an uninterrupted run."
         )
-    notes = [*skipped, f"Going on from checkpoint {position} of {source}."]
+    notes = [*skipped, f"Resumed from checkpoint {position} of {source}."]
     if in_half_precision(found):
         notes.append("Its weights were stored in half precision: the rest will differ from an uninterrupted run.")
     return ResumePoint(position, items(found), journal, source, tuple(notes))
@@ -161,7 +161,7 @@ def limits_of(engine: Engine) -> dict[str, int]:
 
 
 def read(folder: CheckpointFolder, position: Position, limits: Mapping[str, int] | None = None) -> dict[str, Contents]:
-    """What is in the three parts of a checkpoint. Raises `RecordError` where one is missing or damaged."""
+    """What is in the three parts of a checkpoint. Raises `RecordError` if one is missing or damaged."""
     parts = folder.read(position, limits)
     if missing := {"model", "optim", "scheduler"} - parts.keys():
         received = f"checkpoint {position} in {folder.path} without {', '.join(sorted(missing))}"
@@ -198,7 +198,7 @@ def _position(resume: Resume, folder: CheckpointFolder, source: Path) -> tuple[P
 
 
 def _moved_from(path: Path, folder: CheckpointFolder) -> tuple[CheckpointFolder, Position] | None:
-    """The other run's checkpoint that the last session of the run in `path` went on from, if it is still intact."""
+    """The other run's checkpoint that the last session of the run in `path` was resumed from, if it is still intact."""
     sessions, _ = earlier(RunDirectory(path).experiment)
     moved = sessions[-1].resumed_from if sessions else None
     if moved is None or os.path.realpath(moved["directory"]) == os.path.realpath(path):

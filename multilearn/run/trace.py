@@ -1,6 +1,6 @@
 """A step taken apart: what the first batch becomes on its way through a model, for `multilearn diff-step`.
 
-Where the environment variable is set, `fit` does not train. It has its backend walk the first batch, writes all that
+If the environment variable is set, `fit` does not train. It has its backend walk the first batch, writes all that
 was seen to the file that the variable names, and ends the process. Nothing of the run's directory is touched.
 """
 

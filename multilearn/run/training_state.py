@@ -1,4 +1,4 @@
-"""How far a run is, and what else decides how it goes on: the record `scheduler-N`."""
+"""How far a run is, and what else decides how it continues: the record `scheduler-N`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PARTS = frozenset({"metrics", "progress", "random", "scheduler", "seed", "strea
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a resumed run has in common with the one it goes on from, or should have."""
+    """What a resumed run has in common with the one it continues, or should have."""
 
     seed: int
     accumulation: int
@@ -96,7 +96,7 @@ def restore_schedule(
 
 
 def _require_counts(record: Record) -> None:
-    """Raise for numbers that a run can neither go on from nor be asked for."""
+    """Raise for numbers that a run can neither resume from nor be asked for."""
     found = record["progress"]
     least = {"update": 0, "skipped": 0, "seed": 0, "accumulation": 1}
     counts = {"skipped": 0, **found, "seed": record["seed"]}

@@ -155,7 +155,7 @@ class Sequential(Composition):
     lr(i) = schedule_k(i - start_k), where start_k is the sum of the updates of those before the k-th
 
     (As torch's `SequentialLR` and optax's `join_schedules`: each one counts from its own beginning.)
-    The last one goes on for as long as the run does; without a number, or with None for it, it spans what the others
+    The last one lasts as long as the run does; without a number, or with None for it, it spans what the others
     leave of the run. A schedule without a horizon gets the updates of its place. Numbers are constant rates.
 
     >>> from multilearn.schedulers import Linear

@@ -50,7 +50,7 @@ def set_seed(n: int, deterministic: bool = False) -> None:
 
 
 def current() -> int:
-    """The seed in force. Where none was set it is drawn now, from Python's global generator, and kept."""
+    """The seed in force. If none was set it is drawn now, from Python's global generator, and kept."""
     global _current, _origin
     if _current is None:
         forced = _from_environment()

@@ -19,7 +19,7 @@ __all__ = ["GlobalStreams", "kept_globals", "seed_globals", "seeded_globals"]
 
 @dataclass(frozen=True, eq=False)
 class GlobalStreams:
-    """Where the streams were at one moment. Quick to take; `torch` is None where it is not loaded."""
+    """Where the streams were at one moment. Quick to take; `torch` is None if it is not loaded."""
 
     python: tuple[Any, ...]
     numpy: tuple[Any, ...]
@@ -32,7 +32,7 @@ class GlobalStreams:
         return cls(random.getstate(), tuple(np.random.get_state(legacy=True)), state)
 
     def put_back(self) -> None:
-        """Go on from there; torch's only if it is still, or already, loaded."""
+        """Continue from there; torch's only if it is still, or already, loaded."""
         random.setstate(self.python)
         np.random.set_state(self.numpy)
         if self.torch is not None and (torch := _of_torch()) is not None:

@@ -27,7 +27,7 @@ __all__ = [
 def write_atomically(path: Path, data: bytes) -> None:
     """Put `data` into the file `path`: durable on return; before that, whatever happens, the file is as it was.
 
-    Raises `StorageError` where the disk is full or does not take it, as all that is in this module does.
+    Raises `StorageError` if the disk is full or does not take it, as all that is in this module does.
     """
     with replacing(path) as file:
         file.write(data)

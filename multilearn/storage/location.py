@@ -75,7 +75,7 @@ class Location:
 
     @property
     def literal(self) -> Path:
-        """The directory where nothing in it is replaced."""
+        """The directory if nothing in it is replaced."""
         return self.base / self.below
 
 

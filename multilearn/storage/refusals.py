@@ -17,7 +17,7 @@ _LOCKED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _OCCUPIED = frozenset(
     {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENXIO, errno.EMLINK}
 )
-_GOING_ON = 'then .checkpoint("latest") goes on from the newest checkpoint that was saved.'
+_RESUMING = 'then .checkpoint("latest") resumes from the newest checkpoint that was saved.'
 
 
 @contextmanager
@@ -67,14 +67,14 @@ def refused(path: Path, error: OSError) -> StorageError:
     left = ""
     if is_full(error):
         left = _room(path)
-        rule, remedy = "The disk must have room for what a run writes.", f"Free some, or raise the quota; {_GOING_ON}"
+        rule, remedy = "The disk must have room for what a run writes.", f"Free some, or raise the quota; {_RESUMING}"
     elif error.errno in _LOCKED:
-        rule, remedy = "What a run writes must be writable.", f"Change the permissions or the mount; {_GOING_ON}"
+        rule, remedy = "What a run writes must be writable.", f"Change the permissions or the mount; {_RESUMING}"
     elif error.errno in _OCCUPIED:
         rule = "The files of a run must be files, and its folders folders: links are not followed."
-        remedy = f"Move this away; {_GOING_ON}"
+        remedy = f"Move this away; {_RESUMING}"
     else:
-        rule, remedy = "The disk must take what a run writes.", f"Look at the disk; {_GOING_ON}"
+        rule, remedy = "The disk must take what a run writes.", f"Look at the disk; {_RESUMING}"
     explained = StorageError(rule, received=f"{path}: {error.strerror or error}{left}", remedy=remedy)
     explained.errno = error.errno
     return explained

@@ -60,7 +60,7 @@ def main(request: Path, answer: Path) -> None:
 
 
 def _module(asked: Request) -> Any:
-    """By its name, so that it can import its neighbours; by its file where no import leads to that very file."""
+    """By its name, so that it can import its neighbours; by its file if no import leads to that very file."""
     try:
         found = importlib.util.find_spec(asked.module)
     except (ImportError, ValueError):

@@ -68,7 +68,7 @@ class Identical:
     """Holds a function that trains to the promise, on `backends`, in `folder`.
 
     Each expectation raises `AssertionError` where it is not met, with the report of what differs, and where the
-    function fails on a framework, with what it said. `skip` is called with the reason where there is nothing to compare
+    function fails on a framework, with what it said. `skip` is called with the reason if there is nothing to compare
     with, and does not return. `kept`: `folder` outlives this process, and has runs of others.
     """
 

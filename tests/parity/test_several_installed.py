@@ -16,7 +16,7 @@ from support.processes import BACKENDS, environment
 
 def test_the_example_begins_a_run_here_and_ends_it_there_as_if_it_had_stayed(tmp_path: Path) -> None:
     first, other = BACKENDS[0], BACKENDS[-1]
-    options = ["--begin", first, "--go-on", other, "--quick", "--directory", "moved"]
+    options = ["--begin", first, "--resume-on", other, "--quick", "--directory", "moved"]
     command = [sys.executable, str(EXAMPLES / "resume_elsewhere.py"), *options]
     ended = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr

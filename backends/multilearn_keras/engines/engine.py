@@ -79,7 +79,7 @@ class KerasEngine(OpenedModel, ABC):
             self._trained = list(self._model.trainable_variables)
             trained = {id(variable) for variable in self._trained}
             self._kept = [variable for variable in self._state.values() if id(variable) not in trained]
-            # a batch that is skipped leaves these as they were, while random streams go on
+            # a batch that is skipped leaves these as they were, while random streams continue
             self._statistics = [variable for variable in self._kept if not is_seed_state(variable)]
             few = self._few(examples[0].batch)
             refuse_constant_outputs(self._task, few, met)
@@ -226,7 +226,7 @@ class KerasEngine(OpenedModel, ABC):
         )
 
     def _require_gradient(self, batch: Batch) -> None:
-        """Raise `ConfigurationError` where the loss of one of our tasks, a compiled model or a turn has none."""
+        """Raise `ConfigurationError` if the loss of one of our tasks, a compiled model or a turn has none."""
         if self._turn is None and not isinstance(self._task, Supervised):
             return
         try:

@@ -19,7 +19,7 @@ from multilearn_keras.world import KerasWorld, current
 
 __all__ = ["SHARED", "TRAIN_ALONE", "Joint", "JointOutput", "Layout", "Measures", "Tried", "by_number", "items_of"]
 
-SHARED = "Where several processes share a batch, the model takes batches of any number of items."
+SHARED = "If several processes share a batch, the model takes batches of any number of items."
 TRAIN_ALONE = "Make it without a fixed batch size, and without state between batches; or train on one device."
 
 Measures = Mapping[str, Mapping[str, Any]]

@@ -64,7 +64,7 @@ def require_joint(
     for name, apart in zip(off, worst, strict=True):
         if not apart <= limit:
             raise ConfigurationError(
-                "Where several processes share a batch, nothing but BatchNormalization mixes its items.",
+                "If several processes share a batch, nothing but BatchNormalization mixes its items.",
                 received=f"a model or a loss that does: for {items} items the {name} differs by {apart:.1e} of its "
                 "largest number if they are shared",
                 remedy="Train on one device, or on several with JAX, where it is exact.",

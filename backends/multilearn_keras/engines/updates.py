@@ -83,7 +83,7 @@ def without_gradient(trained: int, turn: str | None) -> ConfigurationError:
 def is_usable(optimizer: Any, loss: Any, gradients: Sequence[Any]) -> Any:
     """Whether a batch is not to be skipped, 0-d, on the device: loss and gradients are finite.
 
-    Where the optimizer scales the loss by itself, it handles gradients that overflow: the loss alone decides.
+    If the optimizer scales the loss by itself, it handles gradients that overflow: the loss alone decides.
     """
     looked_at = [loss] if scales_loss_dynamically(optimizer) else [loss, *gradients]
     return ops.all(ops.stack([ops.all(ops.isfinite(tensor)) for tensor in looked_at]))

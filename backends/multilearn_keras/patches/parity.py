@@ -182,7 +182,7 @@ def of_rows(weight: Any, items: Any) -> Any:
 def lined_up(weight: Any, items: Any) -> Any:
     """`weight` with as many axes as `items`: what is missing, or too many, are axes of length 1 at the end.
 
-    Raises `DataError` where there are too many that are longer.
+    Raises `DataError` if there are too many that are longer.
     """
     extra = tuple(weight.shape)[len(items.shape) :]
     if any(length != 1 for length in extra):

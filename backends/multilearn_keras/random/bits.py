@@ -155,6 +155,6 @@ def _words(backend: Any) -> Words:
 
 def shift_right(backend: Any, x: Any, places: int) -> Any:
     """A logical shift of a signed tensor: the frameworks' own is arithmetic, so the copied sign bits are masked off."""
-    # TensorFlow's tensors have no >> operator; where there is one it costs a fraction of the function.
+    # TensorFlow's tensors have no >> operator; if there is one it costs a fraction of the function.
     shift = operator.rshift if hasattr(x, "__rshift__") else backend.numpy.right_shift
     return shift(x, places) & ((1 << (32 - places)) - 1)

@@ -76,7 +76,7 @@ def varying_axes(step: Callable[[int], Any]) -> Axes:
     two, three = _noted(step, 2), _noted(step, 3)
     if len(two) != len(three):
         raise ConfigurationError(
-            "Where several processes share a batch, a step makes the same draws for any number of items.",
+            "If several processes share a batch, a step makes the same draws for any number of items.",
             received=f"{len(two)} draws for 2 items, and {len(three)} for 3",
             remedy="Train on one device, or on several with JAX.",
         )
@@ -125,7 +125,7 @@ def _axis(two: tuple[Any, ...], three: tuple[Any, ...], by: str) -> tuple[int, i
     if len(varying) == 1 and two[varying[0]] * 3 == three[varying[0]] * 2:
         return varying[0], two[varying[0]] // 2
     raise ConfigurationError(
-        "Where several processes share a batch, one axis of every draw is that of the items.",
+        "If several processes share a batch, one axis of every draw is that of the items.",
         received=f"a draw of {two} for 2 items and of {three} for 3, by {by}",
         remedy="Train on one device, or on several with JAX.",
     )

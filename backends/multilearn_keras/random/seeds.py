@@ -147,7 +147,7 @@ def streams() -> dict[str, Any]:
 
 
 def require_streams(state: Mapping[str, Any]) -> None:
-    """Raise `RecordError` unless `restore_streams` can go on from it; nothing is touched."""
+    """Raise `RecordError` unless `restore_streams` can continue from it; nothing is touched."""
     try:
         framework, unseeded, native = state["framework"], state["unseeded"], state["native"]
         if unseeded is not None and (unseeded.dtype, unseeded.shape) != ("U32", (2,)):
@@ -165,7 +165,7 @@ def require_streams(state: Mapping[str, Any]) -> None:
 
 
 def restore_streams(state: Mapping[str, Any]) -> None:
-    """Go on from what `streams` returned; the framework's own stream only where it is the same framework."""
+    """Continue from what `streams` returned; the framework's own stream only where it is the same framework."""
     if state["unseeded"] is not None:
         assign(seed_generator.global_seed_generator().state, state["unseeded"])
     if state["native"] is not None and state["framework"] == keras.backend.backend():

@@ -37,7 +37,7 @@ def variables(task: Any) -> dict[str, keras.Variable]:
     """All state of a task: its model's variables, and under `task/<attribute>/...` what the task itself holds; or of a
     model or layer: trainable variables, others, states of its seed generators and of its metrics.
 
-    Raises `ConfigurationError` where a variable of a layer cannot be given a key.
+    Raises `ConfigurationError` if a variable of a layer cannot be given a key.
     """
     return _keyed(_found(task))
 

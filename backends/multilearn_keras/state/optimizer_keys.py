@@ -31,7 +31,7 @@ def optimizer_variables(
 
     More than `optimizer.variables` where Keras forgets some: the `u_product` of a Nadam in a LossScaleOptimizer.
 
-    Raises `ConfigurationError` where a variable cannot be given a key, or belongs to another model.
+    Raises `ConfigurationError` if a variable cannot be given a key, or belongs to another model.
     """
     keys = {id(variable): key for key, variable in model_variables.items()}
     found: dict[str, keras.Variable] = {}
@@ -79,7 +79,7 @@ def _slots(
                 received=f"a slot {role!r} for {variable.path!r}, which is not in the model",
                 remedy="Make a new optimizer for this model.",
             )
-        if isinstance(slot, keras.Variable):  # None where this variable needs no such slot
+        if isinstance(slot, keras.Variable):  # None if this variable needs no such slot
             yield keys[id(variable)], slot
 
 

@@ -39,7 +39,7 @@ def to_host(tensor: Any) -> HostTensor:
 def to_device(variable: keras.Variable, tensor: HostTensor) -> Any:
     """A new tensor of the framework, of the variable's type, that shares no memory with `tensor`.
 
-    Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has, and for numbers that the variable
+    Raises `RecordMismatch` if type or shape is not what `to_host(variable)` has, and for numbers that the variable
     cannot hold on this framework.
     """
     return _tensor(_fitting(variable, tensor, copy=True), variable)
@@ -48,7 +48,7 @@ def to_device(variable: keras.Variable, tensor: HostTensor) -> Any:
 def assign(variable: keras.Variable, tensor: HostTensor) -> None:
     """Put into `variable` what `to_host` gave of it, or of its counterpart on another framework.
 
-    Raises `RecordMismatch` where type or shape is not what `to_host(variable)` has.
+    Raises `RecordMismatch` if type or shape is not what `to_host(variable)` has.
     """
     # torch copies into the memory of the variable, and needs no copy of its own for that
     copy = keras.backend.backend() != "torch" or not tensor.array.flags.writeable

@@ -123,7 +123,7 @@ def own(weight: Any) -> Any:
 def spread(weight: Any, items: Any, mask: Any) -> Any:
     """`weight` in float32, with as many axes as `items`, (batch, ...): lined up with the first axes.
 
-    Where axes are missing, or there is a mask, it has the whole shape of `items`: a mean by weights divides by all of
+    If axes are missing, or there is a mask, it has the whole shape of `items`: a mean by weights divides by all of
     them, and on torch Keras multiplies the mask into it in place.
     """
     if weight is None:

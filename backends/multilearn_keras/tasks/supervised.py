@@ -59,7 +59,7 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
 def agreeing(loss: Any, default: type[keras.losses.Loss], model: keras.Model, from_logits: bool) -> keras.losses.Loss:
     """The loss of a task that states whether its model outputs logits.
 
-    Raises `ConfigurationError` where the loss says otherwise, or the model ends in a softmax or sigmoid all the same.
+    Raises `ConfigurationError` if the loss says otherwise, or the model ends in a softmax or sigmoid all the same.
     """
     found = understood(loss or default(from_logits=from_logits), from_logits)
     if from_logits_of(found) not in (None, from_logits):

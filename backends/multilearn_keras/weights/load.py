@@ -177,7 +177,7 @@ def _warn_of_the_task(task: Any, model: keras.Model, path: Path) -> None:
 
 
 def _converted(tensor: HostTensor, blank: HostTensor) -> HostTensor | None:
-    """The tensor in the type of a variable's record; None where it does not fit."""
+    """The tensor in the type of a variable's record; None if it does not fit."""
     if tensor.shape != blank.shape:
         return None
     if tensor.dtype == blank.dtype:

@@ -60,7 +60,7 @@ def compare_runs(runs: Sequence[RunOnDisk], tolerance: float, prefix: bool = Fal
     if comparison.same:
         return comparison
     difference = first_difference(runs, tolerance)
-    # where no cause of it was recorded, and no batch differs
+    # if no cause of it was recorded, and no batch differs
     if difference is None and (row := comparison.first_past()) is not None:
         values = ", ".join(map(str, row.values))
         difference = f"The {row.split} {row.metric} of epoch {row.epoch} differs: {values}."
@@ -143,7 +143,7 @@ class Grouping:
 
 
 def grouped(runs: Sequence[RunOnDisk]) -> Grouping | None:
-    """The runs by seed and backend; None where no backend has several seeds, so that there is nothing to group.
+    """The runs by seed and backend; None if no backend has several seeds, so that there is nothing to group.
 
     Runs of several experiments, by the directory that was given to their builder, are distinguished by that. Raises
     `ConfigurationError` where two runs of one seed on one backend cannot be distinguished.

@@ -53,7 +53,7 @@ _SHOWN = 12
 _OF_NO_EFFECT = frozenset({"name", "learning_rate"})
 """Of an optimizer: the scheduler says its learning rate."""
 _SETTINGS = ("grads_accumulation", "nan_policy", "engine", "early_stopping")
-"""Of a builder. Others change where and how long a run goes on, and not what a batch of it does."""
+"""Of a builder. Others change where and how long a run trains, and not what a batch of it does."""
 
 
 def configuration(run: RunOnDisk) -> Facts:

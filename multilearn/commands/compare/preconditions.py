@@ -57,7 +57,7 @@ def preconditions(runs: Sequence[RunOnDisk]) -> tuple[Precondition, ...]:
 
 
 def first_difference(runs: Sequence[RunOnDisk], tolerance: float) -> str | None:
-    """The first thing that differs, as a sentence; None where nothing does that was recorded.
+    """The first thing that differs, as a sentence; None if nothing does that was recorded.
 
     In the order of causes: seed, configuration, data, weights at start; then, as circumstances, what the runs ran on;
     then the first batch whose loss is further apart than `tolerance` (relative), which is said besides a circumstance.
@@ -99,7 +99,7 @@ def _first_key(found: Sequence[Mapping[str, str]]) -> str | None:
 def _first_batch_apart(runs: Sequence[RunOnDisk], tolerance: float) -> str | None:
     """The first batch whose loss is further apart than `tolerance` (relative), in words without a full stop.
 
-    Epoch by epoch, of each the training batches before those of validation; None where no batch is, as far as all runs
+    Epoch by epoch, of each the training batches before those of validation; None if no batch is, as far as all runs
     have come and have logged the loss.
     """
     for split, epoch in _logged_by_all(runs):

@@ -21,7 +21,7 @@ _LARGEST = 1e150  # whose square is still finite
 
 @dataclass(frozen=True)
 class OfSeed:
-    """The runs of one seed. `comparison` is None where there is one run, or none that can be compared."""
+    """The runs of one seed. `comparison` is None if there is one run, or none that can be compared."""
 
     seed: int | None
     backends: tuple[str, ...]

@@ -128,7 +128,7 @@ class Comparison:
     """What came out. `notes` are printed and change nothing, `obstacles` are why it is not the same experiment.
 
     `preconditions`: what the runs were to have in common. `first_difference`: where they are not the same, the first
-    thing that differs, None where nothing does that was recorded.
+    thing that differs, None if nothing does that was recorded.
     """
 
     runs: tuple[ComparedRun, ...]

@@ -15,7 +15,7 @@ __all__ = ["run_on_screen"]
 
 
 def run_on_screen(plan: GridPlan, as_json: bool) -> NoReturn:
-    """Go on as the process of the script, with its keys, signals and exit code: nothing stands between it and the
+    """Become the process of the script, with its keys, signals and exit code: nothing stands between it and the
     terminal. Raises `ConfigurationError` unless it is one process, and has what the screen needs."""
     cell = plan.cells[0]
     environments = [] if plan.ray is not None else plan.environments(cell)

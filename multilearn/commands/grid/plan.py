@@ -80,7 +80,7 @@ class GridIndex:
 
     @classmethod
     def of(cls, script: Path, arguments: Sequence[str]) -> GridIndex:
-        """Makes its folder. Raises `DirectoryError` where that, or reading the script, is not possible."""
+        """Makes its folder. Raises `DirectoryError` if that, or reading the script, is not possible."""
         root = Path(".multilearn").absolute()
         try:
             content = hashlib.sha256(script.read_bytes()).hexdigest()
@@ -103,7 +103,7 @@ class GridIndex:
         return self.folder.name
 
     def runs(self, cell: Cell) -> tuple[CellRun, ...]:
-        """Those that the script made when it last ended well; none where that is not known."""
+        """Those that the script made when it last ended well; none if that is not known."""
         try:
             return runs_in(read_whole(self._file(cell), _LARGEST, self.folder))
         except OSError:

@@ -17,7 +17,7 @@ __all__ = ["RunTimes", "last_moment", "times_of"]
 
 @dataclass(frozen=True)
 class RunTimes:
-    """Batches and items per second of training over the run, None where they are not known; `rates` and `speeds`: the
+    """Batches and items per second of training over the run, None if they are not known; `rates` and `speeds`: the
     learning rate of the last update, and items per second, by epoch. `seconds`: of all sessions, as far as they are
     known to have gone."""
 

@@ -1,4 +1,4 @@
-"""The screen: runs as they go on, from wherever their events come."""
+"""The screen: runs while they train, from wherever their events come."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def main() -> int:
             with app.suspend():
                 os.killpg(0, signal.SIGTSTP)
                 time.sleep(_SETTLED)
-                if os.tcgetpgrp(0) != os.getpgrp():  # it goes on in the background, where there is no screen
+                if os.tcgetpgrp(0) != os.getpgrp():  # it continues in the background, if there is no screen
                     os._exit(0)
             return
         os.kill(training, signal.SIGINT)

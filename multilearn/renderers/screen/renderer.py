@@ -170,7 +170,7 @@ class ScreenRenderer:
 
 
 class _SoFar:
-    """What a block needs to go on where a screen has ended: the values of the epochs, and the place."""
+    """What a block needs to continue where a screen has ended: the values of the epochs, and the place."""
 
     def __init__(self, started: Started, now: float) -> None:
         self.started = started

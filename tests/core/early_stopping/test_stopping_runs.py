@@ -38,7 +38,7 @@ def test_a_rule_ends_the_run_after_its_epoch_which_is_saved_and_says_why(
     assert f"The run is stopped at 4 ({REASON})." in (run / "experiment.log").read_text()
     out = capsys.readouterr().out
     assert (
-        f'stopped after epoch 4: {REASON}; .checkpoint("latest"), under another rule or none, goes on from here\n'
+        f'stopped after epoch 4: {REASON}; .checkpoint("latest"), under another rule or none, resumes from here\n'
         in out
     )
     assert f"  epochs     4 done, stopped: {REASON}\n" in out

@@ -123,7 +123,7 @@ def test_one_signal_ends_the_batch_saves_says_where_and_latest_goes_on(
     (session,) = sessions(run)
     assert (session["outcome"], session["reason"], session["position"]) == ("stopped", number.name, "2.3")
     assert toy.checkpoints(run)[-1] == "2.3"
-    assert "Going on from checkpoint 2.3" in finish(run)
+    assert "Resumed from checkpoint 2.3" in finish(run)
     assert toy.contents(run) == whole
 
 
@@ -146,7 +146,7 @@ def test_a_second_signal_ends_the_run_at_once(
     assert exit_code == code, said
     assert toy.checkpoints(run) == ["1"]
     assert sessions(run)[0]["outcome"] == "failed"
-    assert "Going on from checkpoint 1" in finish(run)
+    assert "Resumed from checkpoint 1" in finish(run)
     assert toy.contents(run) == whole
 
 
@@ -198,7 +198,7 @@ def test_a_run_killed_at_any_moment_goes_on_from_the_newest_complete_state_and_s
             shutil.rmtree(run)
             continue
         if said:
-            assert (f"Going on from checkpoint {before[-1]} " if before else "starting at epoch 1") in said
+            assert (f"Resumed from checkpoint {before[-1]} " if before else "starting at epoch 1") in said
     finish(run)
     assert toy.contents(run) == whole
     outcomes = [(session["outcome"], session["ended"] is None) for session in sessions(run)]

@@ -123,7 +123,7 @@ def test_a_fault_is_one_warning_and_the_run_completes(tmp_path: Path) -> None:
     assert learner.stopped_by is None
     (warning,) = warnings_in(tmp_path)
     remedy = f"multilearn export {tmp_path} --to tensorboard"
-    assert "KeepingLogger has failed: ConnectionError: the server is away. The run goes on without it." in warning
+    assert "KeepingLogger has failed: ConnectionError: the server is away. The run continues without it." in warning
     assert warning.endswith(f"What is missing: {remedy}")
     assert len(logger.kept.points) == 3
     assert (logger.kept.statuses, logger.kept.released) == ([], 1)

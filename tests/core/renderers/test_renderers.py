@@ -201,7 +201,7 @@ def test_the_first_line_says_where_the_run_starts(position: Position, line: str)
         (
             START,
             Finished(Position(2, 8), "SIGINT"),  # where a checkpoint is
-            'stopped in epoch 2 after 8 batches: SIGINT; .checkpoint("latest") goes on from here',
+            'stopped in epoch 2 after 8 batches: SIGINT; .checkpoint("latest") resumes from here',
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

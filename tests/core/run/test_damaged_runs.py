@@ -41,7 +41,7 @@ def test_a_damaged_manifest_is_put_together_from_the_files(
     toy.fit(toy.builder(run).checkpoint("latest"))
     assert toy.contents(run) == toy.contents(whole)
     assert f"{run}/checkpoint/manifest.json is " in caplog.text
-    assert "Going on from checkpoint 2" in caplog.text
+    assert "Resumed from checkpoint 2" in caplog.text
 
 
 @pytest.mark.parametrize("recorder", [MpkRecorder(), SafetensorsRecorder()], ids=["mpk", "safetensors"])
@@ -107,7 +107,7 @@ def test_a_metric_file_that_is_gone_of_the_only_finished_epoch_is_said(
     (tmp_path / "run/checkpoint/model-2.mpk.gz").unlink()
     (tmp_path / "run/valid/epoch-1/Loss.log").unlink()
     toy.fit(toy.builder(tmp_path / "run", 2).checkpoint("latest"))
-    assert "Going on from checkpoint 1" in caplog.text
+    assert "Resumed from checkpoint 1" in caplog.text
     assert f"{tmp_path}/run/valid/epoch-1/Loss.log is missing, and stays as it is." in caplog.text
 
 
@@ -135,7 +135,7 @@ def test_a_damaged_metric_file_of_a_finished_epoch_is_said_and_stays_as_it_is(
 def test_of_an_undamaged_run_nothing_is_said(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     toy.fit(toy.builder(run).checkpoint("latest"))
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        f"Going on from checkpoint 2 of {run}."
+        f"Resumed from checkpoint 2 of {run}."
     ]
 
 

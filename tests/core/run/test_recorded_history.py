@@ -118,7 +118,7 @@ def test_where_every_checkpoint_has_lost_its_history_the_newest_goes_on_and_says
     learner = toy.fit(described(run).checkpoint("latest"))
     assert "checkpoint 3 is skipped: scheduler-3.mpk.gz is missing" in caplog.text
     assert "history.log " in caplog.text and "of the history up to checkpoint 2 " in caplog.text
-    assert "Going on from checkpoint 2 " in caplog.text
+    assert "Resumed from checkpoint 2 " in caplog.text
     # the weights, the streams and the metric files are those of the run that nothing happened to
     assert toy.metric_files(run) == toy.metric_files(whole)
     assert [name for name in ("model", "optim") if _same(run, whole, f"{name}-3.mpk.gz")] == ["model", "optim"]
@@ -141,7 +141,7 @@ def test_the_newest_checkpoint_whose_history_is_whole_is_taken(
     assert [each.problem for each in inspect(run).checkpoints] == [None, None, "history.log is not as it was written"]
     toy.fit(described(run).checkpoint("latest"))
     assert "checkpoint 3 is skipped: history.log is not as it was written" in caplog.text
-    assert "Going on from checkpoint 2 " in caplog.text
+    assert "Resumed from checkpoint 2 " in caplog.text
     assert contents(run) == contents(whole)
     assert inspect(run).intact
 
@@ -163,7 +163,7 @@ def test_the_history_in_a_record_of_an_earlier_version_is_read(
     }
     assert "train" in read_file(run / "checkpoint/scheduler-2.mpk.gz").item["metrics"]["history"]
     learner = toy.fit(described(run).checkpoint("latest"))
-    assert "Going on from checkpoint 2 " in caplog.text
+    assert "Resumed from checkpoint 2 " in caplog.text
     for split, losses in finals.items():
         assert learner.history[split]["Loss"][:2] == tuple(losses)
         assert len(learner.history[split]["Accuracy"]) == 3

@@ -306,7 +306,7 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_said_so(
     said = caplog.text
     assert "checkpoint 4 is skipped: optim-4.mpk.gz was changed" in said
     assert "checkpoint 3 is skipped: model-3.mpk.gz has" in said
-    assert "Going on from checkpoint 2" in said
+    assert "Resumed from checkpoint 2" in said
     assert toy.contents(run) == toy.contents(finished(tmp_path / "whole"))
 
 
@@ -369,7 +369,7 @@ def test_a_drawn_seed_is_not_held_against_that_of_the_run(
     whole(run, 1)
     monkeypatch.setattr(seed, "_current", None)  # as in a process in which nobody has set one
     toy.builder(run, 2).checkpoint("latest").build(toy.task(), Momentum(), 0.1).fit(toy.train_loader())
-    assert "Going on from checkpoint 1" in caplog.text and "own seed" not in caplog.text
+    assert "Resumed from checkpoint 1" in caplog.text and "own seed" not in caplog.text
 
 
 def test_another_accumulation_is_said_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

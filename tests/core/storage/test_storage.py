@@ -42,7 +42,7 @@ def test_what_the_operating_system_refuses_is_told_with_a_rule_the_path_its_word
     assert isinstance(error, OSError) and isinstance(error, MultilearnError)
     assert error.errno == number and error.__cause__ is said
     assert f"Received: {tmp_path}/file: {os.strerror(number)}" in str(error)
-    assert 'then .checkpoint("latest") goes on from the newest checkpoint that was saved.' in str(error)
+    assert 'then .checkpoint("latest") resumes from the newest checkpoint that was saved.' in str(error)
     assert (" bytes are free" in str(error)) == (rule == "must have room")
 
 

@@ -65,7 +65,7 @@ def test_a_damaged_record_is_skipped_for_the_newest_intact_checkpoint(
     last = newest(run)
     damage(run / f"checkpoint/{part}-{last}.mpk.gz")
     said = expect_gone_on(warm, run, whole, f"checkpoint {last} is skipped: {part}-{last}.mpk.gz ").said
-    assert "Going on from checkpoint 2 " in said
+    assert "Resumed from checkpoint 2 " in said
 
 
 @each_damage
@@ -92,14 +92,14 @@ def test_the_files_themselves_tell_what_a_damaged_manifest_no_longer_does(
     last = newest(run)
     damage(run / "checkpoint/manifest.json")
     said = expect_gone_on(warm, run, whole, "manifest.json is ", "the checkpoints whose files are intact count").said
-    assert f"Going on from checkpoint {last} " in said
+    assert f"Resumed from checkpoint {last} " in said
 
 
 def test_without_its_manifest_a_damaged_checkpoint_is_none(warm: Warm, whole: Whole, run: Path) -> None:
     last = newest(run)
     flip(run / f"checkpoint/model-{last}.mpk.gz")
     (run / "checkpoint/manifest.json").unlink()
-    assert "Going on from checkpoint 2 " in expect_gone_on(warm, run, whole, "manifest.json is missing").said
+    assert "Resumed from checkpoint 2 " in expect_gone_on(warm, run, whole, "manifest.json is missing").said
 
 
 @each_damage

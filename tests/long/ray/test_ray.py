@@ -108,7 +108,7 @@ def test_a_job_whose_worker_is_killed_has_the_bits_of_one_that_is_not(folder: Pa
     os.kill(int(workers[0]), signal.SIGKILL)
     assert process.wait(LIMIT) == 0, output.read_text()
     said = output.read_text()
-    assert "Going on from checkpoint 1" in said and said.count(") world_rank=1") == 2
+    assert "Resumed from checkpoint 1" in said and said.count(") world_rank=1") == 2
     assert metric_files(folder / "killed") == metric_files(folder / "two")
     assert apart(folder / "killed", folder / "one") <= CLOSE
 

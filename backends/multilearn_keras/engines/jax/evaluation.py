@@ -37,7 +37,7 @@ Function = Callable[..., tuple[Any, Measures]]
 class Programs:
     """The programs of one kind of step of an engine, each compiled when it is first called.
 
-    `function(first, ...)` returns what goes on living on the device, and measures, which are packed. `first` is
+    `function(first, ...)` returns what stays on the device, and measures, which are packed. `first` is
     donated if asked for. `kind`: what the step is for, as the log calls it. A step that looks at values runs eagerly.
     `everywhere`: the sharding of what is returned; None on one device.
     """

@@ -155,7 +155,7 @@ class TensorFlowEngine(OnTensorFlow, KerasEngine):
         ]
 
     def _gradients(self, batch: Batch) -> tuple[list[tf.Tensor], Any, Measures, Any]:
-        """Gradients, count, measures, and whether the batch is usable: None where that is not asked."""
+        """Gradients, count, measures, and whether the batch is usable: None if that is not asked."""
         before = _read(self._statistics) if self._options.skip_non_finite else []
         with tf.GradientTape() as tape:
             output = self._step(batch, True)

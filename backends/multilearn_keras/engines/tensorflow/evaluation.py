@@ -25,7 +25,7 @@ __all__ = ["OnTensorFlow", "TensorFlowEvalEngine"]
 
 class OnTensorFlow(OpenedModel):
     """Steps are traced with an unknown batch size from the start: a ragged batch retraces nothing,
-    and a resumed run runs the same graphs as the one it goes on from."""
+    and a resumed run runs the same graphs as the one it continues."""
 
     _graphs: Graphs
     _shared: JointSteps | None

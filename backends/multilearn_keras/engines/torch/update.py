@@ -28,7 +28,7 @@ COMPARED_BYTES = 64 << 20
 
 
 def fused_update(optimizer: Any, trained: Sequence[keras.Variable]) -> FusedUpdate | None:
-    """For Adam, AdamW and SGD on parameters in single or double precision; None where Keras' own update is made.
+    """For Adam, AdamW and SGD on parameters in single or double precision; None if Keras' own update is made.
 
     What of an optimizer is about the gradients' scale, and custom subclasses, is left to Keras.
     """
@@ -68,7 +68,7 @@ class FusedUpdate(ABC):
         self._done, self._version = int(self._iterations), self._iterations._version
 
     def __call__(self, gradients: Tensors, lr: float) -> bool:
-        """One update at the rate `lr`; the gradients may be overwritten. It is called where no tape is kept.
+        """One update at the rate `lr`; the gradients may be overwritten. It is called if no tape is kept.
 
         False: nothing was done, for it would not be Keras' update.
         """

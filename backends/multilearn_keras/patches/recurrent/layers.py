@@ -112,7 +112,7 @@ def _over_all_steps(
 
 
 def _shown(hiddens: Any, mask: Any, zeroed: bool) -> Any:
-    """At a masked step the output before it; zero where there is none, or where that is asked for."""
+    """At a masked step the output before it; zero if there is none, or where that is asked for."""
     shown = mask if zeroed else mask.cumsum(0) > 0
     return hiddens.where(shown, hiddens.new_zeros(()))
 

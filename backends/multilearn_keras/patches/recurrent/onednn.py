@@ -59,7 +59,7 @@ def _lstm_backward(
     last_carry: Tensor,
     kept: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The gradients of sequences, kernels, bias (zeros' too, where there is none) and states."""
+    """The gradients of sequences, kernels, bias (zeros' too, if there is none) and states."""
     weights, states = _in_its_layout(kernel, recurrent, bias), (hidden[None], carry[None])
     outputs = (hiddens, last[None], last_carry[None])
     given = [to_hiddens, *(to if to is None else to[None] for to in (to_last, to_carry))]

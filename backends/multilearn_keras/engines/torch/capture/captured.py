@@ -69,7 +69,7 @@ class Captured:
     for what else it changes. `own` makes a tensor of a leaf for it alone, `borrowed` one that may be the leaf's memory.
     `passes`: whether graphs may be rearranged. `compiler`: `"inductor"` or None.
 
-    The graph's results count from its first batch on. Where they are not what the eager step gives, or no graph can be
+    The graph's results count from its first batch on. If they are not what the eager step gives, or no graph can be
     made, that kind stays eager, and the log says why.
 
     `first_only`: the first kind is captured at once, and no other: what a validation that is begun again needs, for
@@ -113,7 +113,7 @@ class Captured:
         return {text: [kind.way, kind.met] for text, kind in self._known.items()}
 
     def decide(self, decided: Mapping[str, list[Any]]) -> None:
-        """Run batches as another process decided: what goes on there has the same bits here."""
+        """Run batches as another process decided: what is continued there has the same bits here."""
         self._known = {text: _Kind(way, met) for text, (way, met) in decided.items()}
         self._kinds = {}
 

@@ -77,7 +77,7 @@ def distance(found: torch.Tensor, expected: torch.Tensor, floor: float) -> float
 
 
 def largest(tensor: torch.Tensor) -> float:
-    """The largest size of a finite number in it; 0 where there is none."""
+    """The largest size of a finite number in it; 0 if there is none."""
     finite = tensor.detach()[tensor.isfinite()]
     return float(finite.abs().max()) if finite.numel() else 0.0
 

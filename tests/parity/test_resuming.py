@@ -1,4 +1,4 @@
-"""A run goes on exactly: in the same directory, in another process, on another framework."""
+"""A run is resumed exactly: in the same directory, in another process, on another framework."""
 
 from __future__ import annotations
 
