@@ -48,7 +48,7 @@ from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.compiled import asked_by
 from multilearn_keras.tasks.description import description_of
 from multilearn_keras.tasks.overridden import refuse_overridden
-from multilearn_keras.tasks.turns import TrainedInTurn, adopt_optimizers, adopt_schedules, turns_of
+from multilearn_keras.tasks.turns import TrainedInTurn, adopt_optimizers, adopt_schedules, refuse_turns, turns_of
 from multilearn_keras.world import current, join
 
 __all__ = ["KerasBackend", "jax", "tensorflow", "torch"]
@@ -148,6 +148,7 @@ class KerasBackend(Backend):
     @contextmanager
     def trial(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Iterator[Engine]:
         task = subject.task
+        refuse_turns(task, "A trial, as of find_learning_rate and overfit,")
         with seeds.streams_put_back():
             shared = {id(each): each for each in (task, task.model, *task.model.variables)}
             own = replace(subject, optimizer=copied(subject.optimizer, shared))
@@ -166,12 +167,7 @@ class KerasBackend(Backend):
         return parts_of(task)
 
     def walk(self, subject: Subject, example: Example, lr: float, devices: Sequence[str]) -> Iterable[Traced]:
-        if turns_of(subject.task):
-            raise ConfigurationError(
-                "diff-step takes one step of one optimizer apart.",
-                received=f"a task with the turns {', '.join(map(repr, subject.optimizer))}",
-                remedy="Give build an object with the model and the step of one of them.",
-            )
+        refuse_turns(subject.task, "diff-step")
         engine = self._class("Engine")(subject, [example], EngineOptions(devices=tuple(devices), capture=False))
         return cast("Iterable[Traced]", engine.walk(example.batch, lr))
 

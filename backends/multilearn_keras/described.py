@@ -13,7 +13,7 @@ import numpy as np
 from multilearn_keras.state.beside import known_beside
 from multilearn_keras.state.keys import layers_of
 
-__all__ = ["described", "layers_described", "parameters"]
+__all__ = ["described", "layers_described", "optimizer_described", "optimizers_described", "parameters"]
 
 _LONGEST = 600
 _FEW = 8
@@ -111,3 +111,24 @@ def _numbers(array: np.ndarray[Any, Any]) -> str:
         places = np.arange(values.size)
         values = np.array([np.sum(values * np.cos(k * places)) for k in range(4)])
     return f"{found}~[{' '.join(f'{value:.7g}' for value in values)}]"
+
+
+def optimizer_described(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """Its class and what it was made with, as plain data."""
+    return {"class": type(optimizer).__name__, **keras.tree.map_structure(_plain, optimizer.get_config())}
+
+
+def optimizers_described(
+    optimizers: Mapping[str, keras.optimizers.Optimizer], turns: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Of each turn, and together in words, which a resumed run compares."""
+    words = []
+    for name, optimizer in optimizers.items():
+        often = {"times": turns[name].times, "every": turns[name].every}
+        said = "".join(f", {key}={value}" for key, value in often.items() if value > 1)
+        words.append(f"{type(optimizer).__name__} for {name}{said}")
+    return {"class": "; ".join(words), "turns": {name: optimizer_described(each) for name, each in optimizers.items()}}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)

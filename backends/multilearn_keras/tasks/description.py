@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
-from multilearn_keras.described import described, layers_described
+from multilearn_keras.described import described, layers_described, optimizer_described, optimizers_described
 from multilearn_keras.tasks.class_weights import ClassWeights
 from multilearn_keras.tasks.turns import Turn
 
@@ -27,7 +25,7 @@ def description_of(task: Any, optimizer: Any, turns: Mapping[str, Turn]) -> dict
             "name": task.model.name,
             "layers": layers_described(task),
         },
-        "optimizer": _optimizers_described(optimizer, turns) if turns else _optimizer_described(optimizer),
+        "optimizer": optimizers_described(optimizer, turns) if turns else optimizer_described(optimizer),
     }
 
 
@@ -38,23 +36,3 @@ def _loss_described(loss: Any) -> Any:
     if isinstance(loss, (list, tuple)):
         return [_loss_described(part) for part in loss]
     return loss if loss is None or isinstance(loss, str) else described(loss)
-
-
-def _optimizer_described(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    return {"class": type(optimizer).__name__, **keras.tree.map_structure(_plain, optimizer.get_config())}
-
-
-def _optimizers_described(
-    optimizers: Mapping[str, keras.optimizers.Optimizer], turns: Mapping[str, Turn]
-) -> dict[str, Any]:
-    """Of each turn, and together in words, which a resumed run compares."""
-    words = []
-    for name, optimizer in optimizers.items():
-        often = {"times": turns[name].times, "every": turns[name].every}
-        said = "".join(f", {key}={value}" for key, value in often.items() if value > 1)
-        words.append(f"{type(optimizer).__name__} for {name}{said}")
-    return {"class": "; ".join(words), "turns": {name: _optimizer_described(each) for name, each in optimizers.items()}}
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)

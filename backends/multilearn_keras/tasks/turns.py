@@ -14,7 +14,7 @@ from multilearn.protocols import LRScheduler, Output
 from multilearn.schedulers.turns import PerTurn
 from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule
 
-__all__ = ["TrainedInTurn", "Turn", "adopt_optimizers", "adopt_schedules", "turns_of"]
+__all__ = ["TrainedInTurn", "Turn", "adopt_optimizers", "adopt_schedules", "refuse_turns", "require_held", "turns_of"]
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,16 @@ def turns_of(task: Any) -> dict[str, Turn]:
             remedy="Leave every out for one of them.",
         )
     return dict(turns)
+
+
+def refuse_turns(task: Any, what: str) -> None:
+    """Raise `ConfigurationError` for a task with turns."""
+    if turns := turns_of(task):
+        raise ConfigurationError(
+            f"{what} looks at one step and its optimizer.",
+            received=f"a task with the turns {_listed(turns)}",
+            remedy="Give an object that has the model of one of them as model, and its step as step.",
+        )
 
 
 def require_held(name: str, turn: Turn, held: Container[int]) -> None:
