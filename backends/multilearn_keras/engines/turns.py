@@ -121,7 +121,8 @@ class TurnsEngine(Engine):
         }
 
     def restore(self, record: Record) -> None:
-        batches, decided = _of_engine(record.get("engine"))
+        # weights that are restored at the end of a run come without: no step follows
+        batches, decided = _of_engine(record["engine"]) if "engine" in record else (self._batches, {})
         optim = record["optim"]
         if not isinstance(optim, Mapping) or optim.keys() != self._engines.keys():
             saved = ", ".join(map(repr, optim)) if isinstance(optim, Mapping) else "nothing"

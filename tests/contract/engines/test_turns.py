@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
+import keras
 import numpy as np
 import pytest
 from keras import optimizers
@@ -128,3 +129,32 @@ def test_a_metric_is_that_of_one_turn(tmp_path: Path, metric: Any, message: str)
     with pytest.raises(ConfigurationError, match=message):
         learner.fit([numbers(4, 1)])
     assert not (tmp_path / "run").exists()
+
+
+def test_the_weights_of_the_best_epoch_are_restored_and_evaluated(tmp_path: Path) -> None:
+    class Counting(Tug):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls = keras.Variable(0.0, trainable=False)
+
+        def down(self, x: Any, training: bool) -> Any:
+            if training:
+                self.calls.assign(self.calls + 1.0)
+            return super().down(x, training)
+
+    x, task = numbers(ITEMS, 1), Counting()
+    saved = builder(tmp_path).with_file_checkpointer().restore_best("a Loss", "train", "highest")
+    learner = saved.build(task, sgd(), {"a": 0.05, "b": 0.01})
+    learner.fit(ml.DataLoader(x, batch_size=SIZE))
+    losses = of_turns(learner.history, "a")["a"]
+    assert learner.restored == 1 + losses.index(max(losses)) == 1
+    assert float(task.calls) == BATCHES
+    (a,), (b,) = task.model.get_weights(), task.other.get_weights()
+    hand = Numbers({})
+    hand.a, hand.b = a.item(), b.item()
+    expected = {"a Loss": hand.loss("a", x), "b Loss": hand.loss("b", x)}
+    evaluator = ml.Evaluator(tmp_path, renderer=SilentRenderer())
+    for checkpoint in (None, 1):
+        found = dict(evaluator.evaluate(task, [x], checkpoint=checkpoint))
+        assert found.pop("Loss") == pytest.approx(sum(expected.values()), rel=1e-5)
+        assert found == pytest.approx(expected, rel=1e-5)
