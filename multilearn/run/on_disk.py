@@ -146,8 +146,14 @@ class RunOnDisk:
         return finished
 
     def left_out(self, epoch: int) -> set[Split]:
-        """The splits that an epoch was declared to be without."""
-        return set() if is_validated(epoch, self.validate_every, self.planned_epochs) else {Split.VALID}
+        """The splits that an epoch may be without: the last session's declaration says so, or it has gone past it, as
+        earlier sessions may have been declared otherwise."""
+        validated = is_validated(epoch, self.validate_every, self.planned_epochs)
+        return set() if validated and epoch >= self._newest else {Split.VALID}
+
+    @cached_property
+    def _newest(self) -> int:
+        return max(self.directory.epochs(Split.TRAIN), default=0)
 
     def _metrics(self, split: Split, epoch: int) -> Iterator[tuple[tuple[Split, str], EpochValue | None]]:
         folder = self.directory.epoch(split, epoch)

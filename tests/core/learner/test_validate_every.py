@@ -66,6 +66,10 @@ def test_more_epochs_than_first_asked_for(tmp_path: Path, caplog: pytest.LogCapt
     # 4 was the last one then, and nothing is said to be missing
     assert sorted(open_run(tmp_path / "run").directory.epochs(ml.events.Split.VALID)) == [3, 4, 6, 7]
     assert "missing" not in caplog.text
+    # what the last session was declared with does not change what the earlier ones have measured
+    fitted(tmp_path / "run", every=1, epochs=8, again=True)
+    assert sorted(open_run(tmp_path / "run").epochs) == [*range(1, 9)]
+    assert validated(list(ml.follow(tmp_path / "run"))) == [3, 4, 6, 7, 8]
 
 
 def test_what_watches_the_validation_waits_for_validations(tmp_path: Path) -> None:
