@@ -1,18 +1,18 @@
 """The pages that users read: every Python block of one runs, in order, and no public name is missing.
 
 The blocks of a page share one namespace and one empty directory. A TOML block describes a builder: it is written to
-`run.toml` there. What is no program, such as a fragment or an output, has another language, or none.
+`run.toml` there. What follows a program and has no language is what it prints. Other fragments have another language.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.samples import difference, fences
 
 import multilearn as ml
 import multilearn_keras
@@ -25,47 +25,38 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!\w+://)([^)#]+)(?:#[^)]*)?\)")
 
 
-def blocks(text: str) -> Iterator[tuple[int, str, str]]:
-    """The first line (from 1), the language and the content of every fenced block."""
-    lines = iter(enumerate(text.splitlines(), start=1))
-    for number, line in lines:
-        if line.startswith("```"):
-            content = []
-            for _, inner in lines:
-                if inner.startswith("```"):
-                    break
-                content.append(inner)
-            else:
-                raise AssertionError(f"the block in line {number} is not closed")
-            yield number + 1, line.removeprefix("```").strip(), "\n".join(content)
-
-
 def named(page: str) -> set[str]:
     """What stands in code quotes on a page, word by word, or in its blocks."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    code = [*re.findall(r"`([^`\n]+)`", text), *(content for _, _, content in blocks(text))]
+    code = [*re.findall(r"`([^`\n]+)`", text), *(content for _, _, content in fences(text))]
     return {word for part in code for word in re.findall(r"\w+", part)}
 
 
 def programs(page: Path) -> bool:
     """Whether there is a program on the page."""
-    return any(language == "python" for _, language, _ in blocks(page.read_text(encoding="utf-8")))
+    return any(language == "python" for _, language, _ in fences(page.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("page", list(filter(programs, PAGES)), ids=lambda page: page.name)
 def test_every_python_block_of_a_page_runs_in_order(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     ran = 0
-    for line, language, content in blocks(page.read_text(encoding="utf-8")):
+    printed = None
+    for line, language, content in fences(page.read_text(encoding="utf-8")):
         if language == "toml":
             Path("run.toml").write_text(content, encoding="utf-8")
         if language == "python" and not any(f"import {name}" in content for name in OPTIONAL):
             # the empty lines before it make tracebacks name the line of the page
             exec(compile("\n" * (line - 1) + content, page, "exec"), namespace)
             ran += 1
+            printed = capsys.readouterr().out
+        elif not language and printed is not None:
+            assert difference(content.replace("-torch", f"-{ml.backend.chosen()}"), printed) is None
+        if language != "python":
+            printed = None
     assert ran
 
 

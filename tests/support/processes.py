@@ -99,14 +99,14 @@ class Forking:
             start_new_session=True,
         )
 
-    def start(self, script: Path, *arguments: object, **variables: str) -> Running:
+    def start(self, script: Path, *arguments: object, directory: Path | None = None, **variables: str) -> Running:
         self._scripts += 1
         output = self._folder / f"{self._scripts}.txt"
         request = {
             "script": str(script),
             "arguments": [str(argument) for argument in arguments],
             "variables": variables,
-            "directory": str(self._folder),
+            "directory": str(directory or self._folder),
             "output": str(output),
         }
         return Running(self, int(self._asked(request)), output)
@@ -115,8 +115,8 @@ class Forking:
         """Import a module, for all scripts from now on."""
         assert self._asked({"module": module}) == "imported\n"
 
-    def run(self, script: Path, *arguments: object, **variables: str) -> Ended:
-        return self.start(script, *arguments, **variables).wait()
+    def run(self, script: Path, *arguments: object, directory: Path | None = None, **variables: str) -> Ended:
+        return self.start(script, *arguments, directory=directory, **variables).wait()
 
     def _asked(self, request: Mapping[str, object]) -> str:
         assert self._process.stdin
@@ -141,9 +141,9 @@ class Warm(Forking):
     def __init__(self, backend: str, folder: Path) -> None:
         super().__init__(folder, environment(MULTILEARN_BACKEND=backend))
 
-    def done(self, script: Path, *arguments: object, **variables: str) -> str:
+    def done(self, script: Path, *arguments: object, directory: Path | None = None, **variables: str) -> str:
         """What a script said that must come to a good end."""
-        ended = self.run(script, *arguments, **variables)
+        ended = self.run(script, *arguments, directory=directory, **variables)
         assert ended.code == 0, ended.said
         return ended.said
 
