@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("unhurried")
 
 LONG = (
     *("test_examples.py", "test_ranks.py", "test_several_devices.py", "test_documentation.py"),
-    *("test_moving.py", "test_testing_plugin.py", "test_grid_command.py", "test_run_command.py"),
+    *("test_ports.py", "test_moving.py", "test_testing_plugin.py", "test_grid_command.py", "test_run_command.py"),
 )
 """Files that take longest, first: two processes that share the files then end at about the same time."""
 

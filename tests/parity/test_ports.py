@@ -17,6 +17,8 @@ from support.environments import EXAMPLES
 from support.processes import BACKENDS, Warm, epoch_values, on_each
 
 PORTS = sorted((EXAMPLES / "ports").glob("*.py"))
+SCRIPTS = [*PORTS, EXAMPLES / "language_model.py"]
+"""With the miniature GPT, which has options of its own."""
 PAIRS = list(itertools.combinations(BACKENDS, 2))
 TOLERANCE = 1e-4
 WIDER = {
@@ -34,13 +36,14 @@ def tried(warm: Mapping[str, Warm], tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("tried")
 
     def try_all(backend: str) -> Path:
-        for script in PORTS:
+        for script in SCRIPTS:
             own = folder / backend / script.stem
             own.mkdir(parents=True)
             variables = {"MULTILEARN_QUICK": str(own), "MULTILEARN_RENDERER": "silent"}
             if backend == "jax":
                 variables["XLA_FLAGS"] = QUICKLY_COMPILED
-            warm[backend].done(script, **variables)
+            options = () if script in PORTS else ("--quick",)
+            warm[backend].done(script, *options, **variables)
         return folder / backend
 
     return on_each(try_all)
@@ -55,7 +58,7 @@ def fits(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "fits.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("script", PORTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_every_fit_of_a_port_is_trained_saved_resumed_and_evaluated(tried: Mapping[str, Path], script: Path) -> None:
     for backend in BACKENDS:
         found = fits(tried[backend] / script.stem)
@@ -65,7 +68,7 @@ def test_every_fit_of_a_port_is_trained_saved_resumed_and_evaluated(tried: Mappi
             assert math.isfinite(fit["evaluated"]["Loss"])
 
 
-@pytest.mark.parametrize("script", PORTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_port_has_the_same_curve_on_all_frameworks(tried: Mapping[str, Path], script: Path) -> None:
     tolerance = WIDER.get(script.stem, TOLERANCE)
     curves = {name: [epoch_values(run) for run in runs(tried[name] / script.stem)] for name in BACKENDS}

@@ -15,8 +15,9 @@ import pytest
 from keras import layers, ops
 
 import multilearn as ml
+from multilearn.errors import ConfigurationError
 from multilearn.trials import LearningRateSweep
-from multilearn_keras import Classification
+from multilearn_keras import Classification, Turn
 
 X = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
 Y = (X[:, 0] > 0).astype("int32")
@@ -196,3 +197,21 @@ def test_a_sweep_trains_with_the_rates_that_it_says() -> None:
         kernel, bias = kernel - rate * X[rows].T @ slope, bias - rate * slope.sum(axis=0)
     np.testing.assert_allclose(found.losses, expected, rtol=1e-5)
     np.testing.assert_allclose(found.rates, np.geomspace(1e-3, 1e-1, 10), rtol=1e-12)
+
+
+class Game:
+    """A task of two losses, each with an optimizer."""
+
+    def __init__(self) -> None:
+        self.model, self.other = layers.Dense(1), layers.Dense(1)
+        self.turns = {"one": Turn(self.model, self.play), "other": Turn(self.other, self.play)}
+
+    def play(self, batch: Any, training: bool) -> ml.outputs.Output:
+        return ml.outputs.Output(ops.mean(self.other(self.model(batch[0]))), 1)
+
+
+def test_a_task_with_turns_is_refused() -> None:
+    task = Game()
+    for trial in (ml.find_learning_rate, ml.overfit):
+        with pytest.raises(ConfigurationError, match="a task with turns: 'one', 'other'"):
+            trial(task, "sgd", loader())
