@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
+from multilearn.arguments import settle, whole
 from multilearn.errors import ConfigurationError
-from multilearn.plain import is_number
 from multilearn.protocols import LRScheduler, Output
 from multilearn.schedulers.turns import PerTurn
 from multilearn_keras.optimizers.adopt import adopt_optimizer, adopt_schedule
@@ -48,13 +48,9 @@ class Turn:
                 received=repr(self.step)[:200],
                 remedy="Give the method itself: Turn(self.critic, self.criticise).",
             )
-        for name, value in (("times", self.times), ("every", self.every)):
-            if isinstance(value, bool) or not is_number(value) or value != int(value) or value < 1:
-                raise ConfigurationError(
-                    f"{name} of a turn must be a whole number, at least 1.",
-                    received=repr(value),
-                    remedy="For one update on each batch, leave it out.",
-                )
+        often = {"times": self.times, "every": self.every}
+        remedy = "For one update on each batch, leave it out."
+        settle(self, **{name: whole(f"{name} of a turn", value, 1, remedy) for name, value in often.items()})
 
 
 class TrainedInTurn:
