@@ -42,7 +42,7 @@ def as_loader(data: Any, split: str, *, endless: bool = False) -> Loader:
 
     Taken are a list of batches, a torch `DataLoader`, a `tf.data.Dataset`, a `keras.utils.PyDataset`, what Grain makes,
     any other iterable of batches, a generator (for one epoch), and a function that makes one. What can save its place
-    (`state_dict` and `load_state_dict`, or iterators with `get_state` and `set_state`) goes on from there.
+    (`state_dict` and `load_state_dict`, or iterators with `get_state` and `set_state`) continues there.
 
     Raises `DataError` for anything else, as arrays, and items that are no batches yet; and unless it may be `endless`,
     for what says that it is.

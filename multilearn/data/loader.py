@@ -37,7 +37,7 @@ class DataLoader:
 
     `transform`: a function of one item (of arrays: one row of each, nested as `data`) that returns the item to be
     trained on. If it has a parameter `rng` it gets a `numpy.random.Generator` that is a function of the seed, the epoch
-    and the index of the item: its draws are then the same however the work is divided, and where a run goes on.
+    and the index of the item: its draws are then the same however the work is divided, and if a run is resumed.
     What it draws from the global generators of Python, numpy and torch is repeatable too, but not in threads.
 
         >>> import numpy as np

@@ -51,7 +51,7 @@ class NextBatches(BoundedEpochs):
 
     @contextmanager
     def kept_working(self) -> Iterator[None]:
-        """While it lasts, a pass goes on from epoch to epoch."""
+        """While it lasts, a pass continues from epoch to epoch."""
         self._users += 1
         try:
             with kept_working(self.loader):

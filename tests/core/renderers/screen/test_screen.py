@@ -98,6 +98,11 @@ def test_what_is_on_it(tmp_path: Path, size: tuple[int, int]) -> None:
     run(steps())
 
 
+def test_the_page_shows_this_screen() -> None:
+    page = Path(__file__).parents[4] / "docs" / "screens.md"
+    assert (HERE / "80x24.txt").read_text(encoding="utf-8").rstrip() in page.read_text(encoding="utf-8")
+
+
 def test_keys_and_sizes_of_any_kind_while_forty_metrics_are_trained() -> None:
     keys = [
         "left",
