@@ -237,7 +237,7 @@ def test_a_second_optimizer_in_a_task_is_refused() -> None:
     other = keras.Variable(np.ones(3, "float32"))
     second.build([other])
     task = Counting(lambda task: (lambda: second.apply([ops.ones(3)], [other]), lambda: 0.0))
-    with pytest.raises(ConfigurationError, match=r"its own engine"):
+    with pytest.raises(ConfigurationError, match=r"its own optimizer has a turn of its own"):
         engine_of(task, "sgd", X[:SIZE])
 
 
