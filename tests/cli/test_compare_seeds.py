@@ -278,6 +278,24 @@ def test_runs_of_two_experiments_are_told_apart_by_the_directory_of_their_builde
         compare_grouped(directories)
 
 
+def test_runs_of_different_configurations_share_no_mean(write_run: Write) -> None:
+    def declared(seed: int, rate: float) -> dict[str, object]:
+        return {
+            "builder": {"directory": f"runs/{rate}-{seed}"},
+            "optimizer": {"class": "Adam", "rate": rate},
+            "seed": seed,
+        }
+
+    runs = [
+        write_run(f"{rate}-{seed}", {"train/1/Loss": [f"{seed},final"]}, **declared(seed, rate))
+        for rate in (0.1, 0.2)
+        for seed in (1, 2)
+    ]
+    assert isinstance(compare_grouped([runs[0], runs[3]]), Comparison)
+    found = study([runs[0], runs[1], runs[3], write_run("0.2-3", {"train/1/Loss": ["3,final"]}, **declared(3, 0.2))])
+    assert found.backends == ("torch 0.1-1", "torch 0.2-2")
+
+
 def test_one_run_on_each_backend_is_compared_as_if_there_were_no_seeds(seeds: Seeds) -> None:
     one, other = seeds("torch", TORCH)[0], seeds("jax", TORCH)[1]
     assert isinstance(compare_grouped([one, other]), Comparison)

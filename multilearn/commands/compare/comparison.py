@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multilearn.arguments import number
+from multilearn.commands.compare.facts import Facts, configuration
 from multilearn.commands.compare.preconditions import first_difference, preconditions
 from multilearn.commands.compare.values import ComparedRun, Comparison, Key, Row
 from multilearn.errors import ConfigurationError, DirectoryError
@@ -145,10 +146,11 @@ class Grouping:
 def grouped(runs: Sequence[RunOnDisk]) -> Grouping | None:
     """The runs by seed and backend; None if no backend has several seeds, so that there is nothing to group.
 
-    Runs of several experiments, by the directory that was given to their builder, are distinguished by that. Raises
-    `ConfigurationError` where two runs of one seed on one backend cannot be distinguished.
+    Runs of several experiments, by the directory that was given to their builder, are distinguished by that, and runs
+    whose configurations contradict each other in any case. Raises `ConfigurationError` if two runs of one seed on one
+    backend cannot be distinguished.
     """
-    names = _names(runs)
+    names = _by_configuration(runs, _names(runs))
     if not _repeated(runs, names):
         return None
     cells: dict[tuple[int | None, str], RunOnDisk] = {}
@@ -176,6 +178,21 @@ def _names(runs: Sequence[RunOnDisk]) -> list[str]:
     with_directory = [f"{name} {template}" for name, template in zip(backends, declared, strict=True)]
     enough = len(cells) == len(runs) or None in declared or not _repeated(runs, with_directory)
     return backends if enough else with_directory
+
+
+def _by_configuration(runs: Sequence[RunOnDisk], names: Sequence[str]) -> list[str]:
+    """The names, with the first run of each configuration if runs of one name have several: they share no mean."""
+    firsts: dict[str, list[tuple[Facts, str]]] = {}
+    heads_of = []
+    for run, name, head in zip(runs, names, heads(runs), strict=True):
+        own, known = configuration(run), firsts.setdefault(name, [])
+        found = next(
+            (first for facts, first in known if all(own.get(key, facts[key]) == facts[key] for key in facts)), None
+        )
+        if found is None:
+            known.append((own, head))
+        heads_of.append(found or head)
+    return [f"{name} {head}" if len(firsts[name]) > 1 else name for name, head in zip(names, heads_of, strict=True)]
 
 
 def _declared_directory(run: RunOnDisk) -> str | None:
