@@ -34,8 +34,8 @@ class ImageFolder:
 
     `image_size`: what every image is resized to, (height, width), its proportions not kept. `color_mode`: `"rgb"`,
     `"rgba"` or `"grayscale"`, of one channel. `interpolation`: `"bilinear"`, `"nearest"`, `"bicubic"`, `"lanczos"`,
-    `"box"` or `"hamming"`, as Pillow resizes; pixels differ a little from those of Keras'
-    `image_dataset_from_directory`, whose arguments these are.
+    `"box"` or `"hamming"`, as Pillow resizes: antialiased if the image becomes smaller, which Keras'
+    `image_dataset_from_directory`, whose arguments these are, is not.
 
     `files` are the paths, and `labels` the class ids, (items,), of all items, as for
     `train_valid_split(images, 0.2, stratify=images.labels)`.
@@ -83,9 +83,19 @@ class ImageFolder:
 
         height, width = self._size
         with Image.open(self.files[index]) as image:
-            resized = image.convert(self._mode).resize((width, height), Image.Resampling[self._interpolation.upper()])
+            eight_bits = _in_eight_bits(image).convert(self._mode)
+        resized = eight_bits.resize((width, height), Image.Resampling[self._interpolation.upper()])
         pixels = np.asarray(resized, np.float32)
         return pixels if pixels.ndim == 3 else pixels[..., None], self.labels[index]
+
+
+def _in_eight_bits(image: Any) -> Any:
+    """Of 16 bits for each pixel the upper 8, as Keras' reader has them: Pillow would cut off what is above 255."""
+    from PIL import Image
+
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    return image
 
 
 def _require_pillow() -> None:

@@ -15,7 +15,7 @@ import keras
 from multilearn.errors import ConfigurationError
 from multilearn_keras.keras_internals import around, unseeded_state
 
-__all__ = ["Assigned", "assigned_besides", "install", "kept_by_keras", "place", "refusal"]
+__all__ = ["Assigned", "assigned_besides", "install", "kept_by_keras", "place", "refusal", "refusing_trained"]
 
 _LIBRARIES = frozenset(
     {"contextlib", "functools", "jax", "keras", "multilearn", "multilearn_keras", "tensorflow", "torch"}
@@ -65,6 +65,29 @@ def assigned_besides(known: Container[int]) -> Iterator[list[Assigned]]:
     finally:
         _watch.see = before
         listed += found.values()
+
+
+@contextmanager
+def refusing_trained() -> Iterator[None]:
+    """Meanwhile, raise `ConfigurationError` if a trained variable is assigned."""
+    before = _watch.see
+
+    def see(variable: keras.Variable) -> None:
+        if variable.trainable:
+            raise ConfigurationError(
+                "In a function whose gradient is taken no trained weight is assigned: whether the gradient passes "
+                "through the assignment differs between frameworks.",
+                received=f"an assignment to {variable.path!r}",
+                remedy="Layers such as SpectralNormalization assign in training: give the model training=False there.",
+            )
+        if before is not None:
+            before(variable)
+
+    _watch.see = see
+    try:
+        yield
+    finally:
+        _watch.see = before
 
 
 def place() -> str | None:

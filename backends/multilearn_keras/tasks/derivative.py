@@ -10,6 +10,7 @@ from keras import ops
 
 from multilearn.errors import ConfigurationError
 from multilearn_keras.keras_internals import get_stateless_scope
+from multilearn_keras.state.assignments import refusing_trained
 
 __all__ = ["gradient"]
 
@@ -26,7 +27,8 @@ def gradient(function: Function, x: Any) -> Any:
 
     Where `function` does not depend on x the gradient is zero. In evaluation it is computed too. What layers assign in
     `function`, such as batch statistics, is assigned once. Where there is no second derivative the framework raises
-    what it has to say. Raises `ConfigurationError` for what has no gradient at all: whole numbers.
+    what it has to say. Raises `ConfigurationError` for what has no gradient at all, whole numbers, and for layers that
+    assign to weights that are trained, as SpectralNormalization does in training.
     """
     x = ops.convert_to_tensor(x)
     _require_float(x, "x")
@@ -34,7 +36,8 @@ def gradient(function: Function, x: Any) -> Any:
 
 
 def _value(function: Function, x: Any) -> Any:
-    found = function(x)
+    with refusing_trained():
+        found = function(x)
     _require_float(found, "what the function returns")
     return found
 

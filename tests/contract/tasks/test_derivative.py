@@ -124,3 +124,11 @@ def test_what_does_not_depend_on_the_argument_has_no_slope_and_whole_numbers_hav
         gradient(ops.sum, np.arange(3, dtype="int32"))
     with pytest.raises(ConfigurationError, match=r"what the function returns must.*Received: list"):
         gradient(lambda x: [x], x)
+
+
+def test_weights_that_a_layer_assigns_in_training_are_refused_and_left_alone_without() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.SpectralNormalization(layers.Dense(3)), layers.Dense(1)])
+    x = np.ones((2, 4), "float32")
+    with pytest.raises(ConfigurationError, match=r"training=False"):
+        computed(lambda x: gradient(lambda given: model(given, training=True), x), x)
+    assert computed(lambda x: gradient(lambda given: model(given, training=False), x), x).shape == x.shape

@@ -94,3 +94,12 @@ def test_a_directory_without_images_and_an_image_that_is_none_are_named(root: Pa
     (root / "owls" / "1.png").write_text("no image")
     with pytest.raises(DataError, match=r"item 2, in batch 1.*owls/1\.png"):
         list(ml.DataLoader(ml.ImageFolder(root), 2))
+
+
+def test_of_16_bits_the_upper_8_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    Image.fromarray(np.array([[0, 1000], [30000, 65535]], "uint16")).save(tmp_path / "scans" / "1.png")
+    for mode in ("grayscale", "rgb"):
+        pixels, _ = ml.ImageFolder(tmp_path, image_size=(2, 2), color_mode=mode)[0]
+        # 1000 = 3 * 256 + 232, 30000 = 117 * 256 + 48
+        assert pixels[..., 0].tolist() == [[0, 3], [117, 255]]
