@@ -37,6 +37,7 @@ from multilearn_keras.state.places import Readings
 from multilearn_keras.state.rebound import Bindings
 from multilearn_keras.state.transfer import Assigning, assign, is_seed_state, record_of, specification, to_device
 from multilearn_keras.tasks.constant_outputs import refuse_constant_outputs, refuse_unmoved, softmaxes_of_one
+from multilearn_keras.tasks.layer_losses import warned_of_unused_losses
 from multilearn_keras.tasks.supervised import Supervised
 from multilearn_keras.world import current
 
@@ -63,7 +64,7 @@ class KerasEngine(OpenedModel, ABC):
             self._state: dict[str, keras.Variable] = {}
             self._recorded = set(map(id, variables(self._task).values()))
             splits = ((options.train_metrics, True), (options.eval_metrics, False))
-            with softmaxes_of_one() as met:
+            with softmaxes_of_one() as met, warned_of_unused_losses(self._task, self._model):
                 for example, (metrics, training) in zip(examples, splits, strict=False):
                     self._try(example.batch, metrics, training)
             # what the task holds besides its model may be built now
