@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from multilearn.learner.listeners import Listeners
 from multilearn.learner.loop import Loop
 from multilearn.learner.settings import Settings
 from multilearn.learner.window import Reporter
-from multilearn.metrics import AnyMetric
+from multilearn.metrics import AnyMetric, Loss
 from multilearn.metrics.store import MetricStore
 from multilearn.protocols import (
     Backend,
@@ -135,7 +136,20 @@ class Start:
             self.engine.restore({**found.parts, "random": schedule["random"], "engine": schedule.get("engine")})
         if found.source is not None:
             notes += changes(found.source, found.position, schedule, divided, self.run.subject.description)
+            notes += self._validated_besides()
         return replace(self, plan=replace(self.plan, seed=seed), progress=progress, notes=(*self.notes, *notes))
+
+    def _validated_besides(self) -> list[str]:
+        """A sentence if decisions follow from a validation that a run of all epochs at once does not make."""
+        settings, history = self.run.settings, self.store.history
+        last = self.found.position.finished_epochs
+        measured = history.values(Split.VALID, Loss.name).get(last, math.nan)
+        if settings.validates(last) or math.isnan(measured) or not any(settings.watched(self.scheduler)):
+            return []
+        return [
+            f"Epoch {last} was validated as the last one of the session before: what watches the validation counts it, "
+            f"as a run of {settings.epochs} epochs at once does not."
+        ]
 
     def _rehearse(self, data: Data) -> None:
         """Raise what would be raised only after an epoch, as far as it can be known now."""

@@ -72,6 +72,17 @@ def test_more_epochs_than_first_asked_for(tmp_path: Path, caplog: pytest.LogCapt
     assert validated(list(ml.follow(tmp_path / "run"))) == [3, 4, 6, 7, 8]
 
 
+def test_a_validation_that_more_epochs_at_once_would_not_have_is_said_if_something_watches(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy.fit(toy.builder(tmp_path / "run", 4).validate_every(3))
+    for rule, said in ((NoImprovement(epochs=9), True), (None, False)):
+        caplog.clear()
+        described = toy.builder(tmp_path / "run", 5).validate_every(3).checkpoint(4)
+        toy.fit(described if rule is None else described.early_stopping(rule))
+        assert ("Epoch 4 was validated as the last one of the session before" in caplog.text) is said
+
+
 def test_what_watches_the_validation_waits_for_validations(tmp_path: Path) -> None:
     # the loss of each epoch that is validated, the 2nd, 4th, 6th, ...: the best is that of epoch 4
     losses = [9.0, 5.0, 9.0, 4.0, 9.0, 6.0, 9.0, 7.0, 0.0, 0.0]
