@@ -99,11 +99,11 @@ class Reporter:
             batch, update, rate, items, _output, part_of = pending
             if rate != moment.learning_rate or items != moment.items:
                 moment = Moment(rate, seconds, now, items)
-            bad = split is Split.TRAIN and _is_non_finite(host)
+            bad = _non_finite(host) if split is Split.TRAIN else []
             readings = self.store.fold(split, host, moment, not (bad and self.policy == "skip"), part_of)
             self.listeners.tell(Stepped(split, epoch, batch, update, rate, readings, items))
             if bad:
-                self._judge(readings[Loss.name].value, epoch, pending)
+                self._judge(readings[Loss.name].value, bad, epoch, pending)
         self.engine.verify()
 
     def end(self, split: Split, epoch: int) -> Mapping[str, Reading]:
@@ -120,9 +120,10 @@ class Reporter:
             self.listeners.tell(SplitEnded(split, epoch, readings, self.progress.update))
         return readings
 
-    def _judge(self, loss: float | str, epoch: int, pending: Pending) -> None:
-        """What the policy says of a training loss that is not finite."""
-        where = f"{loss} at batch {pending.batch} of epoch {epoch}, learning rate {pending.learning_rate}"
+    def _judge(self, loss: float | str, names: list[str], epoch: int, pending: Pending) -> None:
+        """What the policy says of a training loss that is not finite, or losses: `names` are theirs."""
+        of = f" ({', '.join(names[1:])})" if names[1:] else ""
+        where = f"{loss}{of} at batch {pending.batch} of epoch {epoch}, learning rate {pending.learning_rate:.7g}"
         if self.policy == "stop":
             raise NonFiniteLoss(
                 "The training loss must be finite.",
@@ -138,6 +139,16 @@ class Reporter:
             _log.warning("The training loss is %s: %s%s.", where, done, more)
 
 
-def _is_non_finite(host: HostOutput) -> bool:
-    """Of the loss of the batch."""
-    return not all(_LOSS.is_finite(part[Loss.name]) for part in (host.measures, *host.others))
+def _non_finite(host: HostOutput) -> list[str]:
+    """The losses of the batch that are not finite: none, or `Loss` and then those of the turns or outputs that make it
+    so, as far as they are measured."""
+    parts = (host.measures, *host.others)
+    if all(_LOSS.is_finite(part[Loss.name]) for part in parts):
+        return []
+    losses = {
+        name: None
+        for part in parts
+        for name, measured in part.items()
+        if name != Loss.name and measured.keys() == {"loss", "count"} and not _LOSS.is_finite(measured)
+    }
+    return [Loss.name, *losses]
