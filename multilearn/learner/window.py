@@ -16,7 +16,7 @@ from multilearn.metrics.store import MetricStore
 from multilearn.protocols import Engine, EvalEngine, HostOutput, Moment, StepOutput
 from multilearn.run.training_state import Progress
 
-__all__ = ["NanPolicy", "Pending", "Reporter"]
+__all__ = ["NanPolicy", "Pending", "Reporter", "non_finite"]
 
 WINDOW_SECONDS = 0.1
 WINDOW_BATCHES = 256
@@ -99,7 +99,7 @@ class Reporter:
             batch, update, rate, items, _output, part_of = pending
             if rate != moment.learning_rate or items != moment.items:
                 moment = Moment(rate, seconds, now, items)
-            bad = _non_finite(host) if split is Split.TRAIN else []
+            bad = non_finite(host) if split is Split.TRAIN else []
             readings = self.store.fold(split, host, moment, not (bad and self.policy == "skip"), part_of)
             self.listeners.tell(Stepped(split, epoch, batch, update, rate, readings, items))
             if bad:
@@ -139,7 +139,7 @@ class Reporter:
             _log.warning("The training loss is %s: %s%s.", where, done, more)
 
 
-def _non_finite(host: HostOutput) -> list[str]:
+def non_finite(host: HostOutput) -> list[str]:
     """The losses of the batch that are not finite: none, or `Loss` and then those of the turns or outputs that make it
     so, as far as they are measured."""
     parts = (host.measures, *host.others)

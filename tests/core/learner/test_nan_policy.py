@@ -13,6 +13,8 @@ from support import toy_experiment as toy
 import multilearn as ml
 from multilearn.errors import NonFiniteLoss
 from multilearn.events import Finished, Split, SplitEnded, Stepped
+from multilearn.learner.window import non_finite
+from multilearn.protocols import HostOutput
 
 Batches = list[tuple[np.ndarray, np.ndarray]]
 
@@ -136,3 +138,13 @@ def test_ignored_it_goes_into_the_weights_and_the_run_goes_on(tmp_path: Path, ca
     assert recorded.of(SplitEnded)
     assert recorded.events[-1].skipped == 0
     assert "learning rate 0.1: training continues with it." in caplog.text
+
+
+def test_of_several_losses_those_that_are_not_finite_are_named() -> None:
+    def measured(value: float) -> dict[str, Any]:
+        return {"loss": np.float32(value), "count": np.float32(2)}
+
+    of_turns = {"loss": np.array([1.0, np.nan], "float32"), "count": np.array([2.0, 2.0], "float32")}
+    host = HostOutput({"Loss": of_turns, "critic Loss": measured(1.0), "generator Loss": measured(np.nan)})
+    assert non_finite(host) == ["Loss", "generator Loss"]
+    assert non_finite(HostOutput({"Loss": measured(1.0)})) == []
