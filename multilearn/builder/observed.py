@@ -13,6 +13,7 @@ from multilearn.learner.argument_checks import (
     require_callable,
     require_loggers,
     require_metric,
+    require_taking_one,
     splits_of,
 )
 from multilearn.learner.consistency import refuse_twice
@@ -82,6 +83,7 @@ class Observed(AsData):
         """
         rule = "A function that is called after each epoch takes one argument, the report."
         require_callable(function, rule)
+        require_taking_one(function, rule, "an EpochReport: report.epoch, report.history, report.model")
         return self._with(on_epoch=(*self._settings.on_epoch, function))
 
     def summary(self) -> Self:

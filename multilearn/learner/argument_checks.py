@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -29,6 +29,7 @@ __all__ = [
     "require_loggers",
     "require_metric",
     "require_name",
+    "require_taking_one",
     "which_checkpoint",
 ]
 
@@ -61,6 +62,22 @@ def require_callable(function: object, rule: str) -> None:
     """Raise `ConfigurationError` for what cannot be called, such as the result of a call."""
     if not callable(function) or isinstance(function, type):
         raise ConfigurationError(rule, received=repr(function)[:_LONGEST], remedy="Give the function itself.")
+
+
+def require_taking_one(function: Callable[..., object], rule: str, what: str) -> None:
+    """Raise `ConfigurationError` for a function that cannot be called with one argument, which is `what`."""
+    import inspect  # only if such a function is given
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of what is built in, nothing may be known
+        return
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        received = f"{name}{signature}"[:_LONGEST]
+        raise ConfigurationError(rule, received=received, remedy=f"Have it take one argument, {what}.") from error
 
 
 def require_loggers(loggers: Sequence[MetricLogger]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from support import toy_experiment as toy
 
 import multilearn as ml
+from multilearn import EpochReport
 from multilearn.errors import ConfigurationError
 from multilearn.events import Attached, EpochEnded, SplitEnded
 from multilearn.plots.png import png_of
@@ -171,3 +172,23 @@ def test_what_it_raises_stops_the_run_after_the_epoch_was_recorded(tmp_path: Pat
 def test_what_cannot_be_called_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"takes one argument, the report\. Received: None"):
         ml.LearnerBuilder(tmp_path).on_epoch(None)
+
+
+class Counting:
+    def __call__(self, report: EpochReport) -> None: ...
+
+    def keras(self, epoch: int, logs: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "function", [lambda epoch, logs: None, lambda: None, lambda report, *, name: None, Counting().keras]
+)
+def test_a_function_that_cannot_take_the_report_is_refused(tmp_path: Path, function: Any) -> None:
+    rule = r"takes one argument, the report\. Received: .*\(.*\).*\. Have it take one argument, an EpochReport"
+    with pytest.raises(ConfigurationError, match=rule):
+        ml.LearnerBuilder(tmp_path).on_epoch(function)
+
+
+@pytest.mark.parametrize("function", [lambda *given: None, lambda report, also=None: None, Counting(), print, max])
+def test_a_function_that_can_take_it_is_not(tmp_path: Path, function: Any) -> None:
+    ml.LearnerBuilder(tmp_path).on_epoch(function)
