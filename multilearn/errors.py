@@ -21,6 +21,7 @@ may come from anybody.
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from collections.abc import Iterator
 from types import TracebackType
@@ -138,6 +139,7 @@ class WorldError(MultilearnError, RuntimeError):
 
 
 _OURS = ("multilearn", "multilearn_keras")
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 def with_users_frames(error: BaseException) -> BaseException:
@@ -176,6 +178,15 @@ def _is_ours(entry: TracebackType) -> bool:
     return str(entry.tb_frame.f_globals.get("__name__")).partition(".")[0] in _OURS
 
 
+def _is_installed(entry: TracebackType) -> bool:
+    """Whether it is of Python, or of a package that was installed, such as contextlib or Keras."""
+    import sysconfig  # only to show an error
+
+    file = entry.tb_frame.f_code.co_filename
+    folders = (sysconfig.get_path(each) + os.sep for each in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return file.startswith(("<frozen ", *folders)) or not _PACKAGES.isdisjoint(file.split(os.sep))
+
+
 def _joined(entries: list[TracebackType]) -> TracebackType | None:
     traceback = None
     for entry in reversed(entries):
@@ -192,8 +203,8 @@ def _show_refusals_in_short() -> None:
             shown(of, error, traceback)
             return
         said = [f"multilearn: {error}", *getattr(error, "__notes__", ())]
-        users = [each for each in _entries(traceback) if not _is_ours(each)]
-        if users:
+        others = [each for each in _entries(traceback) if not _is_ours(each)]
+        if users := [each for each in others if not _is_installed(each)] or others:
             file, line = users[-1].tb_frame.f_code.co_filename, users[-1].tb_lineno
             said.append(f"  {file}, line {line}: {linecache.getline(file, line).strip()}")
         print("\n".join(said), file=sys.stderr)

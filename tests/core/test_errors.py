@@ -97,3 +97,17 @@ def test_a_refusal_under_multilearn_run_is_what_it_says_and_the_line_that_led_to
     shutil.rmtree(tmp_path / "run")
     lines = shown(tmp_path, short, "OSError()")
     assert "Traceback (most recent call last):" in lines
+
+
+def test_the_line_that_led_to_a_refusal_is_one_of_the_users_own(tmp_path: Path, environment: dict[str, str]) -> None:
+    script = """
+import contextlib
+import multilearn as ml
+with contextlib.ExitStack() as stack:
+    stack.callback(ml.LearnerBuilder, 3)
+"""
+    (tmp_path / "train.py").write_text(script)
+    short = {**environment, "MULTILEARN_TRACEBACK": "short"}
+    command = [sys.executable, "train.py"]
+    ended = subprocess.run(command, cwd=tmp_path, env=short, capture_output=True, text=True, timeout=60)
+    assert "train.py, line 4: with contextlib.ExitStack() as stack:" in ended.stderr.splitlines()[-1]
