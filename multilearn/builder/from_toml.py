@@ -32,6 +32,7 @@ from multilearn.printable import printable
 from multilearn.run.experiment import earlier, read_document
 from multilearn.storage.layout import RunDirectory
 from multilearn.storage.reading import read_whole
+from multilearn.storage.throw_away import found
 
 __all__ = ["Call", "declared_by_file", "declared_by_run"]
 
@@ -59,7 +60,7 @@ def declared_by_file(path: Path, directory: str | os.PathLike[str] | None) -> li
 
 def declared_by_run(run: Path, directory: str | os.PathLike[str] | None) -> list[Call]:
     """The builder that the run in the directory `run` was declared with; warns of what is missing in it."""
-    path = RunDirectory(run).experiment
+    path = RunDirectory(found(run)).experiment
     document = _read_experiment(path)
     table, not_data = dict(document["builder"]), [str(each) for each in document["not_data"]]
     _locate(table, run, document)
@@ -97,7 +98,7 @@ def _locate(table: dict[str, Any], run: Path, document: Mapping[str, Any]) -> No
     written = table.get("directory")
     if not isinstance(written, str) or written.startswith("~") or Path(written).is_absolute():
         return
-    sessions, _ = earlier(RunDirectory(run).experiment)
+    sessions, _ = earlier(RunDirectory(found(run)).experiment)
     backend = sessions[0].backend if sessions else ""
     own = Path(written.replace("{backend}", backend).replace("{seed}", str(document.get("seed"))))
     here = run.absolute()

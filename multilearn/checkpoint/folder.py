@@ -20,6 +20,7 @@ from multilearn.records.recorder import Contents, Recorder
 from multilearn.storage import atomic
 from multilearn.storage.own_files import is_folder, remove_folder
 from multilearn.storage.refusals import storing
+from multilearn.storage.throw_away import found
 
 __all__ = ["CheckpointFolder"]
 
@@ -40,8 +41,9 @@ class CheckpointFolder:
     _file: ManifestFile = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # a text is a path, too
-        object.__setattr__(self, "path", Path(self.path))
+        path = Path(self.path)  # a text is a path, too
+        # a full path is not looked at again: that of what is resumed is named while what it is tried in is there
+        object.__setattr__(self, "path", path if path.is_absolute() else found(path))
         object.__setattr__(self, "_file", ManifestFile(self.path))
         check_extension(self.recorder)
 

@@ -68,7 +68,6 @@ def opened(
     try:
         position = None
         if which is not None and directory is not None:
-            directory, which = standing_in(directory, which)
             with reading(directory):
                 position, weights, _ = weights_of(which, directory, recorder, nbytes(engine.record()))
             engine.restore(weights.item)
@@ -82,6 +81,7 @@ def weights_of(
 ) -> tuple[Position, Contents, tuple[str, ...]]:
     """The part `model`, of at most `limit` bytes, of the checkpoint of a run that `which` names, and sentences for the
     user. Raises `CheckpointNotFound` or `RecordError`."""
+    run, which = standing_in(run, which)
     resume = Resume(which)
 
     def found() -> tuple[Position, Contents, tuple[str, ...]]:

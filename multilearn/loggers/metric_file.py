@@ -19,6 +19,7 @@ from pathlib import Path
 from multilearn.errors import RecordError
 from multilearn.protocols import UNAVAILABLE
 from multilearn.storage.reading import opened
+from multilearn.storage.throw_away import found
 
 __all__ = [
     "FINAL",
@@ -89,7 +90,7 @@ def read_metric_file(path: str | os.PathLike[str], inside: Path | None = None) -
     values: list[float | str] = []
     counts: list[float | int | None] = []
     final: float | str | None = None
-    for value, count, is_final in read_lines(path, inside):
+    for value, count, is_final in read_lines(found(Path(path)) if inside is None else path, inside):
         if is_final:
             final = value
         else:

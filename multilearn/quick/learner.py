@@ -22,7 +22,7 @@ from multilearn.learner.start import BuiltRun, Start
 from multilearn.loggers.tracker import TrackerLogger
 from multilearn.metrics import UpdateMetric
 from multilearn.metrics.store import MetricStore
-from multilearn.quick.trial import OneBatch, shortened
+from multilearn.quick.trial import OneBatch, keep_checkpoints, shortened
 from multilearn.renderers import SilentRenderer
 from multilearn.run.directory import holds_run
 from multilearn.run.resume import Resume, find, locate
@@ -100,10 +100,15 @@ class QuickLearner(Learner):
         if loop.completed and first <= last and self._settings.recorder is not None:
             saved = RunDirectory(self._run.path).checkpoints.glob(f"*-{last}.*")
             self._facts["checkpoint"] = sum(path.stat().st_size for path in saved)
-            record = loop.engine.record()
-            with kept_globals():
-                self._facts |= self._resumed(loop, start, first, last)
-            loop.engine.restore(record)
+            if first < last and any(getattr(loader, "once", False) for loader in loop.loaders.values()):
+                self._facts["once"] = True
+            else:
+                record = loop.engine.record()
+                with kept_globals():
+                    self._facts |= self._resumed(loop, start, first, last)
+                loop.engine.restore(record)
+        elif first > last and start.found.source == self._real and self._run.backend.world.rank == 0:
+            keep_checkpoints(self._run.path, self._real)
         super()._restore(loop, start)
 
     def _resumed(self, loop: Loop, start: Start, first: int, last: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -10,15 +11,19 @@ from pathlib import Path
 
 from multilearn.checkpoint import AnyOf, KeepEvery, MpkGzRecorder
 from multilearn.data import closing_after, keeps_place, kept_working
+from multilearn.data.epochs import unbounded
 from multilearn.learner.place import placed
 from multilearn.learner.settings import Settings
 from multilearn.loggers.tracker import TrackerLogger
 from multilearn.protocols import Batch, Loader
 from multilearn.run.directory import holds_traces, refuse_existing_run
 from multilearn.run.resume import Resume
+from multilearn.storage.atomic import make_folder
+from multilearn.storage.layout import RunDirectory
+from multilearn.storage.own_files import files_in
 from multilearn.storage.throw_away import instead_of, standing_in
 
-__all__ = ["EPOCHS", "OneBatch", "shortened", "tried"]
+__all__ = ["EPOCHS", "OneBatch", "keep_checkpoints", "shortened", "tried"]
 
 EPOCHS = 2
 """How many are trained: one before the checkpoint that is resumed, and one after it."""
@@ -46,6 +51,11 @@ class OneBatch:
     def repeats(self) -> bool:
         """Whether its batches are a function of the epoch: one that keeps its place continues from where it was cut."""
         return not keeps_place(self._loader)
+
+    @property
+    def once(self) -> bool:
+        """Whether it is a generator, also one of which several epochs are made: its first batches are gone."""
+        return getattr(unbounded(self._loader), "again", True) is False
 
     def whole(self) -> Batch | None:
         """All items, whose labels are checked."""
@@ -76,6 +86,15 @@ def tried(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path, 
 def shortened(settings: Settings, finished: int) -> Settings:
     """With the epochs that are trained, of a run that begins after so many."""
     return replace(settings, epochs=min(settings.epochs, finished + EPOCHS))
+
+
+def keep_checkpoints(own: Path, real: Path) -> None:
+    """Copy the checkpoints of a run of which nothing is left to train into the directory that stands for it: the script
+    may read them."""
+    source, kept = RunDirectory(real).checkpoints, RunDirectory(own).checkpoints
+    make_folder(kept)
+    for name in files_in(source, real, ""):
+        shutil.copyfile(source / name, kept / name)
 
 
 def _saving(settings: Settings) -> Settings:

@@ -16,6 +16,7 @@ from multilearn.records.safetensors import SafetensorsRecorder
 from multilearn.records.tensors import halved
 from multilearn.storage import atomic
 from multilearn.storage.reading import opened
+from multilearn.storage.throw_away import found
 
 __all__ = ["BUILT_IN", "check_extension", "convert", "largest", "read_file", "recorder_of"]
 
@@ -63,7 +64,7 @@ def read_file(path: str | os.PathLike[str], recorder: Recorder | None = None, li
     most half of the memory that this process may have. Raises `RecordError` for a file that is no intact record,
     `OSError` for one that cannot be opened.
     """
-    path = Path(path)
+    path = found(Path(path))
     reading = recorder_of(path.name, recorder)
     try:
         with opened(path) as file:

@@ -172,9 +172,7 @@ class RunOnDisk:
 def open_run(path: Path) -> RunOnDisk:
     """The run in `path`, or the one whose checkpoint folder `path` is; what has been tried of it, where runs are only
     tried. Raises `DirectoryError` if there is none."""
-    path = Path(os.path.expanduser(path))
-    if throw_away.asked() and (tried := throw_away.instead_of(path)).is_dir():
-        path = tried
+    path = throw_away.found(Path(os.path.expanduser(path)))
     with reading(path):
         return _opened(path)
 

@@ -179,6 +179,56 @@ def test_a_finished_run_that_is_resumed_has_nothing_left(quick: Quick) -> None:
     assert (fit.began, fit.resumed) == ("1", None) and "nothing" in dict(fit.rows())["trained"]
 
 
+LOOK = """
+from multilearn.loggers import read_metric_file
+def look(run, epoch):
+    for _ in range(2):  # also with what an evaluation has written
+        assert ml.Evaluator(run).evaluate(task(), valid_loader(), checkpoint="best")["Loss"] > 0
+    assert ml.Evaluator(run).evaluate(task(), valid_loader(), checkpoint=epoch)["Loss"] > 0
+    assert len(list(ml.predict(task(), valid_loader(), checkpoint=epoch, directory=run))) == 3
+    assert isinstance(list(ml.follow(run, wait=False))[-1], ml.events.Finished)
+    assert read_metric_file(Path(run) / f"valid/epoch-{epoch}/Loss.log").final > 0
+    folder = ml.checkpoint.CheckpointFolder(f"{run}/checkpoint")
+    assert folder.load(folder.latest_intact()[0], parts=["model"])
+    assert ml.checkpoint.read_file(Path(run) / f"checkpoint/model-{epoch}.mpk.gz").item
+    assert fit(ml.LearnerBuilder.from_experiment(run, directory="runs/again-{n}")).history["train"]["Loss"]
+"""
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_a_script_reads_of_a_run_afterwards_is_what_was_tried(quick: Quick, there: bool) -> None:
+    """In a fresh folder, and beside a run of before that has another architecture, which nothing would fit."""
+    if there:
+        real("fit(builder(epochs=5).with_file_checkpointer(ml.checkpoint.MpkRecorder()))")
+        for record in Path("runs/x/checkpoint").glob("*-*"):
+            record.write_bytes(b"not that")
+    source = 'learner = fit(builder(overwrite=True).with_file_checkpointer()); look("runs/x", 5)'
+    quick(f"{LOOK}{source}; look(learner.directory, 5)")
+
+
+@pytest.mark.parametrize("done", [3, 5])
+def test_a_run_that_is_resumed_can_be_read_afterwards(quick: Quick, done: int) -> None:
+    real(f"fit(builder(epochs={done}).with_file_checkpointer())")
+    before = everything(Path("runs"))
+    source = 'learner = fit(builder().checkpoint("latest").with_file_checkpointer()); look("runs/x", 5)'
+    quick(f"{LOOK}{source}; look(learner.directory, 5)")
+    assert everything(Path("runs")) == before
+
+
+def test_a_run_that_is_only_read_is_read_from_disk(quick: Quick) -> None:
+    real("fit(builder(epochs=2).with_file_checkpointer())")
+    before = everything(Path("runs"))
+    quick(f'{LOOK}look("runs/x", 2)')
+    assert everything(Path("runs")) == before
+
+
+def test_epochs_of_a_generator_are_trained_and_not_resumed(quick: Quick) -> None:
+    source = "batches = (batch for _ in range(2) for batch in list(train_loader()))\n"
+    fit = only(quick(f"{source}fit(builder(epochs=2), ml.epoch_of(batches, 4))"))
+    assert (fit.epochs, fit.resumed, fit.once) == ([1, 2], None, True)
+    assert "generator" in dict(fit.rows())["resumed"] and fit.checkpoint and fit.evaluated
+
+
 def test_a_later_fit_resumes_what_was_tried_before_also_an_epoch_that_was_not_trained(quick: Quick) -> None:
     outcome = quick(
         """

@@ -19,6 +19,7 @@ from multilearn.learner.argument_checks import which_checkpoint
 from multilearn.printable import printable
 from multilearn.records.formats import BUILT_IN
 from multilearn.records.recorder import FORMAT
+from multilearn.storage import throw_away
 from multilearn_keras.state.beside import Beside, is_beside
 from multilearn_keras.state.derived import derive
 from multilearn_keras.state.keys import OF_THE_TASK, flatten, held_by, variables
@@ -56,7 +57,7 @@ def load_weights(
     Raises `CheckpointNotFound`, `RecordError` for a damaged file, `ConfigurationError` for a model without weights, and
     `RecordMismatch` with all that is missing, not expected, or of another shape or kind. Then the model is as it was.
     """
-    path = placed(path)
+    path = throw_away.found(placed(path))
     keras_model = built("Weights can only be loaded into a built model.", model)
     if not os.path.exists(path):
         raise CheckpointNotFound(

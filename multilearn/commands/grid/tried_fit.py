@@ -20,9 +20,9 @@ class TriedFit:
     that a real fit would refuse to replace; the `splits` of which a batch was taken.
 
     The first and the last of its `epochs`, none if there was nothing to train; the checkpoint where it `began`, if it
-    was resumed; the bytes of a `checkpoint`; the epoch from which it was `resumed` as a trial, whether the values could
-    be `compared` then, and which of them `differs`; the values that were `evaluated`, or why not; why it was
-    `stopped_by`; the trackers that were left out.
+    was resumed; the bytes of a `checkpoint`; the epoch from which it was `resumed` as a trial, or whether it was not
+    as the data are there `once`; whether the values could be `compared` then, and which of them `differs`; the values
+    that were `evaluated`, or why not; why it was `stopped_by`; the trackers that were left out.
     """
 
     directory: str
@@ -33,6 +33,7 @@ class TriedFit:
     began: str | None = None
     checkpoint: int | None = None
     resumed: int | None = None
+    once: bool = False
     compared: bool = False
     differs: Sequence[str] = ()
     evaluated: Mapping[str, float | str] = field(default_factory=dict)
@@ -51,6 +52,8 @@ class TriedFit:
             yield "saved", "nothing" if self.checkpoint is None else f"a checkpoint of {size(self.checkpoint)}"
         if self.resumed is not None:
             yield "resumed", self._resumed(self.resumed)
+        if self.once:
+            yield "resumed", "nothing: a generator has no batch twice, and its first ones are trained on"
         if self.evaluated or self.not_evaluated:
             values = ", ".join(f"{name} {_short(value)}" for name, value in self.evaluated.items())
             yield "evaluated", f"nothing: {self.not_evaluated}" if self.not_evaluated else f"the checkpoint: {values}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multilearn as ml  # isort: skip  (chooses the backend before Keras is loaded)
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from support.training import BACKEND, assert_equal, ids, learner, numbers, state
 from multilearn.checkpoint import KeepLast, MpkGzRecorder, MpkRecorder, SafetensorsRecorder, convert
 from multilearn.errors import CheckpointNotFound, ConfigurationError, MultilearnError, RecordError, RecordMismatch
 from multilearn.protocols import Output
+from multilearn.storage.throw_away import instead_of
 from multilearn_keras import Classification, load_weights, save_model
 from multilearn_keras.state.keys import variables
 from multilearn_keras.state.transfer import record_of
@@ -254,6 +256,25 @@ def test_a_checkpoint_that_is_not_there_is_refused(trained, tmp_path):
     assert "1, 2, 3" in refused(nested(), run, CheckpointNotFound, which=7)
     assert "3.1" in refused(nested(), run, ConfigurationError, which=3.1)
     assert "nothing was saved" in refused(nested(), tmp_path, CheckpointNotFound)
+
+
+def test_where_runs_are_only_tried_the_weights_are_those_of_the_trial(trained, tmp_path, monkeypatch):
+    """Also of an epoch that it did not come to, and beside a run of before that has others."""
+    run, model = trained
+    shutil.copytree(run, tmp_path / "there")
+    for record in (tmp_path / "there/checkpoint").glob("model-*"):
+        record.write_bytes(b"of before")
+    monkeypatch.setenv("MULTILEARN_QUICK", str(tmp_path))
+    for path in (tmp_path / "there", tmp_path / "fresh"):
+        shutil.copytree(run, instead_of(path))
+        for asked, which in ((path, "latest"), (path, 7), (path / "checkpoint/model-7.mpk.gz", "latest")):
+            target = nested()
+            load_weights(target, asked, which)
+            assert weights(target) == weights(model)
+    best, expected = nested(), nested()
+    load_weights(best, tmp_path / "there", "best")
+    load_weights(expected, run, "best")
+    assert weights(best) == weights(expected)
 
 
 def test_records_of_a_run_move_into_another_format(trained, tmp_path):
