@@ -22,7 +22,7 @@ from multilearn.learner.start import BuiltRun, Start
 from multilearn.loggers.tracker import TrackerLogger
 from multilearn.metrics import UpdateMetric
 from multilearn.metrics.store import MetricStore
-from multilearn.quick.trial import OneBatch, keep_checkpoints, shortened
+from multilearn.quick.trial import FewBatches, batches_of_epoch, keep_checkpoints, shortened
 from multilearn.renderers import SilentRenderer
 from multilearn.run.directory import holds_run
 from multilearn.run.resume import Resume, find, locate
@@ -54,7 +54,9 @@ class QuickLearner(Learner):
         started = time.monotonic()
         loaders = [None if data is None else as_loader(data, name) for data, name in _named(train, valid)]
         self._shorten(loaders[0])
-        cut = [None if loader is None else OneBatch(loader) for loader in loaders]
+        few = batches_of_epoch(self._settings), 1
+        cut = [None if each is None else FewBatches(each, most) for each, most in zip(loaders, few, strict=True)]
+        self._facts["batches"] = few[0]
         model = self._fit_saving(cut)
         self._evaluate(*cut)
         if self._run.backend.world.rank == 0:
@@ -78,7 +80,7 @@ class QuickLearner(Learner):
         if position is not None:
             self._facts["began"] = str(position)
 
-    def _fit_saving(self, data: list[OneBatch | None]) -> Any:
+    def _fit_saving(self, data: list[FewBatches | None]) -> Any:
         try:
             return super().fit(*data)
         except ConfigurationError as error:
@@ -142,7 +144,7 @@ class QuickLearner(Learner):
                         found.append(f"{split} {metric.name} of epoch {epoch} is {values[1]:.6g}, not {values[0]:.6g}")
         return found
 
-    def _evaluate(self, train: OneBatch | None, valid: OneBatch | None) -> None:
+    def _evaluate(self, train: FewBatches | None, valid: FewBatches | None) -> None:
         """The checkpoint of the last epoch, on the validation data if there are any."""
         if self._facts.get("checkpoint") is None:
             return

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from multilearn.checkpoint import AnyOf, KeepEvery, MpkGzRecorder
-from multilearn.data import closing_after, keeps_place, kept_working
+from multilearn.data import closing_after, keeps_place, kept_working, length
 from multilearn.data.epochs import unbounded
 from multilearn.learner.place import placed
 from multilearn.learner.settings import Settings
@@ -23,24 +23,29 @@ from multilearn.storage.layout import RunDirectory
 from multilearn.storage.own_files import files_in
 from multilearn.storage.throw_away import instead_of, standing_in
 
-__all__ = ["EPOCHS", "OneBatch", "keep_checkpoints", "shortened", "tried"]
+__all__ = ["EPOCHS", "FewBatches", "batches_of_epoch", "keep_checkpoints", "shortened", "tried"]
 
 EPOCHS = 2
 """How many are trained: one before the checkpoint that is resumed, and one after it."""
+_SKIPPED = 8
+"""Of so many batches one is expected to have a finite loss, if others are skipped."""
 
 
-class OneBatch:
-    """A loader of which every epoch ends after its first batch. Where it is inside an epoch is nothing to save."""
+class FewBatches:
+    """A loader of which every epoch ends after its first batches. Where it is inside an epoch is nothing to save."""
 
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
+    def __init__(self, loader: Loader, batches: int = 1) -> None:
+        self._loader, self._batches = loader, batches
 
     def __len__(self) -> int:
-        return 1
+        known = 1 if self._batches == 1 else length(self._loader)
+        if known is None:
+            raise TypeError("how many batches there are is not known")
+        return min(self._batches, known)
 
     def iterate(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         with closing_after(self._loader.iterate(seed, epoch, start)) as batches:
-            yield from islice(batches, 1)
+            yield from islice(batches, max(1, self._batches - start))
 
     @property
     def again(self) -> bool:
@@ -81,6 +86,11 @@ def tried(settings: Settings, backend: str, seed: int) -> tuple[Settings, Path, 
     if not settings.overwrite and (resume is None or resume.directory is not None):
         refuse_existing_run(own)
     return replace(_saving(settings), resume=resume, checkpoint_every=None), own, path
+
+
+def batches_of_epoch(settings: Settings) -> int:
+    """How many are trained on at most: one, if that may not be skipped."""
+    return _SKIPPED if settings.nan_policy == "skip" else 1
 
 
 def shortened(settings: Settings, finished: int) -> Settings:

@@ -173,6 +173,20 @@ def test_a_script_that_resumes_does_so_from_the_run_on_disk(quick: Quick, resume
     assert everything(Path("runs")) == before
 
 
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_a_run_that_ended_inside_an_epoch_is_resumed_there(quick: Quick, policy: str) -> None:
+    stopped = """
+def stop(report): raise SystemExit
+described = builder().with_file_checkpointer().checkpoint_every(batches=3).nan_policy("POLICY")
+"""
+    stopped = stopped.replace("POLICY", policy)
+    real(f"{stopped}\ntry: fit(described.on_epoch(stop))\nexcept SystemExit: pass")
+    for record in Path("runs/x/checkpoint").glob("*-1.mpk.gz"):
+        record.unlink()
+    fit = only(quick(f'{stopped}\nfit(described.checkpoint("latest"))'))
+    assert fit.began is not None and fit.began.startswith("1.") and fit.resumed is not None and fit.differs == []
+
+
 def test_a_finished_run_that_is_resumed_has_nothing_left(quick: Quick) -> None:
     real("fit(builder(epochs=1).with_file_checkpointer())")
     fit = only(quick('fit(builder(epochs=1).checkpoint("latest").with_file_checkpointer())'))
@@ -227,6 +241,19 @@ def test_epochs_of_a_generator_are_trained_and_not_resumed(quick: Quick) -> None
     fit = only(quick(f"{source}fit(builder(epochs=2), ml.epoch_of(batches, 4))"))
     assert (fit.epochs, fit.resumed, fit.once) == ([1, 2], None, True)
     assert "generator" in dict(fit.rows())["resumed"] and fit.checkpoint and fit.evaluated
+
+
+def test_a_first_batch_that_is_skipped_is_none_that_fails(quick: Quick) -> None:
+    source = """
+import numpy as np
+batches = list(train_loader())
+batches[0] = (np.full_like(batches[0][0], np.nan), *batches[0][1:])
+learner = fit(builder().nan_policy("skip"), batches)
+assert np.isfinite(learner.history["train"]["Loss"]).all()
+"""
+    fit = only(quick(source))
+    assert (fit.epochs, fit.batches, fit.resumed, fit.differs) == ([1, 2], 8, 1, [])
+    assert "up to 8 batches" in dict(fit.rows())["trained"]
 
 
 def test_a_later_fit_resumes_what_was_tried_before_also_an_epoch_that_was_not_trained(quick: Quick) -> None:

@@ -19,10 +19,11 @@ class TriedFit:
     """Of a fit, in the words of its process: the `directory` that the script names; whether it `exists`, with a run
     that a real fit would refuse to replace; the `splits` of which a batch was taken.
 
-    The first and the last of its `epochs`, none if there was nothing to train; the checkpoint where it `began`, if it
-    was resumed; the bytes of a `checkpoint`; the epoch from which it was `resumed` as a trial, or whether it was not
-    as the data are there `once`; whether the values could be `compared` then, and which of them `differs`; the values
-    that were `evaluated`, or why not; why it was `stopped_by`; the trackers that were left out.
+    The first and the last of its `epochs`, none if there was nothing to train; how many `batches` each had at most; the
+    checkpoint where it `began`, if it was resumed; the bytes of a `checkpoint`; the epoch from which it was `resumed`
+    as a trial, or whether it was not as the data are there `once`; whether the values could be `compared` then, and
+    which of them `differs`; the values that were `evaluated`, or why not; why it was `stopped_by`; the trackers that
+    were left out.
     """
 
     directory: str
@@ -30,6 +31,7 @@ class TriedFit:
     exists: bool = False
     splits: Sequence[str] = ()
     epochs: Sequence[int] = ()
+    batches: int = 1
     began: str | None = None
     checkpoint: int | None = None
     resumed: int | None = None
@@ -71,7 +73,8 @@ class TriedFit:
             return f"{began}nothing, for all epochs are done"
         validated = ", validated on one" if "valid" in self.splits else ", without validation"
         stopped = "" if self.stopped_by is None else f", stopped: {self.stopped_by}"
-        return f"{began}{plural(last - first + 1, 'epoch')} of one batch{validated}{stopped}"
+        batches = "one batch" if self.batches == 1 else f"up to {self.batches} batches, as some may be skipped"
+        return f"{began}{plural(last - first + 1, 'epoch')} of {batches}{validated}{stopped}"
 
     def _resumed(self, after: int) -> str:
         if after == self.epochs[1]:
