@@ -28,7 +28,8 @@ class ReduceOnPlateau(Watcher):
     more than `min_delta`; NaN never is one. After a reduction the count of epochs without improvement starts again
     from 0, and the next `cooldown` epochs do not count. With `patience=2` the third epoch in a row without improvement
     reduces the rate, for the epoch after it.
-    (As torch's `ReduceLROnPlateau(threshold_mode="abs", eps=0)`; Keras' reduces one epoch earlier.)
+    (As torch's `ReduceLROnPlateau(threshold_mode="abs", eps=0)`. Keras' reduces one epoch earlier, and the last epoch
+    of its `cooldown` counts: its `patience` and `cooldown` are larger by 1. Its `min_delta` is 1e-4 by default.)
 
     Between epochs the rate does not change. It is a function of the recorded history alone, so a run that is resumed
     continues with the rate that it would have had. A learner counts the reductions in its own copy. As a part of

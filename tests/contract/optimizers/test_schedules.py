@@ -136,6 +136,28 @@ def test_a_plateau_has_the_rates_of_torch(patience: int, cooldown: int, mode: st
     assert len(set(found)) > 2
 
 
+@pytest.mark.parametrize(("patience", "cooldown"), [(0, 0), (1, 1), (2, 2), (3, 4)])
+def test_a_plateau_with_one_less_of_patience_and_cooldown_has_the_rates_of_keras(patience: int, cooldown: int) -> None:
+    callback = keras.callbacks.ReduceLROnPlateau("val_loss", 0.5, patience, mode="min", cooldown=cooldown, min_lr=0.01)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    callback.set_model(model)
+    callback.on_train_begin()
+    schedule = ReduceOnPlateau(
+        1.0, factor=0.5, patience=max(patience - 1, 0), min_delta=1e-4, cooldown=max(cooldown - 1, 0), minimum=0.01
+    )
+    values = (3 / np.arange(1, 31) + np.random.default_rng(patience).normal(scale=0.3, size=30)).tolist()
+    history, found, expected = History(), [], []
+    for epoch, value in enumerate(values, start=1):
+        history = history.with_epoch(Split.VALID, epoch, {"Loss": value})
+        schedule.observe(epoch, history)
+        found.append(schedule.learning_rate(0))
+        callback.on_epoch_end(epoch - 1, {"val_loss": value})
+        expected.append(float(ops.convert_to_numpy(model.optimizer.learning_rate)))
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert len(set(found)) > 2
+
+
 def test_a_schedule_of_keras_has_the_rates_that_it_has_when_it_is_called() -> None:
     schedule = theirs.InverseTimeDecay(0.1, 3, 0.5)
     called = [float(ops.convert_to_numpy(schedule(ops.convert_to_tensor(update)))) for update in (0, 1, 70, 5)]
