@@ -25,6 +25,7 @@ __all__ = [
     "probability",
     "require",
     "settle",
+    "shown",
     "whole",
     "whole_in_environment",
 ]
@@ -36,13 +37,26 @@ def settle(thing: object, /, **values: Any) -> None:
         object.__setattr__(thing, name, value)
 
 
+def shown(value: Any) -> str:
+    """What was received, in a line: an array by its shape, anything long by its beginning.
+
+    >>> shown([0] * 1000)
+    'list: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ...'
+    """
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    text = repr(value)
+    return text if len(text) <= 300 else f"{type(value).__name__}: {text[:43]}..."
+
+
 def whole(what: str, value: Any, least: int, remedy: str | None = None, *, received: str | None = None) -> int:
     """A whole number of at least `least`."""
     checked = as_whole(value)
     if checked is None or checked < least:
         raise ConfigurationError(
             f"{what} must be a whole number of at least {least}.",
-            received=received or repr(value),
+            received=received or shown(value),
             remedy=remedy or f"Use {least} or more.",
         )
     return checked
@@ -62,7 +76,7 @@ def optional_whole(what: str, value: Any) -> int | None:
     checked = as_whole(value)
     if checked is None and value is not None:
         raise ConfigurationError(
-            f"{what} must be a whole number.", received=repr(value), remedy="Write for instance 3."
+            f"{what} must be a whole number.", received=shown(value), remedy="Write for instance 3."
         )
     return checked
 
@@ -73,7 +87,7 @@ def number(
     """A number that `fits`; `kind` says which do, as in "a finite number, 0 or more". NaN must not fit."""
     checked = as_real(value)
     if not fits(checked):
-        raise ConfigurationError(f"{what} must be {kind}.", received=received or repr(value), remedy=remedy)
+        raise ConfigurationError(f"{what} must be {kind}.", received=received or shown(value), remedy=remedy)
     return checked
 
 
@@ -92,7 +106,7 @@ def probability(what: str, value: Any) -> float:
 def flag(what: str, value: Any, remedy: str) -> bool:
     """True or False."""
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{what} is True or False.", received=repr(value), remedy=remedy)
+        raise ConfigurationError(f"{what} is True or False.", received=shown(value), remedy=remedy)
     return value
 
 
@@ -100,7 +114,7 @@ def choice(rule: str, value: Any, allowed: Sequence[str], remedy: str | None = N
     """One of the words that are allowed."""
     if not isinstance(value, str) or value not in allowed:
         raise ConfigurationError(
-            f"{rule}.", received=repr(value), remedy=remedy or f"Use one of: {', '.join(allowed)}."
+            f"{rule}.", received=shown(value), remedy=remedy or f"Use one of: {', '.join(allowed)}."
         )
     return value
 
@@ -109,4 +123,6 @@ def require(thing: Any, kind: type, rule: str) -> None:
     """An object of that kind, or one that has the members of that protocol; its class is none."""
     if isinstance(thing, type) or not isinstance(thing, kind):
         hint = "Make an object of it, with parentheses." if isinstance(thing, type) else "See its documentation."
-        raise ConfigurationError(rule, received=repr(thing), remedy=hint)
+        if isinstance(thing, (list, tuple)):
+            hint = "Give what is in it without the list."
+        raise ConfigurationError(rule, received=shown(thing), remedy=hint)

@@ -4,6 +4,7 @@
     ├── ConfigurationError (ValueError)      what was asked for is impossible or contradicts itself
     │   ├── DirectoryError                   the run's directory cannot be used for this
     │   ├── UnknownArgument (TypeError)      an argument that another library has, or none
+    │   ├── UnknownSeries (KeyError)         a split or a metric that a history does not have
     │   └── BackendError (ImportError)       the framework asked for cannot be had in this process
     ├── DataError (ValueError)               a batch, a label or a loader does not fit
     ├── CheckpointError
@@ -44,6 +45,7 @@ __all__ = [
     "RecordMismatch",
     "StorageError",
     "UnknownArgument",
+    "UnknownSeries",
     "WorldError",
     "pip_install",
     "with_users_frames",
@@ -89,6 +91,14 @@ class DirectoryError(ConfigurationError):
 
 class UnknownArgument(ConfigurationError, TypeError):
     """An argument that a function does not have, such as one of Keras' `fit`."""
+
+
+class UnknownSeries(ConfigurationError, KeyError):
+    """A split or a metric that the history of a run does not have."""
+
+    def __str__(self) -> str:
+        # that of KeyError is the text as Python writes it, in quotes
+        return str(self.args[0])
 
 
 class BackendError(ConfigurationError, ImportError):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, Self
 
 from multilearn.builder.branch import Branch
 from multilearn.builder.from_toml import Call, declared_by_file, declared_by_run
@@ -14,7 +14,7 @@ from multilearn.builder.tables import LOGGERS, METRICS, RECORDERS, RENDERERS, RU
 from multilearn.checkpoint import DEFAULT
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
-from multilearn.foreign_words import missing_attribute
+from multilearn.foreign_words import Suggesting
 from multilearn.learner.settings import Registered, Settings
 from multilearn.plain import as_number
 from multilearn.run.log import file_log
@@ -24,7 +24,7 @@ __all__ = ["AsData", "declared"]
 
 
 @dataclass(frozen=True, init=False)
-class AsData:
+class AsData(Suggesting):
     """What every builder of settings can do; its methods are named as the keys of the table are."""
 
     _settings: Settings
@@ -82,11 +82,6 @@ class AsData:
                 remedy="Use a path whose name is UTF-8.",
             ) from error
         return text
-
-    if not TYPE_CHECKING:  # a type checker would take any name for one that is there
-
-        def __getattr__(self, name: str) -> NoReturn:
-            missing_attribute(self, name)
 
     @classmethod
     def _declared(cls, made: Call, *calls: Call) -> Self:

@@ -130,6 +130,7 @@ class LearnerBuilder(Observed):
         """
         return self._with(restore_best=Monitor(metric, split, direction))
 
+    @refusing
     def checkpoint_every(self, *, batches: int | None = None, minutes: float | None = None) -> LearnerBuilder:
         """Save also inside an epoch: after every so many of its batches, or so many minutes after the last save.
 

@@ -71,7 +71,10 @@ class DataLoader:
         transform: Callable[..., Any] | None = None,
         prefetch: int | None = None,
     ) -> None:
-        self._batch_size = whole("batch_size", batch_size, 1, "Write for instance batch_size=64.")
+        # in place of a number: the targets, of someone who writes DataLoader(x, y)
+        several = hasattr(batch_size, "__getitem__") and not isinstance(batch_size, str)
+        remedy = "Give all arrays as one tuple: DataLoader((x, y), batch_size=64)." if several else None
+        self._batch_size = whole("batch_size", batch_size, 1, remedy or "Write for instance batch_size=64.")
         self._workers = whole("num_workers", num_workers, 0, "Leave it out to load when a batch is asked for.")
         choice('workers is "process" or "thread"', workers, ("process", "thread"))
         least = 1 if self._workers else 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any, get_args
 
 from multilearn import backend as backends
-from multilearn.arguments import as_whole, choice, require, whole_in_environment
+from multilearn.arguments import as_whole, choice, require, shown, whole_in_environment
 from multilearn.environment_variables import DEVICES
 from multilearn.errors import ConfigurationError
 from multilearn.events import Position, Split
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _LONGEST = 200
+_NAMED = ("latest", "best")
 
 
 def one_policy(policy: NanPolicy) -> NanPolicy:
@@ -134,7 +136,10 @@ def splits_of(metric: AnyMetric) -> tuple[Split, ...]:
 def require_name(name: str, of: str) -> None:
     """Raise `ConfigurationError` for a name that is empty, or too long for a file."""
     if not isinstance(name, str) or not name.strip():
-        raise ConfigurationError(f"The name of the {of} must be a text.", received=repr(name), remedy="Give it one.")
+        remedy = "Give it one."
+        if of == "evaluation" and not isinstance(name, str):
+            remedy = "All data are one argument, such as multilearn.DataLoader((x, y), batch_size=64)."
+        raise ConfigurationError(f"The name of the {of} must be a text.", received=shown(name), remedy=remedy)
     try:
         name.encode()
     except UnicodeEncodeError as error:
@@ -191,13 +196,16 @@ def which_checkpoint(which: int | str) -> str:
     """The name of a checkpoint as text: of an epoch, `"latest"`, `"best"`, or one inside an epoch."""
     epoch = as_whole(which)
     name = which if epoch is None else str(epoch)
-    if name in ("latest", "best"):
-        return str(name)
+    if isinstance(name, str) and name in _NAMED:
+        return name
     if not isinstance(name, str) or not name[:1].isdigit():
+        remedy = f"Write it in quotes: {str(which)!r}." if isinstance(which, float) else "Write for instance 3."
+        if isinstance(which, str) and (near := get_close_matches(which, _NAMED, 1)):
+            remedy = f"Did you mean {near[0]!r}?"
         raise ConfigurationError(
             "A checkpoint is named by an epoch (int) or by text: 'latest', 'best', or '3.120' inside an epoch.",
-            received=repr(which),
-            remedy=f"Write it in quotes: {str(which)!r}." if isinstance(which, float) else "Write for instance 3.",
+            received=shown(which),
+            remedy=remedy,
         )
     if Position.parse(name).epoch < 1:
         raise ConfigurationError(

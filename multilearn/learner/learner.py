@@ -12,7 +12,7 @@ from typing import Any
 from multilearn.checkpoint import CheckpointFolder, MpkGzRecorder
 from multilearn.errors import ConfigurationError
 from multilearn.events import Attached, Finished, Split, Started
-from multilearn.foreign_words import refusing
+from multilearn.foreign_words import Suggesting, refusing
 from multilearn.learner import fit_in_processes as elsewhere
 from multilearn.learner.consistency import refuse_without_data
 from multilearn.learner.inputs import Data, examine
@@ -47,7 +47,7 @@ __all__ = ["Learner"]
 _log = logging.getLogger("multilearn")
 
 
-class Learner:
+class Learner(Suggesting):
     """One model, to be trained once. Made by `LearnerBuilder.build`."""
 
     def __init__(self, run: BuiltRun) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, UnknownSeries
 from multilearn.events import START, Finished, MetricInfo, Position, Split, Started
+from multilearn.foreign_words import Suggesting
 from multilearn.history import History
 
 if TYPE_CHECKING:
@@ -33,14 +35,36 @@ class _Fixed(dict[Key, Value]):
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
 
+    def __missing__(self, key: Any) -> Any:
+        there = ", ".join(f'"{each}"' for each in self) or "nothing"
+        raise UnknownSeries(f"The history has here: {there}.", received=repr(key), remedy=self._remedy(str(key)))
 
-class EpochHistory(_Fixed[str, Mapping[str, tuple[float, ...]]]):
+    def _remedy(self, key: str) -> str | None:
+        near = _nearest(key, self)
+        return f'Write ["{near}"].' if near else None
+
+
+def _nearest(word: str, known: Iterable[Any]) -> str | None:
+    """The name that is meant: the case does not matter, nor a letter."""
+    by_lower = {str(each).lower(): str(each) for each in known}
+    return next((by_lower[found] for found in get_close_matches(word.lower(), by_lower, 1)), None)
+
+
+class EpochHistory(_Fixed[str, Mapping[str, tuple[float, ...]]], Suggesting):
     """The exact value after each epoch, from epoch 1 on, by split and metric. A notebook shows it as charts."""
 
     def __init__(self, history: History, infos: Infos, name: str, measured: Mapping[Split, Sequence[str]]) -> None:
         values = history.from_first_epoch(measured)
         super().__init__({split: _Fixed(metrics) for split, metrics in values.items()})
         self._history, self._infos, self._name = history, infos, name
+
+    def _remedy(self, key: str) -> str | None:
+        if key in ("val", "validation"):
+            return 'Write ["valid"].'
+        # as in the history of Keras: "loss" and "val_loss"
+        split = "valid" if key.startswith("val_") else "train"
+        near = _nearest(key.removeprefix("val_"), self.get(split, ()))
+        return f'Write ["{split}"]["{near}"].' if near else super()._remedy(key)
 
     def frame(self) -> Any:
         """The same as a `pandas.DataFrame`: a row for each epoch, columns by split and metric.

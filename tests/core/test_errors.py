@@ -34,8 +34,8 @@ def test_an_error_in_a_loader_comes_with_the_frames_of_the_user(
     with pytest.raises(OSError, match="no such image") as found:
         failing_fit(tmp_path / "run", OSError("no such image"))
     # the frame in between is the one that has left out the others
-    assert set(frames(found.value)) == {HERE, "toy_experiment.py", "foreign_words.py"}
-    assert frames(found.value).count("foreign_words.py") == 1
+    assert set(frames(found.value)) == {HERE, "toy_experiment.py", "refusals.py"}
+    assert frames(found.value).count("refusals.py") == 1
     log = (tmp_path / "run/experiment.log").read_text()
     assert "The run failed at 2.1: OSError." in log and "loop.py" in log
     assert "The run failed" not in capfd.readouterr().err
@@ -44,7 +44,7 @@ def test_an_error_in_a_loader_comes_with_the_frames_of_the_user(
 def test_a_refusal_comes_without_frames_of_the_library(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as found:
         toy.build(toy.builder(tmp_path / "run")).fit(toy.train_loader(), toy.valid_loader(), epochs=3)  # type: ignore[call-arg]
-    assert set(frames(found.value)) == {"foreign_words.py"}
+    assert set(frames(found.value)) == {"refusals.py"}
 
 
 def test_an_error_of_the_library_itself_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
