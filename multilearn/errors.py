@@ -25,6 +25,7 @@ import linecache
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -47,6 +48,7 @@ __all__ = [
     "UnknownArgument",
     "UnknownSeries",
     "WorldError",
+    "found_in",
     "pip_install",
     "with_users_frames",
 ]
@@ -107,6 +109,29 @@ class BackendError(ConfigurationError, ImportError):
 
 class DataError(MultilearnError, ValueError):
     """A batch, a label or a loader does not fit the task."""
+
+    def __init__(self, rule: str, *, received: object = None, remedy: str | None = None) -> None:
+        super().__init__(rule, received=received, remedy=remedy)
+        self._remedy = remedy
+        self._data: str | None = None
+
+    def found_in(self, data: str) -> None:
+        """Say of which data it is: "validation data"."""
+        if data and self._data is None:
+            self._data = data
+            said, remedy = str(self), printable_message(self._remedy or "")
+            found = f"{said.removesuffix(remedy).rstrip()} Found in the {data}."
+            self.args = (f"{found} {remedy}".rstrip(),)
+
+
+@contextmanager
+def found_in(data: str) -> Iterator[None]:
+    """What is refused in here is in the data of this name; none if it is empty."""
+    try:
+        yield
+    except DataError as error:
+        error.found_in(data)
+        raise
 
 
 class CheckpointError(MultilearnError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from multilearn.data import as_loader, batches_of, kept_working, length
@@ -50,7 +50,7 @@ def examine(train: Any, valid: Any, seed: int, stack: ExitStack) -> Data:
         loader = as_loader(given, name)
         stack.enter_context(kept_working(loader))
         if (first := first_example(loader, seed)) is not None:
-            loaders[split], examples[split] = loader, first
+            loaders[split], examples[split] = loader, replace(first, data=f"{name} data")
     if Split.TRAIN not in loaders:
         raise DataError(
             "The training loader must have at least one batch.",

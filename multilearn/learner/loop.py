@@ -11,7 +11,7 @@ from multilearn.checkpoint.checkpointer import Checkpointer, SaveInterval, Snaps
 from multilearn.data import Passing, ValidationPosition, batches_of, items_in, keeps_place, length, place_of
 from multilearn.data.epochs import EpochLength
 from multilearn.early_stopping import StoppingRule
-from multilearn.errors import DataError, WorldError
+from multilearn.errors import DataError, WorldError, found_in
 from multilearn.events import EpochEnded, Position, Saved, Split
 from multilearn.learner.interrupter import Interrupter
 from multilearn.learner.rule_watch import RuleWatch
@@ -112,12 +112,12 @@ class Loop:
     def _train(self, epoch: int) -> bool:
         """The batches of `epoch` that are left. Whether all of them were done; if not, the place is saved."""
         progress = self.progress
-        done = progress.position.batch or 0
+        done, rate, in_window = progress.position.batch or 0, 0.0, 0
         if not done:
             self.reporter.begin(Split.TRAIN)
-        rate, in_window = 0.0, 0
-        with batches_of(self.loaders[Split.TRAIN], self.plan.seed, epoch, done, self.world) as loaded:
-            batches = Passing(self._lengths[Split.TRAIN].counted(loaded, epoch, done))
+        loader, lengths = self.loaders[Split.TRAIN], self._lengths[Split.TRAIN]
+        with found_in("training data"), batches_of(loader, self.plan.seed, epoch, done, self.world) as loaded:
+            batches = Passing(lengths.counted(loaded, epoch, done))
             for batch in batches:
                 if not in_window:
                     rate = rate_or_rates(self.scheduler.learning_rate(progress.update))
@@ -159,7 +159,8 @@ class Loop:
             return True
         self.reporter.begin(Split.VALID)
         number, loader, lengths = 0, self.loaders[Split.VALID], self._lengths[Split.VALID]
-        with kept_globals(), batches_of(loader, self.plan.seed, epoch, world=self.world) as batches:
+        loaded = batches_of(loader, self.plan.seed, epoch, world=self.world)
+        with kept_globals(), found_in("validation data"), loaded as batches:
             for number, batch in enumerate(lengths.counted(batches, epoch), start=1):
                 self._watch.time()
                 if self._stops():
@@ -188,8 +189,7 @@ class Loop:
         self._watch.time()
         epoch, done = self.progress.position.epoch, self.progress.position.batch or 0
         stops = self._stops()
-        every = self.every
-        due = every is not None and every.due(done, window, time.monotonic() - self._saved)
+        due = self.every is not None and self.every.due(done, window, time.monotonic() - self._saved)
         if done == self.plan.batches or not (stops or due):
             return False
         self.reporter.report(Split.TRAIN, epoch)

@@ -161,7 +161,11 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class Example:
-    """What an engine sees of a loader beforehand: its first batch, and all items as one where they are in memory."""
+    """What an engine sees of a loader beforehand: its first batch, and all items as one where they are in memory.
+
+    `data`: what its data are called in a refusal, as "validation data".
+    """
 
     batch: Batch
     whole: Batch | None = None
+    data: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from support import toy_experiment as toy
 
-from multilearn.errors import ConfigurationError
+from multilearn.errors import ConfigurationError, DataError, found_in
 
 HERE = Path(__file__).name
 
@@ -93,7 +94,7 @@ def test_a_refusal_under_multilearn_run_is_what_it_says_and_the_line_that_led_to
     short = {**environment, "MULTILEARN_TRACEBACK": "short"}
     lines = shown(tmp_path, short, 'ml.errors.DataError("A rule.", received="this", remedy="Do that.")')
     assert not any("Traceback" in line for line in lines)
-    assert "multilearn: A rule. Received: this. Do that." in lines
+    assert "multilearn: A rule. Received: this. Found in the training data. Do that." in lines
     shutil.rmtree(tmp_path / "run")
     lines = shown(tmp_path, short, "OSError()")
     assert "Traceback (most recent call last):" in lines
@@ -111,3 +112,12 @@ with contextlib.ExitStack() as stack:
     command = [sys.executable, "train.py"]
     ended = subprocess.run(command, cwd=tmp_path, env=short, capture_output=True, text=True, timeout=60)
     assert "train.py, line 4: with contextlib.ExitStack() as stack:" in ended.stderr.splitlines()[-1]
+
+
+def test_a_refusal_of_data_says_once_in_which_they_were_found() -> None:
+    with pytest.raises(DataError) as raised, found_in("training data"), found_in(""), found_in("validation data"):
+        raise DataError("A rule.", received="a thing", remedy="A remedy.")
+    assert str(raised.value) == "A rule. Received: a thing. Found in the validation data. A remedy."
+    with pytest.raises(DataError, match=r"^A rule\. Found in the training data\.$"), found_in("training data"):
+        raise DataError("A rule.")
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)

@@ -66,7 +66,7 @@ class KerasEngine(OpenedModel, ABC):
             splits = ((options.train_metrics, True), (options.eval_metrics, False))
             with softmaxes_of_one() as met, warned_of_unused_losses(self._task, self._model):
                 for example, (metrics, training) in zip(examples, splits, strict=False):
-                    self._try(example.batch, metrics, training)
+                    self._try(example, metrics, training)
             # what the task holds besides its model may be built now
             self._state = variables(self._task)
             self._recorded |= set(map(id, self._state.values()))

@@ -46,7 +46,7 @@ class KerasEvalEngine(OpenedModel, ABC):
                 self._open(examples)
                 # before its state is listed: the step may build what the task holds besides its model
                 for example in examples:
-                    self._try(example.batch, options.eval_metrics)
+                    self._try(example, options.eval_metrics)
             else:
                 self._open_inputs(examples[0].batch)
             self._state = variables(task)

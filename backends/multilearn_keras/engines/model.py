@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from multilearn.data import flat, mapped
-from multilearn.errors import DataError, MultilearnError
+from multilearn.errors import DataError, MultilearnError, found_in
 from multilearn.metrics import Metric
 from multilearn.protocols import Batch, EngineOptions, Example, Output
 from multilearn_keras.devices import check_lives_on, named
@@ -118,7 +118,7 @@ class OpenedModel:
             return examples
         preprocess = self._preprocess
         return self._tried(
-            lambda: [Example(preprocess(example.batch)) for example in examples],
+            lambda: [Example(preprocess(each.batch), data=each.data) for each in examples],
             "The model's preprocessor must accept the first batch.",
             "Compare the batch with what it takes.",
         )
@@ -129,12 +129,14 @@ class OpenedModel:
     def _open(self, examples: Sequence[Example]) -> None:
         """Build the model where it is not yet, and look at the labels of all examples."""
         for example in examples:
-            require_items(example.batch)
-            require_numeric(example.batch)
+            with found_in(example.data):
+                require_items(example.batch)
+                require_numeric(example.batch)
         self._output_shape = self._build(mapped(self._host, examples[0].batch))
         self._check_model()
         for example in examples:
-            self._check(example.batch if example.whole is None else example.whole)
+            with found_in(example.data):
+                self._check(example.batch if example.whole is None else example.whole)
 
     def _check_model(self) -> None:
         if self._scope_name is not None and self._model.variables:
@@ -206,20 +208,21 @@ class OpenedModel:
         # a copy, for a model may write into its inputs
         return ops.copy(ops.convert_to_tensor(self._host(leaf)))
 
-    def _try(self, batch: Batch, metrics: Sequence[Metric], training: bool = False) -> None:
+    def _try(self, example: Example, metrics: Sequence[Metric], training: bool = False) -> None:
         """Take a step with a few items, so that what does not fit shows before anything is written."""
-        try:
-            few = self._few(batch)
-            if (alike := (signature(few), tuple(map(id, metrics)), training)) not in self._tried_on:
-                self._trial(few, metrics, training)
-                self._tried_on.append(alike)
-        except MultilearnError:
-            raise
-        except Exception:
-            # all of them: some models (stateful ones) take batches of one size only
-            whole = mapped(self._tensor, batch)
-            rule = "Task, metrics and batch must fit together."
-            self._tried(lambda: self._trial(whole, metrics, training), rule, _REMEDY)
+        with found_in(example.data):
+            try:
+                few = self._few(example.batch)
+                if (alike := (signature(few), tuple(map(id, metrics)), training)) not in self._tried_on:
+                    self._trial(few, metrics, training)
+                    self._tried_on.append(alike)
+            except MultilearnError:
+                raise
+            except Exception:
+                # all of them: some models (stateful ones) take batches of one size only
+                whole = mapped(self._tensor, example.batch)
+                rule = "Task, metrics and batch must fit together."
+                self._tried(lambda: self._trial(whole, metrics, training), rule, _REMEDY)
 
     def _tried(self, attempt: Callable[[], T], rule: str, remedy: str) -> T:
         try:

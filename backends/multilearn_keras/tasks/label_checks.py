@@ -108,6 +108,12 @@ def check_shares(y: Array, shape: Shape) -> None:
 def check_ids(y: Array, classes: int, shape: Shape, ignored: Collection[int] = ()) -> None:
     """Class ids: integers, (batch, ...) or (batch, ..., 1), from 0 to classes - 1, or those that are ignored."""
     rank = len(shape)
+    if rank < 2:
+        raise DataError(
+            "A model of classes must have an axis of classes, (batch, ..., classes).",
+            received=f"an output of shape {_batched(shape)}, and targets of shape {_batched((None, *y.shape[1:]))}",
+            remedy="End it in Dense(classes); if inputs and targets are exchanged, give the loader (x, y).",
+        )
     lengths = zip(y.shape[1:], shape[1:-1], strict=False)
     fits = y.ndim == rank - 1 or (y.ndim == rank and y.shape[-1] == 1)
     if not fits or any(expected not in (None, length) for length, expected in lengths):

@@ -56,6 +56,8 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
     "truth values": (classes, (X, Y > 0), "whole numbers"),
     "too many columns": (classes, (X, np.zeros((40, 4), "float32")), r"class ids of shape \(batch\)"),
     "a sequence": (classes, (X, np.zeros((40, 3, 3), "int32")), r"class ids of shape \(batch\)"),
+    "exchanged": (classes, (Y[:, None], X), r"shape \(batch, 4\)\. Found in the training data\."),
+    "exchanged, no axis": (classes, (Y, X), r"axis of classes.*an output of shape \(batch\), .*exchanged"),
     "one-hot of nothing": (classes, (X, np.zeros((40, 3), "float32")), "add up to 1"),
     "several hot": (classes, (X, np.ones((40, 3), "int32")), "add up to 1"),
     "negative hot": (classes, (X, np.array([[-1.0, 1, 1]] * 40, "float32")), "not be negative"),
@@ -98,6 +100,32 @@ def test_a_wrong_label_in_a_later_batch_of_a_stream_stops_there(wrong: int, tmp_
     run = learner(tmp_path / "run", Classification(flat()), "sgd", 0.1)
     with pytest.raises(DataError, match=f"the id {wrong}"):
         run.fit(batches)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        (X, with_last(3), r"the id 3\. Found in the {} data\. Number the classes"),
+        (X, np.zeros((40, 5)), r"shape \(batch, 5\)\. Found in the {} data\."),
+        (X, Y.astype("str"), r"text \(str\)\. Found in the {} data\."),
+    ],
+    ids=["labels", "a shape", "texts"],
+)
+def test_a_refusal_says_of_which_data_it_is(x: Any, y: Any, said: str, tmp_path: Any) -> None:
+    def batches() -> Any:
+        yield from ((x[at : at + 8], y[at : at + 8]) for at in range(0, 40, 8))
+
+    good = DataLoader((X, Y), 8)
+    for bad in (DataLoader((x, y), 8), batches):
+        with pytest.raises(DataError, match=said.format("training")):
+            learner(tmp_path / "a", classes(), "sgd", 0.1).fit(bad, good)
+        with pytest.raises(DataError, match=said.format("validation")):
+            learner(tmp_path / "b", classes(), "sgd", 0.1).fit(good, bad)
+
+
+def test_inputs_of_another_width_for_validation_are_refused_with_their_data(tmp_path: Any) -> None:
+    with pytest.raises(DataError, match=r"(?s)must fit together.*Found in the validation data\. Compare"):
+        learner(tmp_path, classes(), "sgd", 0.1).fit(DataLoader((X, Y), 8), DataLoader((numbers(40, 5), Y), 8))
 
 
 def test_a_batch_of_arrays_of_different_lengths_is_refused() -> None:
