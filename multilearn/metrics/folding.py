@@ -9,7 +9,7 @@ import numpy as np
 
 from multilearn.errors import RecordError
 from multilearn.events import Reading
-from multilearn.protocols import UNAVAILABLE, AnyMetric, Entry, Measured, State, UpdateMetric, entry_of
+from multilearn.protocols import UNAVAILABLE, AnyMetric, Entry, Measured, State, UpdateMetric, entry_of, merge_of
 
 __all__ = ["Folding", "UpdateFolding", "folding"]
 
@@ -77,10 +77,11 @@ def folding(metric: AnyMetric, restored: State | None = None) -> Folding:
 
 
 def _merged(metric: AnyMetric, state: State | None, parts: Sequence[Measured]) -> State:
-    for part in parts:
-        state = metric.merge(state, part)
-    assert state is not None
-    return state
+    first, *others = parts
+    merged = merge_of(metric, state, first)
+    for part in others:
+        merged = merge_of(metric, merged, part)
+    return merged
 
 
 @contextmanager

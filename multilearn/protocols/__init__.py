@@ -27,6 +27,7 @@ from multilearn.protocols.metric import (
     Update,
     UpdateMetric,
     entry_of,
+    merge_of,
     of_device,
     of_updates,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "UpdateMetric",
     "World",
     "entry_of",
+    "merge_of",
     "of_device",
     "of_updates",
     "patience",

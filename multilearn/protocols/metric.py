@@ -24,6 +24,7 @@ __all__ = [
     "Update",
     "UpdateMetric",
     "entry_of",
+    "merge_of",
     "of_device",
     "of_updates",
 ]
@@ -79,7 +80,8 @@ class Metric(Protocol):
     def measure(self, ops: ArrayOps, output: Any) -> Mapping[str, Tensor]:
         """The device half, traced into the step: sums and counts of one batch.
 
-        Pure, written in `ops`; every leaf is 0-d, has the batch as its first axis, or a fixed shape.
+        Pure, written in `ops`; every leaf is 0-d, has the batch as its first axis, or a fixed shape. A number is taken
+        as a 0-d tensor.
         """
         ...
 
@@ -185,7 +187,11 @@ AnyMetric = Metric | HostMetric | UpdateMetric
 def entry_of(metric: AnyMetric, state: State) -> Entry:
     """The entry of a metric, in Python's own numbers. Raises `ConfigurationError`, naming it, for one that has none."""
     entry = metric.entry(state)
-    value, count = entry.value, entry.count
+    try:
+        value, count = entry.value, entry.count
+    except AttributeError:
+        rule, received = "its method entry must return an Entry", _typed(entry)
+        raise _refused(metric, rule, received, "Return multilearn.metrics.Entry(value, count).") from None
     if type(value) is float and (count is None or type(count) is int):
         return entry
     if count is not None and not is_number(count := as_number(count)):
@@ -197,11 +203,26 @@ def entry_of(metric: AnyMetric, state: State) -> Entry:
     return Entry(float(number), count)
 
 
+def merge_of(metric: AnyMetric, state: State | None, measured: Measured) -> State:
+    """The state of a metric after one more batch. Raises `ConfigurationError`, naming it, if its `merge` has none."""
+    merged: State | None = metric.merge(state, measured)
+    if merged is None:
+        remedy = "Return a new dict from it: {key: value + (state[key] if state else 0) for key, value in ...}."
+        raise _refused(metric, "its method merge must return the state after one more batch", "None", remedy)
+    return merged
+
+
 def _no_number(metric: AnyMetric, rule: str, received: object) -> ConfigurationError:
+    return _refused(metric, rule, _typed(received), "Return Entry(float(value)) from its method entry.")
+
+
+def _typed(received: object) -> str:
     shape = getattr(received, "shape", None)
-    what = type(received).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
-    remedy = "Return Entry(float(value)) from its method entry."
-    return ConfigurationError(f"The metric {metric.name}: {rule}.", received=what, remedy=remedy)
+    return type(received).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
+
+
+def _refused(metric: AnyMetric, rule: str, received: str, remedy: str) -> ConfigurationError:
+    return ConfigurationError(f"The metric {metric.name}: {rule}.", received=received, remedy=remedy)
 
 
 def of_device(metrics: Iterable[AnyMetric]) -> tuple[Metric, ...]:

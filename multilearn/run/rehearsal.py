@@ -22,7 +22,7 @@ from multilearn.early_stopping import StoppingRule
 from multilearn.errors import ConfigurationError
 from multilearn.events import Split
 from multilearn.history import History
-from multilearn.protocols import AnyMetric, Batch, Engine, LRScheduler, Metric, entry_of, of_device
+from multilearn.protocols import AnyMetric, Batch, Engine, LRScheduler, Metric, entry_of, merge_of, of_device
 from multilearn.schedulers import Observing
 from multilearn.seeding.streams import kept_globals
 
@@ -91,7 +91,7 @@ class Rehearsal:
         return f"invented values of epoch {self.epoch}"
 
     def _enter(self, metric: Metric, measured: Any) -> None:
-        value = entry_of(metric, metric.merge(metric.merge(None, measured), measured)).value
+        value = entry_of(metric, merge_of(metric, merge_of(metric, None, measured), measured)).value
         if not isinstance(value, str):
             self._values[metric.name] = value
 
