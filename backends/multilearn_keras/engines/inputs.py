@@ -23,9 +23,11 @@ from multilearn_keras.tasks.supervised import Supervised
 from multilearn_keras.tasks.turns import turns_of
 
 __all__ = [
+    "described",
     "host_array",
     "preprocessing_of",
     "refuse_complex",
+    "refused_inputs",
     "require_items",
     "require_numeric",
     "require_output",
@@ -34,6 +36,10 @@ __all__ = [
 ]
 
 _INT32 = np.iinfo(np.int32)
+_SEVERAL = (
+    "Give several inputs together, in one list or dict: ([a, b], y), and ([a, b],) without targets. As in Keras, a "
+    "batch [x, y] is (x, y)."
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -105,6 +111,18 @@ def refuse_complex(x: Any, model: keras.Model) -> None:
             )
 
 
+def refused_inputs(error: Exception, x: Any, model: keras.Model) -> DataError:
+    """The error for what a model raised when it was called with `x`."""
+    declared = len(getattr(model, "inputs", None) or ())
+    one = "Compare them with " + ("the model's Input." if declared else "what the layers of the model take.")
+    return DataError(
+        "The model must accept the inputs of the first batch.",
+        received=f"inputs of shape {keras.tree.map_structure(lambda a: tuple(a.shape), x)}, and the model raised: "
+        f"{said(error).removesuffix('.')}",
+        remedy=_SEVERAL if declared > 1 else one,
+    )
+
+
 def symbolic(x: Any, model: keras.Model) -> Any:
     """What stands for the inputs; an axis that the model declares to be of any length is not that of this batch."""
     arrays = keras.tree.flatten(x)
@@ -169,7 +187,7 @@ def require_output(output: Any, step: str) -> Output:
     if isinstance(output, type) or not (hasattr(output, "loss") and hasattr(output, "count")):
         raise ConfigurationError(
             f"The step of a task must return an Output: the loss, and what it is a mean over ({step}).",
-            received=_described(output),
+            received=described(output),
             remedy="Return multilearn.outputs.Output(loss, count), where count is the number of items: "
             "keras.ops.shape(y)[0].",
         )
@@ -177,14 +195,14 @@ def require_output(output: Any, step: str) -> Output:
     if not (ops.is_tensor(loss) and _is_scalar(loss) and "float" in keras.backend.standardize_dtype(loss.dtype)):
         raise ConfigurationError(
             f"The loss of an Output must be one floating-point number that the step computed, a 0-d tensor ({step}).",
-            received=_described(loss),
+            received=described(loss),
             remedy="Take the mean over the items, keras.ops.mean(losses), of what the model outputs.",
         )
     number = isinstance(count, (Real, np.generic)) or (hasattr(count, "dtype") and _is_scalar(count))
     if not number or isinstance(count, bool):
         raise ConfigurationError(
             f"The count of an Output must be one number: what the loss is a mean over ({step}).",
-            received=_described(count),
+            received=described(count),
             remedy="Give the number of items, keras.ops.shape(y)[0], or the sum of the weights.",
         )
     found: Output = output
@@ -196,7 +214,8 @@ def _is_scalar(tensor: Any) -> bool:
     return getattr(shape, "rank", 0) is None or len(shape) == 0
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """In a few words what was received in place of something else."""
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
     if isinstance(value, type):

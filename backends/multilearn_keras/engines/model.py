@@ -18,6 +18,7 @@ from multilearn_keras.engines.inputs import (
     host_array,
     preprocessing_of,
     refuse_complex,
+    refused_inputs,
     require_items,
     require_numeric,
     require_output,
@@ -25,6 +26,7 @@ from multilearn_keras.engines.inputs import (
     symbolic,
 )
 from multilearn_keras.engines.joint import SHARED, TRAIN_ALONE, Joint, Measures, Tried, items_of
+from multilearn_keras.engines.measured import measured, raised_by, trial_failed
 from multilearn_keras.engines.signatures import signature
 from multilearn_keras.engines.stepped import needs_building, stepped
 from multilearn_keras.metrics.array_ops import KerasOps
@@ -36,12 +38,6 @@ __all__ = ["OpenedModel"]
 T = TypeVar("T")
 
 _PROBED = 2
-_ONE = "Compare them with the model's Input."
-_SEVERAL = (
-    "Give several inputs together, in one list or dict: ([a, b], y), and ([a, b],) without targets. As in Keras, a "
-    "batch [x, y] is (x, y)."
-)
-_REMEDY = "Compare the shapes of the batch with the model's Input and output."
 
 
 class OpenedModel:
@@ -72,7 +68,7 @@ class OpenedModel:
         return nullcontext() if self._scope_name is None else keras.device(self._scope_name)
 
     def _measured(self, metrics: Sequence[Metric], output: Output) -> dict[str, dict[str, Any]]:
-        return {metric.name: dict(metric.measure(self._ops, output)) for metric in metrics}
+        return {metric.name: measured(metric, "measure", self._ops, output) for metric in metrics}
 
     def _evaluated(self, batch: Batch, metrics: Sequence[Metric], values: Sequence[Any]) -> dict[str, dict[str, Any]]:
         """The measures of a batch; whatever the model assigns on the way (seeds, statistics) is dropped.
@@ -87,10 +83,12 @@ class OpenedModel:
         that is looked at whenever the task's code runs, and not where a graph or a program does.
         """
         begin_step()
-        if not training:
-            return require_output(self._stepped.step(batch, False), f"{type(self._task).__name__}.step")
-        with assigned_besides(self._recorded) as found:
-            output = require_output(self._stepped.step(batch, True), f"{type(self._task).__name__}.step")
+        step = f"{type(self._task).__name__}.step"
+        with raised_by(step):
+            if not training:
+                return require_output(self._stepped.step(batch, False), step)
+            with assigned_besides(self._recorded) as found:
+                output = require_output(self._stepped.step(batch, True), step)
         if found:
             self._require_recorded(found)
         return output
@@ -169,21 +167,17 @@ class OpenedModel:
         try:
             output = self._model(inputs, training=False)
         except Exception:
-            # a model that cannot be called symbolically says in its own words what is wrong with the batch
+            # a model that cannot be called symbolically says in its own words what is wrong with the batch: all of it,
+            # for a Sequential that is built in part takes no other number of items, and would say only that
             output = self._try_model(x)
         return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), output)
 
     def _try_model(self, x: Any) -> Any:
         try:
             with keras.StatelessScope():
-                return self._model(self._few(x), training=False)
+                return self._model(mapped(self._tensor, x), training=False)
         except Exception as error:
-            shapes = keras.tree.map_structure(lambda a: tuple(a.shape), x)
-            raise DataError(
-                "The model must accept the inputs of the first batch.",
-                received=f"inputs of shape {shapes}, and the model raised: {said(error)}",
-                remedy=_SEVERAL if len(getattr(self._model, "inputs", None) or ()) > 1 else _ONE,
-            ) from error
+            raise refused_inputs(error, x, self._model) from error
 
     def _join(self, examples: Sequence[Example], training: bool) -> Joint | None:
         """What is to be known of batches that are shared with other processes; None if there are no others."""
@@ -220,9 +214,12 @@ class OpenedModel:
                 raise
             except Exception:
                 # all of them: some models (stateful ones) take batches of one size only
-                whole = mapped(self._tensor, example.batch)
-                rule = "Task, metrics and batch must fit together."
-                self._tried(lambda: self._trial(whole, metrics, training), rule, _REMEDY)
+                try:
+                    self._trial(mapped(self._tensor, example.batch), metrics, training)
+                except MultilearnError:
+                    raise
+                except Exception as error:
+                    raise trial_failed(error) from error
 
     def _tried(self, attempt: Callable[[], T], rule: str, remedy: str) -> T:
         try:

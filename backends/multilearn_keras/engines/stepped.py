@@ -12,6 +12,7 @@ from keras import ops
 from multilearn.outputs import TurnsOutput
 from multilearn.protocols import Batch, Output, Subject
 from multilearn_keras.engines.inputs import require_output
+from multilearn_keras.engines.measured import raised_by
 from multilearn_keras.state.keys import all_layers
 from multilearn_keras.tasks.turns import TrainedInTurn, require_held, turns_of
 
@@ -43,7 +44,8 @@ class Turns:
 
     def _taken(self, name: str, batch: Batch, training: bool) -> Output:
         where = f"{type(self._task).__name__}.turns[{name!r}].step"
-        return require_output(self._turns[name].step(batch, training), where)
+        with raised_by(where):
+            return require_output(self._turns[name].step(batch, training), where)
 
     def _together(self, loss: Any, outputs: Mapping[str, Output]) -> Output:
         found = [outputs.get(name) for name in self._turns]

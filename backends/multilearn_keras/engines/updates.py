@@ -11,6 +11,7 @@ from keras import ops
 from multilearn.errors import ConfigurationError
 from multilearn.protocols import ArrayOps, Update, UpdateMetric
 from multilearn_keras.engines.joint_check import HALF
+from multilearn_keras.engines.measured import measured
 from multilearn_keras.optimizers.adopt import scales_loss_dynamically
 
 __all__ = ["is_usable", "measured_of_update", "require_mean", "sum_dtype", "try_on", "without_gradient"]
@@ -35,7 +36,7 @@ def measured_of_update(
     if metrics and taken is not None:
         gradients = [ops.where(taken, gradient, float("nan")) for gradient in gradients]
     update = Update(gradients, weights, turn)
-    return {metric.name: dict(metric.measure_update(array_ops, update)) for metric in metrics}
+    return {metric.name: measured(metric, "measure_update", array_ops, update) for metric in metrics}
 
 
 def try_on(metrics: Sequence[UpdateMetric], array_ops: ArrayOps, model: Any, turn: str | None) -> None:
@@ -43,18 +44,18 @@ def try_on(metrics: Sequence[UpdateMetric], array_ops: ArrayOps, model: Any, tur
     if not metrics:
         return
 
-    def measured(values: Sequence[Any]) -> dict[str, Any]:
+    def on(values: Sequence[Any]) -> dict[str, Any]:
         update = Update(values, values, turn)
-        return {metric.name: dict(metric.measure_update(array_ops, update)) for metric in metrics}
+        return {metric.name: measured(metric, "measure_update", array_ops, update) for metric in metrics}
 
     values = [ops.stop_gradient(variable.value) for variable in model.trainable_variables]
     if keras.backend.backend() == "jax":
         import jax
 
         # each operation would be compiled by itself
-        jax.eval_shape(measured, values)
+        jax.eval_shape(on, values)
     else:
-        measured(values)
+        on(values)
 
 
 def require_mean(task: Any) -> None:

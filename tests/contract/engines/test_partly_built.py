@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from keras import layers
 from support.by_hand import Array, descended
-from support.training import BACKEND, chunks, learner, numbers, state
+from support.training import BACKEND, chunks, learner, numbers, refused, state
 
+from multilearn.errors import DataError
 from multilearn_keras import Regression
 
 X = numbers(32, 4)
@@ -169,3 +170,42 @@ class _Alone:
 
     def __init__(self, task: Regression) -> None:
         self.model, self.step = task.model, task.step
+
+
+class Inside(keras.Model):
+    """One that Keras builds by calling it, around one that cannot be built."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = keras.Sequential([layers.Dense(4), layers.Reshape((3,))])
+
+    def call(self, inputs: Any) -> Any:
+        return self.inner(inputs)
+
+
+class Forgotten(layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return self.forgotten(inputs)
+
+
+REFUSED: dict[str, tuple[Callable[[], keras.Model], tuple[int, ...], str]] = {
+    "no axis of channels": (
+        lambda: keras.Sequential([layers.Conv2D(4, 3)]),
+        (8, 8),
+        r"expected min_ndim=4",
+    ),
+    "reshape": (lambda: keras.Sequential([layers.Dense(4), layers.Reshape((3,))]), (4,), r"target_shape=\(3,\)"),
+    "inside": (Inside, (4,), r"target_shape=\(3,\)"),
+    "own layer": (lambda: keras.Sequential([layers.Dense(4), Forgotten()]), (4,), r"no attribute 'forgotten'"),
+}
+
+
+@pytest.mark.parametrize(("make", "shape", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_model_that_cannot_be_built_is_refused_with_the_cause_that_keras_names(
+    tmp_path: Path, make: Callable[[], keras.Model], shape: tuple[int, ...], said: str
+) -> None:
+    x = numbers(12, *shape)
+    with pytest.raises(Exception, match=said):
+        make()(x[:8])
+    with refused(tmp_path / "run", DataError, rf"inputs of shape \(8, .*{said}.*what the layers of the model take"):
+        learner(tmp_path / "run", Regression(make()), "sgd", RATE).fit(ml.DataLoader((x, x[:, :1]), 8))
