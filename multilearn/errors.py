@@ -174,7 +174,6 @@ class WorldError(MultilearnError, RuntimeError):
 
 
 _OURS = ("multilearn", "multilearn_keras")
-_PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 def with_users_frames(error: BaseException) -> BaseException:
@@ -219,7 +218,9 @@ def _is_installed(entry: TracebackType) -> bool:
 
     file = entry.tb_frame.f_code.co_filename
     folders = (sysconfig.get_path(each) + os.sep for each in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return file.startswith(("<frozen ", *folders)) or not _PACKAGES.isdisjoint(file.split(os.sep))
+    return file.startswith(("<frozen ", *folders)) or not {"site-packages", "dist-packages"}.isdisjoint(
+        file.split(os.sep)
+    )
 
 
 def _joined(entries: list[TracebackType]) -> TracebackType | None:

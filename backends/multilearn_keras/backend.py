@@ -48,6 +48,7 @@ from multilearn_keras.tasks import CompiledModel
 from multilearn_keras.tasks.compiled import asked_by
 from multilearn_keras.tasks.description import description_of
 from multilearn_keras.tasks.overridden import refuse_overridden
+from multilearn_keras.tasks.supervised import raw_for_probabilities
 from multilearn_keras.tasks.turns import TrainedInTurn, adopt_optimizers, adopt_schedules, refuse_turns, turns_of
 from multilearn_keras.world import current, join
 
@@ -119,7 +120,8 @@ class KerasBackend(Backend):
         asked, turns = asked_by(model), turns_of(model)
         trained = model if isinstance(model, keras.Model) else getattr(model, "model", None)
         of_turns = tuple(OfOutput(name, Loss()) for name in turns)
-        return replace(asked, metrics=of_turns or asked.metrics, notes=(*asked.notes, *drawn_too_early(trained)))
+        notes = (*asked.notes, *drawn_too_early(trained), *raw_for_probabilities(model))
+        return replace(asked, metrics=of_turns or asked.metrics, notes=notes)
 
     def engine(self, subject: Subject, examples: Sequence[Example], options: EngineOptions) -> Engine:
         make = self._class("Engine")

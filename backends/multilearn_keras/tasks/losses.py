@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -26,6 +27,7 @@ __all__ = [
     "own",
     "spread",
     "takes_class_ids",
+    "takes_probabilities",
     "understood",
 ]
 
@@ -85,6 +87,15 @@ def takes_class_ids(loss: keras.losses.Loss) -> bool:
 def from_logits_of(loss: keras.losses.Loss) -> bool | None:
     """The loss's own `from_logits`; None if it has no such argument."""
     return getattr(loss, "_fn_kwargs", {}).get("from_logits")
+
+
+def takes_probabilities(loss: keras.losses.Loss) -> bool:
+    """Whether it is a cross-entropy that is to be given no logits, by an argument or by its default."""
+    given, function = from_logits_of(loss), getattr(loss, "fn", None)
+    if given is None and isinstance(function, FunctionType):
+        parameter = inspect.signature(function).parameters.get("from_logits")
+        given = None if parameter is None else parameter.default
+    return given is False
 
 
 def ignored_by(loss: keras.losses.Loss) -> int | None:

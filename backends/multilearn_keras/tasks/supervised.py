@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import ops
 
 from multilearn.errors import ConfigurationError, DataError
-from multilearn_keras.tasks.losses import from_logits_of, understood
+from multilearn_keras.tasks.losses import from_logits_of, takes_probabilities, understood
 
 __all__ = [
     "Supervised",
     "agreeing",
     "both_forms",
     "last_activation",
+    "raw_for_probabilities",
     "refuse_activated",
     "refuse_activated_output",
     "require_items",
@@ -22,6 +24,17 @@ __all__ = [
     "unpack",
     "with_layer_losses",
 ]
+
+_WITH_KERNEL = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
 
 class Supervised:
@@ -141,17 +154,50 @@ def _refuse(what: str, name: str, layer: str) -> None:
 
 def last_activation(model: keras.Model) -> tuple[str, str]:
     """The names of the activation that a model ends in and of its layer; empty if the model has no graph."""
+    return _activation_of(_last_layer(model)) if _has_graph(model) else ("", "")
+
+
+def raw_for_probabilities(task: Any) -> Iterator[str]:
+    """A sentence if a loss of probabilities is certain to get what is none: what a layer of Keras computes with its
+    kernel and no activation is of any size. Another layer may have made probabilities of it in a way of its own.
+    """
+    own = isinstance(task, keras.Model)
+    if not own and not (isinstance(task, Supervised) and _is_ours(type(task).step)):  # type: ignore[attr-defined]
+        return
+    model, loss = task if own else task.model, getattr(task, "loss", None)
+    loss = understood(loss) if isinstance(loss, str) else loss
+    if not isinstance(loss, keras.losses.Loss) or not takes_probabilities(loss) or not _has_graph(model):
+        return
+    if not isinstance(model, keras.Sequential) and len(keras.tree.flatten(model.outputs)) > 1:
+        return
+    last = _innermost(_last_layer(model))
+    if type(last) in _WITH_KERNEL and last.kernel_constraint is None and last.activation is keras.activations.linear:
+        yield (
+            f"The loss {loss.name} takes probabilities (from_logits=False), and the model ends in {last.name!r} "
+            "without a softmax or sigmoid: its outputs are none. Give from_logits=True, or the layer an activation."
+        )
+
+
+def _is_ours(function: Any) -> bool:
+    return str(function.__module__).startswith("multilearn_keras.")
+
+
+def _has_graph(model: Any) -> bool:
     layers = getattr(model, "layers", None)
-    if not layers or (not isinstance(model, keras.Sequential) and not hasattr(model, "operations")):
-        return "", ""
-    return _activation_of(_last_layer(model))
+    return bool(layers) and (isinstance(model, keras.Sequential) or hasattr(model, "operations"))
+
+
+def _innermost(last: Any) -> Any:
+    """The layer that it is around, or that it ends in; itself if it has no graph."""
+    while isinstance(last, keras.layers.Wrapper):
+        last = last.layer
+    return _innermost(_last_layer(last)) if _has_graph(last) else last
 
 
 def _activation_of(last: Any) -> tuple[str, str]:
-    while isinstance(last, keras.layers.Wrapper):
-        last = last.layer
+    last = _innermost(last)
     if isinstance(last, keras.Model):
-        return last_activation(last)
+        return "", ""
     activation = getattr(last, "activation", None)
     return getattr(activation, "__name__", type(last).__name__).lower(), last.name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,9 +11,9 @@ import pytest
 from keras import layers
 from support.training import engine_of, ids, learner, numbers, refused, train, twins
 
-from multilearn import DataLoader
+from multilearn import DataLoader, backend
 from multilearn.errors import ConfigurationError, DataError
-from multilearn_keras import Classification, Regression
+from multilearn_keras import Classification, CompiledModel, MultiLabelClassification, Regression
 
 X = numbers(40, 4)
 Y = ids(3, 40)
@@ -170,8 +171,8 @@ ENDS = {
 }
 
 
-def flat_of(width: int) -> keras.Model:
-    return keras.Sequential([keras.Input((width,)), layers.Dense(3, activation="softmax")])
+def flat_of(width: int, activation: str | None = "softmax") -> keras.Model:
+    return keras.Sequential([keras.Input((width,)), layers.Dense(3, activation=activation)])
 
 
 @pytest.mark.parametrize("make", ENDS.values(), ids=ENDS)
@@ -188,6 +189,44 @@ def test_a_model_that_ends_in_probabilities_is_refused_as_logits(make: Any) -> N
 @pytest.mark.parametrize("make", [flat, lambda: functional(layers.Dense(3, activation="relu")), lambda: flat("linear")])
 def test_models_that_end_otherwise_are_taken(make: Any) -> None:
     Classification(make())
+
+
+def compiled_with(loss: Any, model: keras.Model) -> keras.Model:
+    model.compile("sgd", loss)
+    return model
+
+
+class Normalising(Classification):
+    """Its step makes probabilities of what the model outputs."""
+
+    def step(self, batch: Any, training: bool) -> Any:
+        raise NotImplementedError
+
+
+RAW: dict[str, tuple[Callable[[], Any], bool]] = {
+    "Dense": (lambda: Classification(flat(), from_logits=False), True),
+    "labels": (lambda: MultiLabelClassification(flat(), from_logits=False), True),
+    "unbuilt": (lambda: Classification(keras.Sequential([layers.Dense(3)]), from_logits=False), True),
+    "compiled": (lambda: compiled_with("sparse_categorical_crossentropy", functional(layers.Dense(3))), True),
+    "CompiledModel": (lambda: CompiledModel(compiled_with("binary_crossentropy", flat())), True),
+    "nested": (lambda: Classification(functional(flat_of(3, None)), from_logits=False), True),
+    "logits": (lambda: Classification(flat()), False),
+    "softmax": (lambda: Classification(flat("softmax"), from_logits=False), False),
+    "cast": (lambda: Classification(functional(layers.Activation("linear")), from_logits=False), False),
+    "other loss": (lambda: Regression(flat()), False),
+    "own step": (lambda: Normalising(flat(), from_logits=False), False),
+    "positive kernel": (
+        lambda: Classification(functional(layers.Dense(3, kernel_constraint="non_neg")), from_logits=False),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), RAW.values(), ids=RAW)
+def test_a_loss_of_probabilities_that_gets_none_is_noticed(make: Callable[[], Any], said: bool) -> None:
+    notes = [note for note in backend.load().asked_by(make()).notes if "takes probabilities" in note]
+    assert len(notes) == said
+    assert all("without a softmax or sigmoid" in note for note in notes)
 
 
 def test_task_and_loss_agree_on_logits() -> None:
