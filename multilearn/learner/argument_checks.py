@@ -76,10 +76,10 @@ def require_taking_one(function: Callable[..., object], rule: str, what: str) ->
         return
     try:
         signature.bind(None)
-    except TypeError as error:
+    except TypeError:
         name = getattr(function, "__name__", type(function).__name__)
         received = f"{name}{signature}"[:_LONGEST]
-        raise ConfigurationError(rule, received=received, remedy=f"Have it take one argument, {what}.") from error
+        raise ConfigurationError(rule, received=received, remedy=f"Have it take one argument, {what}.") from None
 
 
 def require_loggers(loggers: Sequence[MetricLogger]) -> None:
