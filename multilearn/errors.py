@@ -169,8 +169,8 @@ class WorldError(MultilearnError, RuntimeError):
     @classmethod
     def of(cls, said: object) -> Self:
         """`said`: what a framework met in what several processes do together."""
-        said = " ".join(str(said).split())
-        return cls("Processes that train together end together.", received=f"another one has ended: {said[:150]}")
+        said = " ".join(str(said).split())[:150]
+        return cls("Processes that train together end together.", received=f"another one has ended: {said}")
 
 
 _OURS = ("multilearn", "multilearn_keras")
@@ -218,9 +218,7 @@ def _is_installed(entry: TracebackType) -> bool:
 
     file = entry.tb_frame.f_code.co_filename
     folders = (sysconfig.get_path(each) + os.sep for each in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return file.startswith(("<frozen ", *folders)) or not {"site-packages", "dist-packages"}.isdisjoint(
-        file.split(os.sep)
-    )
+    return file.startswith(("<frozen ", *folders)) or f"-packages{os.sep}" in file
 
 
 def _joined(entries: list[TracebackType]) -> TracebackType | None:
