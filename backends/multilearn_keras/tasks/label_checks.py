@@ -12,6 +12,7 @@ import numpy as np
 
 from multilearn.data import leaves
 from multilearn.errors import DataError
+from multilearn.printable import plural
 
 __all__ = [
     "check_ids",
@@ -137,9 +138,10 @@ def check_ids(y: Array, classes: int, shape: Shape, ignored: Collection[int] = (
     if y.size and (y.min() < 0 or y.max() >= classes):
         wrong = y.max() if y.max() >= classes else y.min()
         raise DataError(
-            f"Class ids must be from 0 to {classes - 1}: the model has {classes} outputs.",
+            f"Class ids must be from 0 to {classes - 1}: the model has {plural(classes, 'output')}.",
             received=f"the id {int(wrong)}",
-            remedy="Number the classes from 0, or give the model's last layer more units.",
+            remedy="Number the classes from 0, or give the model's last layer more units."
+            + (" With one unit two classes are a MultiLabelClassification." if classes == 1 else ""),
         )
 
 
