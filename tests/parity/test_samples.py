@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def test_the_tutorial_stops_resumes_compares_and_lists(learner: Path, warm: Mapp
     until(where.exists, pausing.lives)
     with subprocess.Popen([*MULTILEARN, "stop", run], env=environment()) as stop:
         until(RunDirectory(run).stop.exists, pausing.lives)
+        time.sleep(1)  # a run looks for a request twice a second
         where.unlink()
         assert difference("...\n" + stopped, as_run(pausing.wait().said)) is None
         assert stop.wait(60) == 0
