@@ -95,7 +95,7 @@ WRONG: dict[str, tuple[Measure, type[Exception], str]] = {
     "code": (
         lambda array_ops, output: {"total": output.nothing},
         DataError,
-        r"AttributeError raised by measure of the metric Own: .*nothing'\. Found in the training data\. The traceback has the line",
+        r"AttributeError raised by measure of the metric Own: .*nothing'\. Found in the training data\. The traceback",
     ),
 }
 
