@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any
@@ -110,10 +110,8 @@ def _tried(thing: Any, method: str, on: str) -> Iterator[Any]:
     """A copy of what is a user's own, None for anything else. What is raised says that it was a trial."""
     own = None
     if _is_users(thing) and _is_plain(thing):
-        try:
+        with suppress(Exception):  # what a copy raises is not what was to be tried
             own = copy.deepcopy(thing)
-        except Exception:  # what a copy raises is not what was to be tried
-            own = None
     try:
         with kept_globals(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             yield own

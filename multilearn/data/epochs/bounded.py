@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from multilearn.protocols import ALONE, Batch, Loader, World
 __all__ = ["BoundedEpochs", "unbounded"]
 
 
-class BoundedEpochs:
+class BoundedEpochs(ABC):
     """What both have in common. `loader`: whose batches they are; `batches`: how many an epoch has at most."""
 
     asked: str
@@ -43,8 +44,8 @@ class BoundedEpochs:
         """What a process of `world` has of them."""
         return self._batches_of(seed, epoch, start, world)
 
-    def _batches_of(self, seed: int, epoch: int, start: int, world: World) -> Iterator[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _batches_of(self, seed: int, epoch: int, start: int, world: World) -> Iterator[Any]: ...
 
 
 def unbounded(loader: Loader) -> Loader:

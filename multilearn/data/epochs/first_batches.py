@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
@@ -24,10 +24,8 @@ class FirstBatches(BoundedEpochs):
         known = length(self.loader)
         return self.batches if known is None else min(self.batches, known)
 
-    @contextmanager
-    def kept_working(self) -> Iterator[None]:
-        with kept_working(self.loader):
-            yield
+    def kept_working(self) -> AbstractContextManager[None]:
+        return kept_working(self.loader)
 
     def _batches_of(self, seed: int, epoch: int, start: int, world: World) -> Iterator[Any]:
         with batches_of(self.loader, seed, epoch, start, world) as batches:
